@@ -30,9 +30,10 @@ from app.db import engine, transactions
 from app.jobs import queue
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import policy, sources, tls
+from app.services.analytics import policy, sending, sources, tls
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
+from app.services.analytics.queries import SeriesQuery
 from app.settings import Settings
 from bench import backends, reports_made, rollup_cost, tls_made
 from bench.reports_made import LARGEST, ORDINARY
@@ -68,7 +69,7 @@ def calls(database: Place, domain: str, days: int) -> dict[str, Callable[[], obj
 
     def dmarc(by: analytics_dmarc.GroupBy | None) -> Callable[[], object]:
         question = DmarcQuery(domain, start, END, group_by=by)
-        return lambda: analytics_dmarc.dmarc(account_id, question)
+        return lambda: analytics_dmarc.summarize(account_id, question)
 
     cached = {
         "dmarc": dmarc(None),
@@ -79,19 +80,19 @@ def calls(database: Place, domain: str, days: int) -> dict[str, Callable[[], obj
         "reporters": lambda: sources.coverage(account_id, domain, window),
         "readiness": lambda: policy.assess_readiness(account_id, domain, window),
         "simulate": lambda: policy.simulate(account_id, domain, window, trial),
-        "tls-rpt": lambda: tls.tls(account_id, domain, window, "day", analytics_dmarc.UTC),
+        "tls-rpt": lambda: tls.summarize(account_id, SeriesQuery(domain, start, END)),
     }
-    uncached = {f"{name}, uncached": _anew(call) for name, call in cached.items()}
+    uncached = {f"{name}, uncached": _uncached(call) for name, call in cached.items()}
     raw = {"raw: series + sources": lambda: _raw(database.domains[domain], start)}
     return cached | uncached | raw
 
 
-def _anew(call: Callable[[], object]) -> Callable[[], object]:
+def _uncached(call: Callable[[], object]) -> Callable[[], object]:
     """The call with empty caches: repeated calls in the same window are cached otherwise."""
 
     def first() -> object:
         analytics_dmarc._cached.clear()
-        sources._cached.clear()
+        sending._cached.clear()
         return call()
 
     return first

@@ -338,7 +338,7 @@ def _roll_ups() -> list[str]:
         statements.append(f"INSERT INTO dmarc_flow_counts {flow}")
         statements.append(f"INSERT INTO dmarc_reporter_counts {reported}")
     statements.append(
-        "INSERT INTO dmarc_weeks (domain_id, start, is_closed)"
+        "INSERT INTO dmarc_weeks (domain_id, start, is_compacted)"
         f" SELECT DISTINCT domain, {WEEK_OF}, true FROM bench_rows"
     )
     return statements
@@ -348,7 +348,7 @@ def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
     """Check that rollups and raw rows have the same sums."""
     for plan in made[:2]:
         start = datetime.fromtimestamp(end.timestamp() - 30 * 86_400, end.tzinfo)
-        answer = dmarc.dmarc(account_id, DmarcQuery(plan.name, start, end, group_by="source"))
+        answer = dmarc.summarize(account_id, DmarcQuery(plan.name, start, end, group_by="source"))
         with transaction(readonly=True) as session:
             is_sqlite = session.get_bind().dialect.name == "sqlite"
             ends = [at.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else at for at in (start, end)]

@@ -21,7 +21,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
-from app.models.stored_json import SenderMetadata
+from app.models.stored_json import (
+    SenderMetadata,
+    StoredDkimResult,
+    StoredReason,
+    StoredSpfResult,
+    StoredTlsFailure,
+)
 
 RECEIVED = "received"
 FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
@@ -231,9 +237,9 @@ class DmarcRecord(Base):
     header_from: Mapped[str] = mapped_column(String(253))
     envelope_from: Mapped[str | None] = mapped_column(String(320))
     envelope_to: Mapped[str | None] = mapped_column(String(253))
-    reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
-    dkim_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
-    spf_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    reasons: Mapped[list[StoredReason] | None] = mapped_column(Json)
+    dkim_results: Mapped[list[StoredDkimResult] | None] = mapped_column(Json)
+    spf_results: Mapped[list[StoredSpfResult] | None] = mapped_column(Json)
 
 
 class RollupQueueEntry(Base):
@@ -306,7 +312,7 @@ class TlsPolicy(Base):
     mx_hosts: Mapped[list[str]] = mapped_column(Json)
     successful: Mapped[int] = mapped_column(BigInteger)
     failed: Mapped[int] = mapped_column(BigInteger)
-    failures: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    failures: Mapped[list[StoredTlsFailure]] = mapped_column(Json)
 
 
 class FailureReport(Base):

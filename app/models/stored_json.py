@@ -24,3 +24,39 @@ class SenderMetadata(TypedDict, total=False):
     peerAddress: str
     authservIds: list[str]
     sourceClass: str
+
+
+class StoredReason(TypedDict):
+    """A receiver's reason for not applying the policy."""
+
+    type: str
+    comment: str | None
+
+
+class StoredDkimResult(TypedDict):
+    """A raw DKIM result of a record."""
+
+    domain: str
+    selector: str | None
+    result: str
+
+
+class StoredSpfResult(TypedDict):
+    """A raw SPF result of a record."""
+
+    domain: str
+    scope: str | None
+    result: str
+
+
+class StoredTlsFailure(TypedDict):
+    """Sessions under a policy of a TLS report that failed in the same way."""
+
+    result_type: str
+    sessions: int
+    sending_ip: str | None
+    mx: str | None
+    mx_helo: str | None
+    receiving_ip: str | None
+    information: str | None
+    reason_code: str | None

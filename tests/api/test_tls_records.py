@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from app import ids
 from app.analysis.mail.periods import MAX_COUNT
-from app.api.v1.analytics import views
 from app.models import Domain
 from app.services.analytics import tls
 from app.services.domains import domains
@@ -130,7 +129,7 @@ def test_records_of_a_link_add_up_to_the_figure(
     span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tls, "MAX_HOSTS", most)  # so that some are left out
-        patch.setattr(views, "MAX_GROUPS", most)
+        patch.setattr(tls, "MAX_GROUPS", most)
         patch.setattr(tls_records, "MAX_FAILURES", most)
         path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
         check(caller, caller.data("GET", f"{path}&interval={series[0]}&tz={series[1]}"))

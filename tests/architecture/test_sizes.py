@@ -39,7 +39,6 @@ MORE_PARAMETERS = {
     "app.checks.engine.runner": 7,
     "app.cli": 6,
     "app.services.accounts.accounts": 6,
-    "app.services.analytics.sources": 6,
     "app.services.domains.draft_evaluation": 6,
 }
 

@@ -30,6 +30,7 @@ from app.services.accounts.sessions import UserSession
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.analytics import rollup_queue, sender_hosts, sources
+from app.services.analytics.sources import ManualClassification
 from app.services.api_keys import account_limits, upload_tokens
 from app.services.core import account_rows, emails, refusals
 from app.services.core.emails import NewEmail
@@ -151,15 +152,10 @@ def _receive(full: FullAccount) -> None:
     report_monitor.enqueue_if_due()
     sender_hosts.enqueue_if_due()
     sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
-    found = sources.search(full.account.id, full.domain, _window()).sources
-    sources.decide(
-        full.account.id,
-        full.domain,
-        found[0].key,
-        "approved",
-        note=f"{full.person.email} knows it",
-        actor=f"user:{full.person.email}",
-    )
+    listed = sources.search(full.account.id, full.domain, _window()).listed
+    note = f"{full.person.email} knows it"
+    approved = ManualClassification(listed.sources[0].source.key, "approved", note)
+    sources.classify(full.account.id, full.domain, approved, actor=f"user:{full.person.email}")
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
     ingest_files.store(full.account.id, late, received_via="upload")
     processor.run([])

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from app import ids
 from app.analysis.mail import periods
+from app.analysis.mail.periods import Window
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
-from app.services.analytics import rollup_queue
+from app.services.analytics import rollup_queue, sending
+from app.services.analytics.sending import SendingReport
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -69,7 +71,7 @@ def store(domain: Domain, report: Report, *, is_pending: bool = False) -> UUID:
         entry = {"id": stored.id, "domain_id": domain.id, "record_count": len(report.rows)}
         rollup_queue.enqueue(session, [entry])
     if not is_pending:
-        rollup_queue.pending_count(domain.id)
+        rollup_queue.drain_domains([domain.id])
     return stored.id
 
 
@@ -110,6 +112,13 @@ def _record_rows(stored: DmarcReport, report: Report) -> list[DmarcRecord]:
         )
         for position, row in enumerate(report.rows)
     ]
+
+
+def sending_report(domain: Domain, window: Window) -> SendingReport:
+    """Return the email of a domain in a window, from all reports that are stored."""
+    rollup_queue.drain_domains([domain.id])
+    with transaction(readonly=True, snapshot=True) as session:
+        return sending.load(session, domain, window)
 
 
 def _columns(row: Record) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from statistics import median
 from types import MappingProxyType
+
+from app.analysis.mail.periods import at
 
 MIN_REPORTS = 4  # of one reporter, needed to estimate its interval
 SILENCE_FACTOR = 3  # times its typical interval
@@ -18,7 +21,7 @@ class Reporter:
 
     first, last      hours of its first and last messages
     days             number of days with messages
-    usual_interval   median hours between reports; None if there are too few
+    typical_interval median hours between reports; None if there are too few
     has_stopped      silent for SILENCE_FACTOR times that interval, and longer than ever before
     """
 
@@ -29,6 +32,16 @@ class Reporter:
     days: int
     typical_interval: int | None
     has_stopped: bool
+
+    @property
+    def first_at(self) -> datetime:
+        """The time of the first messages."""
+        return at(self.first)
+
+    @property
+    def last_at(self) -> datetime:
+        """The time of the last messages."""
+        return at(self.last)
 
 
 def reporters(

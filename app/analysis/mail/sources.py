@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from app.analysis.mail import alignment
 from app.analysis.mail.classification import Clue, SourceClass, SourceClassification, classify
@@ -106,18 +106,35 @@ class Source:
         """The number of messages that failed DMARC."""
         return self.messages - self.passed
 
+    @property
+    def pass_rate(self) -> float | None:
+        """The share of messages that passed DMARC, from 0 to 1; None without messages."""
+        return self.passed / self.messages if self.messages else None
+
+    @property
+    def dkim_rate(self) -> float | None:
+        """The share of messages with DKIM aligned, from 0 to 1; None without messages."""
+        return self.dkim_aligned / self.messages if self.messages else None
+
+    @property
+    def spf_rate(self) -> float | None:
+        """The share of messages with SPF aligned, from 0 to 1; None without messages."""
+        return self.spf_aligned / self.messages if self.messages else None
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The information about the domain that does not come from reports.
 
-    walked  the domain's Organizational Domain by the tree walk of its last scan
-    states  manual classifications by source key
+    walked     the domain's Organizational Domain by the tree walk of its last scan
+    selectors  the facts of the last scan about DKIM selectors, by selector
+    states     manual classifications by source key
     """
 
     domain: str
     walked: str | None = None
     spf: SpfPaths | None = None
+    selectors: Mapping[str, Any] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
     states: Mapping[str, SourceReview] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
-from app.analysis.mail.record_query import RecordQuery
+from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.sources import Source
 from app.protocols import tags
 from app.protocols.dmarc import Policy, Record
@@ -91,7 +91,7 @@ class PolicyStep:
     tag: Tag
     current: Policy
     proposed: Policy
-    scope: RecordQuery
+    scope: RecordFilter
     is_ready: bool | None
     blockers: tuple[Blocker, ...]
     legitimate_failing_sources: tuple[FailingSource, ...]
@@ -191,17 +191,19 @@ def steps(
     return tuple(made)
 
 
-def _meets(tag: Tag, record: Record, domain: str) -> RecordQuery:
+def _meets(tag: Tag, record: Record, domain: str) -> RecordFilter:
     """The failed mail that the step affects: from the domain itself, from below it, or both."""
     own, below = tag == "p", tag != "p" or record.sp is None
     if record.testing:  # the step removes t=y, so that the whole record takes effect
         own |= record.p not in (None, Policy.NONE)
         below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
-    return RecordQuery("fail", header_from=None if below else domain, subdomains_only=not own)
+    return RecordFilter(
+        result="fail", header_from=None if below else domain, subdomains_only=not own
+    )
 
 
 def _failing(
-    source: Source, identities: dict[int, Identity], domain: str, meets: RecordQuery
+    source: Source, identities: dict[int, Identity], domain: str, meets: RecordFilter
 ) -> FailingSource:
     """The messages of the source that the policy would affect."""
     sent, failed = Counter[str](), Counter[str]()
@@ -217,7 +219,7 @@ def _failing(
 
 def _step(
     tag: Tag,
-    move: tuple[Policy, Policy, RecordQuery],
+    move: tuple[Policy, Policy, RecordFilter],
     failing: Sequence[FailingSource],
     evidence: Evidence,
     published: Published | None,

@@ -1,12 +1,11 @@
-"""What aggregate reports say of a domain's mail: totals, series and groups, from the roll-ups."""
+"""The DMARC results of a domain's email: totals, series and groups, from the rollups."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.analysis.mail.periods import Buckets, Interval, Window, at
+from app.analysis.mail.periods import Buckets, Window, at
+from app.analysis.mail.record_filter import RecordFilter
+from app.analysis.mail.totals import Group, Period, Totals
+from app.db.transactions import transaction
 from app.models import (
     DmarcFlow,
     DmarcHour,
@@ -38,90 +40,39 @@ from app.models import (
 )
 from app.services.analytics import cache, rollup_queue
 from app.services.analytics.cache import ResultCache
+from app.services.analytics.queries import SeriesQuery
+from app.services.core import domain_lookup
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
-UTC = ZoneInfo("UTC")
-MAX_GROUPS = 20  # that are shown by themselves; the others are added up
-PREVIOUS = -1  # instead of an hour: it is before the window
-RESULTS = ("dkim_and_spf", "dkim", "spf", "fail")
+MAX_GROUPS = 20  # groups that are listed one by one; the others are summed
+PREVIOUS = -1  # stands for all hours of the previous period
+RESULTS: Mapping[str, RecordFilter] = {  # the filter of the records of each result
+    "dkim_and_spf": RecordFilter(dkim="pass", spf="pass"),
+    "dkim": RecordFilter(dkim="pass", spf="fail"),
+    "spf": RecordFilter(dkim="fail", spf="pass"),
+    "fail": RecordFilter(result="fail"),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class DmarcQuery:
-    """Which domain, when, and how it is to be divided."""
+class DmarcQuery(SeriesQuery):
+    """The same figures, also grouped by a property of the messages."""
 
-    domain: str
-    from_at: datetime
-    to_at: datetime
-    interval: Interval = "day"
-    zone: ZoneInfo = UTC
     group_by: GroupBy | None = None
 
-    @property
-    def window(self) -> Window:
-        """The full hours in it."""
-        return Window.between(self.from_at, self.to_at)
-
-
-@dataclass(slots=True)
-class Totals:
-    """Messages, and how many of them passed: DMARC, DKIM in alignment, SPF in alignment."""
-
-    messages: int = 0
-    passed: int = 0
-    dkim_aligned: int = 0
-    spf_aligned: int = 0
-
-    def add(self, messages: int, *, dkim: bool, spf: bool) -> None:
-        """Count messages with this result."""
-        self.messages += messages
-        self.passed += messages * (dkim or spf)
-        self.dkim_aligned += messages * dkim
-        self.spf_aligned += messages * spf
-
-    @property
-    def pass_rate(self) -> float | None:
-        """From 0 to 1; None without messages."""
-        return self.passed / self.messages if self.messages else None
-
-
-@dataclass(slots=True)
-class Period(Totals):
-    """The totals of a window of time.
-
-    unverified  messages of reports that came by a way that strangers have, too
-    reporters   how many reported any of the messages
-    """
-
-    dispositions: dict[str, int] = field(default_factory=dict)
-    unverified: int = 0
-    reporters: int = 0
-
-
-@dataclass(slots=True)
-class Group(Totals):
-    """What one value of ``group_by`` has.
-
-    before  messages in the period before
-    series  messages by bucket
-    """
-
-    key: str = ""
-    previous_messages: int = 0
-    series: list[int] = field(default_factory=list)
-
 
 @dataclass(frozen=True, slots=True)
-class Mail:
-    """The answer.
+class DmarcSummary:
+    """The DMARC results of a domain's email in a window and in the previous one.
 
-    series          one for each of ``starts``
-    others          what is in groups beyond the first MAX_GROUPS, and how many those are
-    spread_reports  how many reports are over long periods, so that their days are a guess
+    series             one element for each of ``starts``
+    other              the sums of the ``other_groups`` groups that are not listed
+    multi_day_reports  the number of reports over several days, whose messages are spread evenly
+    pending_reports    stored reports that are not in these figures yet
     """
 
     domain: Domain
-    question: DmarcQuery
+    query: DmarcQuery
     starts: Sequence[datetime]
     totals: Period
     previous_period: Period
@@ -130,50 +81,58 @@ class Mail:
     other: Totals
     other_groups: int
     multi_day_reports: int
+    pending_reports: int = 0
 
 
-def dmarc(account_id: UUID, question: DmarcQuery) -> Mail:
-    """Results of the domain's mail in the window and in the previous one.
+def summarize(account_id: UUID, query: DmarcQuery) -> DmarcSummary:
+    """Return the DMARC results of the domain's email in the window and in the previous one.
 
     raises  NotFound
     """
-    window = question.window
-    with rollup_queue.snapshot(account_id, question.domain) as (session, domain):
-        key = (domain.id, window, question.interval, question.zone.key, question.group_by)
-        stamp = cache.stamp(session, domain.id, window.with_before)
-        found = _cached.get(key, stamp)
-        if found is None:
-            found = _answer(session, domain, question)
-            _cached.put(key, stamp, found)
-    return replace(found, domain=domain, question=question)
+    rollup_queue.drain_domain(account_id, query.domain)
+    with transaction(readonly=True, snapshot=True) as session:
+        return read(session, domain_lookup.owned(session, account_id, query.domain), query)
 
 
-_cached = ResultCache[Mail]()
+def read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
+    """As ``summarize``, in the caller's transaction."""
+    window = query.window
+    key = (domain.id, window, query.interval, query.zone.key, query.group_by)
+    stamp = cache.stamp(session, domain.id, window.with_before)
+    summary = _cached.get(key, stamp)
+    if summary is None:
+        summary = _read(session, domain, query)
+        _cached.put(key, stamp, summary)
+    pending_reports = rollup_queue.pending_count(session, domain.id)
+    return replace(summary, domain=domain, query=query, pending_reports=pending_reports)
 
 
-def _answer(session: Session, domain: Domain, question: DmarcQuery) -> Mail:
-    buckets = Buckets(question.window, question.interval, question.zone)
-    totals, before, series = _series(session, domain.id, question.window, buckets)
-    groups, count = _groups(session, domain.id, question, buckets)
-    spread_reports = session.scalar(
-        select(func.count()).where(*multi_day_reports(domain.id, question.window))
+_cached = ResultCache[DmarcSummary]()
+
+
+def _read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
+    buckets = Buckets(query.window, query.interval, query.zone)
+    totals, previous, series = _series(session, domain.id, query.window, buckets)
+    groups, count = _groups(session, domain.id, query, buckets)
+    long_reports = session.scalar(
+        select(func.count()).where(*multi_day_reports(domain.id, query.window))
     )
-    return Mail(
-        domain,
-        question,
-        buckets.starts,
-        totals,
-        before,
-        series,
-        groups,
-        _other(totals, groups),
-        count - len(groups),
-        spread_reports or 0,
+    return DmarcSummary(
+        domain=domain,
+        query=query,
+        starts=buckets.starts,
+        totals=totals,
+        previous_period=previous,
+        series=series,
+        groups=groups,
+        other=_other(totals, groups),
+        other_groups=count - len(groups),
+        multi_day_reports=long_reports or 0,
     )
 
 
 def sum_of(messages: Any) -> Cast[int]:
-    """The sum of a column, as a number that is quick to read: PostgreSQL's own is a numeric."""
+    """Return the sum of a column as an integer, which is read faster than PostgreSQL's numeric."""
     return cast(func.sum(messages), BigInteger)
 
 
@@ -184,32 +143,32 @@ def _within(window: Window) -> ColumnElement[bool]:
 def _series(
     session: Session, domain_id: UUID, window: Window, buckets: Buckets
 ) -> tuple[Period, Period, list[Totals]]:
-    """Of the window, of the one before, and by bucket."""
-    now, before, series = Period(), Period(), [Totals() for _ in buckets.starts]
-    hour = _when(DmarcHour.hour, window)
+    """The totals of the window, of the previous one, and by bucket."""
+    current, previous, series = Period(), Period(), [Totals() for _ in buckets.starts]
+    hour = _hour_or_previous(DmarcHour.hour, window)
     keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
     both = (DmarcHour.domain_id == domain_id, _within(window.with_before))
     for row in session.execute(
         select(*keys, sum_of(DmarcHour.messages)).where(*both).group_by(*keys)
     ):
-        when, disposition, dkim, spf, trusted, messages = row
-        total = before if when == PREVIOUS else now
+        at_hour, disposition, dkim, spf, trusted, messages = row
+        total = previous if at_hour == PREVIOUS else current
         total.add(messages, dkim=dkim, spf=spf)
         total.dispositions[disposition] = total.dispositions.get(disposition, 0) + messages
         total.unverified += 0 if trusted else messages
-        if when != PREVIOUS:
-            series[buckets.index(when)].add(messages, dkim=dkim, spf=spf)
-    is_now = DmarcHour.hour >= window.start
-    for flag, _ in session.execute(select(is_now, DmarcHour.reporter).where(*both).distinct()):
-        (now if flag else before).reporters += 1
-    return now, before, series
+        if at_hour != PREVIOUS:
+            series[buckets.index(at_hour)].add(messages, dkim=dkim, spf=spf)
+    is_current = DmarcHour.hour >= window.start
+    for flag, _ in session.execute(select(is_current, DmarcHour.reporter).where(*both).distinct()):
+        (current if flag else previous).reporters += 1
+    return current, previous, series
 
 
 _RESULT = case(
-    (and_(DmarcHour.dkim, DmarcHour.spf), RESULTS[0]),
-    (DmarcHour.dkim, RESULTS[1]),
-    (DmarcHour.spf, RESULTS[2]),
-    else_=RESULTS[3],
+    (and_(DmarcHour.dkim, DmarcHour.spf), "dkim_and_spf"),
+    (DmarcHour.dkim, "dkim"),
+    (DmarcHour.spf, "spf"),
+    else_="fail",
 )
 _KEYS: Mapping[str, ColumnElement[str]] = {
     "reporter": DmarcHour.reporter.expression,
@@ -220,10 +179,10 @@ _KEYS: Mapping[str, ColumnElement[str]] = {
 
 
 def _groups(
-    session: Session, domain_id: UUID, question: DmarcQuery, buckets: Buckets
+    session: Session, domain_id: UUID, query: DmarcQuery, buckets: Buckets
 ) -> tuple[list[Group], int]:
-    """Those with the most messages, with their series; and how many there are."""
-    window, by = question.window, question.group_by
+    """The groups with the most messages, with their series, and the number of all groups."""
+    window, by = query.window, query.group_by
     if by is None:
         return [], 0
     rows = session.execute(
@@ -231,11 +190,20 @@ def _groups(
         if by == "source"
         else _by_key(by, domain_id, window)
     ).all()
-    groups = {row[0]: Group(row[1], row[2], row[3], row[4], key=row[0]) for row in rows}
-    for group in groups.values():
-        group.series = [0] * len(buckets.starts)
-    told = _reported_addresses if by == "source" else partial(_reported_keys, by)
-    for key, hour, messages in session.execute(told(domain_id, window, list(groups))):
+    groups = {
+        row[0]: Group(
+            messages=row[1],
+            passed=row[2],
+            dkim_aligned=row[3],
+            spf_aligned=row[4],
+            key=row[0],
+            series=[0] * len(buckets.starts),
+            records=_records(by, row[0]),
+        )
+        for row in rows
+    }
+    reported = _reported_addresses if by == "source" else partial(_reported_keys, by)
+    for key, hour, messages in session.execute(reported(domain_id, window, list(groups))):
         if hour == PREVIOUS:
             groups[key].previous_messages += messages
         else:
@@ -243,10 +211,17 @@ def _groups(
     return list(groups.values()), rows[0][5] if rows else 0
 
 
-def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Select[Any]:
-    """(key, messages, passed, DKIM aligned, SPF aligned, how many keys) of the largest ones.
+def _records(by: GroupBy, key: str) -> RecordFilter:
+    """The filter of a group's records."""
+    if by == "result":
+        return RESULTS[key]
+    return RecordFilter.from_query({"sourceIp" if by == "source" else by: key})
 
-    passed  columns: DKIM passed in alignment, SPF did
+
+def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Select[Any]:
+    """(key, messages, passed, DKIM aligned, SPF aligned, number of keys) of the largest groups.
+
+    passed  the columns that are true if DKIM and SPF passed in alignment
     """
     dkim, spf = passed
     total = sum_of(messages)
@@ -285,8 +260,8 @@ def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any
 def _reported_keys(
     by: str, domain_id: UUID, window: Window, keys: Sequence[str]
 ) -> Select[str, int, int]:
-    """(key, hour or BEFORE, messages) of the window and the one before."""
-    key, hour = _KEYS[by].label("key"), _when(DmarcHour.hour, window)
+    """(key, hour or PREVIOUS, messages) of the window and the previous one."""
+    key, hour = _KEYS[by].label("key"), _hour_or_previous(DmarcHour.hour, window)
     return (
         select(key, hour, sum_of(DmarcHour.messages))
         .where(DmarcHour.domain_id == domain_id, _within(window.with_before), _KEYS[by].in_(keys))
@@ -297,8 +272,8 @@ def _reported_keys(
 def _reported_addresses(
     domain_id: UUID, window: Window, addresses: Sequence[str]
 ) -> Select[str, int, int]:
-    """(address, hour or BEFORE, messages) of the window and the one before."""
-    hour = _when(FlowCount.start, window)
+    """(address, hour or PREVIOUS, messages) of the window and the previous one."""
+    hour = _hour_or_previous(FlowCount.start, window)
     return (
         select(DmarcFlow.source_ip, hour, sum_of(FlowCount.messages))
         .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
@@ -313,13 +288,13 @@ def _reported_addresses(
     )
 
 
-def _when(hour: Any, window: Window) -> Any:
-    """The hour if it is in the window, BEFORE if it is in the one before."""
+def _hour_or_previous(hour: Any, window: Window) -> Any:
+    """The hour if it is in the window, and PREVIOUS otherwise."""
     return case((hour >= window.start, hour), else_=PREVIOUS).label("at")
 
 
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
-    """``flow_id`` and its ``messages`` in the window: closed weeks as weeks, the rest by hours."""
+    """Return a SELECT of each ``flow_id`` with its ``messages`` in the window."""
     columns = (FlowCount.flow_id, FlowCount.messages)
     rows = in_blocks(session, columns, domain_id, window).subquery()
     return select(rows.c.flow_id, sum_of(rows.c.messages).label("messages")).group_by(
@@ -330,7 +305,12 @@ def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int
 def in_blocks(
     session: Session, columns: Sequence[Any], domain_id: UUID, window: Window
 ) -> CompoundSelect[Any]:
-    """Columns of FlowCount or ReporterCount: the rows that together are the window, each once."""
+    """Return a SELECT of the rows whose messages add up to the window.
+
+    It reads compacted weeks that are entirely in the window by week, and the rest by hour.
+
+    columns  columns of FlowCount or of ReporterCount
+    """
     table: type[FlowCount] | type[ReporterCount] = columns[0].class_
     weeks = session.scalars(
         select(DmarcWeek.start).where(
@@ -340,7 +320,7 @@ def in_blocks(
             DmarcWeek.start < window.stop,
         )
     )
-    # One SELECT a block: an OR of them PostgreSQL may answer from all that the domain has.
+    # One SELECT for each block: for an OR, PostgreSQL may read all rows of the domain.
     return union_all(
         *(
             select(*columns).where(
@@ -354,21 +334,19 @@ def in_blocks(
     )
 
 
-def _other(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
-    """What the groups leave."""
-    left = Totals(
-        all_of_it.messages, all_of_it.passed, all_of_it.dkim_aligned, all_of_it.spf_aligned
+def _other(totals: Totals, groups: Iterable[Totals]) -> Totals:
+    """The totals without the groups."""
+    listed = list(groups)
+    return Totals(
+        messages=totals.messages - sum(group.messages for group in listed),
+        passed=totals.passed - sum(group.passed for group in listed),
+        dkim_aligned=totals.dkim_aligned - sum(group.dkim_aligned for group in listed),
+        spf_aligned=totals.spf_aligned - sum(group.spf_aligned for group in listed),
     )
-    for group in groups:
-        left.messages -= group.messages
-        left.passed -= group.passed
-        left.dkim_aligned -= group.dkim_aligned
-        left.spf_aligned -= group.spf_aligned
-    return left
 
 
 def multi_day_reports(domain_id: UUID, window: Window) -> Sequence[ColumnElement[bool]]:
-    """Which reports are over several days, of which some may be in the window."""
+    """Return the conditions for reports over several days whose period meets the window."""
     return (
         DmarcReport.domain_id == domain_id,
         DmarcReport.days > 1,

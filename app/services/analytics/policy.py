@@ -1,37 +1,42 @@
 """Readiness for a stricter DMARC policy, and simulation of a policy on past email."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.analysis.mail import record_query
+from app.analysis.mail import unused
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import Window
-from app.analysis.mail.record_query import RecordQuery, RecordQueryResult
-from app.analysis.policy import readiness
+from app.analysis.policy import readiness, step_details
 from app.analysis.policy import simulation as policy_simulation
 from app.analysis.policy.readiness import Evidence, PolicyStep, Published
 from app.analysis.policy.simulation import Mail, Modes, PolicyProposal, Replay, SimulationResult
+from app.analysis.policy.simulation_details import AffectedEmail, AffectedEmailIndex
+from app.analysis.policy.step_details import Caveat, StepDetail
 from app.db import bulk
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import rollup_queue, sources
-from app.services.analytics.sources import SendingReport
+from app.services.analytics import rollup_queue, sending
+from app.services.analytics.sending import SendingReport
+from app.services.core import domain_lookup
+
+MAX_LISTED = 100  # sources in each list, unless a caller asks for fewer
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
+class Assessment:
     """Whether a domain is ready for the next policy step.
 
-    steps    the next step of p, sp and np each; empty if all are at reject
-    missing  what is needed before readiness can be decided
+    steps               the next step of p, sp and np each; empty if all are at reject
+    unmet_requirements  what is missing for an answer, as text
     """
 
     sending: SendingReport
@@ -39,6 +44,30 @@ class Readiness:
     published: Published | None
     steps: Sequence[PolicyStep]
     unmet_requirements: Sequence[str]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first step is ready."""
+        return bool(self.steps and self.steps[0].is_ready)
+
+    @property
+    def is_fully_enforced(self) -> bool:
+        """Whether a published record rejects failed email everywhere."""
+        return not self.steps and self.published is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness(Assessment):
+    """An assessment with the records behind its figures.
+
+    step_details     one element for each of ``steps``
+    pending_reports  stored reports that are not in these figures yet
+    """
+
+    domain: Domain
+    window: Window
+    step_details: Sequence[StepDetail]
+    pending_reports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,153 +91,207 @@ class PolicyTrial:
 class SimulatedPolicy:
     """The result of a simulation.
 
-    reporters          affected messages by reporter
-    reporters_at_most  whether these counts include similar messages that are not affected
-    unknowns           what the reports do not show, as text with the number of messages
+    affected                          the affected email, with the records behind each figure
+    reporters                         affected messages by reporter
+    reporter_counts_are_upper_bounds  whether they include similar messages that are not affected
+    pending_reports                   stored reports that are not in these figures yet
     """
 
-    sending: SendingReport
+    domain: Domain
+    window: Window
     proposal: PolicyProposal
     replay: Replay
     confidence: str
+    affected: AffectedEmail
     reporters: Counter[str]
     reporter_counts_are_upper_bounds: bool
-    caveats: Sequence[tuple[str, int | None]] = field(default_factory=list)
-
-    @property
-    def listed(self) -> RecordQueryResult:
-        """The records of all affected email."""
-        return self.sending.flow_index.part(self.replay.affected, self._common(self._mail))
-
-    @property
-    def listed_by_reporter(self) -> RecordQueryResult:
-        """The records of affected email, for lists that are filtered by one reporter."""
-        narrowing = self._common(self._mail)
-        identities = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
-        return RecordQueryResult(
-            narrowing, (), self.sending.flow_index.is_all(narrowing, identities)
-        )
-
-    def listed_of(self, source: str) -> RecordQueryResult:
-        """The records of a source's affected email."""
-        affected = self.replay.mail[source]
-        return self.sending.flow_index.of_flows(
-            (mail.flows for mail in affected), self._common(affected)
-        )
-
-    def listed_authors(self, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
-        """The From domains with the most affected email, with its messages and records."""
-        ledger, by_author = self.sending.flow_index, dict[str, list[Mail]]()
-        for mail in self._mail:
-            by_author.setdefault(mail.identity.header_from, []).append(mail)
-        for author, messages in self.replay.header_from.most_common(most):
-            result = self._common(by_author[author]).result
-            narrowing = replace(ledger.author(author), result=result)
-            yield author, messages, ledger.part(messages, narrowing)
-
-    @property
-    def _mail(self) -> list[Mail]:
-        return [mail for source_mail in self.replay.mail.values() for mail in source_mail]
-
-    def _common(self, mail: Iterable[Mail]) -> RecordQuery:
-        return record_query.common(self.sending.domain.name, (item.identity for item in mail))
+    caveats: Sequence[Caveat]
+    pending_reports: int
 
 
-def assess_readiness(account_id: UUID, ref: str, window: Window) -> Readiness:
-    """The domain's readiness for a stricter policy, based on trusted reports alone.
+@dataclass(frozen=True, slots=True)
+class PolicyReview:
+    """The readiness of a domain, and a simulation on the same reports.
 
+    simulation  None if none was requested, or if the trial is invalid
+    error       why the trial is invalid
+    """
+
+    readiness: Readiness
+    simulation: SimulatedPolicy | None
+    error: InvalidRequest | None
+
+
+def assess_readiness(
+    account_id: UUID, ref: str, window: Window, *, limit: int = MAX_LISTED
+) -> Readiness:
+    """Return the domain's readiness for a stricter policy, based on trusted reports alone.
+
+    limit   the number of sources in each list
     raises  NotFound
     """
-    with rollup_queue.snapshot(account_id, ref) as (session, domain):
-        return assess(session, domain, window)
+    rollup_queue.drain_domain(account_id, ref)
+    with transaction(readonly=True, snapshot=True) as session:
+        return _readiness(session, domain_lookup.owned(session, account_id, ref), window, limit)
 
 
-def assess(session: Session, domain: Domain, window: Window) -> Readiness:
-    """As ``may_raise``, in the caller's transaction.
+def simulate(
+    account_id: UUID, ref: str, window: Window, trial: PolicyTrial, *, limit: int = MAX_LISTED
+) -> SimulatedPolicy:
+    """Simulate the proposed policy on the domain's email of the window.
+
+    limit   the number of elements in each list
+    raises  NotFound; InvalidRequest for a term that is not in the SPF record, or an unknown source
+    """
+    rollup_queue.drain_domain(account_id, ref)
+    with transaction(readonly=True, snapshot=True) as session:
+        domain = domain_lookup.owned(session, account_id, ref)
+        return _simulated(session, domain, window, trial, limit)
+
+
+def review(
+    account_id: UUID, ref: str, window: Window, trial: PolicyTrial | None, *, limit: int
+) -> PolicyReview:
+    """Return the readiness, and the simulation of a trial, from the same reports.
+
+    limit   the number of elements in each list
+    raises  NotFound
+    """
+    rollup_queue.drain_domain(account_id, ref)
+    simulation, error = None, None
+    with transaction(readonly=True, snapshot=True) as session:
+        domain = domain_lookup.owned(session, account_id, ref)
+        if trial is not None:
+            try:
+                simulation = _simulated(session, domain, window, trial, limit)
+            except InvalidRequest as invalid:
+                error = invalid
+        assessed = _readiness(session, domain, window, limit)
+    return PolicyReview(readiness=assessed, simulation=simulation, error=error)
+
+
+def _readiness(session: Session, domain: Domain, window: Window, limit: int) -> Readiness:
+    assessment = assess(session, domain, window)
+    report = assessment.sending
+    below = unused.subdomains(domain.name, report.sources, report.identities)
+    return Readiness(
+        sending=report,
+        evidence=assessment.evidence,
+        published=assessment.published,
+        steps=assessment.steps,
+        unmet_requirements=assessment.unmet_requirements,
+        domain=domain,
+        window=window,
+        step_details=[
+            step_details.step_detail(step, assessment.published, below, report.flow_index, limit)
+            for step in assessment.steps
+        ],
+        pending_reports=rollup_queue.pending_count(session, domain.id),
+    )
+
+
+def assess(session: Session, domain: Domain, window: Window) -> Assessment:
+    """Return the domain's readiness without record lists, in the caller's transaction.
 
     Unverified reports never influence readiness, because anyone can send them.
     """
-    sending = sources.load(session, domain, window, is_trusted_only=True)
+    report = sending.load(session, domain, window, is_trusted_only=True)
     evidence = readiness.evidence(
-        sending.sources,
-        window_days=sending.window.days,
-        days=sending.days,
-        reporters=sending.reporters,
+        report.sources, window_days=window.days, days=report.days, reporters=report.reporters
     )
-    published = _published(sending)
-    steps = readiness.steps(
-        sending.domain.name, sending.sources, dict(sending.identities), evidence, published
+    published = _published(report)
+    return Assessment(
+        sending=report,
+        evidence=evidence,
+        published=published,
+        steps=readiness.steps(
+            domain.name, report.sources, dict(report.identities), evidence, published
+        ),
+        unmet_requirements=_unmet_requirements(session, report, evidence, published),
     )
-    missing = []
+
+
+def _unmet_requirements(
+    session: Session, report: SendingReport, evidence: Evidence, published: Published | None
+) -> list[str]:
+    unmet = []
     if published is None:
-        missing.append("a scan of the DMARC record")
+        unmet.append("a scan of the DMARC record")
     if evidence.days < readiness.MIN_DAYS:
-        missing.append(f"reports from {readiness.MIN_DAYS} days (received so far: {evidence.days})")
+        unmet.append(f"reports from {readiness.MIN_DAYS} days (received so far: {evidence.days})")
     if evidence.messages < readiness.MIN_MESSAGES:
-        missing.append(
+        unmet.append(
             f"{readiness.MIN_MESSAGES} legitimate messages (reported so far: {evidence.messages})"
         )
-    if missing and (unverified := sources.unverified_messages(session, domain.id, window)):
-        missing.append(
-            f"trusted reports ({unverified} messages in unverified reports do not count)"
-        )
-    return Readiness(sending, evidence, published, steps, missing)
+    if unmet:
+        unverified = sending.unverified_messages(session, report.domain.id, report.window)
+        if unverified:
+            unmet.append(
+                f"trusted reports ({unverified} messages in unverified reports do not count)"
+            )
+    return unmet
 
 
-def simulate(account_id: UUID, ref: str, window: Window, trial: PolicyTrial) -> SimulatedPolicy:
-    """Simulate the proposed policy on the domain's email of the window.
-
-    raises  NotFound; InvalidRequest for a term that is not in the SPF record, or an unknown source
-    """
-    with rollup_queue.snapshot(account_id, ref) as (session, domain):
-        sending = sources.load(session, domain, window)
-        proposal = _proposal(sending, trial)
-        simulation = SimulationResult(
-            domain.name, proposal, sending.context.spf, sending.context.walked
-        )
-        replay = simulation.run(_mail(sending))
-        reporters = _reporters(session, sending, replay.identities)
+def _simulated(
+    session: Session, domain: Domain, window: Window, trial: PolicyTrial, limit: int
+) -> SimulatedPolicy:
+    report = sending.load(session, domain, window)
+    proposal = _proposal(report, trial)
+    simulation = SimulationResult(domain.name, proposal, report.context.spf, report.context.walked)
+    replay = simulation.run(_mail(report))
+    reporters = _reporters(session, report, replay.identities)
+    by_key = {source.key: source for source in report.sources}
+    affected = AffectedEmailIndex(
+        domain=domain.name,
+        replay=replay,
+        sources=by_key,
+        index=report.flow_index,
+        reporters=reporters,
+    )
     return SimulatedPolicy(
-        sending,
-        proposal,
-        replay,
-        policy_simulation.confidence(replay, sending.days),
-        reporters,
-        bool(replay.unaffected & replay.identities),
-        _unknowns(sending, replay),
+        domain=domain,
+        window=window,
+        proposal=proposal,
+        replay=replay,
+        confidence=policy_simulation.confidence(replay, report.days),
+        affected=affected.listed(limit),
+        reporters=reporters,
+        reporter_counts_are_upper_bounds=bool(replay.unaffected & replay.identities),
+        caveats=_caveats(report, replay),
+        pending_reports=rollup_queue.pending_count(session, domain.id),
     )
 
 
-def _mail(sending: SendingReport) -> list[Mail]:
+def _mail(report: SendingReport) -> list[Mail]:
     return [
-        Mail(sending.identities[number], source.key, flows)
-        for source in sending.sources
+        Mail(report.identities[number], source.key, flows)
+        for source in report.sources
         for number, flows in source.flows.items()
     ]
 
 
-def _published(sending: SendingReport) -> Published | None:
-    facts = sending.existing.get("dmarc", {}).get("facts")
+def _published(report: SendingReport) -> Published | None:
+    facts = report.last_results.get("dmarc", {}).get("facts")
     if not facts:
         return None
-    own_name = f"_dmarc.{sending.domain.name}"
+    own_name = f"_dmarc.{report.domain.name}"
     text = facts.get("record")
     if text is None:
         return Published(own_name, None, dmarc.Record())
     record = dmarc.parse_record(text)
-    if facts["record_at"] != sending.domain.name:
+    if facts["record_at"] != report.domain.name:
         return readiness.inherited(own_name, text, record, facts.get("policy_tag"))
-    is_organizational = facts.get("org_domain") in (None, sending.domain.name)
+    is_organizational = facts.get("org_domain") in (None, report.domain.name)
     return Published(own_name, text, record, is_organizational=is_organizational)
 
 
-def _proposal(sending: SendingReport, trial: PolicyTrial) -> PolicyProposal:
-    published = _published(sending)
+def _proposal(report: SendingReport, trial: PolicyTrial) -> PolicyProposal:
+    published = _published(report)
     record = published.record if published else dmarc.Record()
     p = trial.p or readiness.is_covered(record.p, record) or Policy.NONE
     sp = trial.sp or readiness.is_covered(record.sp, record) or p
-    _expect_terms(sending, trial.remove_spf)
-    _expect_sources(sending, trial.add_dkim)
+    _expect_terms(report, trial.remove_spf)
+    _expect_sources(report, trial.add_dkim)
     return PolicyProposal(
         p=p,
         sp=sp,
@@ -220,8 +303,8 @@ def _proposal(sending: SendingReport, trial: PolicyTrial) -> PolicyProposal:
     )
 
 
-def _expect_terms(sending: SendingReport, requested: Iterable[str]) -> None:
-    spf = sending.context.spf
+def _expect_terms(report: SendingReport, requested: Iterable[str]) -> None:
+    spf = report.context.spf
     terms = {name for term in spf.terms for name in (term.text, term.domain)} if spf else set()
     for term in requested:
         if term not in terms:
@@ -229,8 +312,8 @@ def _expect_terms(sending: SendingReport, requested: Iterable[str]) -> None:
             raise InvalidRequest.field("removeSpf", message, "unknown")
 
 
-def _expect_sources(sending: SendingReport, requested: Iterable[str]) -> None:
-    keys = {source.key for source in sending.sources}
+def _expect_sources(report: SendingReport, requested: Iterable[str]) -> None:
+    keys = {source.key for source in report.sources}
     for key in requested:
         if key not in keys:
             message = "not a source that sent as this domain in this period"
@@ -238,14 +321,12 @@ def _expect_sources(sending: SendingReport, requested: Iterable[str]) -> None:
 
 
 def _reporters(
-    session: Session, sending: SendingReport, affected: Iterable[Identity]
+    session: Session, report: SendingReport, affected: Iterable[Identity]
 ) -> Counter[str]:
     """Messages with these identities by reporter; unknown for rare identities."""
-    numbers = {identity: number for number, identity in sending.identities.items() if number > 0}
+    numbers = {identity: number for number, identity in report.identities.items() if number > 0}
     columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
-    counts = analytics_dmarc.in_blocks(
-        session, columns, sending.domain.id, sending.window
-    ).subquery()
+    counts = analytics_dmarc.in_blocks(session, columns, report.domain.id, report.window).subquery()
     by_reporter = Counter[str]()
     for part in bulk.batched(numbers[identity] for identity in affected if identity in numbers):
         rows = session.execute(
@@ -258,33 +339,31 @@ def _reporters(
     return by_reporter
 
 
-def _unknowns(sending: SendingReport, replay: Replay) -> list[tuple[str, int | None]]:
-    unknowns: list[tuple[str, int | None]] = list(replay.uncertain.most_common())
+def _caveats(report: SendingReport, replay: Replay) -> list[Caveat]:
+    caveats = [Caveat(text, messages) for text, messages in replay.uncertain.most_common()]
     if replay.overridden:
         text = "receivers did not apply the policy to these messages, and may do so again"
-        unknowns.append((text, replay.overridden))
-    if "dmarc" not in sending.existing:
-        unknowns.append(
-            ("no scan has seen the DMARC record yet, so relaxed alignment is assumed", None)
-        )
-    subdomains = {name for name in replay.header_from if name != sending.domain.name}
+        caveats.append(Caveat(text, replay.overridden))
+    if "dmarc" not in report.last_results:
+        text = "no scan has seen the DMARC record yet, so relaxed alignment is assumed"
+        caveats.append(Caveat(text, None))
+    subdomains = {name for name in replay.header_from if name != report.domain.name}
     if subdomains:
         count = sum(replay.header_from[name] for name in subdomains)
         text = "subdomains may have their own DMARC records, which apply to their email instead"
-        unknowns.append((text, count))
-    rare = _rare(sending, replay)
-    if rare:
+        caveats.append(Caveat(text, count))
+    if rare := _rare(report, replay):
         text = "messages of many rare kinds are counted together, so their reporters are unknown"
-        unknowns.append((text, rare))
-    unknowns.append(("receivers that send no reports are not included", None))
-    return unknowns
+        caveats.append(Caveat(text, rare))
+    caveats.append(Caveat("receivers that send no reports are not included", None))
+    return caveats
 
 
-def _rare(sending: SendingReport, replay: Replay) -> int:
+def _rare(report: SendingReport, replay: Replay) -> int:
     """Affected messages whose identities are too rare to be listed one by one."""
     return sum(
         messages
-        for source in sending.sources
+        for source in report.sources
         for number, messages in source.identities.items()
-        if number < 0 and sending.identities[number] in replay.identities
+        if number < 0 and report.identities[number] in replay.identities
     )

@@ -1,15 +1,15 @@
 """The queue of reports that are not in the rollups yet, and the worker that rolls them up.
 
 A report is queued in the transaction that stores it, and rolled up in a later one together with
-other reports of its domain, so that shared rows are written once. Readers of a domain's figures
-roll up its queued reports first, so that no figure lacks a report that was stored before.
+other reports of its domain, so that shared rows are written once. A service that reads a domain's
+figures first calls ``drain_domain``, so that no figure lacks a report that was stored before.
 """
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -64,48 +64,51 @@ def unroll(session: Session, report_id: UUID) -> None:
                 rollups.remove(session, report)
 
 
-@contextmanager
-def snapshot(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
-    """A snapshot of a domain in which all previously stored reports are rolled up.
+def pending_count(session: Session, domain_id: UUID) -> int:
+    """Return the number of stored reports of a domain that are not rolled up, also failed ones.
 
-    Reports may be missing while so many are being stored that waiting takes too long.
-
-    raises  NotFound
+    It runs in the caller's transaction.
     """
-    with transaction(readonly=True, snapshot=True) as session:
-        domain = domain_lookup.owned(session, account_id, ref)
-        if not has_pending(session, domain.id):
-            yield session, domain
-            return
-    pending_count(domain.id)
-    with transaction(readonly=True, snapshot=True) as session:
-        yield session, domain_lookup.owned(session, account_id, ref)
-
-
-def pending(domain_id: UUID) -> int:
-    """The number of stored reports of a domain that are not rolled up, including failed ones."""
     statement = select(func.count()).where(RollupQueueEntry.domain_id == domain_id)
-    with transaction(readonly=True) as session:
-        return session.scalar(statement) or 0
+    return session.scalar(statement) or 0
 
 
 def has_pending(session: Session, domain_id: UUID) -> bool:
-    """Whether stored reports of the domain are still queued, in the caller's transaction."""
+    """Return whether reports of the domain are still queued, in the caller's transaction."""
     is_queued = exists().where(_WAITS, RollupQueueEntry.domain_id == domain_id)
     return bool(session.scalar(select(is_queued)))
 
 
-def pending_count(*domain_ids: UUID) -> None:
-    """Roll up the queued reports of these domains, for at most ASKED_SECONDS."""
+def drain_domain(account_id: UUID, ref: str) -> None:
+    """Roll up the queued reports of the account's domain with this id or name, if there is one.
+
+    A read that follows has all reports that were stored before this call, unless so many are
+    queued that the rollup takes longer than MAX_WAIT_SECONDS.
+    """
+    matches = domain_lookup.matching(account_id, ref)
+    queued = (
+        select(RollupQueueEntry.domain_id)
+        .join(Domain, Domain.id == RollupQueueEntry.domain_id)
+        .where(_WAITS, *matches)
+        .limit(1)
+    )
+    with transaction(readonly=True) as session:
+        domain_id = session.scalar(queued)
+    if domain_id is not None:
+        drain_domains([domain_id])
+
+
+def drain_domains(domain_ids: Sequence[UUID]) -> None:
+    """Roll up the queued reports of these domains, for at most MAX_WAIT_SECONDS."""
     until = time.monotonic() + MAX_WAIT_SECONDS
     with suppress(ServiceUnavailable):  # another transaction locks a domain for long
         for domain_id in domain_ids:
-            while time.monotonic() < until and _drain_some(domain_id, is_patient=True):
+            while time.monotonic() < until and _drain_batch(domain_id, is_patient=True):
                 pass
 
 
-def account_pending_count(account_id: UUID) -> None:
-    """Roll up the queued reports of all domains of an account, as ``count_of`` does."""
+def drain_account(account_id: UUID) -> None:
+    """Roll up the queued reports of all domains of an account, as ``drain_domains`` does."""
     with transaction(readonly=True) as session:
         domain_ids = session.scalars(
             select(RollupQueueEntry.domain_id)
@@ -114,13 +117,13 @@ def account_pending_count(account_id: UUID) -> None:
             .distinct()
             .limit(DOMAIN_BATCH_SIZE)
         ).all()
-    pending_count(*domain_ids)
+    drain_domains(domain_ids)
 
 
 def drain(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Roll up queued reports for RUN_SECONDS, a batch of each domain in rotation.
+    """Roll up queued reports for MAX_RUN_SECONDS, a batch of each domain in rotation.
 
-    returns  how many; domains that another transaction locks are left for the next run
+    returns  the number of reports; domains that another transaction locks are left for the next run
     """
     until = time.monotonic() + MAX_RUN_SECONDS
     with transaction(readonly=True) as session:
@@ -132,7 +135,7 @@ def drain(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     with suppress(ServiceUnavailable):
         while due and not is_stopping() and time.monotonic() < until:
             domain_id = due.popleft()
-            if rolled_up := _drain_some(domain_id, is_patient=False):
+            if rolled_up := _drain_batch(domain_id, is_patient=False):
                 count += rolled_up
                 due.append(domain_id)
     return count
@@ -146,7 +149,7 @@ def enqueue_if_pending() -> None:
         queue.enqueue_report_files([])
 
 
-def _drain_some(domain_id: UUID, *, is_patient: bool) -> int:
+def _drain_batch(domain_id: UUID, *, is_patient: bool) -> int:
     """Roll up a batch of a domain's reports, and return how many left the queue.
 
     is_patient  whether to wait for a lock on the domain
@@ -191,7 +194,7 @@ def _pending(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence
 
 
 def take_batch(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
-    """The first reports with about RECORDS_AT_ONCE records."""
+    """Return the first reports with about RECORD_BATCH_SIZE records."""
     report_ids: list[UUID] = []
     total = 0
     for report_id, records in rows:

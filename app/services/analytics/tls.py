@@ -1,55 +1,66 @@
-"""What TLS reports say of the sessions of those who send mail to a domain (RFC 8460)."""
+"""The TLS sessions of senders with a domain's mail servers, as TLS reports show them (RFC 8460)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
-from app.analysis.mail.periods import Buckets, Interval, Window, hour_of
+from app.analysis.mail.periods import Buckets, hour_of
+from app.analysis.mail.record_filter import TlsRecordFilter
 from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
+from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
 from app.services.core import domain_lookup
 
-MAX_HOSTS = 1_000  # with their failures, that are listed one by one
+MAX_GROUPS = 100  # groups in each list of a summary
+MAX_HOSTS = 1_000  # pairs of a host and a failure type that are read one by one
 _SUMS = (tls_policies.total(TlsPolicy.successful), tls_policies.total(TlsPolicy.failed))
 
 
 @dataclass(slots=True)
 class Sessions:
-    """Sessions that succeeded and that failed."""
+    """Numbers of successful and failed sessions."""
 
     successful: int = 0
     failed: int = 0
 
     def add(self, successful: int, failed: int) -> None:
-        """Count these too."""
+        """Add sessions to these."""
         self.successful += successful
         self.failed += failed
 
     @property
+    def total(self) -> int:
+        """The number of all sessions."""
+        return self.successful + self.failed
+
+    @property
     def failure_rate(self) -> float | None:
-        """From 0 to 1; None without sessions."""
-        total = self.successful + self.failed
-        return self.failed / total if total else None
+        """The share of sessions that failed, from 0 to 1; None without sessions."""
+        return self.failed / self.total if self.total else None
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of sessions that succeeded, from 0 to 1; None without sessions."""
+        return self.successful / self.total if self.total else None
 
 
 @dataclass(slots=True)
 class TlsResult:
-    """What the reports of a window say.
+    """The sums of the reports of a window.
 
-    totals         over all policies; with ``is_overlapping`` some sessions are in it twice: one
-                   session may be under an STS and a TLSA policy, and each counts it (§4)
-    result_types   failed sessions by what failed; these need not add up to ``totals.failed`` (§4)
-    hosts          failed sessions by MX host; "": those that failed before there was one
-    host_types     … and by what failed; of very many, those with the most sessions
+    totals         over all policies; with ``is_overlapping`` some sessions count twice, because a
+                   session under an STS and a TLSA policy counts for each (§4)
+    result_types   failed sessions by failure type; the sum may differ from ``totals.failed`` (§4)
+    hosts          failed sessions by MX host; ``""``: they failed before a host was reached
+    host_types     failed sessions by host and failure type; of very many, the most frequent ones
     """
 
     totals: Sessions = field(default_factory=Sessions)
@@ -64,66 +75,126 @@ class TlsResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSessions:
-    """The answer; the series has one element for each of ``starts``."""
+class SessionGroup:
+    """The sessions of one policy type or reporter, with the filter of their records."""
+
+    name: str
+    sessions: Sessions
+    records: TlsRecordFilter
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """The failed sessions of one failure type or MX host, with the filter of their records.
+
+    name          ``""``: the sessions failed before a host was reached
+    result_types  of a host: the failed sessions by failure type
+    """
+
+    name: str
+    sessions: int
+    records: TlsRecordFilter
+    result_types: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSummary:
+    """The TLS sessions of a domain in a window and in the previous one.
+
+    starts  the start of each element of ``current.series``
+
+    Each list of groups has the most sessions first, and at most MAX_GROUPS elements.
+    """
 
     domain: Domain
+    query: SeriesQuery
     starts: Sequence[datetime]
-    now: TlsResult
+    current: TlsResult
     previous_period: TlsResult
+    policy_types: Sequence[SessionGroup]
+    reporters: Sequence[SessionGroup]
+    result_types: Sequence[FailureGroup]
+    mx_hosts: Sequence[FailureGroup]
 
 
-def tls(
-    account_id: UUID, ref: str, window: Window, interval: Interval, zone: ZoneInfo
-) -> TlsSessions:
-    """Results of the sessions in the window and in the previous one.
+def summarize(account_id: UUID, query: SeriesQuery) -> TlsSummary:
+    """Return the sessions in the window and in the previous one.
 
     raises  NotFound
     """
-    buckets = Buckets(window, interval, zone)
     with transaction(readonly=True, snapshot=True) as session:
-        domain = domain_lookup.owned(session, account_id, ref)
-        return TlsSessions(
-            domain,
-            buckets.starts,
-            read(session, domain.id, window, buckets),
-            read(session, domain.id, window.before, None),
-        )
+        return read(session, domain_lookup.owned(session, account_id, query.domain), query)
 
 
-def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> TlsResult:
-    """What the reports of the window say; a step."""
-    return sums(session, tls_policies.counted(domain_id, window), buckets)
+def read(session: Session, domain: Domain, query: SeriesQuery) -> TlsSummary:
+    """As ``summarize``, in the caller's transaction."""
+    window = query.window
+    buckets = Buckets(window, query.interval, query.zone)
+    current = sums(session, tls_policies.counted(domain.id, window), buckets)
+    previous = sums(session, tls_policies.counted(domain.id, window.before))
+    return TlsSummary(
+        domain=domain,
+        query=query,
+        starts=buckets.starts,
+        current=current,
+        previous_period=previous,
+        policy_types=[
+            SessionGroup(name, sessions, TlsRecordFilter(policy_type=name))
+            for name, sessions in _largest(current.policy_types)
+        ],
+        reporters=[
+            SessionGroup(name, sessions, TlsRecordFilter(reporter=name))
+            for name, sessions in _largest(current.reporters)
+        ],
+        result_types=[
+            FailureGroup(name, sessions, TlsRecordFilter(result_type=name))
+            for name, sessions in current.result_types.most_common(MAX_GROUPS)
+        ],
+        mx_hosts=[
+            FailureGroup(
+                name=name,
+                sessions=sessions,
+                records=TlsRecordFilter(mx=name) if name else TlsRecordFilter(has_mx=False),
+                result_types=current.host_types.get(name, {}),
+            )
+            for name, sessions in current.hosts.most_common(MAX_GROUPS)
+        ],
+    )
+
+
+def _largest(groups: Mapping[str, Sessions]) -> Iterable[tuple[str, Sessions]]:
+    order = sorted(groups.items(), key=lambda group: (-group[1].total, group[0]))
+    return order[:MAX_GROUPS]
 
 
 def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -> TlsResult:
-    """What these policies of reports add up to; runs in the caller's transaction."""
-    found = TlsResult(series=[Sessions() for _ in buckets.starts] if buckets else [])
+    """Return the sums of the policies that meet the conditions, in the caller's transaction."""
+    result = TlsResult(series=[Sessions() for _ in buckets.starts] if buckets else [])
     keys = (TlsPolicy.policy_type, TlsReport.reporter)
     joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
-    for policy_type, reporter, *sums in session.execute(joined.where(*within).group_by(*keys)):
-        counts = tuple(map(int, sums))
-        found.totals.add(*counts)
-        found.policy_types.setdefault(policy_type, Sessions()).add(*counts)
-        found.reporters.setdefault(reporter, Sessions()).add(*counts)
+    for policy_type, reporter, *row in session.execute(joined.where(*within).group_by(*keys)):
+        counts = tuple(map(int, row))
+        result.totals.add(*counts)
+        result.policy_types.setdefault(policy_type, Sessions()).add(*counts)
+        result.reporters.setdefault(reporter, Sessions()).add(*counts)
     if buckets:
         by_time = select(TlsPolicy.at, *_SUMS).where(*within).group_by(TlsPolicy.at)
-        for moment, *sums in session.execute(by_time):
-            found.series[buckets.index(hour_of(moment))].add(*map(int, sums))
+        for at, *row in session.execute(by_time):
+            result.series[buckets.index(hour_of(at))].add(*map(int, row))
     kinds = (
         select(func.count(TlsPolicy.policy_type.distinct()).label("kinds"))
         .where(*within)
         .group_by(TlsPolicy.report_id)
         .subquery()
     )
-    found.reports, most = session.execute(select(func.count(), func.max(kinds.c.kinds))).one()
-    found.is_overlapping = (most or 0) > 1
-    _read_failures(session, within, found)
-    return found
+    result.reports, most = session.execute(select(func.count(), func.max(kinds.c.kinds))).one()
+    result.is_overlapping = (most or 0) > 1
+    _read_failures(session, within, result)
+    return result
 
 
-def _read_failures(session: Session, within: Conditions, found: TlsResult) -> None:
-    """Failed sessions by host and by what failed; of many those with the most."""
+def _read_failures(session: Session, within: Conditions, result: TlsResult) -> None:
+    """Read the failed sessions by host and failure type; of very many, the most frequent ones."""
     failures = Failures.of(session.get_bind().dialect.name)
     total = tls_policies.total(failures.sessions)
 
@@ -139,11 +210,11 @@ def _read_failures(session: Session, within: Conditions, found: TlsResult) -> No
         ).all()
 
     by_host = most(failures.mx, failures.result_type)
-    for name, what, count in by_host:
-        found.host_types.setdefault(name, Counter())[what] = int(count)
-        found.hosts[name] += int(count)
-        found.result_types[what] += int(count)
-    if len(by_host) == MAX_HOSTS:  # what is rarer is missing, from the sums too
-        found.hosts = Counter({name: int(count) for name, count in most(failures.mx)})
-        kinds = most(failures.result_type)
-        found.result_types = Counter({what: int(count) for what, count in kinds})
+    for name, result_type, count in by_host:
+        result.host_types.setdefault(name, Counter())[result_type] = int(count)
+        result.hosts[name] += int(count)
+        result.result_types[result_type] += int(count)
+    if len(by_host) == MAX_HOSTS:  # the rarer pairs are missing in the sums, too
+        result.hosts = Counter({name: int(count) for name, count in most(failures.mx)})
+        by_type = most(failures.result_type)
+        result.result_types = Counter({name: int(count) for name, count in by_type})

@@ -1,4 +1,4 @@
-"""Policies of TLS reports as they are counted: in which hours, up to how much, and what failed."""
+"""Conditions and sums of the policies in TLS reports, and their failures as a table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from app.db.types import Json
 from app.models import TlsPolicy, TlsReport
 from app.models.reports import PROVENANCES
 
-HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most have none, and need not be read
+HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most policies have none, which are not read
 
 Conditions = Sequence[ColumnElement[bool]]
 
 
 def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -> Conditions:
-    """Those of a domain whose sessions count in the window."""
+    """Return the conditions for the policies of a domain whose sessions count in the window."""
     trusted = select(TlsReport.id).where(
         TlsReport.domain_id == domain_id, TlsReport.provenance != PROVENANCES[0]
     )
@@ -42,21 +42,21 @@ def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -
 
 
 def clipped(sessions: Any) -> ColumnElement[int]:
-    """The number, limited so that no sum overflows."""
+    """Return the number, limited so that no sum overflows."""
     return case((sessions > MAX_COUNT, MAX_COUNT), else_=sessions)
 
 
 def total(sessions: Any) -> ColumnElement[int]:
-    """The sum of such numbers."""
+    """Return the sum of the limited numbers."""
     return func.sum(clipped(sessions))
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """The failures of policies as a table: to be joined with the policies, or asked of each.
+    """The failures of policies as a table, to join with the policies or to query for each.
 
     each  the table
-    mx    "" for one that came before there was a host
+    mx    ``""``: the session failed before a host was reached
     """
 
     each: Any
@@ -67,7 +67,7 @@ class Failures:
 
     @classmethod
     def of(cls, dialect: str) -> "Failures":
-        """For a database of this kind."""
+        """Return the table in the SQL of this dialect."""
         is_sqlite = dialect == "sqlite"
         every = func.json_each if is_sqlite else func.json_array_elements
         each = every(TlsPolicy.failures).table_valued("value", name="failure")
@@ -86,20 +86,23 @@ class Failures:
         sessions = value("sessions", BigInteger)
         return cls(each, value("result_type", Text), mx, sessions, gathered)
 
-    def exist(self, wanted: Conditions) -> ColumnElement[bool]:
-        """Whether a policy has one that fits."""
-        return HAS_FAILURES & exists(select(literal(1)).select_from(self.each).where(*wanted))
+    def exist(self, conditions: Conditions) -> ColumnElement[bool]:
+        """Return whether a policy has a failure that meets the conditions."""
+        return HAS_FAILURES & exists(select(literal(1)).select_from(self.each).where(*conditions))
 
-    def count(self, wanted: Conditions) -> ColumnElement[int]:
-        """How many of a policy fit."""
-        return select(func.count()).select_from(self.each).where(*wanted).scalar_subquery()
+    def count(self, conditions: Conditions) -> ColumnElement[int]:
+        """Return the number of a policy's failures that meet the conditions."""
+        return select(func.count()).select_from(self.each).where(*conditions).scalar_subquery()
 
-    def total(self, wanted: Conditions) -> ColumnElement[int]:
-        """How many sessions failed in those of a policy that fit."""
-        found = cast(func.coalesce(total(self.sessions), 0), BigInteger)
-        return select(found).select_from(self.each).where(*wanted).scalar_subquery()
+    def total(self, conditions: Conditions) -> ColumnElement[int]:
+        """Return the number of failed sessions in a policy's failures that meet the conditions."""
+        sessions = cast(func.coalesce(total(self.sessions), 0), BigInteger)
+        return select(sessions).select_from(self.each).where(*conditions).scalar_subquery()
 
-    def first(self, wanted: Conditions, most: int) -> ColumnElement[Any]:
-        """Those of a policy that fit, as an array in the order of the report; None for none."""
-        some = select(self.each.c.value).where(*wanted).limit(most).subquery("some")
-        return type_coerce(select(self._gathered(some.c.value)).scalar_subquery(), Json)
+    def first(self, conditions: Conditions, limit: int) -> ColumnElement[Any]:
+        """Return a policy's failures that meet the conditions as an array, in the report's order.
+
+        returns  NULL if there are none
+        """
+        matches = select(self.each.c.value).where(*conditions).limit(limit).subquery("matches")
+        return type_coerce(select(self._gathered(matches.c.value)).scalar_subquery(), Json)

@@ -1,9 +1,10 @@
 """Finding one of an account's domains by id or name."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, select, type_coerce
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -25,13 +26,18 @@ def find(account_id: UUID, ref: str) -> Domain:
 
 def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Domain:
     """As ``find``, in the caller's transaction; ``lock`` locks the row until the commit."""
-    key = key_of(ref)
-    matches = Domain.id == key if isinstance(key, UUID) else Domain.name == key
-    statement = select(Domain).where(Domain.account_id == account_id, matches)
+    statement = select(Domain).where(*matching(account_id, ref))
     domain = session.scalar(statement.with_for_update() if lock else statement)
     if domain is None:
         raise NotFound
     return domain
+
+
+def matching(account_id: UUID, ref: str) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions for the account's domain with this id or name."""
+    key = key_of(ref)
+    matches = Domain.id == key if isinstance(key, UUID) else Domain.name == key
+    return Domain.account_id == account_id, matches
 
 
 def key_of(ref: str) -> UUID | DomainName | None:

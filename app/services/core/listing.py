@@ -1,6 +1,6 @@
 """Lists of rows with keyset pagination, read by page or as a whole."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
+from sqlalchemy.orm import Session
 from sqlalchemy.sql import operators
 
 from app.db import transactions
@@ -50,31 +51,35 @@ def apply_filters(
 class Listing:
     """A list of rows in a unique order; each read is a transaction of its own.
 
-    order  columns, ``….desc()`` where newest or best comes first; together they are unique
+    order    columns, ``….desc()`` where newest or best comes first; together they are unique
+    convert  makes the value that a reader gets from a row
     """
 
     statement: Select[Any]
     order: tuple[Any, ...]
+    convert: Callable[[Any], Any] | None = None
 
     def page(
-        self, place: Sequence[Any] | None, limit: int
+        self, place: Sequence[Any] | None, limit: int, session: Session | None = None
     ) -> tuple[Sequence[Any], list[Any] | None]:
         """A page of rows after ``place``, and the cursor values of the next page, if any.
 
-        place  the values of ``order`` in the last row of the previous page, decoded from JSON
+        place    the values of ``order`` in the last row of the previous page, decoded from JSON
+        session  reads in the transaction of this session instead of one of its own
         """
         statement, positions = self._keyed
         parameters: dict[str, Any] = {"most": limit + 1}
         if place is None:
-            rows = transactions.fetch_all(statement, parameters)
+            rows = _fetch(statement, parameters, session)
         else:
             values = map(_read, self._columns, place)
             parameters.update((f"place_{i}", value) for i, value in enumerate(values))
-            rows = transactions.fetch_all(self._following, parameters)
-        if len(rows) <= limit:
-            return rows, None
-        last_row = rows[limit - 1]
-        return rows[:limit], [_plain(last_row[position]) for position in positions]
+            rows = _fetch(self._following, parameters, session)
+        cursor_values = None
+        if len(rows) > limit:
+            rows = rows[:limit]
+            cursor_values = [_plain(rows[-1][position]) for position in positions]
+        return list(map(self.convert, rows)) if self.convert else rows, cursor_values
 
     def exceeds(self, most: int) -> bool:
         """Whether there are more than ``most`` rows."""
@@ -114,6 +119,14 @@ class Listing:
             )
         statement = statement.order_by(*self.order).limit(bindparam("most", type_=Integer))
         return statement, positions
+
+
+def _fetch(
+    statement: Select[Any], parameters: dict[str, Any], session: Session | None
+) -> Sequence[Any]:
+    if session is None:
+        return transactions.fetch_all(statement, parameters)
+    return session.execute(statement, parameters).all()
 
 
 def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:

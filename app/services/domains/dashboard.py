@@ -128,7 +128,7 @@ def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]
     today = datetime.now(UTC).date()
     first = today - timedelta(days=days - 1)
     start = periods.hour_of(datetime.combine(first, time(), UTC))
-    rollup_queue.account_pending_count(account_id)
+    rollup_queue.drain_account(account_id)
     with transaction(readonly=True) as session:
         rows = session.execute(
             select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))

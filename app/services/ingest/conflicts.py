@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session
 
 from app import ids
 from app.db.transactions import now, transaction
@@ -20,19 +21,21 @@ from app.services.ingest import files
 MAX_LISTED = 20
 
 
-def of_report(account_id: UUID, report_id: UUID) -> Sequence[ReportFile]:
-    """The files that contradict a report, newest first; at most MAX_LISTED."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(ReportFile)
-            .where(
-                ReportFile.account_id == account_id,
-                ReportFile.report_id == report_id,
-                ReportFile.status == "conflict",
-            )
-            .order_by(ReportFile.id.desc())
-            .limit(MAX_LISTED)
-        ).all()
+def read(session: Session, account_id: UUID, report_id: UUID) -> Sequence[ReportFile]:
+    """Return the files that contradict a report, newest first; at most MAX_LISTED.
+
+    It runs in the caller's transaction.
+    """
+    return session.scalars(
+        select(ReportFile)
+        .where(
+            ReportFile.account_id == account_id,
+            ReportFile.report_id == report_id,
+            ReportFile.status == "conflict",
+        )
+        .order_by(ReportFile.id.desc())
+        .limit(MAX_LISTED)
+    ).all()
 
 
 def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:

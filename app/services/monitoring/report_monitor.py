@@ -112,7 +112,7 @@ def evaluate_domain(domain_id: UUID) -> None:
     While some reports are not rolled up yet, the figures are incomplete, and the domain is
     evaluated later.
     """
-    rollup_queue.pending_count(domain_id)
+    rollup_queue.drain_domains([domain_id])
     with transaction(readonly=True, snapshot=True) as session:
         domain = session.get(Domain, domain_id)
         is_complete = not rollup_queue.has_pending(session, domain_id)

@@ -38,8 +38,9 @@ from app.rules.reports.posture import (
     Tls,
     Volume,
 )
-from app.services.analytics import policy, sources, tls_policies
+from app.services.analytics import policy, sending, tls_policies
 from app.services.analytics import tls as analytics_tls
+from app.services.analytics.sending import SendingReport
 
 MAX_WAIT = timedelta(minutes=10)  # after which waiting files count as a delay
 TLS_DAYS = (2, 7, 14, 90)
@@ -68,10 +69,10 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
     hour = hour_of(now) + 1
     split = hour - RECENT_DAYS * DAY
     current, usual = Window(split, hour), Window(split - BASELINE_DAYS * DAY, split)
-    recent = sources.load(session, domain, current, is_trusted_only=is_trusted_only)
-    before = sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
+    recent = sending.load(session, domain, current, is_trusted_only=is_trusted_only)
+    before = sending.load(session, domain, usual, is_trusted_only=is_trusted_only)
     ready = policy.assess(session, domain, Window(hour - 30 * DAY, hour))
-    published, dmarc_facts = ready.published, recent.existing.get("dmarc", {}).get("facts")
+    published, dmarc_facts = ready.published, recent.last_results.get("dmarc", {}).get("facts")
     mail_now, mail_before = _mail(session, recent), _mail(session, before)
     quiet = senders.quiet(mail_now, mail_before)
     failure_count, failures = _failures(session, domain, now)
@@ -120,24 +121,24 @@ def _reporters(
     session: Session, domain: Domain, hour: int, is_trusted_only: bool
 ) -> list[Reporter]:
     window = Window(hour - COVERAGE_DAYS * DAY, hour)
-    rows = sources.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
-    return reporters.reporters(rows, hour - 1, sources.inner_hours(session, domain.id, window))
+    rows = sending.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
+    return reporters.reporters(rows, hour - 1, sending.inner_hours(session, domain.id, window))
 
 
-def _mail(session: Session, sending: sources.SendingReport) -> Mail:
-    domain, identities = sending.domain.name, sending.identities
-    published = sending.existing.get("dkim", {}).get("facts", {}).get("selectors", {})
+def _mail(session: Session, report: SendingReport) -> Mail:
+    domain, identities = report.domain.name, report.identities
+    published = report.context.selectors
     return Mail(
-        everything=_volume(session, sending, verified=sending.is_trusted_only),
-        verified=_volume(session, sending, verified=True),
-        sources=sending.sources,
+        everything=_volume(session, report, verified=report.is_trusted_only),
+        verified=_volume(session, report, verified=True),
+        sources=report.sources,
         identities=identities,
-        selectors=unused.selectors(domain, identities, sending.sources, published),
-        subdomains=unused.subdomains(domain, sending.sources, identities),
+        selectors=unused.selectors(domain, identities, report.sources, published),
+        subdomains=unused.subdomains(domain, report.sources, identities),
     )
 
 
-def _volume(session: Session, sending: sources.SendingReport, *, verified: bool) -> Volume:
+def _volume(session: Session, report: SendingReport, *, verified: bool) -> Volume:
     statement = (
         select(
             DmarcHour.reporter,
@@ -146,9 +147,9 @@ def _volume(session: Session, sending: sources.SendingReport, *, verified: bool)
             func.sum(DmarcHour.messages),
         )
         .where(
-            DmarcHour.domain_id == sending.domain.id,
-            DmarcHour.hour >= sending.window.start,
-            DmarcHour.hour < sending.window.stop,
+            DmarcHour.domain_id == report.domain.id,
+            DmarcHour.hour >= report.window.start,
+            DmarcHour.hour < report.window.stop,
             DmarcHour.messages > 0,
         )
         .group_by(DmarcHour.reporter, DmarcHour.hour, "passed")
@@ -160,22 +161,22 @@ def _volume(session: Session, sending: sources.SendingReport, *, verified: bool)
         days = by_reporter.setdefault(reporter, {})
         messages, failed = days.get(hour // DAY, (0, 0))
         days[hour // DAY] = (messages + int(count), failed + (0 if passed else int(count)))
-    return Volume(by_reporter, _passed_on(sending, verified=verified))
+    return Volume(by_reporter, _passed_on(report, verified=verified))
 
 
-def _passed_on(sending: sources.SendingReport, *, verified: bool) -> int:
+def _passed_on(report: SendingReport, *, verified: bool) -> int:
     return sum(
         messages
-        for source in sending.sources
+        for source in report.sources
         if source.kind is SourceClass.FORWARDER
         for number, messages in source.identities.items()
-        if not sending.identities[number].passed
-        and (sending.identities[number].trusted or not verified)
+        if not report.identities[number].passed
+        and (report.identities[number].trusted or not verified)
     )
 
 
 def _signers(
-    session: Session, before: sources.SendingReport, names: Sequence[str], now_hour: int
+    session: Session, before: SendingReport, names: Sequence[str], now_hour: int
 ) -> list[Reporter]:
     """How regularly these selectors signed email, measured as for reporters."""
     by_identity = {

@@ -1,7 +1,7 @@
-"""Reports as their readers see them: listed, found, and as they came."""
+"""Aggregate, TLS and failure reports: the lists, single reports, and the files they came in."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, Text, cast, exists, select
 from sqlalchemy.orm import Session
 
+from app import ids
 from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import (
@@ -17,22 +18,24 @@ from app.models import (
     DmarcReport,
     Domain,
     FailureReport,
+    ReportFile,
     TlsPolicy,
     TlsReport,
 )
-from app.services.core import domain_lookup, listing
+from app.services.core import audit_log, domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.ingest import files
+from app.services.ingest import conflicts, files
 
 Table = type[DmarcReport] | type[TlsReport] | type[FailureReport]
+PREFIXES: Mapping[Table, str] = {DmarcReport: "dmr", TlsReport: "tlr", FailureReport: "flr"}
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFilter:
-    """Which reports; ``domain`` is an id or a name of a watched domain.
+    """A filter of reports; ``domain`` is the id or the name of a domain in the account.
 
-    from_at, to_at  bound the beginning of the report's period; of a failure report, when it came
-    result          ``pass``: all its messages passed DMARC; ``fail``: some did not
+    from_at, to_at  bound the start of the report's period; for failure reports, the time of receipt
+    result          ``pass``: all messages passed DMARC; ``fail``: some did not
     """
 
     domain: str | None = None
@@ -46,9 +49,9 @@ class ReportFilter:
 
 
 def dmarc(account_id: UUID, filters: ReportFilter) -> Listing:
-    """Aggregate reports with ``domain_name``, the newest first.
+    """Return the aggregate reports with ``domain_name``, newest first.
 
-    raises  NotFound for a domain that the account has not; InvalidRequest for a bad address
+    raises  NotFound for a domain that is not in the account; InvalidRequest for an invalid address
     """
     statement = _of(DmarcReport, account_id, filters, DmarcReport.begin_at)
     if filters.report_id:
@@ -69,34 +72,53 @@ def dmarc(account_id: UUID, filters: ReportFilter) -> Listing:
 
 
 def tls(account_id: UUID, filters: ReportFilter) -> Listing:
-    """TLS reports with ``domain_name``, the newest first.
+    """Return the TLS reports with ``domain_name``, newest first.
 
-    raises  NotFound for a domain that the account has not
+    raises  NotFound for a domain that is not in the account
     """
     statement = _of(TlsReport, account_id, filters, TlsReport.begin_at)
     if filters.result_type:
         # Searched as text: few policies have failures, and each has few.
-        said = cast(TlsPolicy.failures, Text).contains(
+        has_type = cast(TlsPolicy.failures, Text).contains(
             f'"result_type":"{filters.result_type}"', autoescape=True
         )
-        statement = statement.where(exists().where(TlsPolicy.report_id == TlsReport.id, said))
+        statement = statement.where(exists().where(TlsPolicy.report_id == TlsReport.id, has_type))
     return Listing(statement, (TlsReport.id.desc(),))
 
 
-def policies(account_id: UUID, report_id: UUID) -> Sequence[TlsPolicy]:
-    """The policies of a TLS report, in its order."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(TlsPolicy)
-            .where(TlsPolicy.report_id == report_id, TlsPolicy.account_id == account_id)
-            .order_by(TlsPolicy.position)
-        ).all()
+@dataclass(frozen=True, slots=True)
+class TlsReportDetail:
+    """A TLS report with its policies, in its order.
+
+    conflicts  the files that contradict the report, newest first
+    """
+
+    report: Row[Any]
+    policies: Sequence[TlsPolicy]
+    conflicts: Sequence[ReportFile]
+
+
+def tls_report(account_id: UUID, report_id: UUID) -> TlsReportDetail:
+    """Return a TLS report of the account.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        return TlsReportDetail(
+            report=read(session, TlsReport, account_id, report_id),
+            policies=session.scalars(
+                select(TlsPolicy)
+                .where(TlsPolicy.report_id == report_id, TlsPolicy.account_id == account_id)
+                .order_by(TlsPolicy.position)
+            ).all(),
+            conflicts=conflicts.read(session, account_id, report_id),
+        )
 
 
 def failures(account_id: UUID, filters: ReportFilter) -> Listing:
-    """Failure reports with ``domain_name``, the newest first.
+    """Return the failure reports with ``domain_name``, newest first.
 
-    raises  NotFound for a domain that the account has not; InvalidRequest for a bad address
+    raises  NotFound for a domain that is not in the account; InvalidRequest for an invalid address
     """
     statement = _of(FailureReport, account_id, filters, FailureReport.received_at)
     if filters.source_ip:
@@ -105,42 +127,54 @@ def failures(account_id: UUID, filters: ReportFilter) -> Listing:
 
 
 def find(table: Table, account_id: UUID, report_id: UUID) -> Row[Any]:
-    """One report of the account, with ``domain_name``.
+    """Return a report of the account, with ``domain_name``.
 
     raises  NotFound
     """
     with transaction(readonly=True) as session:
-        return _found(session, table, account_id, report_id)
+        return read(session, table, account_id, report_id)
 
 
-def raw(table: Table, account_id: UUID, report_id: UUID) -> bytes:
-    """The file in which the report came, as it was received.
+def download(table: Table, account_id: UUID, public_id: str, *, actor: str) -> bytes:
+    """Return the file of the report as it was received, and record the download.
 
-    raises  NotFound, also when it is not kept any more
+    public_id  the id with its prefix
+    raises     NotFound, also if the file is no longer stored
+    effects    an entry in the audit log
     """
-    with transaction(readonly=True) as session:
-        report = _found(session, table, account_id, report_id)
-        return files.raw_of(session, account_id, report.report_file_id)
+    report_id = ids.parse(PREFIXES[table], public_id)
+    if report_id is None:
+        raise NotFound
+    with transaction() as session:
+        report = read(session, table, account_id, report_id)
+        content = files.raw_of(session, account_id, report.report_file_id)
+        audit_log.record(
+            session, account_id, actor=actor, action="report.downloaded", target=public_id
+        )
+    return content
 
 
-def _of(table: Table, account_id: UUID, filters: ReportFilter, now: Any) -> Select[Any]:
-    """What the filters of every kind of report leave."""
+def _of(table: Table, account_id: UUID, filters: ReportFilter, time_column: Any) -> Select[Any]:
+    """The reports of one kind that match the filters that all kinds have."""
     statement = _columns(table).where(table.account_id == account_id)
     if filters.domain:
         domain = domain_lookup.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
-    wanted = ((table.reporter, filters.reporter and filters.reporter.lower()),)
-    return listing.apply_filters(statement, wanted, now, filters)
+    equals = ((table.reporter, filters.reporter and filters.reporter.lower()),)
+    return listing.apply_filters(statement, equals, time_column, filters)
 
 
 def _columns(table: Table) -> Select[Any]:
     columns = [column for column in table.__table__.columns if column.name != "content_digest"]
+    if table is DmarcReport:
+        columns.append((DmarcReport.messages - DmarcReport.passed).label("failed"))
     return select(*columns, Domain.name.label("domain_name")).join(
         Domain, Domain.id == table.domain_id
     )
 
 
-def _found(session: Session, table: Table, account_id: UUID, report_id: UUID) -> Row[Any]:
+def read(session: Session, table: Table, account_id: UUID, report_id: UUID) -> Row[Any]:
+    """As ``find``, in the caller's transaction."""
     row = session.execute(
         _columns(table).where(table.account_id == account_id, table.id == report_id)
     ).first()
@@ -150,7 +184,7 @@ def _found(session: Session, table: Table, account_id: UUID, report_id: UUID) ->
 
 
 def address(text: str) -> str:
-    """As addresses are kept, however it was typed.
+    """Return the address in the form in which it is stored.
 
     raises  InvalidRequest
     """

@@ -1,10 +1,12 @@
-"""Records of reports as the API tells them, and as they are in files."""
+"""Records of reports as JSON, for the API and for exports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app import ids
+from app.models.stored_json import StoredTlsFailure
 from app.protocols import timestamps
+from app.services.reports.dmarc_records import CountedRecord
 
 _RECORD = (
     "position",
@@ -22,7 +24,7 @@ _RECORD = (
     "spfResults",
 )
 _REPORT = ("id", "reporter", "reportId", "beginAt", "endAt", "days", "provenance")
-# Those of a domain's records in a table, each a path of keys.
+# The columns of an export of a domain's records, each a path of keys.
 COLUMNS: Sequence[Sequence[str]] = (
     *((name,) for name in _RECORD),
     ("at",),
@@ -31,7 +33,7 @@ COLUMNS: Sequence[Sequence[str]] = (
 )
 _POLICY = ("position", "at", "policyType", "policyDomain", "successful", "failed")
 _TLS_REPORT = ("id", "reporter", "organization", "reportId", "beginAt", "endAt", "provenance")
-# Those of a domain's policies in TLS reports.
+# The columns of an export of a domain's TLS report records.
 TLS_COLUMNS: Sequence[Sequence[str]] = (
     *((name,) for name in _POLICY),
     *((name,) for name in ("failedSessions", "failureCount", "failures")),
@@ -40,15 +42,15 @@ TLS_COLUMNS: Sequence[Sequence[str]] = (
 
 
 def of_report(row: Any) -> dict[str, Any]:
-    """A row of ``records.of_report``."""
+    """Return a row of ``dmarc_records.of_report``."""
     return {
         "position": row.position,
         "sourceIp": row.source_ip,
         "count": row.count,
-        "result": _word(row.dkim or row.spf),
+        "result": _result(row.dkim or row.spf),
         "disposition": row.disposition,
-        "dkim": _word(row.dkim),
-        "spf": _word(row.spf),
+        "dkim": _result(row.dkim),
+        "spf": _result(row.spf),
         "headerFrom": row.header_from,
         "envelopeFrom": row.envelope_from,
         "envelopeTo": row.envelope_to,
@@ -58,11 +60,12 @@ def of_report(row: Any) -> dict[str, Any]:
     }
 
 
-def of_domain(row: Any, counted: int) -> dict[str, Any]:
-    """A row of ``records.of_domain`` with its report; ``counted``: its messages in the window."""
+def of_domain(counted: CountedRecord) -> dict[str, Any]:
+    """Return a row of ``dmarc_records.of_domain`` with its report."""
+    row = counted.record
     return {
         "at": timestamps.text(row.at),
-        "countInPeriod": counted,
+        "countInPeriod": counted.messages,
         **of_report(row),
         "report": {
             "id": ids.public("dmr", row.report_id),
@@ -77,7 +80,7 @@ def of_domain(row: Any, counted: int) -> dict[str, Any]:
 
 
 def of_policy(row: Any) -> dict[str, Any]:
-    """A row of ``tls_records.of_domain``: a policy of a TLS report."""
+    """Return a row of ``tls_records.of_domain``: a policy of a TLS report."""
     return {
         "position": row.position,
         "at": timestamps.text(row.at),
@@ -87,7 +90,7 @@ def of_policy(row: Any) -> dict[str, Any]:
         "failed": row.failed,
         "failedSessions": row.failed_sessions,
         "failureCount": row.failure_count,
-        "failures": [failure(one) for one in row.failures or []],
+        "failures": [failure(item) for item in row.failures or []],
         "report": {
             "id": ids.public("tlr", row.report_id),
             "reporter": row.reporter,
@@ -100,19 +103,19 @@ def of_policy(row: Any) -> dict[str, Any]:
     }
 
 
-def failure(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Sessions that failed in one way, as a policy of a TLS report has them."""
+def failure(stored: StoredTlsFailure) -> dict[str, Any]:
+    """Return sessions of a TLS report that failed in the same way."""
     return {
-        "resultType": found["result_type"],
-        "sessions": found["sessions"],
-        "sendingIp": found["sending_ip"],
-        "mx": found["mx"],
-        "mxHelo": found["mx_helo"],
-        "receivingIp": found["receiving_ip"],
-        "information": found["information"],
-        "reasonCode": found["reason_code"],
+        "resultType": stored["result_type"],
+        "sessions": stored["sessions"],
+        "sendingIp": stored["sending_ip"],
+        "mx": stored["mx"],
+        "mxHelo": stored["mx_helo"],
+        "receivingIp": stored["receiving_ip"],
+        "information": stored["information"],
+        "reasonCode": stored["reason_code"],
     }
 
 
-def _word(passed: bool) -> str:
+def _result(passed: bool) -> str:
     return "pass" if passed else "fail"

@@ -65,6 +65,7 @@ def add_to(blueprint: Blueprint) -> None:
         label,
         moment,
         number,
+        percent,
         private,
         public,
         received_via,
@@ -132,6 +133,11 @@ def received_via(way: str) -> str:
 def number(value: int) -> str:
     """The number with thousands separators, such as ``12,345``."""
     return f"{value:,}"
+
+
+def percent(rate: float | None, digits: int = 1) -> str:
+    """The rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
+    return "–" if rate is None else f"{100 * rate:.{digits}f} %"
 
 
 def count(value: int, noun: str, plural: str = "") -> str:

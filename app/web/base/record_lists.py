@@ -1,4 +1,4 @@
-"""Shared parts of the record pages: URLs, filters and downloads."""
+"""The parts that record pages share: URLs, filters and downloads."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response, abort, current_app, request, url_for
 
 from app.analysis.mail.periods import Window, at
+from app.analysis.mail.record_filter import RecordUrls
 from app.concurrency import Slots
 from app.protocols.report_formats.limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
@@ -34,16 +35,17 @@ class Filters:
     """The filters of a list, in addition to from and to.
 
     choices  the allowed values of filters with fixed values
-    texts    filters with free text; ``exact``: those whose whitespace at the ends counts
-    said     the label of each filter: one text for any value, or one for each ("": any other)
+    texts    filters with free text
+    exact    filters with free text whose leading and trailing whitespace counts
+    labels   the label of each filter: one text for any value, or one for each (``""``: any other)
     """
 
     choices: Mapping[str, Sequence[str]]
     texts: Sequence[str]
-    said: Mapping[str, str | Mapping[str, str]]
+    labels: Mapping[str, str | Mapping[str, str]]
     exact: Sequence[str] = ()
 
-    def given(self) -> Parameters:
+    def from_request(self) -> Parameters:
         """The filter values of the request; invalid values are ignored."""
         values = {name: request.args.get(name, "") for name in self.choices}
         values = {name: value for name, value in values.items() if value in self.choices[name]}
@@ -51,11 +53,11 @@ class Filters:
             text = request.args.get(name, "")[: LIMITS.field].replace("\0", "")
             values[name] = text if name in self.exact else text.strip()
         for name in TIME_FILTERS:
-            at_time = dates.parse_time(request.args.get(name, "").strip())
-            values[name] = _text(at_time) if at_time else ""
+            time = dates.parse_time(request.args.get(name, "").strip())
+            values[name] = _text(time) if time else ""
         return {name: value for name, value in values.items() if value}
 
-    def words(
+    def removable(
         self, values: Parameters, to: Callable[[Parameters], str]
     ) -> Iterator[tuple[str, str]]:
         """The label of each filter, with the URL (``to``) of the list without it."""
@@ -64,34 +66,20 @@ class Filters:
                 yield self._label(name, value), to(without(values, name))
 
     def _label(self, name: str, value: str) -> str:
-        label = self.said.get(name) or LABELS[name]
+        label = self.labels.get(name) or LABELS[name]
         if not isinstance(label, str):
             label = label[value if value in label else ""]
         return label.format(f"{value.replace('T', ' ')} UTC" if name in TIME_FILTERS else value)
 
 
-class Links:
-    """The URLs of the pages with the records behind the figures of a window."""
+def record_urls(endpoint: str, domain: str, window: Window) -> RecordUrls:
+    """Return the URLs of the pages with the records behind the figures of a window."""
 
-    def __init__(self, endpoint: str, domain: str, window: Window) -> None:
-        self._endpoint, self._domain, self._window = endpoint, domain, window
+    def url_for_window(part: Window, query: Mapping[str, str]) -> str:
+        bounds = {"from": _text(at(part.start)), "to": _text(at(part.stop))}
+        return address(endpoint, domain, {**bounds, **query})
 
-    def to(self, **filters: str) -> str:
-        """The URL of the records that add up to a figure."""
-        return self._at(self._window, filters)
-
-    def before(self) -> str:
-        """The URL of the records of the previous period of the same length."""
-        return self._at(self._window.before, {})
-
-    def within(self, start: int, stop: int, **filters: str) -> str:
-        """The URL of the records of some hours of the window."""
-        part = Window(max(start, self._window.start), min(stop, self._window.stop))
-        return self._at(part, filters)
-
-    def _at(self, window: Window, filters: Mapping[str, str]) -> str:
-        bounds = {"from": _text(at(window.start)), "to": _text(at(window.stop))}
-        return address(self._endpoint, self._domain, {**bounds, **filters})
+    return RecordUrls(window, url_for_window)
 
 
 def address(endpoint: str, domain: str, filters: Mapping[str, Any]) -> str:

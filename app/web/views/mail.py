@@ -2,25 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.analysis.mail.periods import Window, at, hour_of
-from app.errors import InvalidRequest
+from app.analysis.mail.flow_index import RecordLink
+from app.analysis.mail.periods import Window, hour_of
+from app.analysis.mail.record_filter import ALL, RecordFilter, RecordUrls, TlsRecordFilter
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy
-from app.services.analytics import dmarc, rollup_queue, sources, tls
+from app.services.analytics import domain_email, sources
 from app.services.analytics import policy as analytics_policy
-from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
 from app.services.analytics.policy import PolicyTrial
-from app.services.analytics.tls import TlsSessions
+from app.services.analytics.sources import ManualClassification
+from app.services.analytics.tls import TlsSummary
 from app.web.base import charts, pages, record_lists
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField
-from app.web.views import mail_rows, tls_records
-from app.web.views.records import Links
 
 bp = Blueprint("mail", __name__, url_prefix="/domains/<domain>")
 
@@ -31,9 +32,16 @@ SPANS = {
     "365": "Last 365 days",
 }
 INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
+RECORDS, TLS_RECORDS = "web.records.index", "web.tls_records.index"
+MAX_SOURCES = 50
+MAX_PARTS = 5  # addresses, signatures and the like of one source
+MAX_REPORTERS = 30
 MAX_GAPS = 5
 MAX_FAILURES = 10  # failure types, and hosts with failures
 LAST_HOUR = 2**31  # after all others
+DMARC_SERIES = {"": ALL, "pass": RecordFilter(result="pass"), "fail": RecordFilter(result="fail")}
+# One record counts successful and failed sessions.
+TLS_SERIES = dict.fromkeys(("", "successful", "failed"), TlsRecordFilter())
 MODES = {"": "As published", "r": "Relaxed", "s": "Strict"}
 POLICIES = [("", "As published"), *((policy.value, policy.value) for policy in Policy)]
 
@@ -52,89 +60,94 @@ class ClassificationForm(BaseForm):
 def show(domain: str) -> ResponseReturnValue:
     """Show messages and TLS sessions over time, with the senders and reporters."""
     account, days = pages.user_session().account_id, _days()
-    from_at, to_at = _window(days)
-    mail = dmarc.dmarc(account, DmarcQuery(domain, from_at, to_at, INTERVALS[days]))
-    window = Window.between(from_at, to_at)
-    rows = [
-        (f"{start:%d %b}", {"pass": totals.passed, "fail": totals.messages - totals.passed})
-        for start, totals in zip(mail.starts, mail.series, strict=True)
-    ]
-    links = Links(mail.domain.name, window)
-    sending = sources.search(account, domain, window)
-    coverage = sources.coverage(account, domain, window)
+    query = DmarcQuery(domain, *_period(days), INTERVALS[days])
+    email = domain_email.summarize(account, query, max_sources=MAX_SOURCES, max_parts=MAX_PARTS)
+    window, name = query.window, email.domain.name
+    urls = record_lists.record_urls(RECORDS, name, window)
     return pages.render(
         "mail.html",
-        domain=mail.domain,
-        urls=_urls(links),
-        dispositions=[
-            (disposition, messages, links.to(disposition=disposition))
-            for disposition, messages in mail.totals.dispositions.items()
-        ],
-        series_links=_series_links(
-            links, mail.starts, {"": {}, "pass": {"result": "pass"}, "fail": {"result": "fail"}}
-        ),
+        domain=email.domain,
         days=days,
         spans=SPANS,
-        mail=mail,
-        uncounted=rollup_queue.pending(mail.domain.id),
-        chart=charts.stacked(("pass", "fail"), rows),
-        sources=mail_rows.source_rows(sending, links),
-        more_sources=max(0, len(sending.sources) - mail_rows.MAX_SOURCES),
-        reporters=mail_rows.reporter_rows(coverage.reporters, links),
-        gaps=[(at(start * 24), at(end * 24)) for start, end in coverage.gaps[:MAX_GAPS]],
-        **_tls(tls.tls(account, domain, window, INTERVALS[days], dmarc.UTC), window),
+        mail=email.dmarc,
+        chart=_dmarc_chart(email.dmarc),
+        urls=_urls(urls),
+        series_links=_series_links(urls, email.dmarc.starts, DMARC_SERIES),
+        dispositions=[
+            (disposition, messages, urls.url(RecordFilter(disposition=disposition)))
+            for disposition, messages in email.dmarc.totals.dispositions.items()
+        ],
+        sources=email.sources,
+        records_url=partial(_records_url, urls),
+        reporters=[
+            (reporter, urls.url(RecordFilter(reporter=reporter.name)))
+            for reporter in email.coverage.reporters[:MAX_REPORTERS]
+        ],
+        gaps=email.coverage.gap_times[:MAX_GAPS],
+        **_tls(email.tls, record_lists.record_urls(TLS_RECORDS, name, window)),
         decisions=DECISIONS,
     )
 
 
-def _urls(links: Links) -> dict[str, str]:
+def _dmarc_chart(summary: DmarcSummary) -> charts.Stacked:
+    rows = [
+        (f"{start:%d %b}", {"pass": totals.passed, "fail": totals.failed})
+        for start, totals in zip(summary.starts, summary.series, strict=True)
+    ]
+    return charts.stacked(("pass", "fail"), rows)
+
+
+def _urls(urls: RecordUrls) -> dict[str, str]:
     """The URLs of the records behind the totals."""
     return {
-        "all": links.to(),
-        "before": links.before(),
-        "passed": links.to(result="pass"),
-        "failed": links.to(result="fail"),
-        "dkim": links.to(dkim="pass"),
-        "spf": links.to(spf="pass"),
-        "unverified": links.to(provenance="unverified"),
+        "all": urls.url(),
+        "before": urls.previous(),
+        "passed": urls.url(RecordFilter(result="pass")),
+        "failed": urls.url(RecordFilter(result="fail")),
+        "dkim": urls.url(RecordFilter(dkim="pass")),
+        "spf": urls.url(RecordFilter(spf="pass")),
+        "unverified": urls.url(RecordFilter(provenance="unverified")),
     }
 
 
-def _tls(sessions: TlsSessions, window: Window) -> dict[str, Any]:
+def _records_url(urls: RecordUrls, records: RecordLink) -> str | None:
+    """The URL of the records behind a figure; None if no filters select them.
+
+    The list may have other records too; then ``records.is_exact`` is False.
+    """
+    return urls.url(records.filter) if records.is_narrow else None
+
+
+def _tls(summary: TlsSummary, urls: RecordUrls) -> dict[str, Any]:
     """The values that the page shows about TLS sessions."""
-    links = tls_records.links(sessions.domain.name, window)
-    same: Mapping[str, str] = {}  # one record counts successful and failed sessions
     rows = [
         (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
-        for start, counts in zip(sessions.starts, sessions.now.series, strict=True)
+        for start, counts in zip(summary.starts, summary.current.series, strict=True)
     ]
-    filters = {"": same, "successful": same, "failed": same}
     return {
-        "tls": sessions.now,
-        "tls_before": sessions.previous_period.totals,
+        "tls": summary.current,
+        "tls_before": summary.previous_period.totals,
         "tls_chart": charts.stacked(("successful", "failed"), rows),
-        "tls_urls": {"all": links.to(), "before": links.before()},
-        "tls_series_links": _series_links(links, sessions.starts, filters),
+        "tls_urls": {"all": urls.url(), "before": urls.previous()},
+        "tls_series_links": _series_links(urls, summary.starts, TLS_SERIES),
         "tls_failures": [
-            (name, count, links.to(resultType=name))
-            for name, count in sessions.now.result_types.most_common(MAX_FAILURES)
+            (group, urls.url(group.records)) for group in summary.result_types[:MAX_FAILURES]
         ],
         "tls_hosts": [
-            (name, count, links.to(mx=name) if name else links.to(hasMx="false"))
-            for name, count in sessions.now.hosts.most_common(MAX_FAILURES)
+            (group, urls.url(group.records)) for group in summary.mx_hosts[:MAX_FAILURES]
         ],
     }
 
 
 def _series_links(
-    links: record_lists.Links,
+    urls: RecordUrls,
     starts: Sequence[datetime],
-    filters: Mapping[str, Mapping[str, str]],
+    filters: Mapping[str, RecordFilter | TlsRecordFilter],
 ) -> list[dict[str, str]]:
-    """The URLs of the records of each interval, by series with the filters of that series."""
+    """The URLs of the records of each interval, by series with the filter of that series."""
     hours = [hour_of(start) for start in starts]
     return [
-        {series: links.within(start, stop, **values) for series, values in filters.items()}
+        {series: urls.within(start, stop, filter) for series, filter in filters.items()}
         for start, stop in zip(hours, [*hours[1:], LAST_HOUR], strict=True)
     ]
 
@@ -142,16 +155,12 @@ def _series_links(
 @bp.post("/sources")
 def decide(domain: str) -> ResponseReturnValue:
     """Classify a source."""
-    visitor, form = pages.user_session(), ClassificationForm.submitted()
+    user, form = pages.user_session(), ClassificationForm.submitted()
     form.check()
-    sources.decide(
-        visitor.account_id,
-        domain,
-        form.source.text,
-        form.state.text or None,
-        note=form.note.text or None,
-        actor=visitor.actor,
+    classification = ManualClassification(
+        form.source.text, form.state.text or None, form.note.text or None
     )
+    sources.classify(user.account_id, domain, classification, actor=user.actor)
     return redirect(url_for(".show", domain=domain, days=_days()), 303)
 
 
@@ -159,34 +168,23 @@ def decide(domain: str) -> ResponseReturnValue:
 def policy(domain: str) -> ResponseReturnValue:
     """Show whether the DMARC policy can be tightened, and simulate another policy."""
     account, days = pages.user_session().account_id, _days()
-    window = Window.between(*_window(days))
-    errors: dict[str, str] = {}
-    trial, result = _trial(), None
-    if trial is not None:
-        try:
-            result = analytics_policy.simulate(account, domain, window, trial)
-        except InvalidRequest as error:
-            errors = pages.field_errors(error)
-    readiness = analytics_policy.assess_readiness(account, domain, window)
-    row = readiness.sending.domain
-    links = Links(row.name, window)
-    affected = links.listed(result.listed) if result and result.replay.affected else None
+    window = Window.between(*_period(days))
+    review = analytics_policy.review(account, domain, window, _trial(), limit=MAX_SOURCES)
+    readiness = review.readiness
+    urls = record_lists.record_urls(RECORDS, readiness.domain.name, window)
     return pages.render(
         "policy.html",
-        domain=row,
+        domain=readiness.domain,
         days=days,
         spans=SPANS,
         readiness=readiness,
-        steps=mail_rows.step_rows(readiness, links),
-        uncounted=rollup_queue.pending(row.id),
-        result=result,
-        all_url=links.to(),
-        affected_url=affected,
-        affected_senders=mail_rows.affected_senders(result, links) if result else [],
+        result=review.simulation,
+        records_url=partial(_records_url, urls),
+        all_url=urls.url(),
         modes=MODES,
         policies=POLICIES,
         form=request.args,
-        errors=errors,
+        errors=pages.field_errors(review.error) if review.error else {},
     )
 
 
@@ -214,7 +212,7 @@ def _days() -> str:
     return days if days in SPANS else "30"
 
 
-def _window(days: str) -> tuple[datetime, datetime]:
+def _period(days: str) -> tuple[datetime, datetime]:
     """The last ``days`` days in UTC, today included: from midnight of the first day until now."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)

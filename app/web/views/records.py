@@ -1,51 +1,28 @@
 """The page of the DMARC records behind a figure, and their download."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterator
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from app.analysis.mail import record_query
-from app.analysis.mail.periods import Window
-from app.analysis.mail.record_query import RecordQueryResult
+from app.analysis.mail.record_filter import MAX_ADDRESSES, NOT_PASS, RESULTS, RecordFilter
 from app.errors import InvalidRequest
 from app.models.reports import PROVENANCES, TRUSTED
 from app.services.core import domain_lookup
-from app.services.core.listing import Listing
 from app.services.reports import dmarc_records, serialization
-from app.services.reports.dmarc_records import RecordFilter
+from app.services.reports.dmarc_records import RecordPage
 from app.web.base import pages, record_lists
 from app.web.base.record_lists import Filters, Parameters
 
 bp = Blueprint("records", __name__, url_prefix="/domains/<domain>/records")
 
 ENDPOINT = "web.records.index"
-PAGE = 50
 MAX_TEXT = 3_000
 MAX_NAMED = 5  # addresses with a filter label each; more share one label
-RESULTS = ("pass", "fail")
 RESULT_LABELS = {"pass": "Passed DMARC", "fail": "Failed DMARC"}
-TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
-    "disposition": "disposition",
-    "headerFrom": "header_from",
-    "reporter": "reporter",
-    "dkimDomain": "dkim_domain",
-    "dkimSelector": "dkim_selector",
-    "dkimResult": "dkim_result",
-    "spfDomain": "spf_domain",
-    "spfResult": "spf_result",
-}
-HIDDEN = (
-    "dkim",
-    "spf",
-    "provenance",
-    "subdomainsOnly",
-    "dkimResult",
-    "spfResult",
-)  # hidden form fields
+# Filters that are hidden fields of the form.
+HIDDEN = ("dkim", "spf", "provenance", "subdomainsOnly", "dkimResult", "spfResult")
 FILTERS = Filters(
     choices={
         "result": RESULTS,
@@ -54,8 +31,11 @@ FILTERS = Filters(
         "provenance": (*PROVENANCES, TRUSTED),
         "subdomainsOnly": ("true",),
     },
-    texts=tuple(TEXTS),
-    said={
+    texts=(
+        *("disposition", "headerFrom", "reporter", "dkimDomain", "dkimSelector", "dkimResult"),
+        *("spfDomain", "spfResult"),
+    ),
+    labels={
         "result": RESULT_LABELS,
         "dkim": {"pass": "DKIM aligned", "fail": "DKIM not aligned"},
         "spf": {"pass": "SPF aligned", "fail": "SPF not aligned"},
@@ -64,52 +44,35 @@ FILTERS = Filters(
         "subdomainsOnly": {"true": "Header From: subdomains only"},
         "dkimDomain": "DKIM domain: {}",
         "dkimSelector": "DKIM selector: {}",
-        "dkimResult": {record_query.NOT_PASS: "DKIM result: not pass", "": "DKIM result: {}"},
+        "dkimResult": {NOT_PASS: "DKIM result: not pass", "": "DKIM result: {}"},
         "spfDomain": "Envelope From: {}",
-        "spfResult": {record_query.NOT_PASS: "SPF result: not pass", "": "SPF result: {}"},
+        "spfResult": {NOT_PASS: "SPF result: not pass", "": "SPF result: {}"},
     },
 )
-
-
-class Links(record_lists.Links):
-    """The URLs of the pages with the records behind the figures of a window."""
-
-    def __init__(self, domain: str, window: Window) -> None:
-        super().__init__(ENDPOINT, domain, window)
-
-    def listed(self, records: RecordQueryResult) -> str | None:
-        """The URL of the records behind a figure; None if no filters select them.
-
-        The list may have other records too; then ``records.is_exact`` is False.
-        """
-        return self.to(**records.filters) if records.is_narrow else None
 
 
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
     """List the records of a domain that match the filters, newest email first."""
     account, values = pages.user_session().account_id, _values()
-    row = domain_lookup.find(account, domain)
-    window, errors = record_lists.window(values), dict[str, str]()
-    rows: Sequence[Any] = ()
-    paging, cursor_values = pages.Paging(values), None
+    paging, errors = pages.Paging(values), dict[str, str]()
     try:
-        rows, cursor_values = _listing(account, domain, values).page(paging.given, PAGE)
+        page = dmarc_records.page(
+            account, domain, record_lists.window(values), _filter(values), paging.given
+        )
     except InvalidRequest as error:
         errors = pages.field_errors(error)
         if "sourceIp" not in errors:
             raise
-    messages = [dmarc_records.counts(record, window) for record in rows]
-    is_all = not cursor_values and not paging.given
+        page = RecordPage(domain_lookup.find(account, domain), (), None, None)
     return pages.render(
         "records.html",
         400 if errors else 200,
-        domain=row,
-        rows=list(zip(rows, messages, strict=True)),
-        total=sum(messages) if is_all else None,
-        following=paging.following(cursor_values),
+        domain=page.domain,
+        page=page,
+        following=paging.following(page.cursor_values),
         given=values,
-        labels=list(_labels(row.name, values)),
+        labels=list(_labels(page.domain.name, values)),
         results=RESULT_LABELS,
         hidden={name: values[name] for name in HIDDEN if name in values},
         errors=errors,
@@ -120,37 +83,24 @@ def index(domain: str) -> ResponseReturnValue:
 def file(domain: str) -> ResponseReturnValue:
     """Download all records that match the filters."""
     account, values = pages.user_session().account_id, _values()
-    window = record_lists.window(values)
-
-    def serialize(row: Any) -> Mapping[str, Any]:
-        return serialization.of_domain(row, dmarc_records.counts(row, window))
-
-    listing = _listing(account, domain, values)
-    return record_lists.file(listing, serialize, serialization.COLUMNS, "dmarc-records")
+    listing = dmarc_records.of_domain(account, domain, record_lists.window(values), _filter(values))
+    return record_lists.file(
+        listing, serialization.of_domain, serialization.COLUMNS, "dmarc-records"
+    )
 
 
 def _values() -> Parameters:
-    values = FILTERS.given()
+    values = FILTERS.from_request()
     addresses = re.split(r"[\s,]+", request.args.get("sourceIp", "")[:MAX_TEXT].replace("\0", ""))
     joined = ",".join(filter(None, addresses))
     return {**values, "sourceIp": joined} if joined else values
 
 
-def _listing(account: UUID, domain: str, values: Parameters) -> Listing:
-    addresses = values["sourceIp"].split(",") if "sourceIp" in values else []
-    if len(addresses) > record_query.MAX_ADDRESSES:
-        message = f"Enter at most {record_query.MAX_ADDRESSES} addresses"
-        raise InvalidRequest.field("sourceIp", message)
-    filters = RecordFilter(
-        result=values.get("result"),
-        dkim=values.get("dkim"),
-        spf=values.get("spf"),
-        provenance=values.get("provenance"),
-        subdomains_only="subdomainsOnly" in values,
-        source_ips=addresses,
-        **{field: values[name] for name, field in TEXTS.items() if name in values},
-    )
-    return dmarc_records.of_domain(account, domain, record_lists.window(values), filters)
+def _filter(values: Parameters) -> RecordFilter:
+    record_filter = RecordFilter.from_query(values)
+    if len(record_filter.source_ips) > MAX_ADDRESSES:
+        raise InvalidRequest.field("sourceIp", f"Enter at most {MAX_ADDRESSES} addresses")
+    return record_filter
 
 
 def _labels(domain: str, values: Parameters) -> Iterator[tuple[str, str]]:
@@ -159,8 +109,8 @@ def _labels(domain: str, values: Parameters) -> Iterator[tuple[str, str]]:
     def to(others: Parameters) -> str:
         return record_lists.address(ENDPOINT, domain, others)
 
-    yield from FILTERS.words(values, to)
-    addresses = values["sourceIp"].split(",") if "sourceIp" in values else []
+    yield from FILTERS.removable(values, to)
+    addresses = RecordFilter.from_query(values).source_ips
     others = record_lists.without(values, "sourceIp")
     if len(addresses) > MAX_NAMED:
         yield f"Source: {addresses[0]} and {len(addresses) - 1} more", to(others)

@@ -8,25 +8,21 @@ from flask import Blueprint, Response, abort, make_response, request
 from flask.typing import ResponseReturnValue
 
 from app import ids
+from app.analysis.mail.record_filter import RESULTS, RecordFilter
 from app.errors import InvalidRequest, NotFound
 from app.models import DmarcReport, FailureReport, TlsReport
-from app.services.core import audit_log
 from app.services.core.listing import Listing
-from app.services.ingest import conflicts as ingest_conflicts
 from app.services.reports import dmarc_records, reports
-from app.services.reports.dmarc_records import RecordFilter
 from app.services.reports.reports import ReportFilter, Table
 from app.web.base import dates, pages
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
 PAGE = 50
-RECORDS = 100
 FILES: Mapping[str, Table] = {
     "dmr": DmarcReport,
     "tlr": TlsReport,
 }  # files of other kinds are not stored
-RESULTS = ("pass", "fail")
 
 
 @bp.get("")
@@ -54,16 +50,15 @@ def show_dmarc(id: str) -> ResponseReturnValue:
     result = request.args.get("result", "")
     filters = {"result": result if result in RESULTS else ""}
     paging = pages.Paging(filters)
-    listing = dmarc_records.of_report(
-        account, report_id, RecordFilter(result=filters["result"] or None)
+    page = dmarc_records.report_page(
+        account, report_id, RecordFilter.from_query(filters), paging.given
     )
-    rows, following = listing.page(paging.given, RECORDS)
     return pages.render(
         "report_dmarc.html",
-        report=reports.find(DmarcReport, account, report_id),
-        conflicts=ingest_conflicts.of_report(account, report_id),
-        records=rows,
-        following=paging.following(following),
+        report=page.report,
+        conflicts=page.conflicts,
+        records=page.records,
+        following=paging.following(page.cursor_values),
         id=id,
         filters=filters,
     )
@@ -72,12 +67,13 @@ def show_dmarc(id: str) -> ResponseReturnValue:
 @bp.get("/tls/<id>")
 def show_tls(id: str) -> ResponseReturnValue:
     """Show a TLS report with its policies and the failures of each."""
-    account, report_id = pages.user_session().account_id, _parsed("tlr", id)
-    report = reports.find(TlsReport, account, report_id)
-    policies = reports.policies(account, report_id)
-    conflicts = ingest_conflicts.of_report(account, report_id)
+    detail = reports.tls_report(pages.user_session().account_id, _parsed("tlr", id))
     return pages.render(
-        "report_tls.html", report=report, policies=policies, conflicts=conflicts, id=id
+        "report_tls.html",
+        report=detail.report,
+        policies=detail.policies,
+        conflicts=detail.conflicts,
+        id=id,
     )
 
 
@@ -95,11 +91,8 @@ def raw(id: str) -> ResponseReturnValue:
     prefix = id.partition("_")[0]
     if prefix not in FILES:
         abort(404)
-    visitor = pages.user_session()
-    content = reports.raw(FILES[prefix], visitor.account_id, _parsed(prefix, id))
-    audit_log.record_read(
-        visitor.account_id, actor=visitor.actor, action="report.downloaded", target=id
-    )
+    user = pages.user_session()
+    content = reports.download(FILES[prefix], user.account_id, id, actor=user.actor)
     response: Response = make_response(content)
     response.content_type = "application/octet-stream"
     response.headers["Content-Disposition"] = 'attachment; filename="report.bin"'

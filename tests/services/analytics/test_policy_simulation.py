@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.periods import Window
+from app.analysis.policy.step_details import Caveat
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, DomainState
@@ -21,6 +22,7 @@ from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
 from app.services.analytics.policy import PolicyTrial
+from app.services.analytics.sources import ManualClassification
 from tests.support.checked_domains import know
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
@@ -233,9 +235,8 @@ def test_simulation_lists_its_caveats(account_id: UUID) -> None:
         domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )
     assert found.replay.affected == 0
-    assert ("DKIM passed in alignment, but the report does not name the domain", 7) in (
-        found.caveats
-    )
+    description = "DKIM passed in alignment, but the report does not name the domain"
+    assert Caveat(description, 7) in found.caveats
     assert found.confidence == "low"
 
 
@@ -279,7 +280,8 @@ def test_manual_classification_changes_readiness(database: Engine) -> None:
         ("ignored", (True, [])),
         (None, (False, [SourceClass.UNKNOWN])),
     ):
-        sources.decide(account_id, name, "service:Mailchimp", state, note="", actor=ACTOR)
+        change = ManualClassification("service:Mailchimp", state, "")
+        sources.classify(account_id, name, change, actor=ACTOR)
         assert answer() == wanted
 
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
 from app.analysis.mail.periods import Window
+from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
+from app.services.analytics.sources import ManualClassification
 from tests.support.checked_domains import know
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
@@ -136,6 +138,11 @@ many = hypothesis_settings(
 )
 
 
+def classify_service(domain: Domain, decision: str) -> None:
+    change = ManualClassification(SERVICE, decision)
+    sources.classify(domain.account_id, domain.name, change, actor=ACTOR)
+
+
 @many
 @given(
     mail=MAIL,
@@ -165,7 +172,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
     for (_, row), day in mail:
         store(domain, Report([row], START + timedelta(days=day)))
     if state and any(row.count for row in service):
-        sources.decide(domain.account_id, domain.name, SERVICE, state, note=None, actor=ACTOR)
+        classify_service(domain, state)
 
     found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})

@@ -26,6 +26,7 @@ from app.models import (
 from app.services.analytics import dmarc, policy, rollup_queue, rollups, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
+from app.services.analytics.sources import ManualClassification
 from app.services.domains import dashboard
 from app.services.monitoring import report_monitor
 from app.services.operations.metrics import ServiceCollector
@@ -53,7 +54,7 @@ def counted() -> list[int]:
 
 def messages(domain: Domain) -> int:
     question = DmarcQuery(domain.name, START, START + 7 * DAY)
-    return dmarc.dmarc(domain.account_id, question).totals.messages
+    return dmarc.summarize(domain.account_id, question).totals.messages
 
 
 def of_readiness(domain: Domain) -> int:
@@ -106,9 +107,10 @@ def test_alert_evaluation_includes_previously_stored_reports(domain: Domain) -> 
 
 def test_source_of_a_pending_report_can_be_classified(domain: Domain) -> None:
     store(domain, Report([record()]), is_pending=True)
-    sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
+    approved = ManualClassification("own", "approved")
+    sources.classify(domain.account_id, domain.name, approved, actor=ACTOR)
     found = sources.search(domain.account_id, domain.name, WEEK)
-    assert [source.review is not None for source in found.sources] == [True]
+    assert [detail.source.review is not None for detail in found.listed.sources] == [True]
 
 
 @pytest.mark.parametrize("is_pending", [True, False])
@@ -181,7 +183,9 @@ def test_failed_rollup_affects_only_its_report(domain: Domain) -> None:
     _break(broken)
     assert messages(domain) == 3
     assert rollup_queue.drain() == 0
-    assert waiting() == rollup_queue.pending(domain.id) == 1
+    with transaction(readonly=True) as session:
+        assert rollup_queue.pending_count(session, domain.id) == 1
+    assert waiting() == 1
     metrics = {metric.name: metric.samples for metric in ServiceCollector().collect()}
     samples = metrics["mailwatch_rollup_queue_reports"]
     assert {s.labels["status"]: s.value for s in samples} == {"pending": 0, "failed": 1}

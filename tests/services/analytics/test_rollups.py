@@ -158,7 +158,9 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)
     to_at = from_at + timedelta(hours=length)
     before_at = from_at - timedelta(hours=length)
-    answer = dmarc.dmarc(account_id, DmarcQuery(domain.name, from_at, to_at, interval, zone, by))
+    answer = dmarc.summarize(
+        account_id, DmarcQuery(domain.name, from_at, to_at, interval, zone, by)
+    )
 
     all_of = list(messages(reports))
     inside = [one for one in all_of if from_at <= one[2] < to_at]
@@ -178,7 +180,7 @@ def test_every_total_group_and_interval_equals_a_naive_count(
 
 def _check_parts(answer: Any, inside: list[tuple[Report, Record, datetime, int]]) -> None:
     """Dispositions, intervals and groups."""
-    interval, zone, by = (answer.question.interval, answer.question.zone, answer.question.group_by)
+    interval, zone, by = (answer.query.interval, answer.query.zone, answer.query.group_by)
     dispositions = Counter[str]()
     by_label, by_key, by_both = Counter[Any](), Counter[str](), Counter[Any]()
     for report, row, moment, part in inside:
@@ -324,7 +326,7 @@ def test_impossible_message_counts_are_capped(account_id: UUID) -> None:
     question = DmarcQuery(
         domain.name, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     )
-    assert dmarc.dmarc(account_id, question).totals.messages == 6 * periods.MAX_COUNT
+    assert dmarc.summarize(account_id, question).totals.messages == 6 * periods.MAX_COUNT
 
 
 def test_deleting_a_domain_deletes_its_rollups(account_id: UUID) -> None:

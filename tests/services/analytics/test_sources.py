@@ -13,12 +13,13 @@ from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.protocols.report_formats.aggregate import Record
-from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sources
+from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sending, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
-from app.services.analytics.sources import SendingReport
+from app.services.analytics.sending import SendingReport
+from app.services.analytics.sources import ManualClassification
 from tests.support.factories import ACTOR, make_account, make_domain
-from tests.support.stored_reports import DAY, START, Report, record, store
+from tests.support.stored_reports import DAY, START, Report, record, sending_report, store
 
 WINDOW = Window.between(START, START + 7 * DAY)
 
@@ -29,19 +30,19 @@ def domain(database: Engine) -> Domain:
 
 
 def messages_by_source(domain: Domain) -> dict[str, int]:
-    result = sources.search(domain.account_id, domain.name, WINDOW)
+    result = sending_report(domain, WINDOW)
     return {source.key: source.messages for source in result.sources}
 
 
-def flows_of(sending: SendingReport) -> list[Flow]:
-    groups = [flows for source in sending.sources for flows in source.flows.values()]
+def flows_of(report: SendingReport) -> list[Flow]:
+    groups = [flows for source in report.sources for flows in source.flows.values()]
     return [flow for flows in groups for flow in flows]
 
 
 def test_stored_report_is_included_and_removed_report_is_not(domain: Domain) -> None:
     def total() -> int:
         query = DmarcQuery(domain.name, START, START + 7 * DAY, group_by="source")
-        return dmarc.dmarc(domain.account_id, query).totals.messages
+        return dmarc.summarize(domain.account_id, query).totals.messages
 
     first = store(domain, Report([record(count=3)]))
     assert messages_by_source(domain) == {"own": total()} == {"own": 3}
@@ -58,8 +59,9 @@ def test_stored_report_is_included_and_removed_report_is_not(domain: Domain) -> 
 def test_manual_classification_is_in_the_next_result(domain: Domain) -> None:
     store(domain, Report([record(dkim=False, spf=False, dkim_results=(), spf_results=())]))
     (key,) = messages_by_source(domain)
-    sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
-    result = sources.search(domain.account_id, domain.name, WINDOW)
+    approved = ManualClassification(key, "approved")
+    sources.classify(domain.account_id, domain.name, approved, actor=ACTOR)
+    result = sending_report(domain, WINDOW)
     assert result.sources[0].review is not None
 
 
@@ -102,8 +104,8 @@ def test_unchanged_result_is_not_read_again(domain: Domain, database: Engine) ->
 def test_number_of_cached_results_is_limited(domain: Domain) -> None:
     store(domain, Report([record()]))
     for days in range(1, cache.MAX_ENTRIES + 5):
-        sources.search(domain.account_id, domain.name, Window.between(START, START + days * DAY))
-    assert len(sources._cached) == cache.MAX_ENTRIES
+        sending_report(domain, Window.between(START, START + days * DAY))
+    assert len(sending._cached) == cache.MAX_ENTRIES
 
 
 def test_parts_of_a_result_are_from_one_snapshot(domain: Domain) -> None:
@@ -123,10 +125,10 @@ def test_addresses_over_the_limit_are_included_in_the_sums(
     failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
     rows = [record(f"198.51.100.{i}", 10 + i, **(failing if i % 2 else {})) for i in range(9)]
     store(domain, Report(rows))
-    unlimited = sources.search(domain.account_id, domain.name, WINDOW)
-    monkeypatch.setattr(sources, "MAX_FLOWS", 4)
-    sources._cached.clear()
-    limited = sources.search(domain.account_id, domain.name, WINDOW)
+    unlimited = sending_report(domain, WINDOW)
+    monkeypatch.setattr(sending, "MAX_FLOWS", 4)
+    sending._cached.clear()
+    limited = sending_report(domain, WINDOW)
     assert sorted(flow.messages for flow in flows_of(limited) if flow.source_ip) == [15, 16, 17, 18]
     assert limited.messages == unlimited.messages == sum(row.count for row in rows)
     assert sum(source.passed for source in limited.sources) == sum(r.count for r in rows if r.dkim)
@@ -142,10 +144,10 @@ def test_identities_over_the_limit_are_included_in_the_sums(
     store(domain, Report(rows))
     trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
     unlimited = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
-    monkeypatch.setattr(sources, "MAX_FLOWS", 3)
-    monkeypatch.setattr(sources, "MAX_IDENTITIES", 2)
-    sources._cached.clear()
-    limited = sources.search(domain.account_id, domain.name, WINDOW)
+    monkeypatch.setattr(sending, "MAX_FLOWS", 3)
+    monkeypatch.setattr(sending, "MAX_IDENTITIES", 2)
+    sending._cached.clear()
+    limited = sending_report(domain, WINDOW)
     listed = [flow.messages for flow in flows_of(limited) if flow.identity > 0]
     assert sorted(listed) == [27, 28, 29, 48, 57]
     assert limited.messages == sum(row.count for row in rows)
@@ -163,7 +165,7 @@ def test_identities_over_the_limit_are_included_in_the_sums(
         assert getattr(simulated.replay, name) == getattr(unlimited.replay, name), name
     names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
     assert names == {domain.name, f"*.{domain.name}"}
-    assert any("rare kinds" in text for text, _ in simulated.caveats)
+    assert any("rare kinds" in caveat.description for caveat in simulated.caveats)
     assert sum(simulated.reporters.values()) < unlimited.replay.affected
 
 

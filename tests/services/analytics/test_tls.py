@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app.analysis.mail.periods import MAX_COUNT, Window
+from app.analysis.mail.periods import MAX_COUNT
 from app.models import Domain
 from app.services.analytics import tls
+from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls import Sessions, TlsResult
 from tests.support.factories import make_account, make_domain
 from tests.support.stored_reports import DAY, store_tls_report, tls_policy
@@ -109,12 +110,11 @@ def test_every_sum_equals_a_naive_count(
     store(domain, reports)
     from_at = START + timedelta(hours=start)
     to_at = from_at + timedelta(hours=length)
-    window = Window.between(from_at, to_at)
-    answer = tls.tls(account_id, domain.name, window, "day", zone)
+    answer = tls.summarize(account_id, SeriesQuery(domain.name, from_at, to_at, zone=zone))
 
     inside = [report for report in reports if from_at <= report["at"] < to_at]
     before_at = from_at - timedelta(hours=length)
-    check(answer.now, inside)
+    check(answer.current, inside)
     check(
         answer.previous_period,
         [report for report in reports if before_at <= report["at"] < from_at],
@@ -123,7 +123,7 @@ def test_every_sum_equals_a_naive_count(
     for report in inside:
         label = report["at"].astimezone(zone).date()
         days[label] += sum(cut(policy["successful"]) for policy in report["policies"])
-    pairs = zip(answer.starts, answer.now.series, strict=True)
+    pairs = zip(answer.starts, answer.current.series, strict=True)
     told = {begin.date(): counts.successful for begin, counts in pairs if counts.successful}
     assert told == dict(+days)
 
@@ -139,8 +139,7 @@ def test_hosts_over_the_limit_are_included_in_the_sums(
     policy = {"policy_type": "sts", "successful": 1, "failed": 36, "failures": failures}
     domain = make_domain(account_id)
     store(domain, [{"at": START, "reporter": "google.com", "policies": [policy]}])
-    window = Window.between(START - DAY, START + DAY)
-    found = tls.tls(account_id, domain.name, window, "day", ZoneInfo("UTC")).now
+    found = tls.summarize(account_id, SeriesQuery(domain.name, START - DAY, START + DAY)).current
     assert found.host_types == {"mx3.test": {"a": 7, "b": 8}, "mx2.test": {"b": 6}}
     assert found.hosts == {"mx3.test": 7 + 8, "mx2.test": 5 + 6, "mx1.test": 3 + 4}
     assert found.result_types == {"a": 1 + 3 + 5 + 7, "b": 2 + 4 + 6 + 8}

@@ -91,9 +91,11 @@ def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
     with transaction(readonly=True) as session:
         report_id = session.scalar(select(DmarcReport.id))
     assert report_id is not None
-    [row] = conflicts.of_report(account_id, report_id)
-    assert (row.id, row.provenance) == (second, "unverified")
-    assert conflicts.of_report(make_account("Other").id, report_id) == []
+    other_id = make_account("Other").id
+    with transaction(readonly=True) as session:
+        [row] = conflicts.read(session, account_id, report_id)
+        assert (row.id, row.provenance) == (second, "unverified")
+        assert conflicts.read(session, other_id, report_id) == []
 
 
 def test_tls_reports_can_be_in_conflict(account_id: UUID) -> None:

@@ -19,6 +19,7 @@ from app.models import (
 )
 from app.protocols.report_formats.aggregate import DkimResult
 from app.services.analytics import rollup_queue, sources
+from app.services.analytics.sources import ManualClassification
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR, make_account
@@ -96,18 +97,16 @@ def test_new_failing_source_has_its_own_alert_type(domain: Domain) -> None:
     send(domain, range(1, 3), GOOD, service)
     alert = opened(domain)["source.new_failing"]
     assert (alert.subject, alert.severity) == ("service:Mailchimp", "high")
-    sources.decide(
-        domain.account_id, "acme.test", "service:Mailchimp", "ignored", note=None, actor=ACTOR
-    )
+    ignored = ManualClassification("service:Mailchimp", "ignored")
+    sources.classify(domain.account_id, "acme.test", ignored, actor=ACTOR)
     assert "source.new_failing" not in opened(domain)
 
 
 def test_approved_source_that_fails_has_regressed(domain: Domain) -> None:
     other = ("198.51.100.7", 100)
     send(domain, range(4, 34), GOOD, record(*other, spf=False, spf_results=(MAILCHIMP,)))
-    sources.decide(
-        domain.account_id, "acme.test", "service:Mailchimp", "approved", note=None, actor=ACTOR
-    )
+    approved = ManualClassification("service:Mailchimp", "approved")
+    sources.classify(domain.account_id, "acme.test", approved, actor=ACTOR)
     broken = record(*other, dkim=False, spf=False, spf_results=(MAILCHIMP,), dkim_results=NO_DKIM)
     send(domain, range(1, 3), GOOD, broken)
     found = opened(domain)

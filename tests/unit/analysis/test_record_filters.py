@@ -1,18 +1,14 @@
 """Record lists of figures: their filters, and whether they are exact."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from app.analysis.mail import record_query
+from app.analysis.mail import flow_index
+from app.analysis.mail.flow_index import FlowIndex, RecordLink
 from app.analysis.mail.identities import MAX_RESULTS, Identity
-from app.analysis.mail.record_query import (
-    DkimFilter,
-    FlowIndex,
-    RecordQuery,
-    RecordQueryResult,
-    SpfFilter,
-)
+from app.analysis.mail.record_filter import MAX_ADDRESSES, RecordFilter
 from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Source, gather
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)
@@ -32,7 +28,7 @@ FLOODED = Identity(
 
 
 def made(*sent: tuple[str, Identity, int]) -> tuple[FlowIndex, dict[str, Source]]:
-    """The ledger of this mail, and its sources; rare identities have negative numbers."""
+    """The index of this mail, and its sources; rare identities have negative numbers."""
     kinds = list(dict.fromkeys(identity for _, identity, _ in sent))
     numbers = {identity: -n if identity is RARE else n for n, identity in enumerate(kinds, 1)}
     identities = {number: identity for identity, number in numbers.items()}
@@ -41,23 +37,21 @@ def made(*sent: tuple[str, Identity, int]) -> tuple[FlowIndex, dict[str, Source]
     return FlowIndex("acme.test", sources, identities), {source.key: source for source in sources}
 
 
-def filters_and_exactness(listed: RecordQueryResult) -> tuple[dict[str, str], bool]:
-    return listed.filters, listed.is_exact
+def filters_and_exactness(listed: RecordLink) -> tuple[dict[str, str], bool]:
+    return listed.filter.to_query(), listed.is_exact
 
 
 def test_source_with_exclusive_addresses_has_exact_list() -> None:
-    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 7), ("192.0.2.3", BAD, 1))
-    assert filters_and_exactness(ledger.of_source(sources["own"])) == (
+    index, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 7), ("192.0.2.3", BAD, 1))
+    assert filters_and_exactness(index.of_source(sources["own"])) == (
         {"sourceIp": "192.0.2.2,192.0.2.1"},
         True,
     )
 
 
 def test_shared_address_makes_lists_of_both_sources_inexact() -> None:
-    ledger, sources = made(
-        ("192.0.2.1", BAD, 5), ("192.0.2.1", PASSED_ON, 7), ("192.0.2.2", BAD, 1)
-    )
-    exact = {key: ledger.of_source(source).is_exact for key, source in sources.items()}
+    index, sources = made(("192.0.2.1", BAD, 5), ("192.0.2.1", PASSED_ON, 7), ("192.0.2.2", BAD, 1))
+    exact = {key: index.of_source(source).is_exact for key, source in sources.items()}
     assert exact == {
         "ip:192.0.2.1": False,
         "ip:192.0.2.1/forwarding": False,
@@ -66,37 +60,35 @@ def test_shared_address_makes_lists_of_both_sources_inexact() -> None:
 
 
 def test_failed_mail_of_shared_address_may_be_exact() -> None:
-    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 5), ("192.0.2.2", BAD, 3))
-    listed = ledger.of_part(sources["own"], record_query.FAILED)
+    index, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 5), ("192.0.2.2", BAD, 3))
+    listed = index.of_part(sources["own"], flow_index.FAILED)
     assert filters_and_exactness(listed) == ({"sourceIp": "192.0.2.2", "result": "fail"}, True)
 
 
 def test_list_with_too_many_addresses_is_inexact() -> None:
-    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1)]
-    ledger, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
-    listed = ledger.of_source(sources["own"])
-    assert len(listed.addresses) == record_query.MAX_ADDRESSES
-    assert (listed.addresses[0], listed.is_exact) == (many[-1][0], False)
+    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(MAX_ADDRESSES + 1)]
+    index, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
+    listed = index.of_source(sources["own"])
+    assert len(listed.filter.source_ips) == MAX_ADDRESSES
+    assert (listed.filter.source_ips[0], listed.is_exact) == (many[-1][0], False)
 
 
 def test_list_of_all_mail_has_no_addresses() -> None:
-    ledger, sources = made(
-        *((f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1))
-    )
-    assert filters_and_exactness(ledger.of_source(sources["own"])) == ({}, True)
+    index, sources = made(*((f"192.0.2.{n}", GOOD, 1) for n in range(MAX_ADDRESSES + 1)))
+    assert filters_and_exactness(index.of_source(sources["own"])) == ({}, True)
 
 
 def test_mail_without_known_address_has_no_exact_list() -> None:
-    ledger, sources = made((ELSEWHERE, BAD, 3), ("192.0.2.1", GOOD, 1))
-    assert filters_and_exactness(ledger.of_source(sources["elsewhere"])) == ({}, False)
-    assert not ledger.of_source(sources["own"]).is_exact  # the mail without address may be from it
-    passed = ledger.of_part(sources["own"], RecordQuery(result="pass"))
+    index, sources = made((ELSEWHERE, BAD, 3), ("192.0.2.1", GOOD, 1))
+    assert filters_and_exactness(index.of_source(sources["elsewhere"])) == ({}, False)
+    assert not index.of_source(sources["own"]).is_exact  # the mail without address may be from it
+    passed = index.of_part(sources["own"], RecordFilter(result="pass"))
     assert passed.is_exact  # none of the mail without address passed
 
 
 def test_exclusive_signature_is_listed_without_addresses() -> None:
-    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
-    [(signer, messages, listed)] = ledger.signers(sources["own"], 10)
+    index, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
+    [(signer, messages, listed)] = index.signers(sources["own"], 10)
     assert (signer, messages) == (("acme.test", "s1", "pass"), 5)
     filters = {"dkimDomain": "acme.test", "dkimSelector": "s1", "dkimResult": "pass"}
     assert filters_and_exactness(listed) == (filters, True)
@@ -106,28 +98,28 @@ def test_shared_signature_is_listed_by_address() -> None:
     forwarded = Identity(
         "acme.test", "none", True, False, dkim_results=SIGNED, reasons=("forwarded",)
     )
-    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", forwarded, 3))
-    [(_, _, listed)] = ledger.signers(sources["own"], 10)
+    index, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", forwarded, 3))
+    [(_, _, listed)] = index.signers(sources["own"], 10)
     assert listed.is_exact
-    assert listed.filters["sourceIp"] == "192.0.2.1"
+    assert listed.filter.to_query()["sourceIp"] == "192.0.2.1"
 
 
 def test_spf_results_in_several_scopes_are_counted_once() -> None:
     both = (*OWN_SPF, ("acme.test", "helo", "pass"))
-    ledger, sources = made(
+    index, sources = made(
         ("192.0.2.1", Identity("acme.test", "none", True, True, spf_results=both), 5)
     )
-    [(envelope, messages, listed)] = ledger.envelopes(sources["own"], 10)
+    [(envelope, messages, listed)] = index.envelopes(sources["own"], 10)
     assert (envelope, messages, listed.is_exact) == (("acme.test", "pass"), 5, True)
 
 
 def test_truncated_results_make_signature_list_inexact() -> None:
-    narrowing = RecordQuery(signed=DkimFilter("acme.test", "s1"))
-    ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
-    assert ledger.all_records(narrowing).is_exact
-    ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
-    assert not ledger.all_records(narrowing).is_exact
-    assert ledger.all_records(RecordQuery(result="pass", signed=narrowing.signed)).is_exact
+    filter = RecordFilter(dkim_domain="acme.test", dkim_selector="s1")
+    index, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
+    assert index.all_records(filter).is_exact
+    index, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
+    assert not index.all_records(filter).is_exact
+    assert index.all_records(replace(filter, result="pass")).is_exact
 
 
 @pytest.mark.parametrize(
@@ -143,43 +135,45 @@ def test_truncated_results_make_signature_list_inexact() -> None:
 def test_rare_names_are_listed_as_all_names_below_domain(
     mail: list[Identity], author: str, filters: dict[str, str], is_exact: bool
 ) -> None:
-    ledger, _ = made(*(("192.0.2.1", identity, 5) for identity in mail))
-    assert filters_and_exactness(ledger.part(5, ledger.author(author))) == (filters, is_exact)
+    index, _ = made(*(("192.0.2.1", identity, 5) for identity in mail))
+    assert filters_and_exactness(index.part(5, index.author(author))) == (filters, is_exact)
 
 
 def test_author_like_placeholder_is_literal_without_rare_names() -> None:
     odd = Identity("*.acme.test", "none", False, False)
-    ledger, _ = made(("192.0.2.1", odd, 5), ("192.0.2.1", BELOW, 1))
-    assert filters_and_exactness(ledger.part(5, ledger.author("*.acme.test"))) == (
+    index, _ = made(("192.0.2.1", odd, 5), ("192.0.2.1", BELOW, 1))
+    assert filters_and_exactness(index.part(5, index.author("*.acme.test"))) == (
         {"headerFrom": "*.acme.test"},
         True,
     )
 
 
 @pytest.mark.parametrize(
-    ("identities", "narrowing"),
+    ("identities", "filter"),
     [
-        ([], RecordQuery()),
-        ([GOOD, BAD], RecordQuery(header_from="acme.test")),
-        ([BAD, FLOODED], RecordQuery(result="fail", header_from="acme.test")),
-        ([BELOW, RARE], RecordQuery(result="fail", subdomains_only=True)),
-        ([BAD, BELOW], RecordQuery(result="fail")),
+        ([], RecordFilter()),
+        ([GOOD, BAD], RecordFilter(header_from="acme.test")),
+        ([BAD, FLOODED], RecordFilter(result="fail", header_from="acme.test")),
+        ([BELOW, RARE], RecordFilter(result="fail", subdomains_only=True)),
+        ([BAD, BELOW], RecordFilter(result="fail")),
     ],
 )
 def test_list_is_filtered_by_common_properties(
-    identities: list[Identity], narrowing: RecordQuery
+    identities: list[Identity], filter: RecordFilter
 ) -> None:
-    assert record_query.common("acme.test", identities) == narrowing
+    assert flow_index.common_filter("acme.test", identities) == filter
 
 
 def test_unsupported_filter_values_are_omitted() -> None:
-    assert record_query.dkim_filter("", "s1", "pass") is None
-    assert record_query.dkim_filter("a.test", "", "pass") == DkimFilter("a.test", None, "pass")
-    assert record_query.dkim_filter("a.test", "s" * 254, "") == DkimFilter("a.test")
-    assert record_query.spf_filter("a.test", "") == SpfFilter("a.test")
+    assert flow_index.dkim_filter("", "s1", "pass") == RecordFilter()
+    assert flow_index.dkim_filter("a.test", "", "pass") == RecordFilter(
+        dkim_domain="a.test", dkim_result="pass"
+    )
+    assert flow_index.dkim_filter("a.test", "s" * 254, "") == RecordFilter(dkim_domain="a.test")
+    assert flow_index.spf_filter("a.test", "") == RecordFilter(spf_domain="a.test")
 
 
 def test_figure_of_zero_has_no_addresses() -> None:
-    ledger, _ = made(("192.0.2.1", GOOD, 5))
-    assert not ledger.of_mail(Counter({"192.0.2.1": 0})).is_exact
-    assert ledger.of_mail({}, record_query.FAILED).is_exact
+    index, _ = made(("192.0.2.1", GOOD, 5))
+    assert not index.of_mail(Counter({"192.0.2.1": 0})).is_exact
+    assert index.of_mail({}, flow_index.FAILED).is_exact

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.analysis.mail.record_query import RecordQuery
+from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.reporters import Reporter
 from app.analysis.policy.readiness import PolicyStep
 from app.checks.engine.types import Severity
@@ -170,7 +170,7 @@ def test_ready_policy_that_is_unchanged_for_thirty_days_opens_an_alert(
     is_ready: bool | None, days: int
 ) -> None:
     step = PolicyStep(
-        "p", Policy.NONE, Policy.QUARANTINE, RecordQuery(), is_ready, (), (), (), "…", "…"
+        "p", Policy.NONE, Policy.QUARANTINE, RecordFilter(), is_ready, (), (), (), "…", "…"
     )
     found = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
     types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}

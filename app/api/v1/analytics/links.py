@@ -1,70 +1,32 @@
-"""Where what is behind a figure of analytics is listed."""
+"""The URLs of the record lists behind figures."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+from app.analysis.mail.flow_index import RecordLink
 from app.analysis.mail.periods import Window, at
-from app.analysis.mail.record_query import RecordQueryResult
+from app.analysis.mail.record_filter import RecordUrls
 from app.api.http import responses
 from app.models import Domain
 
-Filter = Mapping[str, str]
-_GROUPS = {
-    "source": "sourceIp",
-    "reporter": "reporter",
-    "disposition": "disposition",
-    "headerFrom": "headerFrom",
-}
-_RESULTS: Mapping[str, Filter] = {
-    "dkim_and_spf": {"dkim": "pass", "spf": "pass"},
-    "dkim": {"dkim": "pass", "spf": "fail"},
-    "spf": {"dkim": "fail", "spf": "pass"},
-    "fail": {"result": "fail"},
-}
 
+def record_urls(
+    domain: Domain, window: Window, kind: Literal["dmarc", "tls-rpt"] = "dmarc"
+) -> RecordUrls:
+    """Return the URLs of the domain's records in the window.
 
-class Links:
-    """Addresses of lists of records for a domain in a window of time.
-
-    kind  of the reports: dmarc, tls-rpt
+    kind  the kind of reports
     """
-
-    def __init__(
-        self, domain: Domain, window: Window, kind: Literal["dmarc", "tls-rpt"] = "dmarc"
-    ) -> None:
-        self._domain, self._window, self._kind = domain, window, kind
-        self._records = self._to(window)
-
-    def records(self, **filters: str) -> str:
-        """Records of which what is counted adds up to the figure."""
-        return _with(self._records, filters)
-
-    def listed(self, found: RecordQueryResult) -> dict[str, Any]:
-        """The records behind a figure, and whether they are what it counts and no other."""
-        return {"recordsUrl": self.records(**found.filters), "recordsUrlExact": found.is_exact}
-
-    def before(self) -> str:
-        """The records of the time before, which is as long."""
-        return self._to(self._window.before)
-
-    def group(self, by: str, key: str) -> str:
-        """The records of a group."""
-        return self.records(**(_RESULTS[key] if by == "result" else {_GROUPS[by]: key}))
-
-    def _to(self, window: Window) -> str:
-        where = {
-            "domain": self._domain.name,
-            "from": _text(at(window.start)),
-            "to": _text(at(window.stop)),
-        }
-        return f"/v1/reports/{self._kind}/records?{urlencode(where)}"
+    return RecordUrls(window, partial(_url, domain.name, kind))
 
 
-def _with(address: str, filters: Filter) -> str:
-    return f"{address}&{urlencode(filters)}" if filters else address
+def linked(urls: RecordUrls, link: RecordLink) -> dict[str, Any]:
+    """Return the fields of a figure that lead to its records."""
+    return {"recordsUrl": urls.url(link.filter), "recordsUrlExact": link.is_exact}
 
 
-def _text(moment: datetime) -> str:
-    return responses.time(moment) or ""
+def _url(domain: str, kind: str, window: Window, filters: dict[str, str]) -> str:
+    period = {"from": responses.time(at(window.start)), "to": responses.time(at(window.stop))}
+    query = {"domain": domain, **period, **filters}
+    return f"/v1/reports/{kind}/records?{urlencode(query)}"

@@ -1,6 +1,5 @@
 """What reports add up to: mail, who sends it, TLS sessions, and what another policy would do."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,21 +11,20 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app import ids
-from app.analysis.mail.periods import HOUR, Interval, Window, at, midnight
+from app.analysis.mail.periods import HOUR, Interval, Window, midnight
+from app.analysis.mail.record_filter import RecordFilter
 from app.api.http import fields, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
-from app.api.v1.analytics import answers as analytics_answers
-from app.api.v1.analytics import policy_schemas
-from app.api.v1.analytics import schemas as shapes
-from app.api.v1.analytics.links import Links
+from app.api.v1.analytics import policy_schemas, schemas, serialization
+from app.api.v1.analytics.links import record_urls
 from app.errors import InvalidRequest
 from app.models import Domain
 from app.models.keys import Scope
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import policy as analytics_policy
-from app.services.analytics import rollup_queue
+from app.services.analytics import queries as analytics_queries
 from app.services.analytics import sources as analytics_sources
 from app.services.analytics import tls as analytics_tls
 
@@ -34,7 +32,6 @@ bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
 
 MAX_DAYS = 731
 MAX_BUCKETS = 1_000
-MAX_GROUPS = 100
 READ = (Scope.REPORTS_READ,)
 
 
@@ -90,86 +87,99 @@ class SimulationBody(Body):
 
 
 @bp.get("/dmarc")
-@endpoint(scopes=READ, query=DmarcQuery, returns=shapes.DmarcMail)
+@endpoint(scopes=READ, query=DmarcQuery, returns=schemas.DmarcMail)
 def dmarc(query: DmarcQuery) -> Response:
     """Messages by result and disposition: totals, series, groups and the previous period."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
-    question = analytics_dmarc.DmarcQuery(
-        query.domain, from_at, to_at, query.interval, zone, query.group_by
+    request = analytics_dmarc.DmarcQuery(
+        domain=query.domain,
+        from_at=from_at,
+        to_at=to_at,
+        interval=query.interval,
+        zone=zone,
+        group_by=query.group_by,
     )
-    found = analytics_dmarc.dmarc(current().account_id, question)
-    links = Links(found.domain, question.window)
+    summary = analytics_dmarc.summarize(current().account_id, request)
+    urls = record_urls(summary.domain, request.window)
     return responses.item(
         {
-            **_mail_head(found.domain, from_at, to_at),
+            **_mail_header(summary.domain, from_at, to_at, summary.pending_reports),
             "interval": query.interval,
             "tz": zone.key,
             "groupBy": query.group_by,
-            "totals": _period(found.totals, links.records()),
-            "previousPeriod": _period(found.previous_period, links.before()),
+            "totals": serialization.period(summary.totals, urls.url()),
+            "previousPeriod": serialization.period(summary.previous_period, urls.previous()),
             "series": [
-                {"start": start.isoformat(), **_totals(totals)}
-                for start, totals in zip(found.starts, found.series, strict=True)
+                {"start": start.isoformat(), **serialization.totals(totals)}
+                for start, totals in zip(summary.starts, summary.series, strict=True)
             ],
-            "groups": [_group(group, query.group_by or "", links) for group in found.groups],
-            "other": {"groups": found.other_groups, **_totals(found.other)},
-            "multiDayReports": found.multi_day_reports,
-            "recordsUrl": links.records(),
+            "groups": [serialization.group(group, urls) for group in summary.groups],
+            "other": {"groups": summary.other_groups, **serialization.totals(summary.other)},
+            "multiDayReports": summary.multi_day_reports,
+            "recordsUrl": urls.url(),
         }
     )
 
 
 @bp.get("/tls-rpt")
-@endpoint(scopes=READ, query=SeriesQuery, returns=shapes.TlsSessions)
+@endpoint(scopes=READ, query=SeriesQuery, returns=schemas.TlsSessions)
 def tls(query: SeriesQuery) -> Response:
     """Sessions that senders report (RFC 8460), and why some failed."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
-    window = Window.between(from_at, to_at)
-    found = analytics_tls.tls(current().account_id, query.domain, window, query.interval, zone)
-    now, links = found.now, Links(found.domain, window, "tls-rpt")
+    request = analytics_queries.SeriesQuery(query.domain, from_at, to_at, query.interval, zone)
+    summary = analytics_tls.summarize(current().account_id, request)
+    urls = record_urls(summary.domain, request.window, "tls-rpt")
     return responses.item(
         {
-            **_head(found.domain, from_at, to_at),
+            **_header(summary.domain, from_at, to_at),
             "interval": query.interval,
             "tz": zone.key,
-            "reports": now.reports,
-            "totals": _all_sessions(now, links.records()),
-            "previousPeriod": _all_sessions(found.previous_period, links.before()),
-            **_parts(now, links),
-            "series": [
-                {"start": start.isoformat(), **_sessions(counts)}
-                for start, counts in zip(found.starts, now.series, strict=True)
+            "reports": summary.current.reports,
+            "totals": serialization.all_sessions(summary.current, urls.url()),
+            "previousPeriod": serialization.all_sessions(summary.previous_period, urls.previous()),
+            "policyTypes": [
+                serialization.session_group(row, "policyType", urls) for row in summary.policy_types
             ],
-            "recordsUrl": links.records(),
+            "resultTypes": [serialization.result_type(row, urls) for row in summary.result_types],
+            "mxHosts": [serialization.mx_host(row, urls) for row in summary.mx_hosts],
+            "reporters": [
+                serialization.session_group(row, "reporter", urls) for row in summary.reporters
+            ],
+            "series": [
+                {"start": start.isoformat(), **serialization.sessions(counts)}
+                for start, counts in zip(summary.starts, summary.current.series, strict=True)
+            ],
+            "recordsUrl": urls.url(),
         }
     )
 
 
 @bp.get("/sources")
-@endpoint(scopes=READ, query=SourcesQuery, returns=shapes.Sources)
+@endpoint(scopes=READ, query=SourcesQuery, returns=schemas.Sources)
 def sources(query: SourcesQuery) -> Response:
     """Who sends as the domain: services with their addresses, results and what they are to it."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
-    found = analytics_sources.search(current().account_id, query.domain, window)
-    links = Links(found.domain, window)
-    shown, rest = found.sources[: query.limit], found.sources[query.limit :]
+    analytics = analytics_sources.search(
+        current().account_id, query.domain, window, limit=query.limit
+    )
+    urls, other = record_urls(analytics.domain, window), analytics.listed.other
     return responses.item(
         {
-            **_mail_head(found.domain, from_at, to_at),
-            "messages": found.messages,
-            "days": found.days,
-            "reporters": found.reporters,
-            "sources": [analytics_answers.source(source, found, links) for source in shown],
+            **_mail_header(analytics.domain, from_at, to_at, analytics.pending_reports),
+            "messages": analytics.messages,
+            "days": analytics.days,
+            "reporters": analytics.reporters,
+            "sources": [serialization.source(row, urls) for row in analytics.listed.sources],
             "other": {
-                "sources": len(rest),
-                "messages": sum(source.messages for source in rest),
-                "passed": sum(source.passed for source in rest),
+                "sources": other.sources,
+                "messages": other.messages,
+                "passed": other.passed,
             },
-            **analytics_answers.uses(found, links),
-            "recordsUrl": links.records(),
+            **serialization.published_use(analytics.published_use, urls),
+            "recordsUrl": urls.url(),
         }
     )
 
@@ -180,23 +190,20 @@ def readiness(query: WindowQuery) -> Response:
     """Whether the DMARC policy may go one step up, what stands in the way, and what to publish."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
-    found = analytics_policy.assess_readiness(current().account_id, query.domain, window)
-    links = Links(found.sending.domain, window)
-    steps = [
-        analytics_answers.step(step, found.published, found.sending, links) for step in found.steps
-    ]
+    result = analytics_policy.assess_readiness(current().account_id, query.domain, window)
+    urls = record_urls(result.domain, window)
     return responses.item(
         {
-            **_mail_head(found.sending.domain, from_at, to_at),
-            "ready": found.steps[0].is_ready is True if found.steps else False,
-            "fullyEnforced": not found.steps and found.published is not None,
-            "record": found.published.text if found.published else None,
+            **_mail_header(result.domain, from_at, to_at, result.pending_reports),
+            "ready": result.is_ready,
+            "fullyEnforced": result.is_fully_enforced,
+            "record": result.published.text if result.published else None,
             "evidence": {
-                **_camel(asdict(found.evidence)),
-                "sufficient": found.evidence.is_sufficient,
+                **_camel(asdict(result.evidence)),
+                "sufficient": result.evidence.is_sufficient,
             },
-            "unmetRequirements": list(found.unmet_requirements),
-            "steps": steps,
+            "unmetRequirements": list(result.unmet_requirements),
+            "steps": [serialization.step(detail, urls) for detail in result.step_details],
         }
     )
 
@@ -212,45 +219,45 @@ def simulate(body: SimulationBody) -> Response:
         add_dkim=tuple(body.add_dkim),
     )
     window = Window.between(from_at, to_at)
-    found = analytics_policy.simulate(current().account_id, body.domain, window, trial)
-    links = Links(found.sending.domain, window)
-    head = _mail_head(found.sending.domain, from_at, to_at)
-    return responses.item({**head, **analytics_answers.simulation(found, links)})
+    simulated = analytics_policy.simulate(current().account_id, body.domain, window, trial)
+    urls = record_urls(simulated.domain, window)
+    header = _mail_header(simulated.domain, from_at, to_at, simulated.pending_reports)
+    return responses.item({**header, **serialization.simulation(simulated, urls)})
 
 
 @bp.get("/reporters")
-@endpoint(scopes=READ, query=WindowQuery, returns=shapes.Coverage)
+@endpoint(scopes=READ, query=WindowQuery, returns=schemas.Coverage)
 def reporters(query: WindowQuery) -> Response:
     """Who reports about the domain, who has stopped, and the days without any report."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
-    found = analytics_sources.coverage(current().account_id, query.domain, window)
-    links = Links(found.domain, window)
+    coverage = analytics_sources.coverage(current().account_id, query.domain, window)
+    urls = record_urls(coverage.domain, window)
     return responses.item(
         {
-            **_mail_head(found.domain, from_at, to_at),
+            **_mail_header(coverage.domain, from_at, to_at, coverage.pending_reports),
             "reporters": [
                 {
-                    "reporter": one.name,
-                    "messages": one.messages,
-                    "days": one.days,
-                    "firstAt": responses.time(at(one.first)),
-                    "lastAt": responses.time(at(one.last)),
-                    "typicalIntervalHours": one.typical_interval,
-                    "stopped": one.has_stopped,
-                    "recordsUrl": links.records(reporter=one.name),
+                    "reporter": reporter.name,
+                    "messages": reporter.messages,
+                    "days": reporter.days,
+                    "firstAt": responses.time(reporter.first_at),
+                    "lastAt": responses.time(reporter.last_at),
+                    "typicalIntervalHours": reporter.typical_interval,
+                    "stopped": reporter.has_stopped,
+                    "recordsUrl": urls.url(RecordFilter(reporter=reporter.name)),
                 }
-                for one in found.reporters
+                for reporter in coverage.reporters
             ],
             "gaps": [
-                {"from": responses.time(at(start * 24)), "to": responses.time(at(end * 24))}
-                for start, end in found.gaps
+                {"from": responses.time(start), "to": responses.time(end)}
+                for start, end in coverage.gap_times
             ],
         }
     )
 
 
-def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
+def _header(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
     return {
         "domainId": ids.public("dom", domain.id),
         "domainName": domain.name,
@@ -259,87 +266,10 @@ def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
     }
 
 
-def _mail_head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
-    return {**_head(domain, from_at, to_at), "pendingReports": rollup_queue.pending(domain.id)}
-
-
-def _totals(totals: analytics_dmarc.Totals) -> dict[str, Any]:
-    return {
-        "messages": totals.messages,
-        "passed": totals.passed,
-        "dkimAligned": totals.dkim_aligned,
-        "spfAligned": totals.spf_aligned,
-        "passRate": totals.pass_rate,
-    }
-
-
-def _period(period: analytics_dmarc.Period, records: str) -> dict[str, Any]:
-    return {
-        **_totals(period),
-        "dispositions": period.dispositions,
-        "unverified": period.unverified,
-        "reporters": period.reporters,
-        "recordsUrl": records,
-    }
-
-
-def _group(group: analytics_dmarc.Group, by: str, links: Links) -> dict[str, Any]:
-    return {
-        "key": group.key,
-        **_totals(group),
-        "previousMessages": group.previous_messages,
-        "series": group.series,
-        "recordsUrl": links.group(by, group.key),
-    }
-
-
-def _sessions(counts: analytics_tls.Sessions) -> dict[str, Any]:
-    return {
-        "successful": counts.successful,
-        "failed": counts.failed,
-        "failureRate": counts.failure_rate,
-    }
-
-
-def _all_sessions(found: analytics_tls.TlsResult, records: str) -> dict[str, Any]:
-    return {
-        **_sessions(found.totals),
-        "overlapping": found.is_overlapping,
-        "recordsUrl": records,
-    }
-
-
-def _parts(found: analytics_tls.TlsResult, links: Links) -> dict[str, Any]:
-    """By policy, failure, MX host and reporter; each list the most first, at most MAX_GROUPS."""
-    return {
-        "policyTypes": [
-            {"policyType": name, **_sessions(counts), "recordsUrl": links.records(policyType=name)}
-            for name, counts in _most(found.policy_types)
-        ],
-        "resultTypes": [
-            {"resultType": name, "sessions": count, "recordsUrl": links.records(resultType=name)}
-            for name, count in found.result_types.most_common(MAX_GROUPS)
-        ],
-        "mxHosts": [
-            {
-                "host": name or None,
-                "sessions": count,
-                "resultTypes": found.host_types.get(name, {}),
-                "recordsUrl": links.records(**({"mx": name} if name else {"hasMx": "false"})),
-            }
-            for name, count in found.hosts.most_common(MAX_GROUPS)
-        ],
-        "reporters": [
-            {"reporter": name, **_sessions(counts), "recordsUrl": links.records(reporter=name)}
-            for name, counts in _most(found.reporters)
-        ],
-    }
-
-
-def _most(found: Mapping[str, analytics_tls.Sessions]) -> list[tuple[str, analytics_tls.Sessions]]:
-    """Those with the most sessions."""
-    order = sorted(found.items(), key=lambda one: (-one[1].successful - one[1].failed, one[0]))
-    return order[:MAX_GROUPS]
+def _mail_header(
+    domain: Domain, from_at: datetime, to_at: datetime, pending_reports: int
+) -> dict[str, Any]:
+    return {**_header(domain, from_at, to_at), "pendingReports": pending_reports}
 
 
 def _camel(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from app.api.v1.reports.exports import Exportable
 from app.api.v1.scans.views import parsed
 from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
-from app.services.core import audit_log
 from app.services.ingest import files
 from app.services.ingest.files import ReportFileFilter
 from app.services.reports import reports, serialization
@@ -101,7 +100,7 @@ def dmarc_show(id: str) -> Response:
 @endpoint(scopes=READ, returns_file=True)
 def dmarc_raw(id: str) -> Response:
     """The file in which an aggregate report came, as it was received."""
-    return _download(DmarcReport, "dmr", id)
+    return _download(DmarcReport, id)
 
 
 @bp.get("/tls-rpt")
@@ -123,19 +122,16 @@ def tls_index(query: TlsQuery) -> Response:
 @endpoint(scopes=READ, returns=schemas.TlsReportDetail)
 def tls_show(id: str) -> Response:
     """One TLS report with its policies."""
-    account_id = current().account_id
-    row = reports.find(TlsReport, account_id, parsed("tlr", id))
-    found = reports.policies(account_id, row.id)
-    return responses.item(
-        {**tls_schema(row), "policies": [policy_schema(policy) for policy in found]}
-    )
+    detail = reports.tls_report(current().account_id, parsed("tlr", id))
+    policies = [policy_schema(policy) for policy in detail.policies]
+    return responses.item({**tls_schema(detail.report), "policies": policies})
 
 
 @bp.get("/tls-rpt/<id>/raw")
 @endpoint(scopes=READ, returns_file=True)
 def tls_raw(id: str) -> Response:
     """The file in which a TLS report came, as it was received."""
-    return _download(TlsReport, "tlr", id)
+    return _download(TlsReport, id)
 
 
 @bp.get("/failure")
@@ -201,7 +197,7 @@ def dmarc_schema(row: Any) -> dict[str, Any]:
         "recordCount": row.record_count,
         "messages": row.messages,
         "passed": row.passed,
-        "failed": row.messages - row.passed,
+        "failed": row.failed,
     }
 
 
@@ -219,7 +215,7 @@ def policy_schema(row: Any) -> dict[str, Any]:
         "mxHosts": row.mx_hosts,
         "successful": row.successful,
         "failed": row.failed,
-        "failures": [serialization.failure(one) for one in row.failures],
+        "failures": [serialization.failure(item) for item in row.failures],
     }
 
 
@@ -293,11 +289,7 @@ def _report_id(kind: str | None, report_id: UUID | None) -> str | None:
     return ids.public(_PREFIXES[kind], report_id) if kind and report_id else None
 
 
-def _download(table: type[DmarcReport] | type[TlsReport], prefix: str, id: str) -> Response:
-    """The file of a report, with the download in the audit log."""
+def _download(table: type[DmarcReport] | type[TlsReport], id: str) -> Response:
     caller = current()
-    raw = reports.raw(table, caller.account_id, parsed(prefix, id))
-    audit_log.record_read(
-        caller.account_id, actor=caller.actor, action="report.downloaded", target=id
-    )
-    return responses.attachment(raw)
+    content = reports.download(table, caller.account_id, id, actor=caller.actor)
+    return responses.attachment(content)

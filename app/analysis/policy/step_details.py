@@ -1,0 +1,112 @@
+"""Policy steps with the sources that they affect, the caveats, and the record to publish."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.analysis.mail import subdomains
+from app.analysis.mail.flow_index import FlowIndex
+from app.analysis.mail.record_filter import RecordFilter
+from app.analysis.mail.source_details import Linked
+from app.analysis.mail.unused import Subdomain
+from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep, Published
+from app.protocols.dmarc import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """Something that the reports do not show.
+
+    messages  the number of messages that it concerns; None if that is unknown
+    """
+
+    description: str
+    messages: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedSources:
+    """The sources of messages that a step affects, the most messages first.
+
+    other_sources, other_messages  the sources that are not listed, and their messages
+    """
+
+    sources: Sequence[Linked[FailingSource]]
+    other_sources: int
+    other_messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """The record to publish, and how to undo it.
+
+    before  the record that is published now; None if there is none
+    """
+
+    name: str
+    before: str | None
+    after: str
+    rollback: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDetail:
+    """A policy step with the records behind its figures."""
+
+    step: PolicyStep
+    blockers: Sequence[Linked[Blocker]]
+    legitimate: AffectedSources
+    spoofed: AffectedSources
+    caveats: Sequence[Caveat]
+    change: RecordChange | None
+
+
+def step_detail(
+    step: PolicyStep,
+    published: Published | None,
+    below: Sequence[Subdomain],
+    index: FlowIndex,
+    max_sources: int,
+) -> StepDetail:
+    """Return the step with at most ``max_sources`` sources in each list.
+
+    below  the subdomains that send
+    """
+    record = published.record if published else Record()
+    return StepDetail(
+        step=step,
+        blockers=[
+            Linked(blocker, index.of_part(blocker.source, step.scope)) for blocker in step.blockers
+        ],
+        legitimate=_affected(step.legitimate_failing_sources, step.scope, index, max_sources),
+        spoofed=_affected(step.spoofing_sources, step.scope, index, max_sources),
+        caveats=[
+            Caveat(text, messages)
+            for text, messages in subdomains.unknowns(step.tag, record, below)
+        ],
+        change=_change(step, published),
+    )
+
+
+def _affected(
+    sources: Sequence[FailingSource], scope: RecordFilter, index: FlowIndex, max_sources: int
+) -> AffectedSources:
+    others = sources[max_sources:]
+    return AffectedSources(
+        sources=[
+            Linked(failing, index.of_part(failing.source, scope))
+            for failing in sources[:max_sources]
+        ],
+        other_sources=len(others),
+        other_messages=sum(failing.messages for failing in others),
+    )
+
+
+def _change(step: PolicyStep, published: Published | None) -> RecordChange | None:
+    if published is None or not step.record:
+        return None
+    return RecordChange(
+        name=published.name,
+        before=step.rollback,
+        after=step.record,
+        rollback=step.rollback or f"Remove the record at {published.name} again.",
+    )

@@ -1,4 +1,4 @@
-"""``docs/api.md`` is true: every example is run, in order, and answered as the page says.
+"""The examples of ``docs/api`` are executed in the order of its index, and their responses compared.
 
 The rule of comparison: status, named headers, keys and values must be equal, except that
 
@@ -42,7 +42,11 @@ from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 from tests.support.zones import Zone, ZoneDoor
 
-TEXT = (ROOT / "docs" / "api.md").read_text()
+FOLDER = ROOT / "docs" / "api"
+INDEX = (FOLDER / "README.md").read_text()
+# The pages in the order of the table in the index: later examples use what earlier ones created.
+PAGES = re.findall(r"^\| \[[^]]+\]\(([\w-]+\.md)\) \|", INDEX, re.MULTILINE)
+TEXT = "\n".join((FOLDER / page).read_text() for page in PAGES)
 FENCE = r"```{}\n([^`]*)```\n"
 EXAMPLE = re.compile(
     r"<!-- meanwhile: (?P<meanwhile>.*?) -->"
@@ -346,6 +350,42 @@ def scope_words(contract: EndpointSpec) -> str:
 def test_page_documents_exactly_the_routes_and_scopes(app: Flask) -> None:
     said = {(method, path): scope for method, path, scope in ROUTE.findall(TEXT)}
     assert said == {route: scope_words(contract) for route, contract in routes(app).items()}
+
+
+def test_the_index_lists_every_page_once() -> None:
+    assert sorted(PAGES) == sorted(path.name for path in FOLDER.glob("*.md"))
+
+
+COMMON = {"limit", "cursor", "format"}  # documented once, on the page of the conventions
+
+
+def parameters(contract: EndpointSpec) -> set[str]:
+    """The names of the query parameters and of the fields of the body."""
+    models = [model for model in (contract.query, contract.body, contract.array) if model]
+    return {
+        name
+        for model in models
+        for name in model.model_json_schema(by_alias=True)["properties"]
+        if name not in COMMON
+    }
+
+
+def documented(page: str, section: str) -> set[str]:
+    """The first cells of the tables in a section, or in the introduction of its page."""
+    tables = section + page.partition("\n### ")[0]
+    cells = re.findall(r"^\| (`[^|]*`)(?: \(required\))? \|", tables, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_parameter_is_documented(app: Flask) -> None:
+    missing = []
+    for page in ((FOLDER / name).read_text() for name in PAGES):
+        for section in re.split(r"^### ", page, flags=re.MULTILINE)[1:]:
+            method, path = section.splitlines()[0].split()
+            contract = routes(app)[method, path]
+            names = parameters(contract) - documented(page, section)
+            missing += [f"{method} {path}: {name}" for name in sorted(names)]
+    assert not missing, "\n".join(missing)
 
 
 def test_every_documented_route_has_an_example() -> None:

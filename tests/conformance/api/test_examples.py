@@ -1,4 +1,4 @@
-"""The examples of ``docs/api`` are executed in the order of its index, and their responses compared.
+"""The examples of ``docs/api`` are executed in order, and their responses compared.
 
 The rule of comparison: status, named headers, keys and values must be equal, except that
 

@@ -20,7 +20,7 @@ from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import Alert, AuditEvent, Email, TokenLeak
 from app.services.accounts import accounts
-from app.services.api_keys import api_keys, upload_tokens
+from app.services.api_keys import callers, key_tokens, upload_tokens
 from app.services.monitoring import secret_scanning
 from app.settings import Settings
 from tests.support.api_client import Client
@@ -107,7 +107,7 @@ def test_leaked_key_is_revoked_with_alert_email_and_audit_event(send: Send, clie
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     accounts.add_user(ids.public("acc", client.account_id), "viewer@acme.test", role="viewer")
     key, token = make_key(client.account_id)
-    assert api_keys.resolve(token, "192.0.2.1") is not None
+    assert callers.resolve(token, "192.0.2.1") is not None
     leaked, other = verdicts(send([alert(token), alert("mp_" + "a" * 50)]))
     digest = hashlib.sha256(token.encode()).hexdigest()
     assert leaked == {
@@ -116,7 +116,7 @@ def test_leaked_key_is_revoked_with_alert_email_and_audit_event(send: Send, clie
         "label": "true_positive",
     }
     assert other["label"] == "false_positive"
-    assert api_keys.resolve(token, "192.0.2.1") is None
+    assert callers.resolve(token, "192.0.2.1") is None
     (opened,) = rows(Alert, Alert.type == "key.leaked")
     assert (opened.subject, opened.severity) == (f"mp_{key.key_id}", "high")
     assert opened.evidence["url"] == PAGE
@@ -132,7 +132,7 @@ def test_leaked_upload_token_is_revoked(send: Send, client: Client) -> None:
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     row, token = upload_tokens.issue(client.account_id, "gateway", actor=ACTOR)
     forged = f"mu_{row.token_id}" + "x" * 32
-    forged += api_keys.checksum(forged)
+    forged += key_tokens.checksum(forged)
     assert [v["label"] for v in verdicts(send([alert(forged)]))] == ["false_positive"]
     assert upload_tokens.authenticate(token) is not None
     assert [v["label"] for v in verdicts(send([alert(token)]))] == ["true_positive"]
@@ -162,10 +162,10 @@ def test_second_report_of_a_key_changes_nothing(send: Send, client: Client) -> N
 def test_public_part_of_a_key_does_not_revoke_it(send: Send, client: Client) -> None:
     key, token = make_key(client.account_id)
     forged = "mp_" + key.key_id + "x" * 32
-    forged += api_keys.checksum(forged)
+    forged += key_tokens.checksum(forged)
     (verdict,) = verdicts(send([alert(forged)]))
     assert verdict["label"] == "false_positive"
-    assert api_keys.resolve(token, "192.0.2.1") is not None
+    assert callers.resolve(token, "192.0.2.1") is not None
 
 
 @pytest.mark.parametrize("fault", ["key_id", "signer", "body", "no headers", "garbage"])
@@ -185,7 +185,7 @@ def test_message_without_valid_signature_is_refused(
         headers = bad if fault == "garbage" else {}
         response = app.test_client().post(ALERTS, json=alerts, headers=headers)
     assert response.status_code == 400
-    assert api_keys.resolve(token, "192.0.2.1") is not None
+    assert callers.resolve(token, "192.0.2.1") is not None
 
 
 def test_published_keys_are_cached_for_unknown_ids_too(send: Send, key_server: Receiver) -> None:
@@ -246,7 +246,7 @@ def test_reporting_a_key_reveals_nothing_about_it(app: Flask, client: Client) ->
     assert {(response.status_code, response.data) for response in responses} == {
         (202, responses[0].data)
     }
-    assert api_keys.resolve(token, "192.0.2.1") is None
+    assert callers.resolve(token, "192.0.2.1") is None
     (leak,) = rows(TokenLeak)
     assert (leak.reported_by, leak.url) == ("person", PAGE)
 

@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
         *("app.keyring", "app.services.core.encryption", "app.protocols.bimi.mark_certificates"),
         "app.services.monitoring.secret_scanning",
     ),
+    "cachetools": ("app.services.core.caches",),
     "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
     "pyotp": ("app.protocols.totp",),
     "argon2": ("app.services.accounts.passwords",),

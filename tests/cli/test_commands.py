@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.models import ChannelRecipient
-from app.services.api_keys import api_keys
+from app.services.api_keys import callers
 from app.services.notifications import feed
 from app.settings import Settings
 from tests.support.cli import run, token_in
@@ -29,7 +29,7 @@ def test_key_is_created_listed_rotated_and_revoked(app: Flask) -> None:
         *("--scope", "domains:read", "--scope", "scans:trigger", "--expires", "2100-01-31"),
     )
     token = token_in(made)
-    caller = api_keys.resolve(token, "192.0.2.1")
+    caller = callers.resolve(token, "192.0.2.1")
     assert caller is not None
     assert caller.scopes == {"domains:read", "scans:trigger"}
     listed = run(app, "keys", "list", "--account", "Acme")
@@ -38,15 +38,15 @@ def test_key_is_created_listed_rotated_and_revoked(app: Flask) -> None:
     assert token not in listed
     second = token_in(run(app, "keys", "rotate", "--account", "Acme", "--grace", "24h", token))
     assert second != token
-    assert api_keys.resolve(second, "192.0.2.1") is not None
+    assert callers.resolve(second, "192.0.2.1") is not None
     run(app, "keys", "revoke", "--account", "Acme", token)
-    assert api_keys.resolve(token, "192.0.2.1") is None
-    assert api_keys.resolve(second, "192.0.2.1") is not None
+    assert callers.resolve(token, "192.0.2.1") is None
+    assert callers.resolve(second, "192.0.2.1") is not None
 
 
 def test_setup_prints_credentials_only_once(app: Flask) -> None:
     token = token_in(run(app, "setup"))
-    caller = api_keys.resolve(token, "192.0.2.1")
+    caller = callers.resolve(token, "192.0.2.1")
     assert caller is not None
     assert len(caller.scopes) == 6
     assert run(app, "setup") == ""

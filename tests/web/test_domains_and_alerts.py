@@ -7,7 +7,7 @@ import pytest
 from app import ids
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter
-from app.services.api_keys import api_keys, usage
+from app.services.api_keys import api_keys, callers, usage
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser
 from tests.support.dashboard_pages import work
@@ -169,7 +169,7 @@ def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
     assert (response.status_code, response.headers["Cache-Control"]) == (201, "no-store")
     match = TOKEN.search(response.text)
     assert match is not None
-    caller = api_keys.resolve(match[0], "127.0.0.1")
+    caller = callers.resolve(match[0], "127.0.0.1")
     assert caller is not None
     assert caller.scopes == {"domains:read", "alerts:read"}
     for path in ("/settings/keys", f"/settings/keys/{caller.key_id}"):
@@ -201,7 +201,7 @@ def test_invalid_key_shows_an_error_next_to_the_field(
 def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None:
     key, token = make_key(browser.account_id)
     assert browser.post(f"/settings/keys/{key.key_id}/revoke").status_code == 303
-    assert api_keys.resolve(token, "127.0.0.1") is None
+    assert callers.resolve(token, "127.0.0.1") is None
     assert 'class="mark revoked"' in browser.get("/settings/keys")
 
 

@@ -4,8 +4,8 @@ from flask import Flask, g, request
 
 from app.api.http.endpoint import spec_of
 from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
-from app.services.api_keys import api_keys
-from app.services.api_keys.api_keys import Caller
+from app.services.api_keys import callers
+from app.services.api_keys.callers import Caller
 from app.services.core import refusals
 from app.services.core.refusals import Refusal
 
@@ -21,7 +21,7 @@ def identify() -> None:
     Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
     """
     try:
-        g.caller = api_keys.resolve(_token(), request.remote_addr or "")
+        g.caller = callers.resolve(_token(), request.remote_addr or "")
     except ServiceUnavailable as error:
         g.unresolved = error  # never open, and never a 401 for a valid key
 

@@ -14,7 +14,7 @@ from app.api.http import auth
 from app.concurrency import Slots
 from app.protocols.client_networks import client_network
 from app.rate_limiter import RateLimitExceeded
-from app.services.api_keys.api_keys import Caller
+from app.services.api_keys.callers import Caller
 from app.settings import Settings
 
 _EXEMPT = ("health", "docs", "static", "web")

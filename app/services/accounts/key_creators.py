@@ -11,7 +11,7 @@ from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, User
 from app.services.accounts import ranks
 from app.services.accounts.sessions import UserSession
-from app.services.api_keys import api_keys
+from app.services.api_keys import api_keys, callers
 
 PERSON = "user:"
 NOT_PEOPLE = ("user:operator", "user:demo")
@@ -52,7 +52,7 @@ def revoke_all(by: UserSession, creator: str) -> int:
         if not rows:
             raise NotFound
         api_keys.revoke_rows(session, rows, actor=by.actor, reason=REASON)
-    api_keys.forget_cached()
+    callers.forget_cached()
     return len(rows)
 
 

@@ -1,6 +1,6 @@
 """The DMARC results of a domain's email: totals, series and groups, from the rollups."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -39,9 +39,9 @@ from app.models import (
     ReporterCount,
 )
 from app.services.analytics import cache, rollup_queue
-from app.services.analytics.cache import ResultCache
 from app.services.analytics.queries import SeriesQuery
 from app.services.core import domain_lookup
+from app.services.core.caches import Cache
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 MAX_GROUPS = 20  # groups that are listed one by one; the others are summed
@@ -102,12 +102,12 @@ def read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
     summary = _cached.get(key, stamp)
     if summary is None:
         summary = _read(session, domain, query)
-        _cached.put(key, stamp, summary)
+        _cached.put(key, summary, stamp)
     pending_reports = rollup_queue.pending_count(session, domain.id)
     return replace(summary, domain=domain, query=query, pending_reports=pending_reports)
 
 
-_cached = ResultCache[DmarcSummary]()
+_cached = Cache[Hashable, DmarcSummary](cache.MAX_ENTRIES, cache.lifetime)
 
 
 def _read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:

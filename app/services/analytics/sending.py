@@ -1,6 +1,6 @@
 """The email of a domain as its reports show it: flows and identities, grouped into sources."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from app.models import (
 )
 from app.models.reports import TRUSTED
 from app.services.analytics import cache, dmarc
-from app.services.analytics.cache import ResultCache
+from app.services.core.caches import Cache
 
 MAX_FLOWS = 3_000  # flows that are read one by one
 MAX_IDENTITIES = 2_000  # identities of other flows that are read one by one
@@ -63,7 +63,7 @@ class SendingReport:
         return sum(source.messages for source in self.sources)
 
 
-_cached = ResultCache[SendingReport]()
+_cached = Cache[Hashable, SendingReport](cache.MAX_ENTRIES, cache.lifetime)
 
 
 def load(
@@ -75,7 +75,7 @@ def load(
 
     The result is cached and shared, so callers must not change it. It is read again if reports of
     the window were rolled up since, or a scan or a user changed what is known about the domain.
-    Reverse names, and the first and last hours of sources, may be ``cache.SECONDS`` old.
+    Reverse names, and the first and last hours of sources, may be ``cache.LIFETIME_SECONDS`` old.
     """
     state = session.get(DomainState, domain.id)
     reviews = _decisions(session, domain)
@@ -92,7 +92,7 @@ def load(
     else:
         mail = _Mail(domain, window, is_trusted_only)
         report = _gather(session, mail, state.last_results if state else {}, reviews)
-    _cached.put(key, stamp, report)
+    _cached.put(key, report, stamp)
     return report
 
 

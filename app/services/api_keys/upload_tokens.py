@@ -21,7 +21,7 @@ from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.keyring import Purpose
 from app.models import Account, UploadToken
-from app.services.api_keys import api_keys
+from app.services.api_keys import key_tokens
 from app.services.core import audit_log
 
 PREFIX = "mu_"
@@ -53,7 +53,7 @@ def issue(
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise InvalidRequest.field("expiresAt", "in the past")
     body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(44))
-    token = body + api_keys.checksum(body)
+    token = body + key_tokens.checksum(body)
     with transaction() as session:
         created_at = now(session)
         _expect_room(session, account_id, created_at)
@@ -161,7 +161,7 @@ def _expect_room(session: Session, account_id: UUID, at: datetime) -> None:
 
 def is_well_formed(token: str) -> bool:
     """Whether this is the text of an upload token, by its form and its checksum."""
-    return _TOKEN.fullmatch(token) is not None and api_keys.checksum(token[:-6]) == token[-6:]
+    return _TOKEN.fullmatch(token) is not None and key_tokens.checksum(token[:-6]) == token[-6:]
 
 
 def matches_digest(token: str, stored: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +17,7 @@ from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import ApiKey, ApiKeyAddress, ApiKeyUsage
 from app.services.core import refusals
+from app.services.core.caches import Cache
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ FLUSH_SECONDS = 5.0
 SHOWN_DAYS = 30
 SHOWN_ADDRESSES = 50
 REFUSED_ADDRESS = "refused: not from this address"  # in place of a route
-_MAX_TRACKED = 1_000
+MAX_CACHED_KEYS = 1_000
 _MAX_UNFLUSHED = 100_000  # distinct counters; only reached if the database is away for long
 
 _lock = threading.Lock()
 _counts: Counter[tuple[UUID, date, str, int]] = Counter()
 _addresses: Counter[tuple[UUID, date, str]] = Counter()
 _last_used: dict[tuple[UUID, date, str], datetime] = {}
-_read: dict[UUID, tuple[date, float, Sequence[Any]]] = {}  # what the database had, and when
+_stored = Cache[tuple[UUID, date], Sequence[Any]](MAX_CACHED_KEYS, lambda: FLUSH_SECONDS)
 
 
 def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
@@ -61,7 +61,7 @@ def flush() -> None:
         return
     try:
         _write(counts, addresses, last_used)
-        _read.clear()
+        _stored.clear()
     except ServiceUnavailable:
         logger.warning("key uses not written; kept for the next time")
         with _lock:
@@ -88,21 +88,21 @@ def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
 
 
 def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
-    """What the database has, as of FLUSH_SECONDS ago at most: read by the programs that call
-    most often, and written no more often than that.
+    """Return the stored counts, which are at most FLUSH_SECONDS old.
+
+    Programs request them very often, and they change only with a flush.
     """
-    known = _read.get(api_key_id)
-    if known and known[0] == day and time.monotonic() - known[1] < FLUSH_SECONDS:
-        return known[2]
-    with transaction(readonly=True) as session:
-        rows = session.execute(
-            select(ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
-                ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day == day
+    rows = _stored.get((api_key_id, day))
+    if rows is None:
+        with transaction(readonly=True) as session:
+            rows = tuple(
+                session.execute(
+                    select(ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
+                        ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day == day
+                    )
+                )
             )
-        ).all()
-    if len(_read) >= _MAX_TRACKED:
-        _read.clear()
-    _read[api_key_id] = (day, time.monotonic(), rows)
+        _stored.put((api_key_id, day), rows)
     return rows
 
 

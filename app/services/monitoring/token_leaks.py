@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.transactions import now, transaction
 from app.models import Account, ApiKey, TokenLeak, UploadToken, User
 from app.rules.accounts.keys_and_channels import token_kind
-from app.services.api_keys import api_keys, upload_tokens
+from app.services.api_keys import callers, key_tokens, upload_tokens
 from app.services.core import audit_log, emails
 from app.services.core.emails import NewEmail
 from app.services.monitoring import account_monitor
@@ -48,7 +48,7 @@ def revoke(reported: Sequence[Reported], reported_by: str) -> list[bool]:
         with transaction() as session:
             _revoke(session, _public_part(token), _printable(url), reported_by)
     if matches:
-        api_keys.forget_cached()
+        callers.forget_cached()
     return [item.token in matches for item in reported]
 
 
@@ -60,12 +60,12 @@ def _matches(tokens: Sequence[str]) -> set[str]:
     """Those that are tokens of this service, compared in full."""
     matches = set()
     with transaction(readonly=True) as session:
-        for batch in _batches(sorted({t for t in tokens if api_keys.is_well_formed(t)})):
-            digests = _key_digests(session, [api_keys.key_id_of(token) for token in batch])
+        for batch in _batches(sorted({t for t in tokens if key_tokens.is_well_formed(t)})):
+            digests = _key_digests(session, [key_tokens.key_id_of(token) for token in batch])
             matches |= {
                 token
                 for token in batch
-                if api_keys.matches_digest(token, digests.get(api_keys.key_id_of(token), b""))
+                if key_tokens.matches_digest(token, digests.get(key_tokens.key_id_of(token), b""))
             }
         for batch in _batches(sorted({t for t in tokens if upload_tokens.is_well_formed(t)})):
             digests = _upload_digests(session, [upload_tokens.token_id_of(t) for t in batch])
@@ -133,7 +133,7 @@ def _locked(session: Session, public_part: str) -> ApiKey | UploadToken | None:
     id = public_part[_PREFIX:]
     statement: Select[Any] = (
         select(ApiKey).where(ApiKey.key_id == id)
-        if public_part.startswith(api_keys.PREFIX)
+        if public_part.startswith(key_tokens.PREFIX)
         else select(UploadToken).where(UploadToken.token_id == id)
     )
     row: ApiKey | UploadToken | None = session.scalar(statement)

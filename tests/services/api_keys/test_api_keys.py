@@ -13,7 +13,7 @@ from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, AuditEvent
 from app.models.keys import Scope
 from app.services.accounts import accounts
-from app.services.api_keys import api_keys
+from app.services.api_keys import api_keys, callers, key_tokens
 from tests.support.factories import ACTOR, make_account, make_key
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -22,15 +22,15 @@ ADDRESS = "192.0.2.1"
 
 
 def test_key_has_the_documented_format() -> None:
-    token = api_keys.mint()
+    token = key_tokens.mint()
     assert re.fullmatch(r"mp_[0-9A-Za-z]{50}", token)
-    assert token[-6:] == api_keys.checksum(token[:-6])
+    assert token[-6:] == key_tokens.checksum(token[:-6])
 
 
 def test_valid_key_authenticates_its_caller() -> None:
     account = make_account()
     key, token = make_key(account.id, [Scope.DOMAINS_READ])
-    caller = api_keys.resolve(token, ADDRESS)
+    caller = callers.resolve(token, ADDRESS)
     assert caller is not None
     assert (caller.id, caller.account_id, caller.scopes) == (
         key.id,
@@ -55,7 +55,7 @@ def test_key_is_not_stored_in_clear_text() -> None:
         lambda token: f"{token}x",
         lambda token: token[:-1] + ("a" if token[-1] != "a" else "b"),
         lambda token: token.replace("mp_", "mq_"),
-        lambda token: api_keys.mint(),
+        lambda token: key_tokens.mint(),
         lambda token: token[:20] + "\u0660" + token[21:],
         lambda token: "",
         lambda token: None,
@@ -63,21 +63,21 @@ def test_key_is_not_stored_in_clear_text() -> None:
 )
 def test_malformed_key_does_not_authenticate(spoil: object) -> None:
     _, token = make_key(make_account().id)
-    assert api_keys.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
+    assert callers.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
 
 
 def test_wrong_secret_of_a_known_key_does_not_authenticate() -> None:
     _, token = make_key(make_account().id)
-    body = token[:15] + api_keys.mint()[15:47]
-    assert api_keys.resolve(body + api_keys.checksum(body), ADDRESS) is None
+    body = token[:15] + key_tokens.mint()[15:47]
+    assert callers.resolve(body + key_tokens.checksum(body), ADDRESS) is None
 
 
 def test_revoked_key_stops_working_immediately() -> None:
     account = make_account()
     key, token = make_key(account.id)
-    assert api_keys.resolve(token, ADDRESS)
+    assert callers.resolve(token, ADDRESS)
     api_keys.revoke(account.id, key.key_id, actor=ACTOR)
-    assert api_keys.resolve(token, ADDRESS) is None
+    assert callers.resolve(token, ADDRESS) is None
 
 
 def test_expired_key_does_not_authenticate() -> None:
@@ -85,14 +85,14 @@ def test_expired_key_does_not_authenticate() -> None:
     with transaction() as session:
         over = datetime.now(UTC) - timedelta(seconds=1)
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=over))
-    assert api_keys.resolve(token, ADDRESS) is None
+    assert callers.resolve(token, ADDRESS) is None
 
 
 def test_key_of_a_suspended_account_does_not_authenticate() -> None:
     account = make_account()
     _, token = make_key(account.id)
     accounts.suspend(account.name)
-    assert api_keys.resolve(token, ADDRESS) is None
+    assert callers.resolve(token, ADDRESS) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_key_of_a_suspended_account_does_not_authenticate() -> None:
 )
 def test_key_limited_to_networks_works_only_from_them(address: str, allowed: bool) -> None:
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.0/24", "2001:db8::/32"])
-    assert (api_keys.resolve(token, address) is not None) is allowed
+    assert (callers.resolve(token, address) is not None) is allowed
 
 
 def test_rotated_key_works_during_the_grace_period() -> None:
@@ -109,8 +109,8 @@ def test_rotated_key_works_during_the_grace_period() -> None:
     key, token = make_key(account.id, [Scope.ALERTS_READ])
     new, new_token = api_keys.rotate(account.id, key.key_id, timedelta(hours=1), actor=ACTOR)
     assert new.scopes == ["alerts:read"]
-    assert api_keys.resolve(token, ADDRESS)
-    assert api_keys.resolve(new_token, ADDRESS)
+    assert callers.resolve(token, ADDRESS)
+    assert callers.resolve(new_token, ADDRESS)
     old = next(row for row in api_keys.search(account.id) if row.id == key.id)
     assert old.expires_at is not None
     assert timedelta(minutes=59) < old.expires_at - datetime.now(UTC) <= timedelta(hours=1)
@@ -120,7 +120,7 @@ def test_rotation_without_grace_period_revokes_the_old_key() -> None:
     account = make_account()
     key, token = make_key(account.id)
     api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
-    assert api_keys.resolve(token, ADDRESS) is None
+    assert callers.resolve(token, ADDRESS) is None
 
 
 def test_key_of_the_previous_secret_works_and_its_digest_is_renewed(
@@ -132,7 +132,7 @@ def test_key_of_the_previous_secret_works_and_its_digest_is_renewed(
 
     settings.use(before.replace(secret_key="n" * 32, secret_key_previous=(before.secret_key,)))
     try:
-        assert api_keys.resolve(token, ADDRESS)
+        assert callers.resolve(token, ADDRESS)
         with transaction() as session:
             assert session.get_one(ApiKey, key.id).digest != key.digest
     finally:

@@ -14,7 +14,7 @@ from app import settings as app_settings
 from app.db.transactions import transaction
 from app.keyring import Purpose
 from app.models import ApiKey
-from app.services.api_keys import api_keys
+from app.services.api_keys import callers
 from app.services.core import encryption
 from app.settings import Settings
 from tests.support.factories import make_account, make_key
@@ -85,7 +85,7 @@ def test_digest_of_the_former_derivation_verifies_and_is_renewed(
     former = hmac.digest(hashlib.sha256(f"keys:{OLD}".encode()).digest(), token.encode(), "sha256")
     with transaction() as session:
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(digest=former))
-    assert api_keys.resolve(token, ADDRESS)
+    assert callers.resolve(token, ADDRESS)
     with transaction() as session:
         assert session.get_one(ApiKey, key.id).digest == key.digest
 

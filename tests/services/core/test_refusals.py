@@ -13,7 +13,7 @@ from app.db.transactions import transaction
 from app.models import AuditEvent, RefusalCount
 from app.models.keys import Scope
 from app.services.accounts import accounts
-from app.services.api_keys import api_keys
+from app.services.api_keys import api_keys, key_tokens
 from app.services.core import refusals
 from app.services.core.refusals import ANONYMOUS, MAX_KINDS, Refusal
 from app.services.operations import retention
@@ -39,7 +39,7 @@ def call(app: Flask, token: str, **options: Any) -> int:
 def test_wrong_secret_of_a_known_key_is_recorded(app: Flask) -> None:
     key, _ = make_key(make_account().id)
     body = f"mp_{key.key_id}{'x' * 32}"
-    forged = body + api_keys.checksum(body)
+    forged = body + key_tokens.checksum(body)
     assert call(app, forged, environ_base={"REMOTE_ADDR": "2001:db8::9"}) == 401
     (event,) = events("key.refused")
     assert (event.actor, event.target, event.address) == (ANONYMOUS, key.key_id, "2001:db8::/64")
@@ -72,7 +72,7 @@ def test_key_from_a_forbidden_network_is_recorded(app: Flask) -> None:
 
 
 def test_unknown_key_is_not_recorded(app: Flask) -> None:
-    for token in ("", "mp_junk", api_keys.mint()):
+    for token in ("", "mp_junk", key_tokens.mint()):
         assert call(app, token) == 401
     assert events("key.refused") == []
 

@@ -22,12 +22,13 @@ class SerializedRowCache:
     def __call__(self, row: Any, *more: Any) -> orjson.Fragment:
         """The row as JSON, for ``answers.many``."""
         known = self._known.get(row.id.int)
-        if known is not None and known[0] == row:
+        cells = tuple(row)
+        if known is not None and known[0] == cells:
             return known[1]
         text = orjson.dumps(self._of(row, *more))
         written = orjson.Fragment(text)
         if len(text) <= MAX_BYTES:
             if len(self._known) >= MAX_ROWS:
                 self._known.clear()
-            self._known[row.id.int] = (row, written)
+            self._known[row.id.int] = (cells, written)
         return written

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source_tree import ROOT, imported_names, is_within, module_of, sources
+from tests.architecture.source_tree import imported_names, is_within, module_of, sources
+from tests.support.paths import ROOT
 
 OURS = ("app", "worker", "devtools", "bench", "demo", "tests")
 FOLDERS = ("app", "worker", "devtools", "bench", "demo", "migrations")

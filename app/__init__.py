@@ -27,8 +27,6 @@ def create_app(settings: "Settings", door: "Network | None" = None) -> "Flask":
 
     runtime.start(settings, door)
     app = Flask(__name__)
-    # None of ours is a coroutine, which Flask would ask of each view and each hook at each call.
-    app.ensure_sync = lambda func: func  # type: ignore[method-assign]  # as Flask documents it
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,
         PROVIDE_AUTOMATIC_OPTIONS=False,

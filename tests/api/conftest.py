@@ -1,4 +1,4 @@
-"""A client of the API; every answer that it gets is held against the OpenAPI document."""
+"""Clients of the API that compare every response with the OpenAPI document."""
 
 import pytest
 from flask import Flask
@@ -9,17 +9,17 @@ from tests.support.factories import make_account
 
 @pytest.fixture
 def client(app: Flask) -> Client:
-    """A client with all scopes, of an account with nothing in it."""
+    """A client with all scopes, of an empty account."""
     return make_client(app, make_account().id)
 
 
 @pytest.fixture
 def stranger(app: Flask) -> Client:
-    """The same of another account."""
+    """A client with all scopes, of another account."""
     return make_client(app, make_account("Other").id)
 
 
 @pytest.fixture
 def caller(app: Flask) -> Client:
-    """A client that may call more often than others."""
+    """A client with a high rate limit."""
     return make_client(app, make_account().id, rate_limit="1000000 per minute")

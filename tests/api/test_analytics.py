@@ -1,4 +1,4 @@
-"""The analytics routes: what they answer, what they refuse, and that their links lead somewhere."""
+"""The analytics routes: responses, refused parameters and record links."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

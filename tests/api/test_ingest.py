@@ -1,4 +1,4 @@
-"""Reports posted to an account's address: kept, then answered; and what is refused, and how."""
+"""Reports posted to the address of an account are stored before the response."""
 
 import gzip
 import io

@@ -106,7 +106,7 @@ def test_responses_to_generated_requests_match_the_document(app: Flask) -> None:
 
 
 def hold(operation: Any, client: Client, real: dict[str, str]) -> None:
-    """Send what may be sent to the operation, half of it about things that are there."""
+    """Send generated requests to the operation, half of them about existing resources."""
 
     @PLAN
     @given(case=operation.as_strategy(), is_real=st.booleans())

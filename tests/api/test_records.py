@@ -98,7 +98,7 @@ def test_records_of_a_link_add_up_to_the_figure(
 
 
 def check_sources(client: Client, path: str) -> None:
-    """What a source and its addresses have, where the answer says that it is exact."""
+    """Yield the exact record links of sources and addresses."""
     for source in client.data("GET", f"/v1/reports/analytics/sources?{path}")["sources"]:
         for figure in (source, *source["addresses"]):
             found = counted(client, figure["recordsUrl"])

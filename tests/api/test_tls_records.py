@@ -63,18 +63,18 @@ def _text(moment: datetime) -> str:
 
 
 def sessions(client: Client, link: str) -> tuple[int, int]:
-    """What a list's policies add up to: successful and failed sessions."""
+    """Return the successful and failed sessions of the listed policies."""
     found = list(listed(client, link))
     return sum(one["successful"] for one in found), sum(one["failed"] for one in found)
 
 
 def failed(client: Client, link: str) -> int:
-    """What the failures add up to that are listed."""
+    """Return the sum of the listed failures."""
     return sum(one["failedSessions"] for one in listed(client, link))
 
 
 def check(client: Client, answer: Any) -> None:
-    """Every figure has what it was added up from."""
+    """Every figure links to its records."""
     figures = (
         answer["totals"],
         answer["previousPeriod"],

@@ -113,7 +113,7 @@ def simulated(client: Client, trial: Any) -> Any:
 
 
 def of_sources(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
-    """(where its records are, what the list is narrowed to further, the figure)."""
+    """(links to its records, further filters, the figure)."""
     for source in answer["sources"]:
         yield source, {}, source["messages"]
         yield source, {"result": "pass"}, source["passed"]

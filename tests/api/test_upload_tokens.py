@@ -1,4 +1,4 @@
-"""What the public report address and an upload token are worth; the attacks on both."""
+"""Upload tokens and the public report address, and attacks on both."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

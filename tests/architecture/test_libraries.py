@@ -1,4 +1,4 @@
-"""Which module may use which library, and what unpacks untrusted bytes."""
+"""Libraries and unpacking are used only in the allowed modules."""
 
 import re
 from collections.abc import Mapping

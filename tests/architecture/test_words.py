@@ -26,7 +26,7 @@ EXCEPTIONS = (
 
 
 def files() -> list[Path]:
-    """Every text file of ours."""
+    """Return the text files of the project."""
     folders = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))]
     paths = [*folders, *(ROOT / name for name in FILES)]
     return [path for path in paths if path.is_file() and path.suffix in TEXTS and is_ours(path)]

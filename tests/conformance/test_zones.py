@@ -93,7 +93,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Scan
 
 
 def _nameservers(names: NameServer) -> tuple[tuple[str, int], ...]:
-    """Our name server, or the one that serve.sh runs: NSD behind a validating BIND."""
+    """The demo name server, or the one that serve.sh runs: NSD behind a validating BIND."""
     host, _, port = os.environ.get("ZONES_NAMESERVER", "").partition(":")
     return ((host, int(port)),) if host else ((names.address, names.port),)
 

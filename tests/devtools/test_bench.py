@@ -1,4 +1,4 @@
-"""What measurements rest on: their name server says so if it cannot begin."""
+"""The name server of the benchmarks reports a failed start."""
 
 import multiprocessing
 import socket

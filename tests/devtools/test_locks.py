@@ -1,4 +1,4 @@
-"""The locks hold what is required, with hashes; and nothing is installed that has another hash."""
+"""The lock files have all requirements with hashes, and other hashes are refused."""
 
 import hashlib
 import re

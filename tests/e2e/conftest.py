@@ -1,4 +1,4 @@
-"""The service as processes, and a Chromium that reaches nothing but it."""
+"""The service as processes, and a Chromium that can reach only the service."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from tests.support.servers import start_valkey
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    """What was started for each database: the service, and a Valkey of its own that persists."""
+    """The service for each database with its own persistent Valkey."""
     started: Running = {}
     yield started
     for service, redis in started.values():

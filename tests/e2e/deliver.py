@@ -1,4 +1,4 @@
-"""What must hold of deliveries when receivers misbehave and workers die."""
+"""Deliveries with failing receivers and killed workers."""
 
 import json
 import random

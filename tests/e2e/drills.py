@@ -1,4 +1,4 @@
-"""What must hold when parts die: small in the suite, large in ``./dev drill``.
+"""Fault injection: short in the test suite, long in ``./dev drill``.
 
 Each drill raises AssertionError, with what went wrong, and returns what it saw in one line.
 """

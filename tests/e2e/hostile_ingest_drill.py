@@ -1,4 +1,4 @@
-"""What one account's hostile senders may cost: other accounts nothing, its own uploads nothing."""
+"""Hostile senders of one account delay neither other accounts nor its own uploads."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What must hold for reports when parts die while they come: each one counts, and none twice."""
+"""Every report counts exactly once although processes are killed."""
 
 import gzip
 import time
@@ -83,7 +83,7 @@ def _kill(service: Service, redis: Server, rounds: int, is_over: Callable[[], bo
 
 
 def _end_connections() -> None:
-    """Those of every process to PostgreSQL; SQLite has none to end."""
+    """Close the PostgreSQL connections of every process; SQLite has none."""
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
             session.execute(

@@ -32,7 +32,7 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one request."""
+    """The response to one request."""
 
     status: int
     headers: Any  # as a mapping of names in any case
@@ -159,12 +159,12 @@ class Service:
             return Answer(0, {}, None)
 
     def log(self, name: str) -> str:
-        """What the process has printed."""
+        """The output of the process."""
         return (self.directory / f"{name}.log").read_text()
 
 
 def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    """Until it is so; an error that says what was waited for otherwise."""
+    """Wait until the condition holds; raises AssertionError with the description otherwise."""
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:

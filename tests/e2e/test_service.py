@@ -1,4 +1,4 @@
-"""The service as its users meet it: processes, sockets, and what happens when some of them die."""
+"""The service as processes with sockets, some of which are killed."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the models describe, and can be taken back."""
+"""The migrations create exactly the tables of the models and can be downgraded."""
 
 import signal
 import sqlite3

@@ -34,7 +34,7 @@ class Client:
         return response
 
     def data(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
-        """What is in ``data``; the status must be this one."""
+        """Return ``data`` of a response that must have this status."""
         response = self(method, path, **options)
         assert response.status_code == status, response.text
         return response.json["data"] if response.data else None

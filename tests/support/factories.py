@@ -65,7 +65,7 @@ def add_email_channel(
 
 
 def confirm_recipients(account_id: UUID) -> None:
-    """As if every recipient of the account's email channels had confirmed."""
+    """Confirm every recipient of the account's email channels."""
     with transactions.transaction() as session:
         session.execute(
             update(ChannelRecipient)

@@ -127,7 +127,7 @@ def _zone(domain: str, policy: str) -> Zone:
 
 
 def _scan(full: FullAccount, actor: str) -> None:
-    """Two scans between which a record changed, and one that waits in a batch."""
+    """Add two scans with a changed record in between, and a queued batch."""
     for policy in ("reject", "none"):
         asked = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
         assert runner.run([asked.id], ZoneDoor(_zone(full.domain, policy))) == 1
@@ -135,7 +135,7 @@ def _scan(full: FullAccount, actor: str) -> None:
 
 
 def _receive(full: FullAccount) -> None:
-    """Reports of every kind, one that cannot be read, and one that is not counted yet."""
+    """Add reports of every kind, a rejected file, and a pending rollup."""
     old = datetime.now(UTC) - timedelta(days=20)
     begin = int(old.replace(hour=0, minute=0, second=0).timestamp())
     files = (

@@ -1,4 +1,4 @@
-"""``python -m tests.support.growth``: how many MiB reading the hostile files takes.
+"""``python -m tests.support.growth`` prints the MiB that parsing the hostile files needs.
 
 They are made by a child beforehand, for making them takes more.
 """

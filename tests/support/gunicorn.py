@@ -24,7 +24,7 @@ class Response:
 
 @dataclass(slots=True)
 class Wire:
-    """A connection on which a test sends what it wants."""
+    """A raw connection for arbitrary requests."""
 
     client: socket.socket
     received: bytes = b""
@@ -144,7 +144,7 @@ def start(directory: Path, *options: str, **variables: str) -> Gunicorn:
 
 
 def stop(gunicorn: Gunicorn) -> None:
-    """End it, and close what tests have opened."""
+    """Stop the server and close the connections of tests."""
     for wire in gunicorn.wires:
         with closing(wire.client):
             pass

@@ -12,7 +12,7 @@ def poisoned(number: int) -> bytes:
 
 
 def _quoted_author(number: int) -> bytes:
-    """A mail whose author is one quoted string without an end."""
+    """A mail with an unterminated quoted string as its author."""
     return (
         b'From: "'
         + b'\\"' * 60_000

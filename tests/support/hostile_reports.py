@@ -23,7 +23,7 @@ TLS = (
 def xml(
     records: bytes = RECORD, *, begin: bytes = b"", about: bytes = b"", policy: bytes = b""
 ) -> bytes:
-    """A report, with what is given at its beginning and in its parts."""
+    """A report with this beginning and these parts."""
     return (
         begin + b"<feedback><report_metadata><org_name>a</org_name><email>a@a.example</email>"
         b"<report_id>1</report_id><date_range><begin>1767225600</begin><end>1767311999</end>"

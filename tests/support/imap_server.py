@@ -1,4 +1,4 @@
-"""A small IMAP server on loopback, with TLS: one folder of mails, and what was done to them."""
+"""A small IMAP server on loopback with TLS, which records the changes of its mails."""
 
 import base64
 import re
@@ -15,7 +15,7 @@ PASSWORD = 'o"p\\en sesame'
 
 @dataclass(slots=True)
 class Mails:
-    """The mails by UID, their flags, and those that were moved away, by folder.
+    """The mails by UID, their flags, and the moved mails by folder.
 
     sizes         sizes that the server reports instead of the real ones
     capabilities  those after the login; ``greeting`` has those before it

@@ -1,4 +1,4 @@
-"""A small MMDB file: networks of IPv4 and what is known of each (MaxMind DB format 2.0)."""
+"""A small MMDB file with IPv4 networks and their data (MaxMind DB format 2.0)."""
 
 import ipaddress
 import struct
@@ -42,7 +42,7 @@ def write(path: Path, networks: Mapping[str, Any]) -> Path:
 
 
 def _insert(nodes: list[list[Any]], network: ipaddress.IPv4Network, offset: int) -> None:
-    """Have the bits of the network lead to what is at ``offset`` of the data."""
+    """Point the bits of the network to ``offset`` of the data."""
     place, bits = 0, f"{int(network.network_address):032b}"[: network.prefixlen]
     for bit in map(int, bits[:-1]):
         if nodes[place][bit] is None:

@@ -1,4 +1,4 @@
-"""Postures for tests of the rules on reports: steady mail, but for what is given."""
+"""Postures of steady mail for tests of the rules on reports."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,7 @@ def drafts(found: ReportPosture) -> dict[str, AlertDraft]:
 
 
 def undecided(found: ReportPosture) -> set[str]:
-    """The types of which nothing can be told."""
+    """Return the alert types that no rule can decide."""
     return {type for rule in RULES if rule.evaluate(found) is None for type in rule.types}
 
 

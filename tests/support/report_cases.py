@@ -1,4 +1,4 @@
-"""The reports of tests/data/reports, read as the service reads them, and what is expected."""
+"""The reports of tests/data/reports with their expected results."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One file, what must become of it, and the facts of each report that it may hold."""
+    """One file with its expected outcome and the facts of its reports."""
 
     path: Path
     expect: str
@@ -70,7 +70,7 @@ def _parsed(member: unwrap.Entry) -> Report:
 
 
 def facts_of(report: Report) -> Facts:
-    """What the report tells, in the words of expected.json."""
+    """The content of the report in the terms of expected.json."""
     if isinstance(report, AggregateReport):
         return _of_dmarc(report)
     return _of_tls(report) if isinstance(report, TlsReport) else _of_failure(report)

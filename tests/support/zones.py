@@ -149,7 +149,7 @@ class Zone(NetworkSession):
 
 
 class ZoneDoor(Network):
-    """A ``Door`` whose ``Answers`` are this zone."""
+    """A network in which every session answers from this zone."""
 
     def __init__(self, zone: NetworkSession) -> None:
         self.zone = zone

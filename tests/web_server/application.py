@@ -1,4 +1,4 @@
-"""A small WSGI application: what the tests of the worker need to see of one."""
+"""A small WSGI application for the tests of the worker."""
 
 import hashlib
 import json

@@ -21,7 +21,7 @@ def post(body: bytes, more: bytes = b"") -> bytes:
 
 
 def sent(wire: Wire) -> Any:
-    """What the application saw of the request."""
+    """The request as the application received it."""
     response = wire.response()
     assert response.status == 200, response
     return json.loads(response.body)

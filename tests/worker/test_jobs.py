@@ -1,4 +1,4 @@
-"""Jobs in a real queue: what a worker runs and refuses, and that a lost job loses no work."""
+"""Jobs in a real queue: allowed functions, duplicates and lost jobs."""
 
 from typing import Any
 from uuid import UUID

@@ -200,7 +200,7 @@ def test_unavailable_database_is_a_temporary_error(database: Engine, is_late: bo
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What a process writes whose logs are set up."""
+    """The log output of a process."""
     root, text = logging.root, io.StringIO()
     handlers, level = root.handlers[:], root.level
     with monkeypatch.context() as patch:

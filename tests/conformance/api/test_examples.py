@@ -93,19 +93,19 @@ class Example:
 
 @dataclass
 class Story:
-    """The page as it is lived through: who calls, what is known so far, what DNS holds."""
+    """The state while the examples of a page run: the client, known values and DNS."""
 
     client: Client
     variables: dict[str, str]
     records: dict[Any, Any] = field(default_factory=lambda: dict(RECORDS))
 
     def publish(self, name: str, *values: str) -> None:
-        """Change what DNS holds."""
+        """Change the DNS data."""
         self.records[name] = list(values)
         self.client.app.extensions["door"] = ZoneDoor(Zone(self.records))
 
     def work(self) -> None:
-        """Run what is queued, as a worker does."""
+        """Run the queued jobs as a worker does."""
         queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
         runner.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
 
@@ -222,7 +222,7 @@ def story(client: Client) -> Story:
 
 
 def steps() -> Iterator[str | Example]:
-    """The page's examples, and what happens between them."""
+    """The examples of the page, and the actions between them."""
     for found in EXAMPLE.finditer(TEXT):
         if found["meanwhile"]:
             yield found["meanwhile"]
@@ -234,7 +234,7 @@ def steps() -> Iterator[str | Example]:
 
 
 def plain(value: Any) -> Any:
-    """The value without what differs from call to call."""
+    """The value without parts that differ in every response."""
     if isinstance(value, str):
         return SECONDS.sub("N seconds", TIME.sub("TIME", ID.sub(r"\1_ID", value)))
     if isinstance(value, list):
@@ -248,7 +248,7 @@ def plain(value: Any) -> Any:
 
 
 def differences(said: Any, real: Any, at: str = "") -> list[str]:
-    """Where the answer is not what the page says, by the rule of the module."""
+    """The paths at which the response differs from the page."""
     if said == "…":
         return []
     if isinstance(said, dict) and isinstance(real, dict):

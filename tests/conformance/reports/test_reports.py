@@ -48,7 +48,7 @@ def test_file_has_the_expected_outcome_and_content(case: Case) -> None:
 
 
 def differences(found: Facts, facts: Facts) -> dict[str, tuple[Any, Any]]:
-    """What was found otherwise, by name; an empty value is the same as none."""
+    """The differences by name; an empty value equals none."""
     expected = dict(facts)
     addresses = {canonical(text) for text in expected.pop("source_ips_sample", ())}
     authors = set(expected.pop("header_from_sample", ()))

@@ -1,4 +1,4 @@
-"""What will do as a password, and what is guessed first."""
+"""Accepted passwords, and those that are easy to guess."""
 
 import pytest
 

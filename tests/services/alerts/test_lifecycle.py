@@ -1,4 +1,4 @@
-"""Whatever scans see, in whatever order: one alert of a kind, and a history that explains it."""
+"""Any sequence of scans leads to one alert per problem with a complete history."""
 
 import itertools
 from collections import Counter
@@ -113,7 +113,7 @@ def test_no_sequence_of_scans_duplicates_an_alert_or_breaks_its_history(
 
 
 def assert_explained(account_id: UUID) -> None:
-    """Each alert's history leads without a gap to its status; each step of it is one event."""
+    """Assert that each history leads to the status, and each transition is one event."""
     history = transitions_of(account_id)
     with transaction(readonly=True) as session:
         rows = session.scalars(select(Alert).where(Alert.account_id == account_id)).all()

@@ -1,4 +1,4 @@
-"""Alerts in people's hands."""
+"""Status changes of alerts by users and by time."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> UUID:
-    """An alert as a scan opens it."""
+    """Open an alert as a scan does."""
     draft = AlertDraft(type, domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
         (alert_id,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC))

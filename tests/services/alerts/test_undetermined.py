@@ -80,7 +80,7 @@ def standing() -> set[tuple[str, str, str]]:
 
 
 def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
-    """What is shown of the check: its last known judgement, and why it could not be made again."""
+    """The last result of the check, and the reason why it is undetermined now."""
     _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
     return state.last_results.get(check), state.undetermined.get(check)

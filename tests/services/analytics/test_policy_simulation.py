@@ -1,4 +1,4 @@
-"""What would have happened: a replay of the roll-ups equals one of every single record."""
+"""A simulation with rollups equals a replay of every record."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def aligned(name: str, author: str, mode: str) -> bool:
 
 @st.composite
 def records(draw: Any) -> Record:
-    """One whose evaluation follows from its results, under relaxed alignment."""
+    """A record whose evaluation follows from its results under relaxed alignment."""
     author = draw(st.sampled_from(NAMES[:2]))
     dkim, spf = draw(RESULTS), draw(RESULTS)[:1]
     return record(

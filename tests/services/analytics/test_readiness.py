@@ -1,4 +1,4 @@
-"""May the policy be raised: the answer equals one that is read off every single record."""
+"""Policy readiness equals an evaluation of every record."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -109,7 +109,7 @@ def step(
     is_ignored: bool,
     is_enough: bool,
 ) -> dict[str, Any]:
-    """What a step meets that is about the domain itself, and about names below."""
+    """The scope of a step: the domain itself, and names below it."""
     blockers, lost, forged = {}, 0, 0
     for who, rows in mail.items():
         sent, failed = Counter[str](), Counter[str]()

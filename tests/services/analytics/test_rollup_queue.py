@@ -231,7 +231,7 @@ def test_clock_enqueues_the_rollup_of_pending_reports(domain: Domain, redis_url:
 
 
 def test_compacting_weeks_does_not_wait_for_a_rollup(domain: Domain, database: Engine) -> None:
-    """Each would hold what the other one wants."""
+    """Otherwise each would wait for a lock of the other."""
     if database.dialect.name == "sqlite":
         pytest.skip("on SQLite there is one writer at a time")
     with transaction(readonly=True) as session:

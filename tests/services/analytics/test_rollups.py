@@ -1,4 +1,4 @@
-"""The roll-ups say what the records say, whatever is added and taken away."""
+"""Rollups equal the sums of the records after any additions and removals."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def account_id(database: Engine) -> UUID:
 
 
 def messages(reports: list[Report]) -> Iterator[tuple[Report, Record, datetime, int]]:
-    """Each record's messages at the times at which they count, worked out one by one."""
+    """Yield the messages of each record at the hours in which they count."""
     for report in reports:
         length = (report.length + timedelta(seconds=1)) / report.days
         for row in report.rows:
@@ -104,7 +104,7 @@ def reporters_of(counted: list[tuple[Report, Record, datetime, int]]) -> int:
 
 
 def label(moment: datetime, interval: str, zone: ZoneInfo) -> Any:
-    """What a person there calls the interval that the moment is in."""
+    """The local label of the interval that contains the time."""
     local = moment.astimezone(zone)
     match interval:
         case "hour":
@@ -262,7 +262,7 @@ def test_concurrent_ingestion_loses_no_report(account_id: UUID) -> None:
 
 
 def sums(span: int) -> dict[tuple[Any, ...], int]:
-    """Messages by week and what is counted in it, from the rows of the span."""
+    """Messages by week and counter, from the rows of the span."""
     week = periods.WEEK
     found = Counter[tuple[Any, ...]]()
     with transaction(readonly=True) as session:

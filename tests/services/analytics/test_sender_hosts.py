@@ -1,4 +1,4 @@
-"""What the addresses that send are called: who looks at which, when again, and what stays."""
+"""Reverse DNS and networks of sending addresses: lookups, retries and refreshes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def domain(database: Engine) -> Any:
 
 
 def add(*addresses: str) -> None:
-    """Have the addresses looked at."""
+    """Schedule lookups of the addresses."""
     with transaction() as session:
         session.add_all(SenderHost(address=address) for address in addresses)
 
@@ -202,7 +202,7 @@ def test_claims_of_addresses_do_not_affect_report_monitors(domain: Any) -> None:
 
 @pytest.fixture
 def use_file(settings: Settings, database: Engine) -> Callable[[Path], None]:
-    """Name the file in the settings."""
+    """Return a function that configures the file."""
     return lambda path: app_settings.use(settings.replace(geoip_database=str(path)))
 
 

@@ -1,4 +1,4 @@
-"""What TLS reports add up to is what one gets by counting their policies one by one."""
+"""TLS figures equal a naive count of the policies."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Keys: made, told from forgeries, rotated, revoked."""
+"""API keys: issuing, authentication, rotation and revocation."""
 
 import re
 from datetime import UTC, datetime, timedelta

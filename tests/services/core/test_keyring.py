@@ -1,4 +1,4 @@
-"""One key for each purpose; what older keys made is verified, and renewed when it is used."""
+"""One key for each purpose; digests of older keys verify and are renewed on use."""
 
 import base64
 import hashlib

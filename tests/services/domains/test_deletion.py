@@ -1,4 +1,4 @@
-"""What is left of a domain, an account and a person once they are deleted."""
+"""Deletion of domains, accounts and users."""
 
 import json
 from datetime import timedelta

@@ -41,7 +41,7 @@ def of_another(number: int) -> bytes:
 
 
 def told() -> Sequence[Alert]:
-    """What stands after one judgement."""
+    """The alerts after one evaluation."""
     report_monitor.evaluate_accounts()
     wanted = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
     with transaction(readonly=True) as session:

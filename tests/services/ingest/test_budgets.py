@@ -1,4 +1,4 @@
-"""Budgets of ingest: what strangers use up is theirs, and no other account waits for it."""
+"""Ingest budgets: unknown senders use their own budget and delay no other account."""
 
 from collections import Counter
 from collections.abc import Iterator

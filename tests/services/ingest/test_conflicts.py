@@ -46,7 +46,7 @@ def states(*report_file_ids: UUID) -> list[str]:
 
 
 def figures() -> tuple[int, list[int]]:
-    """Messages in the rollups, and those of each stored report."""
+    """The messages in the rollups, and of each stored report."""
     rollup_queue.drain()
     with transaction(readonly=True) as session:
         total = session.scalar(select(func.sum(DmarcHour.messages))) or 0

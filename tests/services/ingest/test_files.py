@@ -1,4 +1,4 @@
-"""Files of reports: kept before they are acknowledged, read once, and ended in one state each."""
+"""Report files are stored before the acknowledgment and processed once."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Mailboxes: pulled by TLS, and marked only once what was in them is committed."""
+"""Mailboxes are polled over TLS; messages are marked after they are stored."""
 
 import ssl
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
 def provenance(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str:
-    """What the report in the mail is worth."""
+    """The provenance of the report in the mail."""
     account = make_account()
     make_domain(account.id, "acme.test")
     return read(account.id, raw, zone, received_via).provenance
@@ -158,7 +158,7 @@ def test_trusted_report_replaces_an_unverified_one() -> None:
 
 
 def authenticity(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str | None:
-    """Whether the report in the mail is from whom it says."""
+    """The authenticity of the report in the mail."""
     account = make_account()
     make_domain(account.id, "acme.test")
     return read(account.id, raw, zone, received_via).authenticity

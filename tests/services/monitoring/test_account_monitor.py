@@ -1,4 +1,4 @@
-"""What the clock watches that no scan sees."""
+"""Account alerts, which the clock process evaluates."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,7 +43,7 @@ def open_alerts(account_id: UUID) -> dict[str, Any]:
 
 
 def put_back(**columns: timedelta) -> None:
-    """As if these times of every alert had been so much earlier."""
+    """Move these times of every alert into the past."""
     with transaction() as session:
         values = {name: datetime.now(UTC) - ago for name, ago in columns.items()}
         session.execute(update(Alert).values(**values))

@@ -33,7 +33,7 @@ def letter(count: int) -> Record:
 
 
 def passed_on(count: int, *reasons: Reason) -> Record:
-    """As a list changes it."""
+    """A record of mail that a mailing list changed."""
     return bad(
         count,
         spf_results=(SpfResult("lists.test", "mfrom", "pass"),),
@@ -43,7 +43,7 @@ def passed_on(count: int, *reasons: Reason) -> Record:
 
 
 def told(domain: Domain) -> set[str]:
-    """What is opened and is no mere news."""
+    """The types of open alerts above low severity."""
     return {type for type, alert in opened(domain).items() if alert.severity not in ("info", "low")}
 
 

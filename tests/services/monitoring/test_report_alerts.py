@@ -1,4 +1,4 @@
-"""Alerts on reports: opened by what reports say, kept while it cannot be told, resolved after."""
+"""Report alerts open, are kept while data is missing, and are resolved."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -191,7 +191,7 @@ def test_rejected_files_and_foreign_domains_open_account_alerts(database: Engine
 
 
 def unhealthy() -> list[Alert]:
-    """What stands after one judgement."""
+    """The alerts after one evaluation."""
     report_monitor.evaluate_accounts()
     wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
     with transaction(readonly=True) as session:

@@ -1,4 +1,4 @@
-"""An account with a domain, and a receiver that it can be told at."""
+"""An account with a domain, channels and a webhook receiver."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiv
 
 @pytest.fixture
 def settings(settings: Settings, receiver: Receiver) -> Settings:
-    """As an operator has it who lets webhooks go to this machine; tries follow at once."""
+    """Settings that allow webhooks to loopback and retry immediately."""
     return settings.replace(
         egress_allow_cidrs=LOOPBACK,
         egress_ports=(443, receiver.port),

@@ -1,4 +1,4 @@
-"""Chat and paging services: what they are sent, and that it goes through the egress client.
+"""Requests to chat and paging services go through the egress client.
 
 Their hosts are on the internet; here a proxy on loopback stands in for all of them.
 """
@@ -123,7 +123,7 @@ def add(account_id: UUID, url: str, name: str = "chat") -> Channel:
 
 
 def store_address(account_id: UUID, url: str) -> None:
-    """As if an earlier version had accepted it."""
+    """Store an address that an earlier version accepted."""
     with transaction() as session:
         channel = channels.owned(session, account_id, "chat")
         text = json.dumps({"keys": [], "until": None, "url": url})

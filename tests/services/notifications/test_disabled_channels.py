@@ -1,4 +1,4 @@
-"""When a receiver is given up, and how what it missed comes to it all the same."""
+"""Channels are disabled after failures, and failed deliveries can be replayed."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -61,7 +61,7 @@ def log(account_id: UUID) -> list[Delivery]:
 
 
 def let_digest_be_due(account_id: UUID) -> None:
-    """As if its time had come."""
+    """Make the digest due."""
     with transaction() as session:
         early = now(session) - timedelta(minutes=1)
         session.execute(update(Channel).values(digest_at=early))

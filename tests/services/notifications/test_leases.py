@@ -1,4 +1,4 @@
-"""Whose turn it is: a channel is one process's at a time, until that gives it back or ends."""
+"""A channel is leased by one process until that releases it or ends."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Recipients of email channels: nothing but a confirmation email before the person confirms."""
+"""Recipients of email channels get only a confirmation email until they confirm."""
 
 import re
 from collections.abc import Iterator

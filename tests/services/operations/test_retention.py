@@ -1,4 +1,4 @@
-"""What is kept how long: bytes, failure reports; and what is never deleted by a clock."""
+"""Retention of bytes, file rows and failure reports."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -34,7 +34,7 @@ def account_id() -> UUID:
 
 
 def left_after(days: int) -> set[bytes]:
-    """The files whose bytes are there after so many days."""
+    """The statuses of files that have bytes after this number of days."""
     with transaction() as session:
         then = now(session) - timedelta(days=days)
         session.execute(update(RawFile).values(created_at=then))
@@ -52,7 +52,7 @@ def test_retention_of_bytes_depends_on_the_file_status(account_id: UUID) -> None
 
 
 def told_after(days: int) -> set[str]:
-    """How the files ended whose rows are there after so many days."""
+    """The statuses of file rows that exist after this number of days."""
     with transaction() as session:
         then = now(session) - timedelta(days=days)
         session.execute(update(RawFile).values(created_at=then))

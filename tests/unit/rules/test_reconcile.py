@@ -1,4 +1,4 @@
-"""What stands and what the rules say now: opened, sustained, resolved, or left as it is."""
+"""Reconciliation opens, refreshes, resolves or keeps alerts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

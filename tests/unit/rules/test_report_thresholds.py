@@ -1,4 +1,4 @@
-"""Every rule on mail as a whole and on reports at its edge: one below silent, at it it speaks."""
+"""Rules on mail and reports open an alert at their threshold and none below it."""
 
 from dataclasses import replace
 from datetime import timedelta

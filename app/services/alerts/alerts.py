@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Generic, TypedDict, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -21,8 +20,8 @@ from app.rules.engine import reconcile
 from app.rules.engine.types import P, Rule
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
-from app.services.core import audit_log, domain_lookup, listing
-from app.services.core.listing import Listing
+from app.services.core import audit_log, domain_lookup
+from app.services.core.listing import FilteredTable
 
 COLUMNS = (
     Alert.id,
@@ -63,6 +62,21 @@ class AlertFilter:
     accepted: bool | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
+
+
+def _acceptance_condition(filters: AlertFilter) -> Iterable[ColumnElement[bool]]:
+    if filters.accepted is not None:
+        is_accepted = Alert.accepted_until.is_not(None)
+        yield is_accepted if filters.accepted else ~is_accepted
+
+
+_LISTS = FilteredTable(
+    table=Alert,
+    columns=COLUMNS,
+    equals=("status", "severity", "type"),
+    time_column=Alert.first_seen_at,
+    conditions=_acceptance_condition,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +129,15 @@ class ChangedAlerts(TypedDict):
 def search(
     account_id: UUID, filters: AlertFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
+    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound if the domain is not in the account
     """
-    domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
-    return _listed(account_id, domain_id, filters).page(place, limit)
-
-
-@lru_cache(maxsize=512)
-def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> Listing:
-    equals = (
-        (Alert.domain_id, domain_id),
-        (Alert.status, filters.status),
-        (Alert.severity, filters.severity),
-        (Alert.type, filters.type),
-    )
-    statement: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
-    if filters.accepted is not None:
-        is_accepted = Alert.accepted_until.is_not(None)
-        statement = statement.where(is_accepted if filters.accepted else ~is_accepted)
-    statement = listing.apply_filters(statement, equals, Alert.first_seen_at, filters)
-    return Listing(statement, (Alert.id.desc(),))
+    return _LISTS.matching(account_id, filters).page(place, limit)
 
 
 def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
-    """Rows of COLUMNS: the unresolved alerts of the domain, newest first.
+    """Return the unresolved alerts of the domain as rows of COLUMNS, newest first.
 
     raises  NotFound if the domain is not in the account
     """
@@ -154,7 +151,7 @@ def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
 
 
 def find(account_id: UUID, alert_id: UUID) -> Alert:
-    """The alert with this id.
+    """Return the alert with this id.
 
     raises  NotFound
     """
@@ -163,7 +160,7 @@ def find(account_id: UUID, alert_id: UUID) -> Alert:
 
 
 def history(account_id: UUID, alert_id: UUID) -> Sequence[AlertTransition]:
-    """Every status change of the alert, oldest first.
+    """Return every status change of the alert, oldest first.
 
     raises  NotFound
     """
@@ -184,7 +181,7 @@ def change(
     actor: str,
     expected: datetime | None = None,
 ) -> Alert:
-    """The alert after a change by a person.
+    """Change the alert as a person requested, and return it.
 
     expected  the ``updated_at`` that the caller has seen
     raises    NotFound; InvalidRequest for a resolved alert, or a snooze in the past;
@@ -203,7 +200,10 @@ def change(
 def change_many(
     account_id: UUID, alert_ids: Sequence[str], requested: AlertChange, *, actor: str
 ) -> list[Changed]:
-    """The result for each alert, in order; one that cannot be changed does not stop the rest."""
+    """Change each alert, and return the results in order.
+
+    An alert that cannot be changed does not stop the rest.
+    """
     parsed = {text: ids.parse("alert", text) for text in alert_ids}
     with transaction() as session:
         rows = session.scalars(
@@ -249,7 +249,7 @@ def reopen_snoozed() -> int:
 
 
 def live_alerts(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list[Alert]]:
-    """The unresolved alerts by domain; runs in the caller's transaction and locks them."""
+    """Return the unresolved alerts by domain, locked; runs in the caller's transaction."""
     by_domain: dict[UUID, list[Alert]] = {}
     for alert in session.scalars(
         select(Alert)
@@ -262,7 +262,10 @@ def live_alerts(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, l
 
 
 def live_account_alerts(session: Session, account_id: UUID) -> Sequence[Alert]:
-    """The unresolved alerts about the account itself; locks them in the caller's transaction."""
+    """Return the unresolved alerts about the account itself, locked.
+
+    Runs in the caller's transaction.
+    """
     return session.scalars(
         select(Alert)
         .where(Alert.account_id == account_id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))

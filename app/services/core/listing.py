@@ -1,18 +1,19 @@
 """Lists of rows with keyset pagination, read by page or as a whole."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, lru_cache
+from typing import Any, Generic, Protocol, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
+from sqlalchemy import ColumnElement, Integer, Select, Uuid, and_, bindparam, inspect, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import operators
 
 from app.db import transactions
 from app.db.types import UtcDateTime
+from app.services.core import domain_lookup
 
 BATCH_SIZE = 1_000
 
@@ -32,7 +33,7 @@ class Period(Protocol):
 def apply_filters(
     statement: Select[Any], equals: Iterable[tuple[Any, Any]], time_column: Any, period: Period
 ) -> Select[Any]:
-    """The statement, limited to rows with these values and a time in the period.
+    """Return the statement, limited to rows with these values and a time in the period.
 
     equals       columns with their values; an empty value does not filter
     time_column  the column that ``period`` bounds
@@ -62,7 +63,7 @@ class Listing:
     def page(
         self, place: Sequence[Any] | None, limit: int, session: Session | None = None
     ) -> tuple[Sequence[Any], list[Any] | None]:
-        """A page of rows after ``place``, and the cursor values of the next page, if any.
+        """Return a page of rows after ``place``, and the cursor values of the next page, if any.
 
         place    the values of ``order`` in the last row of the previous page, decoded from JSON
         session  reads in the transaction of this session instead of one of its own
@@ -82,12 +83,12 @@ class Listing:
         return list(map(self.convert, rows)) if self.convert else rows, cursor_values
 
     def exceeds(self, most: int) -> bool:
-        """Whether there are more than ``most`` rows."""
+        """Return whether there are more than ``most`` rows."""
         statement, _ = self._keyed
         return bool(transactions.fetch_all(statement.offset(most), {"most": 1}))
 
     def iterate(self, most: int) -> Iterator[Any]:
-        """Up to ``most`` rows, read in pages, so that slow readers hold no transaction open."""
+        """Yield up to ``most`` rows, read in pages, so that no transaction stays open."""
         place: Sequence[Any] | None = None
         while most > 0:
             rows, place = self.page(place, min(BATCH_SIZE, most))
@@ -127,6 +128,57 @@ def _fetch(
     if session is None:
         return transactions.fetch_all(statement, parameters)
     return session.execute(statement, parameters).all()
+
+
+F = TypeVar("F", bound=Period)
+
+
+def _no_conditions(filters: Any) -> Iterable[ColumnElement[bool]]:
+    return ()
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredTable(Generic[F]):
+    """The lists of one table: the rows of an account that match filters, newest first.
+
+    If the filters have a field ``domain`` with an id or a name, only rows of that domain match.
+
+    table        a mapped class with the columns ``id`` and ``account_id``
+    equals       fields of the filters; the column of the same name must equal a value that is set
+    time_column  the column that the period of the filters bounds
+    conditions   further conditions for the filters
+    """
+
+    table: Any
+    columns: tuple[Any, ...]
+    equals: tuple[str, ...]
+    time_column: Any
+    conditions: Callable[[F], Iterable[ColumnElement[bool]]] = _no_conditions
+
+    def matching(self, account_id: UUID, filters: F) -> Listing:
+        """Return the list of the account's rows that match.
+
+        raises  NotFound if the domain is not in the account
+        """
+        ref: str | None = getattr(filters, "domain", None)
+        domain_id = domain_lookup.find(account_id, ref).id if ref else None
+        return _matching(self, account_id, domain_id, cast(Hashable, filters))
+
+
+@lru_cache(maxsize=2_048)
+def _matching(
+    table: FilteredTable[Any], account_id: UUID, domain_id: UUID | None, filters: Any
+) -> Listing:
+    statement = (
+        select(*table.columns)
+        .where(table.table.account_id == account_id)
+        .where(*table.conditions(filters))
+    )
+    if domain_id is not None:
+        statement = statement.where(table.table.domain_id == domain_id)
+    equals = [(getattr(table.table, name), getattr(filters, name)) for name in table.equals]
+    statement = apply_filters(statement, equals, table.time_column, filters)
+    return Listing(statement, (table.table.id.desc(),))
 
 
 def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:

@@ -21,9 +21,9 @@ from app.jobs import queue
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
 from app.models.stored_json import SenderMetadata
-from app.services.core import audit_log, lifecycle_log, listing
+from app.services.core import audit_log, lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.core.listing import Listing
+from app.services.core.listing import FilteredTable, Listing
 from app.services.ingest import authenticity, budgets
 
 ENQUEUE_BATCH_SIZE = 100  # ids in one job
@@ -81,6 +81,14 @@ class _Arrival(NamedTuple):
     received_via: str
     sender_metadata: SenderMetadata
     at: datetime
+
+
+_LISTS: FilteredTable[ReportFileFilter] = FilteredTable(
+    table=ReportFile,
+    columns=COLUMNS,
+    equals=("status", "reason", "kind", "policy_domain", "authenticity"),
+    time_column=ReportFile.received_at,
+)
 
 
 def store(
@@ -177,9 +185,8 @@ def enqueue(report_file_ids: Sequence[UUID]) -> None:
 
 
 def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
-    """Return rows of COLUMNS, newest first."""
-    statement: Any = select(*COLUMNS).where(ReportFile.account_id == account_id)
-    return Listing(_filtered(statement, filters), (ReportFile.id.desc(),))
+    """Return the list of matching report files as rows of COLUMNS, newest first."""
+    return _LISTS.matching(account_id, filters)
 
 
 def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
@@ -369,14 +376,3 @@ def _printable(file_name: str | None) -> str | None:
     if file_name is None:
         return None
     return "".join(c for c in file_name if c.isprintable())[:MAX_NAME_LENGTH] or None
-
-
-def _filtered(statement: Select[Any], filters: ReportFileFilter) -> Select[Any]:
-    equals = (
-        (ReportFile.status, filters.status),
-        (ReportFile.reason, filters.reason),
-        (ReportFile.kind, filters.kind),
-        (ReportFile.policy_domain, filters.policy_domain),
-        (ReportFile.authenticity, filters.authenticity),
-    )
-    return listing.apply_filters(statement, equals, ReportFile.received_at, filters)

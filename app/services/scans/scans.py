@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +17,9 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import BatchScan, Domain, Scan, ScanBatch
 from app.models.scans import UNFINISHED
-from app.services.core import domain_lookup, lifecycle_log, listing
+from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.core.listing import Listing
+from app.services.core.listing import FilteredTable
 
 MAX_BATCH = 5_000
 
@@ -69,6 +68,11 @@ class ScanFilter:
     trigger: str | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
+
+
+_LISTS: FilteredTable[ScanFilter] = FilteredTable(
+    table=Scan, columns=COLUMNS, equals=("status", "trigger"), time_column=Scan.requested_at
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,20 +228,7 @@ def search(
 
     raises  NotFound if the domain is not in the account
     """
-    domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
-    return _listed(account_id, domain_id, filters).page(place, limit)
-
-
-@lru_cache(maxsize=512)
-def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Listing:
-    equals = (
-        (Scan.domain_id, domain_id),
-        (Scan.status, filters.status),
-        (Scan.trigger, filters.trigger),
-    )
-    statement: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
-    statement = listing.apply_filters(statement, equals, Scan.requested_at, filters)
-    return Listing(statement, (Scan.id.desc(),))
+    return _LISTS.matching(account_id, filters).page(place, limit)
 
 
 def find(account_id: UUID, scan_id: UUID) -> Scan:

@@ -1,12 +1,13 @@
-"""Alerts: listed, shown, their history, and what people make of them."""
+"""Alerts: the list, one alert with its history, and changes by people."""
 
+from functools import partial
 from typing import Annotated
 
 from flask import Blueprint, Response
 from pydantic import Field
 
 from app import ids
-from app.api.http import fields, responses
+from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, endpoint
 from app.api.http.row_cache import SerializedRowCache
@@ -26,7 +27,7 @@ _row_cache = SerializedRowCache(outbox.alert_as_json)
 
 
 class AlertQuery(fields.PeriodQuery):
-    """Which alerts."""
+    """Filters of the list of alerts."""
 
     status: fields.AlertStatus | None = None
     severity: Severity | None = None
@@ -36,7 +37,7 @@ class AlertQuery(fields.PeriodQuery):
 
 
 class ChangeBody(Body):
-    """What is to become of the alert."""
+    """A change of an alert."""
 
     status: fields.AlertAction
     note: fields.Note | None = None
@@ -45,15 +46,19 @@ class ChangeBody(Body):
     risk_owner: Annotated[fields.Text, Field(max_length=200)] | None = None
 
     @property
-    def wanted(self) -> AlertChange:
-        """As the service takes it."""
+    def change(self) -> AlertChange:
+        """The change as the service expects it."""
         return AlertChange(
-            self.status, self.note, self.snoozed_until, self.accepted_until, self.risk_owner
+            status=self.status,
+            note=self.note,
+            snoozed_until=self.snoozed_until,
+            accepted_until=self.accepted_until,
+            risk_owner=self.risk_owner,
         )
 
 
 class ManyBody(ChangeBody):
-    """The same for many alerts."""
+    """The same change for many alerts."""
 
     ids: list[fields.Text] = Field(min_length=1, max_length=500)
 
@@ -62,19 +67,8 @@ class ManyBody(ChangeBody):
 @endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=schemas.Alert, is_list=True)
 def index(query: AlertQuery) -> Response:
     """The account's alerts, newest first."""
-    filters = AlertFilter(
-        status=query.status,
-        severity=query.severity,
-        type=query.type,
-        domain=query.domain,
-        accepted=query.accepted,
-        from_at=query.from_at,
-        to_at=query.to_at,
-    )
-    rows, place = alerts.search(
-        current().account_id, filters, place=responses.cursor_values(query), limit=query.limit
-    )
-    return responses.page([_row_cache(row) for row in rows], query, place)
+    search = partial(alerts.search, current().account_id, lists.filters(query, AlertFilter))
+    return lists.page(query, search, _row_cache)
 
 
 @bp.get("/<id>")
@@ -118,7 +112,7 @@ def change(id: str, body: ChangeBody) -> Response:
     alert = alerts.change(
         caller.account_id,
         parsed("alert", id),
-        body.wanted,
+        body.change,
         actor=caller.actor,
         expected=responses.expected_version(),
     )
@@ -130,15 +124,15 @@ def change(id: str, body: ChangeBody) -> Response:
 def change_many(body: ManyBody) -> Response:
     """Do the same to up to 500 alerts."""
     caller = current()
-    done = alerts.change_many(caller.account_id, body.ids, body.wanted, actor=caller.actor)
-    results = [
+    results = alerts.change_many(caller.account_id, body.ids, body.change, actor=caller.actor)
+    data = [
         {
-            "id": item.id,
-            "status": "changed" if item.alert else "rejected",
-            "alert": outbox.alert_as_json(item.alert) if item.alert else None,
-            "error": problem(item.error),
+            "id": result.id,
+            "status": "changed" if result.alert else "rejected",
+            "alert": outbox.alert_as_json(result.alert) if result.alert else None,
+            "error": problem(result.error),
         }
-        for item in done
+        for result in results
     ]
-    changed = sum(1 for item in done if item.alert)
-    return responses.item({"changed": changed, "rejected": len(done) - changed, "results": results})
+    changed = sum(1 for result in results if result.alert)
+    return responses.item({"changed": changed, "rejected": len(data) - changed, "results": data})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from flask import Response, request
 from pydantic.fields import FieldInfo
 
-from app.api.http import fields, responses, slots
+from app.api.http import fields, lists, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Schema
 from app.services.core import audit_log
@@ -34,8 +34,7 @@ def answer(
     """
     wanted = query.format or _accepted()
     if wanted == "json":
-        rows, place = listing.page(responses.cursor_values(query), query.limit)
-        return responses.page([of(row) for row in rows], query, place)
+        return lists.page(query, listing.page, of)
     is_csv = wanted == "csv"
 
     def start() -> Iterator[Any]:

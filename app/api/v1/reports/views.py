@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from app import ids
-from app.api.http import fields, responses
+from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
 from app.api.v1.reports import exports, schemas
@@ -75,15 +75,7 @@ class ReportFileQuery(Exportable):
 @endpoint(scopes=READ, query=DmarcQuery, returns=schemas.DmarcReport, is_list=True, exports=True)
 def dmarc_index(query: DmarcQuery) -> Response:
     """The account's aggregate reports, newest first."""
-    filters = ReportFilter(
-        domain=query.domain,
-        from_at=query.from_at,
-        to_at=query.to_at,
-        reporter=query.reporter,
-        report_id=query.report_id,
-        result=query.result,
-        source_ip=query.source_ip,
-    )
+    filters = lists.filters(query, ReportFilter)
     listing = reports.dmarc(current().account_id, filters)
     return exports.answer(listing, query, schemas.DmarcReport, dmarc_schema, "dmarc-reports")
 
@@ -107,13 +99,7 @@ def dmarc_raw(id: str) -> Response:
 @endpoint(scopes=READ, query=TlsQuery, returns=schemas.TlsReport, is_list=True, exports=True)
 def tls_index(query: TlsQuery) -> Response:
     """The account's TLS reports, newest first."""
-    filters = ReportFilter(
-        domain=query.domain,
-        from_at=query.from_at,
-        to_at=query.to_at,
-        reporter=query.reporter,
-        result_type=query.result_type,
-    )
+    filters = lists.filters(query, ReportFilter)
     listing = reports.tls(current().account_id, filters)
     return exports.answer(listing, query, schemas.TlsReport, tls_schema, "tls-reports")
 
@@ -144,13 +130,7 @@ def tls_raw(id: str) -> Response:
 )
 def failure_index(query: FailureQuery) -> Response:
     """The account's failure reports, newest first, without what is private."""
-    filters = ReportFilter(
-        domain=query.domain,
-        from_at=query.from_at,
-        to_at=query.to_at,
-        reporter=query.reporter,
-        source_ip=query.source_ip,
-    )
+    filters = lists.filters(query, ReportFilter)
     listing = reports.failures(current().account_id, filters)
     return exports.answer(listing, query, schemas.FailureReport, failure_schema, "failure-reports")
 
@@ -169,15 +149,7 @@ def failure_show(id: str) -> Response:
 )
 def file_index(query: ReportFileQuery) -> Response:
     """List received report files with their outcomes, newest first"""
-    filters = ReportFileFilter(
-        status=query.status,
-        reason=query.reason,
-        kind=query.kind,
-        policy_domain=query.policy_domain,
-        authenticity=query.authenticity,
-        from_at=query.from_at,
-        to_at=query.to_at,
-    )
+    filters = lists.filters(query, ReportFileFilter)
     listing = files.search(current().account_id, filters)
     return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
 

@@ -1,6 +1,7 @@
 """Scans: trigger, show, compare and cancel, one or many at a time."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 
 from app import ids
 from app.analysis.scan.diff import diff
-from app.api.http import fields, responses
+from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
@@ -105,11 +106,8 @@ def show_batch(id: str) -> Response:
 @endpoint(scopes=READ, query=ScanQuery, returns=schemas.ScanHead, is_list=True)
 def index(query: ScanQuery) -> Response:
     """The account's scans, newest first, without their results."""
-    filters = ScanFilter(query.domain, query.status, query.trigger, query.from_at, query.to_at)
-    rows, place = scans.search(
-        current().account_id, filters, place=responses.cursor_values(query), limit=query.limit
-    )
-    return responses.page([_row_cache(row) for row in rows], query, place)
+    search = partial(scans.search, current().account_id, lists.filters(query, ScanFilter))
+    return lists.page(query, search, _row_cache)
 
 
 @bp.get("/scans/<id>")

@@ -1,0 +1,46 @@
+"""List endpoints: filters from a query, and a page of rows as its response."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from typing import Any, Protocol, TypeVar
+
+import orjson
+from flask import Response
+
+from app.api.http import fields, responses
+from app.api.http.endpoint import Query
+
+F = TypeVar("F")
+
+Page = tuple[Sequence[Any], list[Any] | None]  # rows, and the cursor values of the next page
+
+
+class ReadPage(Protocol):
+    """Reads one page of a list."""
+
+    def __call__(self, *, place: Sequence[Any] | None, limit: int) -> Page:
+        """Return the rows after ``place``, and the cursor values of the next page, if any."""
+
+
+def filters(query: Query, type: type[F], **values: Any) -> F:
+    """Return the filters of a service: the fields of the query that have the same names.
+
+    type    a dataclass
+    values  fields with other values than those of the query
+    """
+    names = {field.name for field in dataclass_fields(type)}  # type: ignore[arg-type]
+    common = names & set(query.__class__.model_fields)
+    return type(**{name: getattr(query, name) for name in common} | values)
+
+
+def page(
+    query: fields.Listing,
+    read: ReadPage,
+    serialize: Callable[[Any], Mapping[str, Any] | orjson.Fragment],
+) -> Response:
+    """Return the page that the query requests, with the link to the next one.
+
+    raises  InvalidRequest for a cursor of another list
+    """
+    rows, following = read(place=responses.cursor_values(query), limit=query.limit)
+    return responses.page([serialize(row) for row in rows], query, following)

@@ -14,17 +14,17 @@ ZERO_WIDTH_SPACE = "\u200b"
 
 
 def discord(text: str) -> str:
-    """Outside of code blocks: every sign of Discord's Markdown escaped, and no mention left."""
+    """Return the text with Discord's Markdown escaped and without mentions, for outside of code."""
     return _MARKDOWN.sub(r"\\\1", text).replace("@", f"@{ZERO_WIDTH_SPACE}")
 
 
 def code_block(text: str) -> str:
-    """For the inside of a code block in Markdown, which only backticks can end."""
+    """Return the text for a Markdown code block, which only backticks can end."""
     return text.translate(_NO_BACKTICKS)
 
 
 def slack(text: str) -> str:
-    """The three characters that begin and end everything Slack interprets.
+    """Return the text with the three characters escaped that Slack interprets.
 
     source  Slack: Formatting text for app surfaces, "Escaping text"
     """
@@ -32,32 +32,32 @@ def slack(text: str) -> str:
 
 
 def google_chat(text: str) -> str:
-    """HTML, as paragraphs of cards have it; cards have no mentions."""
+    """Return the text as HTML for paragraphs of cards; cards have no mentions."""
     return escape(text, quote=False).replace("\n", "<br>")
 
 
 def telegram(text: str) -> str:
-    """HTML, as ``parse_mode`` has it; within ``pre`` and ``code`` nothing else is recognized."""
+    """Return the text as HTML for ``pre`` and ``code``, in which nothing else is recognized."""
     return escape(text, quote=False)
 
 
 def attribute(text: str) -> str:
-    """For a quoted attribute of HTML."""
+    """Return the text for a quoted attribute of HTML."""
     return escape(text)
 
 
 def without_tags(text: str) -> str:
-    """For pages that may show HTML without saying so: nothing in it is a tag."""
+    """Return the text without angle brackets, for fields that may be shown as HTML."""
     return text.translate(_NO_BRACKETS)
 
 
 def plain(text: str) -> str:
-    """Unchanged: the service interprets nothing in this field."""
+    """Return the text unchanged: the service interprets nothing in this field."""
     return text
 
 
 def fit(text: str, limit: int, encode: Callable[[str], str] = plain) -> str:
-    """The encoded text, cut before it is encoded so that it has at most ``limit`` characters."""
+    """Return the encoded text, truncated before encoding to at most ``limit`` characters."""
     encoded = encode(text)
     while len(encoded) > limit and text:
         text = text[: min(len(text) * limit // len(encoded), len(text) - 1)]

@@ -38,13 +38,13 @@ _PAGE = (
 class Digest:
     """The events since the last digest: problems, most severe first, and resolved alerts."""
 
-    bad: Sequence[Event]
-    over: Sequence[Event]
+    problems: Sequence[Event]
+    resolved: Sequence[Event]
     since: str
 
     @classmethod
     def of(cls, events: Sequence[Event], since: str) -> "Digest":
-        """The digest of the events; only the last event of each alert counts."""
+        """Return the digest of the events; only the last event of each alert counts."""
         last = {channels_text.alert_of(event).get("id", event["id"]): event for event in events}
         events = list(last.values())
         return cls(
@@ -56,13 +56,14 @@ class Digest:
     @property
     def heading(self) -> str:
         """The subject and heading of the digest."""
-        problems = f"{len(self.bad)} problem{'' if len(self.bad) == 1 else 's'}"
-        return f"{problems}, {len(self.over)} resolved since {self.since}"
+        count = len(self.problems)
+        problems = f"{count} problem{'' if count == 1 else 's'}"
+        return f"{problems}, {len(self.resolved)} resolved since {self.since}"
 
     def text(self) -> str:
-        """The digest as plain text."""
+        """Return the digest as plain text."""
         lines = [self.heading, ""]
-        for event in (*self.bad, *self.over):
+        for event in (*self.problems, *self.resolved):
             lines += [
                 channels_text.heading(event),
                 f"  {channels_text.alert_of(event).get('runbook', '')}",
@@ -70,8 +71,8 @@ class Digest:
         return "\n".join(lines)
 
     def html(self, base_url: str, foot: str) -> str:
-        """The digest as an HTML page."""
-        rows = "".join(map(_row, (*self.bad, *self.over)))
+        """Return the digest as an HTML page."""
+        rows = "".join(map(_row, (*self.problems, *self.resolved)))
         body = (
             f'<h1 style="margin:0 0 16px;font-size:20px;line-height:1.3">{escape(self.heading)}'
             f'</h1><table cellpadding="0" cellspacing="0" width="100%">{rows}</table>'
@@ -81,7 +82,7 @@ class Digest:
 
 
 def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
-    """The footer: why the email was sent, and links to change or stop that."""
+    """Return the footer: why the email was sent, and links to change or stop that."""
     links = (
         (f"{base_url}/settings/notifications", "Manage notifications"),
         (unsubscribe_url, "Unsubscribe"),
@@ -93,7 +94,7 @@ def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
 
 
 def render_event(event: Event, base_url: str, foot: str) -> str:
-    """The HTML page for one event."""
+    """Return the HTML page for one event."""
     alert = channels_text.alert_of(event)
     if not alert:
         return _page(

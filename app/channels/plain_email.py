@@ -8,10 +8,10 @@ from email.utils import format_datetime, parseaddr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainEmail:
-    """What is sent, from whom and to whom.
+    """The content of an email.
 
     id      unique; a retry of the same email has the same ``Message-ID``
-    sender  the From header, as ``MAIL_FROM`` has it
+    sender  the From header, from ``MAIL_FROM``
     """
 
     id: str
@@ -23,7 +23,7 @@ class PlainEmail:
 
 
 def compose(content: PlainEmail) -> EmailMessage:
-    """The message, marked as automatic, so that no vacation responder answers it."""
+    """Return the message, marked as automatic so that no vacation responder answers it."""
     message = EmailMessage()
     domain = parseaddr(content.sender)[1].rpartition("@")[2] or "localhost"
     message["From"] = content.sender

@@ -1,4 +1,4 @@
-"""One POST through the egress client: what webhooks and chat services have in common."""
+"""The POST request of webhooks and chat services."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ FAILURES = {
 _REASONS = {
     "timeout": "it did not answer in time",
     "network": "the connection failed",
-    "garbage": "its answer is no HTTP",
+    "garbage": "its response is not HTTP",
 }
 GONE = "it answered 410: it wants no more"
 
@@ -24,9 +24,9 @@ GONE = "it answered 410: it wants no more"
 async def send(
     http: HttpClient, host: str, path: str, request: Request, *, seconds: float
 ) -> Outcome:
-    """Send the request; of the answer only the status is read, and redirects are not followed.
+    """Send the request, and return the outcome by the status; redirects are not followed.
 
-    seconds  for all of it, including the DNS lookup of the host
+    seconds  timeout of the whole attempt, including the DNS lookup of the host
     """
     try:
         async with asyncio.timeout(seconds):

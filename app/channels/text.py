@@ -20,13 +20,13 @@ Event = Mapping[str, Any]
 
 
 def alert_of(event: Event) -> Mapping[str, Any]:
-    """The alert of the event; empty for a test event."""
+    """Return the alert of the event; empty for a test event."""
     alert: Mapping[str, Any] = event["data"].get("alert", {})
     return alert
 
 
 def heading(event: Event) -> str:
-    """The heading: severity, kind of change, title and domain."""
+    """Return the heading: severity, kind of change, title and domain."""
     alert = alert_of(event)
     if not alert:
         return "Test message from mailwatch"
@@ -35,13 +35,16 @@ def heading(event: Event) -> str:
 
 
 def facts(alert: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The evidence as (name, text) pairs of limited number and size; list items are lines."""
+    """Return the evidence as (name, text) pairs, limited in number and size.
+
+    Each item of a list is a line of its text.
+    """
     rows = [(_spaced(name), _shown(value)) for name, value in alert["evidence"].items()]
     return rows[:MAX_ITEMS]
 
 
 def fix(alert: Mapping[str, Any]) -> str | None:
-    """The DNS change that fixes the problem, as an instruction; None without a fix."""
+    """Return the DNS change that fixes the problem, as an instruction; None without a fix."""
     change = alert["fix"]
     if not change:
         return None
@@ -55,7 +58,7 @@ def fix(alert: Mapping[str, Any]) -> str | None:
 
 
 def text(event: Event) -> str:
-    """The event as plain text: the body, and the link to the documentation of its type."""
+    """Return the event as plain text: the body, and the link to the documentation of its type."""
     url = runbook(event)
     if url is None:
         return body(event)
@@ -63,18 +66,18 @@ def text(event: Event) -> str:
 
 
 def time(event: Event) -> str:
-    """When the event happened, with the time zone."""
+    """Return when the event happened, with the time zone."""
     return f"{datetime.fromisoformat(event['timestamp']).astimezone(UTC):%d %b %Y %H:%M} UTC"
 
 
 def runbook(event: Event) -> str | None:
-    """The URL of the documentation of the alert type; None for a test event."""
+    """Return the URL of the documentation of the alert type; None for a test event."""
     url: str | None = alert_of(event).get("runbook")
     return url
 
 
 def body(event: Event) -> str:
-    """The message, the evidence and the fix as plain text, without links."""
+    """Return the message, the evidence and the fix as plain text, without links."""
     alert = alert_of(event)
     if not alert:
         return TEST_LINE
@@ -89,7 +92,7 @@ def body(event: Event) -> str:
 
 
 def plain(text: str) -> str:
-    """The text on one line and without unprintable characters, as headers and titles need it."""
+    """Return the text on one line and without unprintable characters, for headers and titles."""
     joined = " ".join(text.split())
     return "".join(character for character in joined if character.isprintable())
 

@@ -1,4 +1,4 @@
-"""The HTTPS client for hosts that strangers choose, which connects to public addresses only.
+"""The HTTPS client for hosts from untrusted input, which connects to public addresses only.
 
 The addresses are resolved once, all must be public, and the connection goes to one of them, so that
 a second lookup cannot return another address (DNS rebinding). Redirects are not followed.

@@ -30,7 +30,7 @@ class Acceptance:
 def search(
     account_id: UUID, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Acceptance], list[Any] | None]:
-    """The account's accepted risks, first to expire first, and the next page's cursor values."""
+    """Return the accepted risks, first to expire first, and the next page's cursor values."""
     statement: Select[Any] = select(*alerts.COLUMNS).where(
         Alert.account_id == account_id,
         Alert.status == "dismissed",

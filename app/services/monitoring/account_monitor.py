@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -57,10 +57,10 @@ def check_account(session: Session, account_id: UUID) -> None:
         return
     now = transactions.now(session)
     posture = AccountPosture(
-        now,
-        _keys(session, account_id, now),
-        _channels(session, owner),
-        _leaks(session, account_id, now),
+        now=now,
+        keys=_keys(session, account_id, now),
+        channels=_channels(session, owner),
+        leaks=_leaks(session, account_id, now),
     )
     live = alerts.live_account_alerts(session, owner.id)
     alerts.evaluate(session, Evaluation(owner, posture, live), keys_and_channels.RULES)
@@ -83,9 +83,7 @@ def check_accepted_risks() -> int:
             owner: Any = (
                 session.get(Domain, domain_id) if domain_id else session.get(Account, account_id)
             )
-            posture = AcceptedRisks(
-                now, [_accepted(alert) for alert in owner_alerts if _is_accepted(alert)]
-            )
+            posture = AcceptedRisks(now, _accepted_risks(owner_alerts))
             live = [alert for alert in owner_alerts if alert.type == acceptances.EXPIRING]
             alerts.evaluate(session, Evaluation(owner, posture, live), acceptances.RULES)
         return len(by_owner)
@@ -126,7 +124,7 @@ def remind() -> int:
 
 
 def _keys(session: Session, account_id: UUID, now: datetime) -> list[keys_and_channels.Key]:
-    """The keys that a rule may apply to: usable keys, and recently revoked or expired ones."""
+    """Return the keys that a rule may apply to: usable, or recently revoked or expired."""
     recent = now - keys_and_channels.WINDOW
     rows = session.scalars(
         select(ApiKey).where(
@@ -143,17 +141,17 @@ def _keys(session: Session, account_id: UUID, now: datetime) -> list[keys_and_ch
     )
     return [
         keys_and_channels.Key(
-            row.key_id,
-            row.name,
-            row.created_at,
-            row.created_by,
-            row.expires_at,
-            row.revoked_at,
-            row.revoked_reason,
-            refused.get((row.id, 403), 0),
-            refused.get((row.id, 429), 0),
-            networks.get(row.id, ()),
-            row.id in replaced,
+            key_id=row.key_id,
+            name=row.name,
+            created_at=row.created_at,
+            created_by=row.created_by,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+            revoked_reason=row.revoked_reason,
+            denied=refused.get((row.id, 403), 0),
+            limited=refused.get((row.id, 429), 0),
+            networks=networks.get(row.id, ()),
+            is_replaced=row.id in replaced,
         )
         for row in rows
     ]
@@ -177,7 +175,7 @@ def _refused_today(
 def _networks(
     session: Session, key_ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[tuple[str, date]]]:
-    """The networks that each key was used from, each with its first day."""
+    """Return the networks that each key was used from, each with its first day."""
     rows = session.execute(
         select(ApiKeyAddress.api_key_id, ApiKeyAddress.address, func.min(ApiKeyAddress.day))
         .where(ApiKeyAddress.api_key_id.in_(key_ids))
@@ -191,7 +189,7 @@ def _networks(
 
 
 def _network(address: str) -> str:
-    """The /24 of an IPv4 address or the /48 of an IPv6 address, as one site usually has."""
+    """Return the /24 of an IPv4 address or the /48 of an IPv6 address: usually one site."""
     try:
         bits = 24 if ipaddress.ip_address(address).version == 4 else 48
         return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
@@ -203,12 +201,12 @@ def _channels(session: Session, owner: Account) -> list[keys_and_channels.Channe
     rows = session.scalars(select(Channel).where(Channel.account_id == owner.id)).all()
     return [
         keys_and_channels.Channel(
-            ids.public("chan", row.id),
-            row.name,
-            row.kind,
-            row.cadence != "immediate",
-            row.failures,
-            row.disabled_reason if row.disabled_at else None,
+            id=ids.public("chan", row.id),
+            name=row.name,
+            kind=row.kind,
+            is_digest=row.cadence != "immediate",
+            failures=row.failures,
+            given_up=row.disabled_reason if row.disabled_at else None,
         )
         for row in rows
     ]
@@ -222,21 +220,27 @@ def _leaks(session: Session, account_id: UUID, now: datetime) -> list[keys_and_c
         )
     )
     return [
-        keys_and_channels.Leak(row.token, row.name, row.reported_at, row.reported_by, row.url)
+        keys_and_channels.Leak(
+            token=row.token,
+            name=row.name,
+            reported_at=row.reported_at,
+            reported_by=row.reported_by,
+            url=row.url,
+        )
         for row in rows
     ]
 
 
-def _is_accepted(alert: Alert) -> bool:
-    return alert.status == "dismissed" and alert.accepted_until is not None
-
-
-def _accepted(alert: Alert) -> AcceptedRisk:
-    assert alert.accepted_until is not None
-    return AcceptedRisk(
-        ids.public("alert", alert.id),
-        alert.type,
-        alert.title,
-        alert.risk_owner,
-        alert.accepted_until,
-    )
+def _accepted_risks(alerts_of_owner: Iterable[Alert]) -> list[AcceptedRisk]:
+    """Return the accepted risks among the alerts."""
+    return [
+        AcceptedRisk(
+            id=ids.public("alert", alert.id),
+            type=alert.type,
+            title=alert.title,
+            owner=alert.risk_owner,
+            until=alert.accepted_until,
+        )
+        for alert in alerts_of_owner
+        if alert.status == "dismissed" and alert.accepted_until is not None
+    ]

@@ -1,7 +1,8 @@
 """Alerts on reports: evaluates every domain hourly on its reports.
 
-A row of ``report_watches`` is the job: the worker that holds its lease evaluates the domain once it
-is due. The posture is read before the writing transaction, so that report processing does not wait.
+A row of ``report_monitors`` is the job: the worker that holds its lease evaluates the domain once
+it is due. The posture is read before the writing transaction, so that report processing does not
+wait.
 """
 
 import time
@@ -61,7 +62,7 @@ def enqueue_if_due() -> None:
     """
     with transaction() as session:
         now = transactions.now(session)
-        unwatched = (
+        unmonitored = (
             select(Domain.id, Domain.account_id)
             .outerjoin(ReportMonitor, ReportMonitor.domain_id == Domain.id)
             .where(ReportMonitor.domain_id.is_(None), Domain.verified_at.is_not(None))
@@ -70,7 +71,7 @@ def enqueue_if_due() -> None:
         )
         rows = [
             {"domain_id": row.id, "account_id": row.account_id, "due_at": now}
-            for row in session.execute(unwatched)
+            for row in session.execute(unmonitored)
         ]
         if rows:
             session.execute(bulk.insert(session, ReportMonitor).on_conflict_do_nothing(), rows)
@@ -168,7 +169,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
         now,
         own,
         total,
-        {about: count for about, count in foreign if about},
+        {domain: count for domain, count in foreign if domain},
         _failing(session, account.id),
         _suspect_reports(session, account.id, now),
     )
@@ -177,7 +178,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
 
 
 def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFiles, DayFiles]:
-    """The files processed in the last day: the account's own uploads, and all."""
+    """Return the files processed in the last day: the account's own uploads, and all."""
     is_own = ReportFile.received_via.in_(authenticity.TRUSTED_WAYS).label("is_own")
     rows = session.execute(
         select(is_own, ReportFile.status, ReportFile.reason, func.count())
@@ -205,10 +206,10 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
     )
     return [
         Mailbox(
-            ids.public("mbx", row.id),
-            f"{row.username} at {row.host}, {row.folder}",
-            row.failing_since,
-            row.failure or "",
+            id=ids.public("mbx", row.id),
+            name=f"{row.username} at {row.host}, {row.folder}",
+            failing_since=row.failing_since,
+            failure=row.failure or "",
         )
         for row in rows
         if row.failing_since
@@ -216,7 +217,7 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
 
 
 def _suspect_reports(session: Session, account_id: UUID, now: datetime) -> list[SuspectReport]:
-    """Reporters with failed authentication, oldest first, so that invented names displace none."""
+    """Return reporters with failed authentication, oldest first: new names displace none."""
     named = (ReportFile.account_id == account_id, ReportFile.reporter.is_not(None))
     week = ReportFile.finished_at >= now - timedelta(days=7)
     failed = (*named, ReportFile.authenticity == FAILED, week)

@@ -58,7 +58,7 @@ def of_domain(session: Session, domain: Domain) -> GradedPosture:
 
 
 def _has_unverified(session: Session, domain: Domain) -> bool:
-    """Whether the domain has unverified reports."""
+    """Return whether the domain has unverified reports."""
     mail = exists().where(DmarcIdentity.domain_id == domain.id, ~DmarcIdentity.trusted)
     tls = exists().where(TlsReport.domain_id == domain.id, TlsReport.provenance == PROVENANCES[0])
     return bool(session.scalar(select(or_(mail, tls))))
@@ -178,7 +178,7 @@ def _passed_on(report: SendingReport, *, verified: bool) -> int:
 def _signers(
     session: Session, before: SendingReport, names: Sequence[str], now_hour: int
 ) -> list[Reporter]:
-    """How regularly these selectors signed email, measured as for reporters."""
+    """Return how regularly these selectors signed email, measured as for reporters."""
     by_identity = {
         number: selector
         for number, identity in before.identities.items()
@@ -201,8 +201,8 @@ def _signers(
 
 
 def _is_behind(session: Session, account_id: UUID, now: datetime) -> bool:
-    """Whether files wait for longer than PATIENCE, or a mailbox cannot be polled."""
-    waiting = select(ReportFile.id).where(
+    """Return whether files are queued for longer than MAX_WAIT, or a mailbox cannot be polled."""
+    queued = select(ReportFile.id).where(
         ReportFile.account_id == account_id,
         ReportFile.status == "received",
         ReportFile.received_at < now - MAX_WAIT,
@@ -210,7 +210,7 @@ def _is_behind(session: Session, account_id: UUID, now: datetime) -> bool:
     failing = select(ReportMailbox.id).where(
         ReportMailbox.account_id == account_id, ReportMailbox.failing_since.is_not(None)
     )
-    return any(session.scalar(statement.limit(1)) is not None for statement in (waiting, failing))
+    return any(session.scalar(statement.limit(1)) is not None for statement in (queued, failing))
 
 
 def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool) -> Tls:
@@ -226,12 +226,12 @@ def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool
         .limit(1)
     )
     return Tls(
-        window.days,
-        sessions.totals.successful,
-        sessions.totals.failed,
-        dict(sessions.result_types.most_common(10)),
-        dict(sessions.hosts),
-        verified is not None,
+        days=window.days,
+        successful=sessions.totals.successful,
+        failed=sessions.totals.failed,
+        result_types=dict(sessions.result_types.most_common(10)),
+        hosts=dict(sessions.hosts),
+        is_verified=verified is not None,
     )
 
 
@@ -244,7 +244,7 @@ def _policy_since(session: Session, domain: Domain) -> datetime | None:
 
 
 def _failures(session: Session, domain: Domain, now: datetime) -> tuple[int, list[dict[str, Any]]]:
-    """The number of failure reports of the last day, and samples of the newest."""
+    """Return the number of failure reports of the last day, and samples of the newest."""
     fresh = (
         FailureReport.domain_id == domain.id,
         FailureReport.received_at >= now - timedelta(days=1),

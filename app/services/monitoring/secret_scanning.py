@@ -1,4 +1,4 @@
-"""Alerts of a secret scanning service: who signed them, by the keys that the service publishes.
+"""Signatures of a secret scanning service, verified with the keys that the service publishes.
 
 The scheme is GitHub's: ECDSA on P-256 with SHA-256 over the raw body.
 """
@@ -37,13 +37,12 @@ class PublicKeys:
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = -CACHE_SECONDS
 
-    def verify(self, raw: bytes, key_id: str, signature: str, door: Network) -> None:
-        """Return if the body was signed with the published key of this id.
+    def verify(self, raw: bytes, key_id: str, signature: str, network: Network) -> None:
+        """Check that the body was signed with the published key of this id.
 
-        door    the way to the service
-        raises  InvalidRequest if not; ServiceUnavailable if the keys cannot be fetched
+        raises  InvalidRequest if it was not; ServiceUnavailable if the keys cannot be fetched
         """
-        key = self._find(key_id, door)
+        key = self._find(key_id, network)
         if key is None:
             raise InvalidRequest.field("Github-Public-Key-Identifier", "not a key of the service")
         try:
@@ -53,12 +52,12 @@ class PublicKeys:
             message = "not a signature of this body"
             raise InvalidRequest.field("Github-Public-Key-Signature", message) from None
 
-    def _find(self, key_id: str, door: Network) -> ec.EllipticCurvePublicKey | None:
+    def _find(self, key_id: str, network: Network) -> ec.EllipticCurvePublicKey | None:
         key = self._current().get(key_id)
         if key is None and self._is_due() and self._lock.acquire(blocking=False):
             try:
                 self._tried_at = time.monotonic()
-                self._keys = _fetch(self._url, door)
+                self._keys = _fetch(self._url, network)
                 self._fetched_at = time.monotonic()
             finally:
                 self._lock.release()
@@ -74,16 +73,16 @@ class PublicKeys:
         return time.monotonic() - self._tried_at >= RETRY_SECONDS
 
 
-def _fetch(url: str, door: Network) -> Keys:
+def _fetch(url: str, network: Network) -> Keys:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
     request = Request(headers={"Accept": "application/json"}, port=parts.port)
 
-    async def fetch(open_answers: SessionFactory) -> Page:
-        return await open_answers().fetch(parts.hostname or "", parts.path + query, request)
+    async def fetch(open_session: SessionFactory) -> Page:
+        return await open_session().fetch(parts.hostname or "", parts.path + query, request)
 
     try:
-        page = door.run(fetch)
+        page = network.run(fetch)
     except LookupFailed as error:
         raise ServiceUnavailable(f"The public keys cannot be fetched: {error.reason}") from None
     if page.failure or page.status != 200:
@@ -93,7 +92,7 @@ def _fetch(url: str, door: Network) -> Keys:
 
 
 def parse_keys(body: bytes) -> Keys:
-    """By identifier: the P-256 keys in ``{"public_keys": [{"key_identifier", "key"}]}``.
+    """Return the P-256 keys by identifier in ``{"public_keys": [{"key_identifier", "key"}]}``.
 
     raises  ServiceUnavailable for any other document
     """

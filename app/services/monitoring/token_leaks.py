@@ -29,14 +29,14 @@ _ID = 12
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A text that may be a token, and where it was found."""
+    """A text that may be a token, and the URL where it was published."""
 
     token: str
     url: str | None = None
 
 
 def revoke(reported: Sequence[Reported], reported_by: str) -> list[bool]:
-    """Whether each is a token of this service; the usable ones among them are revoked.
+    """Revoke the tokens, and return for each text whether it is a token of this service.
 
     reported_by  SECRET_SCANNING or PERSON
     effects      for each token that was not revoked yet: an audit event, a row, an alert, and
@@ -57,7 +57,7 @@ def _public_part(token: str) -> str:
 
 
 def _matches(tokens: Sequence[str]) -> set[str]:
-    """Those that are tokens of this service, compared in full."""
+    """Return the texts that are tokens of this service, compared in full."""
     matches = set()
     with transaction(readonly=True) as session:
         for batch in _batches(sorted({t for t in tokens if key_tokens.is_well_formed(t)})):
@@ -129,7 +129,7 @@ def _revoke(session: Session, public_part: str, url: str | None, reported_by: st
 
 
 def _locked(session: Session, public_part: str) -> ApiKey | UploadToken | None:
-    """The row of this token, locked after its account."""
+    """Return the row of this token, locked after its account."""
     id = public_part[_PREFIX:]
     statement: Select[Any] = (
         select(ApiKey).where(ApiKey.key_id == id)
@@ -165,11 +165,11 @@ def _email_owners(session: Session, leak: TokenLeak) -> None:
 
 
 def _body(leak: TokenLeak) -> str:
-    place = f"It was reported at this address, which we did not visit:\n\n    {leak.url}\n\n"
+    origin = f"It was reported at this address, which we did not visit:\n\n    {leak.url}\n\n"
     return (
         f'The API key "{leak.name}" ({leak.token}) was found in public. We revoked it at '
         f"{leak.reported_at:%Y-%m-%d %H:%M} UTC, and requests with it are refused.\n\n"
-        f"{place if leak.url else ''}"
+        f"{origin if leak.url else ''}"
         "Create a new one for the program that used it, remove the old one from where it was "
         "found, and check whether it was used by others.\n"
     )

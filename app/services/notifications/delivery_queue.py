@@ -104,7 +104,7 @@ def claim_due(limit: int, *, failing: int) -> list[Claim]:
 
 
 def is_due() -> bool:
-    """Whether any free channel has a due delivery."""
+    """Return whether any free channel has a due delivery."""
     with transaction(readonly=True) as session:
         now = transactions.now(session)
         is_free = LEASES.is_free(session, now)
@@ -161,8 +161,8 @@ def _ready(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> list[DeliveryBatch]:
-    is_resting = channel.backoff_until is not None and channel.backoff_until > now
-    if channel.disabled_at is not None or is_resting:
+    is_backing_off = channel.backoff_until is not None and channel.backoff_until > now
+    if channel.disabled_at is not None or is_backing_off:
         return []
     rows = _due_of(session, channel, now)
     is_digest = channel.digest_at is not None and all(e.type != outbox.TEST for _, e in rows)
@@ -312,8 +312,8 @@ def _back_off(session: Session, channel: Channel, outcome: Outcome, now: datetim
     schedule = settings.current().delivery_schedule
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
     longest = min(MAX_BACKOFF, timedelta(seconds=max(schedule)))
-    rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
-    channel.backoff_until = now + max(rest, _retry_after(outcome.retry_after, now))
+    backoff = min(first * 2 ** min(channel.failures - 1, 10), longest)
+    channel.backoff_until = now + max(backoff, _retry_after(outcome.retry_after, now))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
     elif channels.type_of(channel).is_given_up and now - channel.failing_since >= GIVE_UP_AFTER:

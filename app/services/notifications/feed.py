@@ -45,7 +45,7 @@ class _Route:
 def read(
     account_id: UUID, since: int, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS after the number ``since``, and the cursor values of the next page.
+    """Return rows of COLUMNS after the number ``since``, and the next page's cursor values.
 
     effects  assigns sequence numbers to new events
     """
@@ -56,7 +56,7 @@ def read(
 
 
 def distribute_all() -> int:
-    """Run ``spread`` for every account with new events, and return the number of events."""
+    """Run ``distribute`` for every account with new events, and return the number of events."""
     with transaction(readonly=True) as session:
         account_ids = session.scalars(
             select(Event.account_id).where(Event.sequence.is_(None)).distinct().limit(BATCH_SIZE)
@@ -79,12 +79,12 @@ def distribute(account_id: UUID) -> int:
         for event in fresh:
             account.last_sequence = event.sequence = account.last_sequence + 1
         if fresh:
-            _hand_over(session, account_id, fresh)
+            _create_deliveries(session, account_id, fresh)
         return len(fresh)
 
 
 def next_digest(cadence: str, now: datetime) -> datetime | None:
-    """When the next digest is due: at DIGEST_HOUR, on Monday if weekly; None for no digest."""
+    """Return when the next digest is due: at DIGEST_HOUR, on Monday if weekly; None without one."""
     if cadence == "immediate":
         return None
     at = now.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0)
@@ -101,19 +101,19 @@ def _unnumbered(account_id: UUID) -> Any:
     )
 
 
-def _hand_over(session: Session, account_id: UUID, fresh: Sequence[Event]) -> None:
+def _create_deliveries(session: Session, account_id: UUID, events: Sequence[Event]) -> None:
     channels = session.scalars(
         select(Channel).where(Channel.account_id == account_id, Channel.disabled_at.is_(None))
     ).all()
     if not channels:
         return
     now = transactions.now(session)
-    tags = _tags(session, account_id, fresh)
+    tags = _tags(session, account_id, events)
     for channel in channels:
         if channel.digest_at is not None and channel.digest_at <= now:
             channel.digest_at = next_digest(channel.cadence, now)
     rows = []
-    for event in fresh:
+    for event in events:
         alert = event.body["data"].get("alert", {})
         route = _Route(event.type, alert, tags.get(alert.get("domainName"), ()))
         rows += [
@@ -124,9 +124,9 @@ def _hand_over(session: Session, account_id: UUID, fresh: Sequence[Event]) -> No
 
 
 def _tags(
-    session: Session, account_id: UUID, fresh: Sequence[Event]
+    session: Session, account_id: UUID, events: Sequence[Event]
 ) -> Mapping[str | None, Sequence[str]]:
-    names = {event.body["data"].get("alert", {}).get("domainName") for event in fresh}
+    names = {event.body["data"].get("alert", {}).get("domainName") for event in events}
     rows = session.execute(
         select(Domain.name, Domain.tags).where(
             Domain.account_id == account_id, Domain.name.in_(filter(None, names))

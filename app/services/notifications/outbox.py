@@ -48,7 +48,7 @@ def record_test(session: Session, account_id: UUID, channel_id: UUID, now: datet
 
 
 def tests_since(session: Session, channel: Channel, since: datetime) -> int:
-    """How many tests of the channel were recorded; runs in the caller's transaction."""
+    """Return how many tests of the channel were recorded; runs in the caller's transaction."""
     rows = session.scalars(
         select(Event.body).where(
             Event.account_id == channel.account_id, Event.type == TEST, Event.at > since
@@ -59,12 +59,12 @@ def tests_since(session: Session, channel: Channel, since: datetime) -> int:
 
 
 def as_json(event: Any) -> dict[str, Any]:
-    """The JSON of an event, or of a row with its id, sequence and body, for feed and webhooks."""
+    """Return the JSON of an event, or of a row with id, sequence and body, as clients get it."""
     return {"id": ids.public("evt", event.id), "sequence": event.sequence, **event.body}
 
 
 def alert_as_json(alert: Any) -> dict[str, Any]:
-    """The JSON of an alert, or of a row with its columns."""
+    """Return the JSON of an alert, or of a row with its columns."""
     return {
         "id": ids.public("alert", alert.id),
         "domainId": ids.public("dom", alert.domain_id) if alert.domain_id else None,
@@ -93,12 +93,12 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
 
 
 def runbook(type: str) -> str:
-    """The URL of the documentation of this alert type."""
+    """Return the URL of the documentation of this alert type."""
     return f"{settings.current().base_url}/docs/alerts#{type}"
 
 
 def _dedup_key(alert: Any) -> str:
-    """A key that stays the same for one problem of one account, for grouping by receivers."""
+    """Return a key that is the same for all events of one problem, so that receivers can group."""
     identity = f"{alert.domain_name or ''}|{alert.type}|{alert.subject}"
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 

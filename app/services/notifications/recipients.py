@@ -51,7 +51,7 @@ this channel for good, unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What the person behind a link is shown."""
+    """The subscription that the page of a link shows."""
 
     address: str
     account_name: str
@@ -61,7 +61,7 @@ class Subscription:
 def add(session: Session, channel: Channel, addresses: Sequence[str]) -> None:
     """Add pending recipients and send each a confirmation email; runs in the caller's transaction.
 
-    raises  QuotaExceeded; InvalidRequest for an address that was sent several of them today
+    raises  QuotaExceeded; InvalidRequest for an address that was sent MAX_EMAILS_PER_ADDRESS today
     """
     for address in addresses:
         row = ChannelRecipient(
@@ -79,7 +79,7 @@ def add(session: Session, channel: Channel, addresses: Sequence[str]) -> None:
 
 
 def search(account_id: UUID, channel_id: UUID) -> Sequence[ChannelRecipient]:
-    """The recipients of a channel, by address."""
+    """Return the recipients of a channel, ordered by address."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(ChannelRecipient)
@@ -92,13 +92,13 @@ def search(account_id: UUID, channel_id: UUID) -> Sequence[ChannelRecipient]:
 
 
 def has_confirmed(channel_id: UUID) -> bool:
-    """Whether anything can be sent to the channel."""
+    """Return whether any recipient of the channel has confirmed."""
     with transaction(readonly=True) as session:
         return bool(confirmed(session, channel_id))
 
 
 def confirmed(session: Session, channel_id: UUID) -> Sequence[ChannelRecipient]:
-    """Those whom alerts are sent to; runs in the caller's transaction."""
+    """Return the confirmed recipients; runs in the caller's transaction."""
     return session.scalars(
         select(ChannelRecipient)
         .where(ChannelRecipient.channel_id == channel_id, ChannelRecipient.status == "confirmed")
@@ -107,7 +107,7 @@ def confirmed(session: Session, channel_id: UUID) -> Sequence[ChannelRecipient]:
 
 
 def resend(account_id: UUID, channel_id: UUID, recipient_id: UUID, *, actor: str) -> None:
-    """Send a pending recipient a new confirmation link; the former one is invalid from now on.
+    """Send a pending recipient a new confirmation link; the previous one becomes invalid.
 
     raises  NotFound, also for a recipient that is not pending; QuotaExceeded; InvalidRequest
     """
@@ -130,9 +130,10 @@ def resend(account_id: UUID, channel_id: UUID, recipient_id: UUID, *, actor: str
 
 
 def request_missing() -> int:
-    """Send confirmation emails to pending recipients that have none, within the limits; how many.
+    """Send confirmation emails to pending recipients without one, and return how many.
 
-    They come from channels that were added before recipients had to confirm.
+    Such recipients are of channels that were added before recipients had to confirm, or were over
+    the limits.
     """
     count = 0
     with transaction() as session:
@@ -155,7 +156,7 @@ def request_missing() -> int:
 
 
 def find_confirmation(token: str) -> Subscription:
-    """What the link in a confirmation email is about.
+    """Return the subscription of the link in a confirmation email.
 
     raises  NotFound if the link is unknown or expired, or the person has unsubscribed
     """
@@ -164,7 +165,7 @@ def find_confirmation(token: str) -> Subscription:
 
 
 def confirm(token: str) -> Subscription:
-    """Send alerts to this address from now on.
+    """Confirm the recipient, so that alerts are sent to the address.
 
     raises  NotFound as ``find_confirmation``
     """
@@ -177,7 +178,7 @@ def confirm(token: str) -> Subscription:
 
 
 def find_unsubscription(token: str) -> Subscription:
-    """What the unsubscribe link of an email is about.
+    """Return the subscription of the unsubscribe link in an email.
 
     raises  NotFound
     """
@@ -186,7 +187,7 @@ def find_unsubscription(token: str) -> Subscription:
 
 
 def unsubscribe(token: str) -> Subscription:
-    """Send nothing more to this address by this channel.
+    """Unsubscribe the recipient from the channel.
 
     raises  NotFound
     """
@@ -199,7 +200,7 @@ def unsubscribe(token: str) -> Subscription:
 
 
 def unsubscribe_url(recipient_id: UUID) -> str:
-    """The link that stands in every email to this recipient."""
+    """Return the unsubscribe link in every email to this recipient."""
     mac = _mac(keyring.current(Purpose.UNSUBSCRIBE), recipient_id)
     base_url = settings.current().base_url
     return f"{base_url}/notifications/unsubscribe/{recipient_id.hex}.{mac}"

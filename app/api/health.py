@@ -14,14 +14,14 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @endpoint(is_public=True)
 def live() -> Response:
-    """200 as long as the process answers."""
+    """Check that the process is running."""
     return Response(orjson.dumps({"status": "ok"}), content_type="application/json")
 
 
 @bp.get("/readyz")
 @endpoint(is_public=True)
 def ready() -> Response:
-    """503 without the database; without Redis it works on, and says so."""
+    """Check that the service can handle requests."""
     try:
         has_database = transactions.is_ready()
     except ServiceUnavailable:

@@ -119,7 +119,7 @@ def _bound() -> None:
 @bp.post("/<token>")
 @endpoint(is_public=True, takes_file=True, returns=IngestResult, status=202, also=(200,))
 def ingest(token: str) -> Response:
-    """Send a report: a mail, XML, JSON, gzip or zip file, or a form that holds some."""
+    """Send a report file."""
     taken = [_store(raw, name) for name, raw in _files()]
     return _answer(taken, 202 if any(one.is_new for one in taken) else 200)
 
@@ -127,7 +127,7 @@ def ingest(token: str) -> Response:
 @bp.post("/<token>/tls-rpt")
 @endpoint(is_public=True, takes_file=True, returns=IngestResult, status=201, also=(200,))
 def ingest_tls(token: str) -> Response:
-    """Send a TLS report, as RFC 8460 §5.4 has it."""
+    """Send a TLS report (RFC 8460 §5.4)."""
     taken = _store(_body(), None)
     return _answer([taken], 201 if taken.is_new else 200)
 

@@ -16,7 +16,7 @@ bp = Blueprint("metrics", __name__)
 @bp.get("/metrics")
 @endpoint(is_public=True)
 def show() -> Response:
-    """Numbers for monitoring; 404 without the bearer token METRICS_TOKEN."""
+    """Get metrics for Prometheus."""
     token = settings.current().metrics_token
     authorization = request.headers.get("Authorization", "").encode("utf-8", "replace")
     if token is None or not hmac.compare_digest(authorization, f"Bearer {token}".encode()):

@@ -18,7 +18,7 @@ VALID_DAYS = 180  # RFC 9116 §2.5.5 recommends less than a year
 @bp.get(PATH)
 @endpoint(is_public=True)
 def security_txt() -> Response:
-    """Where to report a vulnerability; 404 without SECURITY_CONTACT."""
+    """Get the contact for vulnerability reports."""
     current = settings.current()
     if not current.security_contact:
         raise NotFound

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the views' contracts; and a page to read it."""
+"""The OpenAPI 3.1 document, generated from the specifications of the views, and its page."""
 
 import functools
 from collections.abc import Mapping
@@ -25,31 +25,31 @@ bp = Blueprint(
 
 VERSION = "1"
 _REF = "#/components/schemas/{model}"
-_REFUSALS = {
-    400: "The request is malformed; every complaint is in details",
-    401: "The key is missing, malformed, unknown, revoked or expired",
-    403: "The key lacks the scope",
-    404: "Unknown, or another account's",
-    409: "In conflict with what is there",
-    412: "Changed meanwhile (If-Match)",
-    413: "The body is too large",
-    415: "The body is not JSON",
-    422: "The Idempotency-Key was used with another body",
-    429: "Over the rate limit",
-    500: "A defect on our side",
-    503: "The service cannot answer just now",
+_ERRORS = {
+    400: "Malformed request or invalid parameters; details lists all errors",
+    401: "Missing, malformed, unknown, revoked or expired API key",
+    403: "The API key lacks the required scope",
+    404: "Not found",
+    409: "Conflict with an existing resource",
+    412: "The resource has changed since it was read (If-Match)",
+    413: "The request body is too large",
+    415: "The request body is not JSON",
+    422: "The Idempotency-Key was used with another request body",
+    429: "Rate limit exceeded",
+    500: "Internal error",
+    503: "Temporarily unavailable; try again",
 }
 _WITHOUT_KEY = (400, 404, 413, 429, 500, 503)
 _SECURITY_SCHEMES = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key mp_… with scopes: " + ", ".join(Scope),
+        "description": "An API key (mp_…) with scopes: " + ", ".join(Scope),
     },
     "uploadToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An upload token mu_… of the account that has the address",
+        "description": "An upload token (mu_…) of the account that the address belongs to",
     },
 }
 _HEADERS = {
@@ -62,7 +62,7 @@ _HEADERS = {
 @bp.get("/openapi.json")
 @endpoint(is_public=True)
 def openapi() -> Response:
-    """This document."""
+    """Get the OpenAPI document."""
     body = orjson.dumps(document(current_app))
     return Response(body, content_type="application/json")
 
@@ -70,12 +70,10 @@ def openapi() -> Response:
 @bp.get("/docs")
 @endpoint(is_public=True)
 def read() -> Response:
-    """The document as a page, with calls to this service; it loads nothing from elsewhere."""
-    found, base = document(current_app), settings.current().base_url
-    groups = reference.groups(found, base)
-    page = render_template(
-        "docs.html", document=found, base=base, groups=groups, refusals=_REFUSALS
-    )
+    """Read the API reference."""
+    spec, base = document(current_app), settings.current().base_url
+    groups = reference.groups(spec, base)
+    page = render_template("docs.html", document=spec, base=base, groups=groups, errors=_ERRORS)
     response = Response(page, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
@@ -86,7 +84,7 @@ def read() -> Response:
 
 @functools.cache
 def document(app: Flask) -> dict[str, Any]:
-    """The whole document as JSON."""
+    """Return the OpenAPI document."""
     rules = sorted(
         (
             rule
@@ -106,10 +104,10 @@ def document(app: Flask) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Mail domain security",
+            "title": "mailwatch",
             "version": VERSION,
-            "description": "Monitors the email security of domains. Every answer carries "
-            "X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset.",
+            "description": "mailwatch monitors the email security of domains. Every response has "
+            "the headers X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset.",
         },
         "paths": paths,
         "components": {
@@ -194,7 +192,7 @@ def _query_parameters(contract: EndpointSpec) -> list[dict[str, Any]]:
 
 
 def _inline(field: Any, definitions: Mapping[str, Any]) -> Any:
-    """The schema without references: parameters stand alone."""
+    """Return the schema with its references resolved."""
     if isinstance(field, Mapping):
         if "$ref" in field:
             return definitions[field["$ref"].rpartition("/")[2]]
@@ -205,29 +203,32 @@ def _inline(field: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _responses(contract: EndpointSpec) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    responses: dict[str, Any] = {}
     for status in (contract.status, *contract.also):
         content = _content(contract)
-        found[str(status)] = {"description": contract.summary, "headers": _HEADERS, **content}
-    for status, words in _refusals(contract).items():
-        refusal = {
-            "description": words,
+        responses[str(status)] = {"description": contract.summary, "headers": _HEADERS, **content}
+    for status, text in _errors(contract).items():
+        response = {
+            "description": text,
             "headers": _HEADERS,
             "content": {"application/json": {"schema": _ref("Error")}},
         }
-        found.setdefault(str(status), refusal)
-    return found
+        responses.setdefault(str(status), response)
+    return responses
 
 
-def _refusals(contract: EndpointSpec) -> Mapping[int, str]:
+def _errors(contract: EndpointSpec) -> Mapping[int, str]:
     if not contract.is_public:
-        return _REFUSALS
-    found = {status: _REFUSALS[status] for status in _WITHOUT_KEY}
+        return _ERRORS
+    errors = {status: _ERRORS[status] for status in _WITHOUT_KEY}
     if contract.takes_file:
-        found |= {401: "The upload token is not good for this address", 415: "It has an encoding"}
+        errors |= {
+            401: "Invalid upload token for this address",
+            415: "The body has a Content-Encoding",
+        }
     elif contract.body is not None or contract.array is not None:
-        found[415] = _REFUSALS[415]
-    return found
+        errors[415] = _ERRORS[415]
+    return errors
 
 
 def _content(contract: EndpointSpec) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""The OpenAPI document as people read it: by resource, each route with a call to try."""
+"""The OpenAPI document by resource, with an example call for each route."""
 
 import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
-# What stands in the examples for values that have no enumeration.
+# Values in the examples for fields without an enumeration.
 SAMPLES: Mapping[str, Any] = {
     "name": "example.org",
     "domain": "example.org",
@@ -16,26 +16,26 @@ METHODS = ("get", "post", "patch", "put", "delete")
 
 
 def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[dict[str, Any]]]:
-    """By resource: the operations, each with ``path``, ``method`` and ``curl`` and its own.
+    """Return the operations by resource, each also with ``path``, ``method`` and ``curl``.
 
-    base  where the caller reaches this service, like ``https://watch.example``
+    base  the address of this service, such as ``https://watch.example``
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    resources: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method in METHODS:
             if operation := methods.get(method):
                 call = {**operation, "path": path, "method": method.upper()}
                 call["curl"] = _curl(call, base, document["components"]["schemas"])
-                found.setdefault(operation["tags"][0], []).append(call)
-    return found
+                resources.setdefault(operation["tags"][0], []).append(call)
+    return resources
 
 
 def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "") -> Any:
-    """A value that the schema allows, with no more in it than must be."""
+    """Return a value that the schema allows, with the required fields only."""
     if "$ref" in schema:
         return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
-    if several := schema.get("anyOf") or schema.get("oneOf"):
-        return sample(several[0], schemas, name)
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return sample(alternatives[0], schemas, name)
     match schema.get("type"):
         case "object":
             properties: Mapping[str, Any] = schema.get("properties", {})

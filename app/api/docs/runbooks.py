@@ -1,4 +1,4 @@
-"""A page that says of each type of alert what it means and what to do, made of the documents."""
+"""The page with the meaning and remediation of each alert type, generated from the documents."""
 
 import functools
 import re
@@ -20,7 +20,7 @@ _TYPE = re.compile(r"`([a-z0-9_]+\.[a-z0-9_.]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """What is written of one type; texts with `code` in back quotes."""
+    """The documentation of one alert type; code in the texts is in back quotes."""
 
     type: str
     severity: str
@@ -31,7 +31,7 @@ class Runbook:
 @bp.get("/docs/alerts")
 @endpoint(is_public=True)
 def runbooks_page() -> Response:
-    """Every type of alert: what it means, and what to do."""
+    """Read the meaning and remediation of every alert type."""
     response = Response(_page(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -41,7 +41,7 @@ def runbooks_page() -> Response:
 
 
 def runbooks() -> Iterator[Runbook]:
-    """Those of docs/alerts.md, then those of findings in docs/checks.md."""
+    """Yield the alert types of docs/alerts.md, then the findings of docs/checks.md."""
     for name in ("alerts.md", "checks.md"):
         for cell, severity, meaning, advice in _ROW.findall((DOCUMENTS / name).read_text()):
             for type in _TYPE.findall(cell):

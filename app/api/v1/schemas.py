@@ -10,7 +10,7 @@ from app.checks.engine.types import Severity, Usage, Verdict
 
 
 class Fix(Schema):
-    """What to change in DNS, exactly, how to take it back, and why."""
+    """The DNS change that fixes a finding, with the rollback and the reason."""
 
     action: str = Field(description="publish, replace or remove")
     name: str
@@ -22,7 +22,7 @@ class Fix(Schema):
 
 
 class Finding(Schema):
-    """What a check saw."""
+    """A finding of a check."""
 
     code: str
     severity: Severity
@@ -34,7 +34,7 @@ class Finding(Schema):
 
 
 class Record(Schema):
-    """One thing that was asked, and what was heard."""
+    """A DNS query with its answer."""
 
     name: str
     type: str
@@ -44,7 +44,7 @@ class Record(Schema):
 
 
 class CheckResult(Schema):
-    """What one check said."""
+    """The result of a check."""
 
     check: str
     verdict: Verdict
@@ -58,17 +58,17 @@ class CheckResult(Schema):
 
 
 class LastKnownCheck(CheckResult):
-    """The last definite judgement of one check, and why the last scan could not judge, if so."""
+    """The latest conclusive result of a check, and why the last scan was undetermined."""
 
     scan_id: str
     judged_at: datetime
     undetermined_reason: str | None = Field(
-        description="why the last scan could not tell; null if it could"
+        description="why the last scan was undetermined; null if it was not"
     )
 
 
 class ScoreMark(Schema):
-    """The score in short."""
+    """A score without details."""
 
     value: int | None
     grade: str | None
@@ -76,7 +76,7 @@ class ScoreMark(Schema):
 
 
 class CheckScore(Schema):
-    """What one check is worth, and what it got."""
+    """The points of a check, and the maximum."""
 
     check: str
     points: float
@@ -84,7 +84,7 @@ class CheckScore(Schema):
 
 
 class Recommendation(Schema):
-    """What to fix, and how many points of 100 that is worth."""
+    """A recommended fix, and the points that it gains."""
 
     check: str
     code: str
@@ -94,14 +94,14 @@ class Recommendation(Schema):
 
 
 class Score(ScoreMark):
-    """The score, how it came about, and what to fix next."""
+    """The score with the points of each check, and the recommended fixes."""
 
     points: list[CheckScore]
     recommendations: list[Recommendation]
 
 
 class ChallengeRecord(Schema):
-    """The record that proves control of the domain."""
+    """The record to publish to verify the domain."""
 
     name: str
     type: str
@@ -109,7 +109,7 @@ class ChallengeRecord(Schema):
 
 
 class Verification(Schema):
-    """Whether the account has shown that it controls the domain."""
+    """The state of the ownership verification."""
 
     status: str = Field(description="verified or pending")
     method: str
@@ -118,7 +118,7 @@ class Verification(Schema):
 
 
 class LastScan(Schema):
-    """The last scan that ended."""
+    """The last finished scan."""
 
     id: str
     status: str
@@ -126,7 +126,7 @@ class LastScan(Schema):
 
 
 class SeverityCounts(Schema):
-    """How many, by severity."""
+    """The number of alerts by severity."""
 
     critical: int
     high: int
@@ -136,7 +136,7 @@ class SeverityCounts(Schema):
 
 
 class Domain(Schema):
-    """A domain that the account watches."""
+    """A monitored domain."""
 
     id: str
     name: str
@@ -172,7 +172,7 @@ class DomainsAdded(Schema):
 
 
 class DnsStatus(Schema):
-    """What is known of a domain's DNS."""
+    """The latest results of a domain."""
 
     domain_id: str
     domain_name: str
@@ -180,12 +180,12 @@ class DnsStatus(Schema):
     score: Score | None
     checks: list[LastKnownCheck]
     undetermined_checks: dict[str, str] = Field(
-        description="checks that could not be judged yet, and why"
+        description="checks without any result yet, with the reason"
     )
 
 
 class DnsChange(Schema):
-    """One record set that changed."""
+    """A change of a DNS record set."""
 
     id: str
     at: datetime
@@ -195,14 +195,14 @@ class DnsChange(Schema):
     before: list[str]
     after: list[str]
     findings_appeared: list[str] | None = Field(
-        description="codes of findings; null: it was not noted"
+        description="codes of findings; null if not recorded"
     )
     findings_resolved: list[str] | None
     scan_id: str
 
 
 class Summary(Schema):
-    """How many checks came to each verdict."""
+    """The number of checks by verdict."""
 
     ok: int
     info: int
@@ -230,7 +230,7 @@ class ScanHead(Schema):
 
 
 class ScanAlerts(Schema):
-    """The alerts that the scan opened, kept up and resolved, by id."""
+    """The ids of the alerts that the scan opened, confirmed and resolved."""
 
     opened: list[str]
     sustained: list[str]
@@ -238,7 +238,7 @@ class ScanAlerts(Schema):
 
 
 class Scan(ScanHead):
-    """A scan, whole."""
+    """A scan with its results."""
 
     coalesced: bool = Field(description="true if it was already running when it was requested")
     checks: list[CheckResult] | None
@@ -254,7 +254,7 @@ class BatchMember(Schema):
 
 
 class ScanBatch(Schema):
-    """Scans that were requested together."""
+    """A batch of scans."""
 
     id: str
     status: str = Field(description="running or completed")
@@ -265,7 +265,7 @@ class ScanBatch(Schema):
 
 
 class ScanDiff(Schema):
-    """What is different between two scans, and whether DNS or our rules changed."""
+    """The differences between two scans, with their cause."""
 
     scan_id: str
     base_id: str | None
@@ -274,7 +274,7 @@ class ScanDiff(Schema):
 
 
 class SpfTraceStep(Schema):
-    """One term that was tried."""
+    """An evaluated SPF term."""
 
     domain: str
     term: str
@@ -282,7 +282,7 @@ class SpfTraceStep(Schema):
 
 
 class SpfResult(Schema):
-    """What a receiver makes of mail from an address."""
+    """The SPF result for mail from an address."""
 
     result: str
     domain: str
@@ -296,7 +296,7 @@ class SpfResult(Schema):
 
 
 class FindingType(Schema):
-    """One code that a check can find."""
+    """A finding code of a check."""
 
     code: str
     severity: Severity
@@ -305,7 +305,7 @@ class FindingType(Schema):
 
 
 class Check(Schema):
-    """One check of the catalogue."""
+    """A check with its finding codes."""
 
     name: str
     logic_version: int
@@ -314,14 +314,14 @@ class Check(Schema):
 
 
 class Account(Schema):
-    """An account."""
+    """The account of a key."""
 
     id: str
     name: str
 
 
 class RouteUsage(Schema):
-    """How often one route ended with one status."""
+    """The number of requests to one route with one status."""
 
     route: str
     status: int
@@ -329,10 +329,10 @@ class RouteUsage(Schema):
 
 
 class Me(Schema):
-    """The key that calls."""
+    """The API key of the request."""
 
     id: str
-    prefix: str = Field(description="what its tokens begin with, as histories name it")
+    prefix: str = Field(description="public id of the key, which logs show")
     name: str
     scopes: list[str]
     account: Account

@@ -11,14 +11,14 @@ from app.checks.engine.types import Severity
 
 
 class Alert(Schema):
-    """Something that needs attention."""
+    """A problem of a domain or of the account."""
 
     id: str
-    domain_id: str | None = Field(description="null: it is about the account itself")
+    domain_id: str | None = Field(description="null for an alert about the account")
     domain_name: str | None
     type: str
-    subject: str = Field(description="what it is about within the domain")
-    dedup_key: str = Field(description="the same for the same (domain, type, subject)")
+    subject: str = Field(description="the part of the domain that the alert is about")
+    dedup_key: str = Field(description="the same for the same domain, type and subject")
     severity: Severity
     status: str = Field(description="open, acknowledged, snoozed, dismissed or resolved")
     title: str
@@ -26,12 +26,14 @@ class Alert(Schema):
     evidence: dict[str, Any]
     fix: Fix | None
     reference: str | None
-    runbook: str = Field(description="where it is written what it means and what to do")
+    runbook: str = Field(description="URL of the description of the type and its remediation")
     first_seen_at: datetime
     last_seen_at: datetime
     occurrences: int
     snoozed_until: datetime | None
-    accepted_until: datetime | None = Field(description="a risk accepted by riskOwner until then")
+    accepted_until: datetime | None = Field(
+        description="end of the acceptance, for an accepted risk"
+    )
     risk_owner: str | None
     resolved_at: datetime | None
     scan_id: str | None
@@ -45,17 +47,17 @@ class AlertTransition(Schema):
     at: datetime
     from_status: str | None
     to_status: str
-    type: str | None = Field(description="that of the event of the same id")
+    type: str | None = Field(description="type of the event with the same id")
     actor: str
     note: str | None
-    evidence: dict[str, Any] | None = Field(description="what was seen, above all what resolved it")
+    evidence: dict[str, Any] | None = Field(description="evidence for the change")
 
 
 class Event(Schema):
-    """Something that happened, as webhooks carry it too."""
+    """An event of the account, in the same form as the body of a webhook."""
 
     id: str
-    sequence: int = Field(description="without a gap within the account, in the order of the feed")
+    sequence: int = Field(description="position in the feed, without gaps within the account")
     type: str
     timestamp: datetime
     data: dict[str, Any]

@@ -58,7 +58,7 @@ class ChangeBody(Body):
 
 
 class ManyBody(ChangeBody):
-    """The same change for many alerts."""
+    """A change of several alerts."""
 
     ids: list[fields.Text] = Field(min_length=1, max_length=500)
 
@@ -66,7 +66,7 @@ class ManyBody(ChangeBody):
 @bp.get("")
 @endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=schemas.Alert, is_list=True)
 def index(query: AlertQuery) -> Response:
-    """The account's alerts, newest first."""
+    """List alerts."""
     search = partial(alerts.search, current().account_id, lists.filters(query, AlertFilter))
     return lists.page(query, search, _row_cache)
 
@@ -74,7 +74,7 @@ def index(query: AlertQuery) -> Response:
 @bp.get("/<id>")
 @endpoint(scopes=(Scope.ALERTS_READ,), returns=schemas.Alert)
 def show(id: str) -> Response:
-    """One alert."""
+    """Get an alert."""
     alert = alerts.find(current().account_id, parsed("alert", id))
     return responses.item(outbox.alert_as_json(alert), version=alert.updated_at)
 
@@ -86,7 +86,7 @@ def show(id: str) -> Response:
     is_list=True,
 )
 def history(id: str) -> Response:
-    """Every change of its status, oldest first."""
+    """List the changes of an alert."""
     rows = alerts.history(current().account_id, parsed("alert", id))
     data = [
         {
@@ -122,7 +122,7 @@ def change(id: str, body: ChangeBody) -> Response:
 @bp.post("/batch")
 @endpoint(scopes=(Scope.ALERTS_WRITE,), body=ManyBody, returns=schemas.AlertsChanged)
 def change_many(body: ManyBody) -> Response:
-    """Do the same to up to 500 alerts."""
+    """Update up to 500 alerts."""
     caller = current()
     results = alerts.change_many(caller.account_id, body.ids, body.change, actor=caller.actor)
     data = [

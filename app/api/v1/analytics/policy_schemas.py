@@ -9,7 +9,7 @@ from app.protocols.dmarc import Policy
 
 
 class Evidence(Schema):
-    """What an answer rests on."""
+    """The data that the result is based on."""
 
     window_days: int
     days: int
@@ -19,7 +19,7 @@ class Evidence(Schema):
 
 
 class SourceBreakdown(RecordLink):
-    """Some messages of a source."""
+    """Messages of a source."""
 
     source: str
     name: str
@@ -28,7 +28,7 @@ class SourceBreakdown(RecordLink):
 
 
 class Blocker(SourceBreakdown):
-    """A source that would lose good mail; share: of the good mail."""
+    """A source with legitimate mail that would fail. `share` is its part of all legitimate mail."""
 
     share: float
     reason: str
@@ -36,21 +36,21 @@ class Blocker(SourceBreakdown):
 
 
 class RemainingSources(Schema):
-    """The sources beyond the first hundred, added up."""
+    """The sum of the sources beyond the first hundred."""
 
     sources: int
     messages: int
 
 
 class Caveat(Schema):
-    """What the reports cannot tell; messages: those concerned, if that can be counted."""
+    """A limit of the data. `messages` is the number of messages concerned, if known."""
 
     description: str
     messages: int | None
 
 
 class Change(Schema):
-    """The record to publish, and what to go back to; before is null if there is none yet."""
+    """The record to publish, and the record for a rollback. `before` is null without a record."""
 
     name: str
     type: str
@@ -60,17 +60,17 @@ class Change(Schema):
 
 
 class PolicyStep(Schema):
-    """One tag, one step further."""
+    """The next step of one policy tag."""
 
     tag: str
     current: Policy
     proposed: Policy
-    ready: bool | None = Field(description="null: too little is known")
+    ready: bool | None = Field(description="null if the data is insufficient")
     blockers: list[Blocker]
-    legitimate_failing: int = Field(description="good messages that it would have met all the same")
+    legitimate_failing: int = Field(description="legitimate messages that would fail")
     legitimate_failing_sources: list[SourceBreakdown]
     other_legitimate_failing: RemainingSources
-    spoofed: int = Field(description="messages that it is there for")
+    spoofed: int = Field(description="spoofed messages that the policy would stop")
     spoofed_sources: list[SourceBreakdown]
     other_spoofed: RemainingSources
     caveats: list[Caveat]
@@ -78,10 +78,12 @@ class PolicyStep(Schema):
 
 
 class Readiness(MailAnalyticsHeader):
-    """Whether the policy may go one step up."""
+    """Whether the domain is ready for a stricter policy."""
 
     ready: bool
-    fully_enforced: bool = Field(description="it asks for reject everywhere")
+    fully_enforced: bool = Field(
+        description="whether the policy is reject for the domain and all subdomains"
+    )
     record: str | None
     evidence: Evidence
     unmet_requirements: list[str]
@@ -89,7 +91,7 @@ class Readiness(MailAnalyticsHeader):
 
 
 class ProposedPolicy(Schema):
-    """The policy that was tried."""
+    """The simulated policy."""
 
     p: Policy
     sp: Policy
@@ -99,14 +101,14 @@ class ProposedPolicy(Schema):
 
 
 class AffectedReporter(RecordLink):
-    """A receiver that reported such mail."""
+    """A reporter of affected messages."""
 
     reporter: str
     messages: int
 
 
 class Simulation(MailAnalyticsHeader):
-    """What another policy would have done to the stored mail."""
+    """The effect of another policy on the reported mail."""
 
     policy: ProposedPolicy
     remove_spf: list[str]
@@ -114,18 +116,20 @@ class Simulation(MailAnalyticsHeader):
     messages: int
     passed: int
     dispositions: dict[str, int]
-    affected: int = Field(description="messages that quarantine or reject would have met")
+    affected: int = Field(description="messages that would be quarantined or rejected")
     affected_records_url: str
     affected_records_url_exact: bool
-    newly_affected: int = Field(description="of these, delivered when they came")
-    no_longer_affected: int = Field(description="met by more than they would be")
+    newly_affected: int = Field(description="affected messages that were delivered")
+    no_longer_affected: int = Field(
+        description="messages that were treated more strictly than in the simulation"
+    )
     sources: list[SourceBreakdown]
     source_count: int
     address_count: int
     header_from: list[HeaderFromCount]
     reporters: list[AffectedReporter]
     reporter_counts_are_upper_bounds: bool = Field(
-        description="the reporters' messages include some of the same kind that would pass"
+        description="whether messages by reporter include some that would pass"
     )
     confidence: str
     caveats: list[Caveat]

@@ -21,7 +21,7 @@ class MailAnalyticsHeader(AnalyticsHeader):
     """The same, of an answer from aggregate reports."""
 
     pending_reports: int = Field(
-        description="that are stored and not in this answer yet: nearly always 0"
+        description="stored reports that are not included yet; nearly always 0"
     )
 
 
@@ -32,28 +32,28 @@ class Totals(Schema):
     passed: int
     dkim_aligned: int
     spf_aligned: int
-    pass_rate: float | None = Field(description="0 to 1; null without messages")
+    pass_rate: float | None = Field(description="from 0 to 1; null without messages")
 
 
 class Period(Totals):
-    """The totals of a time."""
+    """The totals of a period."""
 
     dispositions: dict[str, int]
-    unverified: int = Field(description="messages of reports that anyone could have sent")
+    unverified: int = Field(description="messages in reports with an unverified sender")
     reporters: int
     records_url: str = Field(
-        description="where its records are listed: their countInPeriod adds up to it"
+        description="URL of the records behind the figure; their countInPeriod adds up to it"
     )
 
 
 class Bucket(Totals):
-    """One interval; its start has the zone's offset."""
+    """One interval of a series. `start` has the offset of the time zone."""
 
     start: datetime
 
 
 class Group(Totals):
-    """What one value of groupBy has; series: messages by interval."""
+    """The messages of one value of `groupBy`. `series` has the messages by interval."""
 
     key: str
     previous_messages: int
@@ -62,13 +62,13 @@ class Group(Totals):
 
 
 class OtherGroups(Totals):
-    """The groups beyond the first twenty, added up."""
+    """The sum of the groups beyond the largest twenty."""
 
     groups: int
 
 
 class DmarcMail(MailAnalyticsHeader):
-    """Results of a domain's mail."""
+    """The messages of a domain by DMARC result and disposition."""
 
     interval: str
     tz: str
@@ -78,8 +78,10 @@ class DmarcMail(MailAnalyticsHeader):
     series: list[Bucket]
     groups: list[Group]
     other: OtherGroups
-    multi_day_reports: int = Field(description="reports over several days, counted in equal parts")
-    records_url: str = Field(description="as in totals")
+    multi_day_reports: int = Field(
+        description="reports over several days, whose messages are distributed equally"
+    )
+    records_url: str = Field(description="URL of the records behind the totals")
 
 
 class Sessions(Schema):
@@ -91,47 +93,49 @@ class Sessions(Schema):
 
 
 class AllSessions(Sessions):
-    """Over all policies; overlapping: some sessions are in it twice, once for each policy."""
+    """All sessions. If `overlapping`, some are counted once for each policy."""
 
     overlapping: bool
-    records_url: str = Field(description="where what they are added up from is listed")
+    records_url: str = Field(description="URL of the records behind the figure")
 
 
 class PolicyType(Sessions):
-    """The sessions under one type of policy."""
+    """The sessions of one policy type."""
 
     policy_type: str
     records_url: str
 
 
 class ResultType(Schema):
-    """Failed sessions by what failed."""
+    """Failed sessions of one result type."""
 
     result_type: str
     sessions: int
-    records_url: str = Field(description="where they are listed: their failedSessions add up to it")
+    records_url: str = Field(
+        description="URL of the records behind the figure; their failedSessions add up to it"
+    )
 
 
 class MxHost(Schema):
-    """Failed sessions with one MX host; null: they failed before there was one."""
+    """Failed sessions with one MX host. `host` is null if no MX host was selected."""
 
     host: str | None
     sessions: int
     result_types: dict[str, int] = Field(
-        description="where there are very many, those with the most sessions"
+        description="the most frequent result types, if there are many"
     )
     records_url: str
 
 
 class TlsReporter(Sessions):
-    """What one reporter saw."""
+    """The sessions of one reporter."""
 
     reporter: str
     records_url: str
 
 
 class TlsBucket(Sessions):
-    """One interval."""
+    """One interval of a series."""
 
     start: datetime
 
@@ -157,12 +161,12 @@ class RecordLink(Schema):
 
     records_url: str
     records_url_exact: bool = Field(
-        description="false: there are others among them, or not all of the figure's"
+        description="Whether the list has exactly the records of the figure."
     )
 
 
 class Address(RecordLink):
-    """An address of a source; reverseName only if it leads back to the address."""
+    """An address of a source. `reverseName` is only set if it resolves back to the address."""
 
     address: str
     messages: int
@@ -189,14 +193,14 @@ class EnvelopeFromCount(RecordLink):
 
 
 class HeaderFromCount(RecordLink):
-    """Messages from one author's domain."""
+    """Messages with one domain in the From header."""
 
     name: str
     messages: int
 
 
 class Decision(Schema):
-    """What a person has said of the source."""
+    """The manual classification of a source."""
 
     decision: str = Field(description="approved, ignored or blocked")
     note: str | None
@@ -204,14 +208,14 @@ class Decision(Schema):
 
 
 class KnownService(Schema):
-    """A well-known service, and where it says how a domain is set up."""
+    """A well-known sending service, with the URL of its setup guide."""
 
     category: str
     setup: str
 
 
 class ClassificationShare(Schema):
-    """How many messages count as this, and why."""
+    """The messages of a source with one classification."""
 
     kind: SourceClass
     reason: str
@@ -219,12 +223,12 @@ class ClassificationShare(Schema):
 
 
 class Source(Totals, RecordLink):
-    """A service that sends as the domain."""
+    """A source that sends as the domain."""
 
     key: str
     name: str
     service: KnownService | None
-    confidence: str = Field(description="how surely the addresses are the service's")
+    confidence: str = Field(description="confidence that the addresses belong to the source")
     evidence: str
     kind: SourceClass = Field(alias="classification")
     reason: str
@@ -233,7 +237,7 @@ class Source(Totals, RecordLink):
     first_seen_at: datetime
     last_seen_at: datetime
     address_count: int
-    addresses_truncated: bool = Field(description="there are others that sent very little")
+    addresses_truncated: bool = Field(description="whether addresses with few messages are omitted")
     addresses: list[Address]
     signers: list[Signer]
     envelopes: list[EnvelopeFromCount]
@@ -242,7 +246,7 @@ class Source(Totals, RecordLink):
 
 
 class OtherSources(Schema):
-    """The sources beyond the limit, added up."""
+    """The sum of the sources beyond the limit."""
 
     sources: int
     messages: int
@@ -250,18 +254,18 @@ class OtherSources(Schema):
 
 
 class TermUse(Schema):
-    """A term of the SPF record that nothing passed by."""
+    """A term of the SPF record without passing mail."""
 
     term: str
     certain: bool = Field(
-        description="false: it may let pass what no scan has heard of, or few days have reports"
+        description="false if the term is not fully resolved, or few days have reports"
     )
 
 
 class SelectorUse(RecordLink):
-    """A DKIM selector of the domain; failed: its signature was there and not valid.
+    """A DKIM selector of the domain. `failed` counts messages with an invalid signature.
 
-    With dkimResult=pass the records are those of messages, with dkimResult=not_pass of failed.
+    Add dkimResult=pass to recordsUrl for `messages`, dkimResult=not_pass for `failed`.
     """
 
     selector: str
@@ -271,14 +275,14 @@ class SelectorUse(RecordLink):
 
 
 class Unused(Schema):
-    """What is published for senders and not used in this time."""
+    """SPF terms and DKIM selectors without passing mail in the period."""
 
     spf_terms: list[TermUse]
     selectors: list[SelectorUse]
 
 
 class Subdomain(RecordLink):
-    """A name below the domain that mail says it is from."""
+    """A subdomain in the From header."""
 
     name: str
     messages: int
@@ -287,7 +291,7 @@ class Subdomain(RecordLink):
 
 
 class Sources(MailAnalyticsHeader):
-    """Who sends as a domain."""
+    """The sources that send as a domain."""
 
     messages: int
     days: int = Field(description="with reports")
@@ -301,7 +305,7 @@ class Sources(MailAnalyticsHeader):
 
 
 class Reporter(Schema):
-    """Who reports, and how regularly."""
+    """A reporter and the interval of its reports."""
 
     reporter: str
     messages: int
@@ -314,14 +318,14 @@ class Reporter(Schema):
 
 
 class Gap(Schema):
-    """Days of UTC without any report; to is not in it."""
+    """Days (UTC) without any report. `to` is exclusive."""
 
     from_at: datetime = Field(alias="from")
     to_at: datetime = Field(alias="to")
 
 
 class Coverage(MailAnalyticsHeader):
-    """Who reports about a domain."""
+    """The reporters of a domain, and the days without reports."""
 
     reporters: list[Reporter]
     gaps: list[Gap]

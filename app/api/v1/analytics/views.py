@@ -63,7 +63,7 @@ class SourcesQuery(WindowQuery):
 
 
 class SimulatedPolicy(Body):
-    """What is not given is as it is published."""
+    """A policy to simulate. An omitted tag has its published value."""
 
     p: Policy | None = None
     sp: Policy | None = None
@@ -76,12 +76,16 @@ Words = Annotated[list[fields.Text], Field(max_length=50)]
 
 
 class SimulationBody(Body):
-    """A policy that is to be tried on the stored mail."""
+    """A policy to simulate on the reported mail."""
 
     domain: fields.Text
     policy: SimulatedPolicy = SimulatedPolicy()
-    remove_spf: Words = Field(default=[], description="terms of the SPF record, or their domains")
-    add_dkim: Words = Field(default=[], description="keys of sources that are to sign")
+    remove_spf: Words = Field(
+        default=[], description="terms of the SPF record to remove, as written or by domain"
+    )
+    add_dkim: Words = Field(
+        default=[], description="keys of sources that are assumed to sign with DKIM"
+    )
     from_at: fields.Timestamp | None = Field(default=None, alias="from")
     to_at: fields.Timestamp | None = Field(default=None, alias="to")
 
@@ -89,7 +93,7 @@ class SimulationBody(Body):
 @bp.get("/dmarc")
 @endpoint(scopes=READ, query=DmarcQuery, returns=schemas.DmarcMail)
 def dmarc(query: DmarcQuery) -> Response:
-    """Messages by result and disposition: totals, series, groups and the previous period."""
+    """Get messages by DMARC result and disposition."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
     request = analytics_dmarc.DmarcQuery(
@@ -125,7 +129,7 @@ def dmarc(query: DmarcQuery) -> Response:
 @bp.get("/tls-rpt")
 @endpoint(scopes=READ, query=SeriesQuery, returns=schemas.TlsSessions)
 def tls(query: SeriesQuery) -> Response:
-    """Sessions that senders report (RFC 8460), and why some failed."""
+    """Get TLS sessions and failures."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
     request = analytics_queries.SeriesQuery(query.domain, from_at, to_at, query.interval, zone)
@@ -159,7 +163,7 @@ def tls(query: SeriesQuery) -> Response:
 @bp.get("/sources")
 @endpoint(scopes=READ, query=SourcesQuery, returns=schemas.Sources)
 def sources(query: SourcesQuery) -> Response:
-    """Who sends as the domain: services with their addresses, results and what they are to it."""
+    """List the sources that send as a domain."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     analytics = analytics_sources.search(
@@ -187,7 +191,7 @@ def sources(query: SourcesQuery) -> Response:
 @bp.get("/readiness")
 @endpoint(scopes=READ, query=WindowQuery, returns=policy_schemas.Readiness)
 def readiness(query: WindowQuery) -> Response:
-    """Whether the DMARC policy may go one step up, what stands in the way, and what to publish."""
+    """Get the readiness for a stricter DMARC policy."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     result = analytics_policy.assess_readiness(current().account_id, query.domain, window)
@@ -211,7 +215,7 @@ def readiness(query: WindowQuery) -> Response:
 @bp.post("/simulate")
 @endpoint(scopes=READ, body=SimulationBody, returns=policy_schemas.Simulation)
 def simulate(body: SimulationBody) -> Response:
-    """What another policy would have done to the mail of the last 30 days."""
+    """Simulate another DMARC policy."""
     _, from_at, to_at = _times("UTC", body.from_at, body.to_at)
     trial = analytics_policy.PolicyTrial(
         **body.policy.model_dump(),
@@ -228,7 +232,7 @@ def simulate(body: SimulationBody) -> Response:
 @bp.get("/reporters")
 @endpoint(scopes=READ, query=WindowQuery, returns=schemas.Coverage)
 def reporters(query: WindowQuery) -> Response:
-    """Who reports about the domain, who has stopped, and the days without any report."""
+    """List the reporters of a domain."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     coverage = analytics_sources.coverage(current().account_id, query.domain, window)

@@ -22,7 +22,7 @@ def _no_nul(text: str) -> str:
 
 
 class DraftBody(Body):
-    """A record, or several, to be judged as if they were published."""
+    """Draft records to evaluate as if they were published."""
 
     check: Literal["spf", "dkim", "dmarc", "mta_sts", "tls_rpt", "bimi"]
     name: fields.Name
@@ -35,7 +35,7 @@ class DraftBody(Body):
 @bp.get("")
 @endpoint(returns=schemas.Check, is_list=True)
 def index() -> Response:
-    """Every check and every code that it can find."""
+    """List checks and their finding codes."""
     data = [
         {
             "name": check.name,
@@ -59,7 +59,7 @@ def index() -> Response:
 @bp.post("/evaluate")
 @endpoint(body=DraftBody, returns=schemas.CheckResult)
 def evaluate(body: DraftBody) -> Response:
-    """Judge a record that is not published yet."""
+    """Validate a draft record."""
     draft = draft_evaluation.DraftRecord(body.check, body.name, body.records, body.usage)
     with slots.evaluation():
         return responses.item(draft_evaluation.evaluate(draft, current_app.extensions["door"]))

@@ -35,7 +35,7 @@ class Sender(Body):
 @bp.get("/dns")
 @endpoint(scopes=(Scope.DOMAINS_READ,), returns=schemas.DnsStatus)
 def status(domain: str) -> Response:
-    """The last known verdict of each check, score, grade and what to fix next."""
+    """Get a domain's latest results."""
     found, state = dns_status.status(current().account_id, domain)
     known = state.last_results if state else {}
     unseen = dict(state.undetermined) if state else {}
@@ -56,7 +56,7 @@ def status(domain: str) -> Response:
 @bp.get("/dns/history")
 @endpoint(scopes=(Scope.DOMAINS_READ,), query=HistoryQuery, returns=schemas.DnsChange, is_list=True)
 def history(domain: str, query: HistoryQuery) -> Response:
-    """What changed in DNS, newest first."""
+    """List DNS changes."""
     filters = ChangeFilter(query.check, query.from_at, query.to_at)
     rows, place = dns_status.history(
         current().account_id,
@@ -86,7 +86,7 @@ def history(domain: str, query: HistoryQuery) -> Response:
 @bp.post("/spf/evaluate")
 @endpoint(scopes=(Scope.DOMAINS_READ,), body=Sender, returns=schemas.SpfResult)
 def evaluate_spf(domain: str, body: Sender) -> Response:
-    """Whether mail from an address passes the domain's SPF (RFC 7208)."""
+    """Evaluate a domain's SPF for an address."""
     with slots.evaluation():
         found = draft_evaluation.would_pass(
             current().account_id,

@@ -61,7 +61,7 @@ class NewDomainsBody(Body):
 
 
 class DomainChanges(Body):
-    """What is to change; what is left out stays."""
+    """A change of the settings of a domain. Omitted fields stay unchanged."""
 
     usage: Usage | None = None
     tags: fields.Tags | None = None
@@ -70,7 +70,7 @@ class DomainChanges(Body):
 
 
 class ShowQuery(Query):
-    """What a client insists on being shown; it is shown in any case."""
+    """What to include; it is always included."""
 
     include: (
         Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"] | None
@@ -80,7 +80,7 @@ class ShowQuery(Query):
 @bp.get("")
 @endpoint(scopes=(Scope.DOMAINS_READ,), query=DomainQuery, returns=schemas.Domain, is_list=True)
 def index(query: DomainQuery) -> Response:
-    """The account's domains."""
+    """List domains."""
     account = current().account_id
     filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
     rows, place = domains.search(
@@ -109,7 +109,7 @@ def create(body: NewDomainBody) -> Response:
 @bp.post("/batch")
 @endpoint(scopes=(Scope.DOMAINS_WRITE,), body=NewDomainsBody, returns=schemas.DomainsAdded)
 def create_many(body: NewDomainsBody) -> Response:
-    """Add up to 500 domains; one bad name does not stop the rest."""
+    """Add up to 500 domains."""
     caller = current()
     news = [item.new for item in body.domains]
     added = domains.create_many(caller.account_id, news, actor=caller.actor)
@@ -131,7 +131,7 @@ def create_many(body: NewDomainsBody) -> Response:
 @bp.get("/<domain>")
 @endpoint(scopes=(Scope.DOMAINS_READ,), query=ShowQuery, returns=schemas.Domain)
 def show(domain: str, query: ShowQuery) -> Response:
-    """One domain, by id or name."""
+    """Get a domain."""
     account = current().account_id
     found = domain_lookup.find(account, domain)
     counts = domains.open_alert_counts(account, [found.id])
@@ -141,7 +141,7 @@ def show(domain: str, query: ShowQuery) -> Response:
 @bp.patch("/<domain>")
 @endpoint(scopes=(Scope.DOMAINS_WRITE,), body=DomainChanges, returns=schemas.Domain)
 def change(domain: str, body: DomainChanges) -> Response:
-    """Change a domain's settings."""
+    """Update the settings of a domain."""
     caller = current()
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -159,7 +159,7 @@ def change(domain: str, body: DomainChanges) -> Response:
 @bp.delete("/<domain>")
 @endpoint(scopes=(Scope.DOMAINS_WRITE,), status=204)
 def delete(domain: str) -> Response:
-    """Delete a domain with all that hangs on it."""
+    """Delete a domain and all its data."""
     caller = current()
     domains.delete(caller.account_id, domain, actor=caller.actor)
     return responses.no_content()
@@ -168,7 +168,7 @@ def delete(domain: str) -> Response:
 @bp.post("/<domain>/verify")
 @endpoint(scopes=(Scope.DOMAINS_WRITE,), returns=schemas.Domain)
 def verify(domain: str) -> Response:
-    """Look for the ownership record now."""
+    """Verify the ownership of a domain."""
     caller = current()
     door = current_app.extensions["door"]
     found = verification.verify(caller.account_id, domain, door, actor=caller.actor)

@@ -24,7 +24,7 @@ class EventQuery(fields.Listing):
 @bp.get("")
 @endpoint(scopes=(Scope.ALERTS_READ,), query=EventQuery, returns=schemas.Event, is_list=True)
 def index(query: EventQuery) -> Response:
-    """What happened behind the sequence number ``since``, oldest first."""
+    """List events after a sequence number."""
     rows, place = feed.read(
         current().account_id, query.since, place=responses.cursor_values(query), limit=query.limit
     )

@@ -1,4 +1,4 @@
-"""The key that calls."""
+"""The API key of the request."""
 
 from flask import Blueprint, Response
 
@@ -15,7 +15,7 @@ bp = Blueprint("me", __name__, url_prefix="/me")
 @bp.get("")
 @endpoint(returns=schemas.Me)
 def show() -> Response:
-    """The key's name, scopes, account and limit, and its use today by route and status."""
+    """Get the API key of the request."""
     caller = current()
     return responses.item(
         {

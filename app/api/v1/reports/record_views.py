@@ -31,7 +31,7 @@ def _are_few(text: str) -> str:
 
 Addresses = Annotated[
     str,
-    Field(min_length=1, max_length=3000, description="one address, or several with commas between"),
+    Field(min_length=1, max_length=3000, description="up to 50 addresses, separated by commas"),
     AfterValidator(_are_few),
 ]
 
@@ -65,7 +65,7 @@ class RecordListQuery(Exportable):
     to_at: http_fields.Timestamp | None = Field(default=None, alias="to")
     reporter: http_fields.Text | None = None
     provenance: Literal["authenticated", "token", "unverified", "trusted"] | None = Field(
-        default=None, description="of the reports; trusted: authenticated or token"
+        default=None, description="provenance of the reports; trusted: authenticated or token"
     )
 
     @property
@@ -99,7 +99,7 @@ class TlsRecordQuery(RecordListQuery):
 @bp.get("/dmarc/records")
 @endpoint(scopes=READ, query=MailQuery, returns=schemas.MailRecord, is_list=True, exports=True)
 def index(query: MailQuery) -> Response:
-    """The records of a domain that count in a time, the newest mail first."""
+    """List the DMARC records of a domain."""
     account_id = current().account_id
     listing = dmarc_records.of_domain(account_id, query.domain, query.window, query.filter)
     return exports.answer(
@@ -110,7 +110,7 @@ def index(query: MailQuery) -> Response:
 @bp.get("/tls-rpt/records")
 @endpoint(scopes=READ, query=TlsRecordQuery, returns=schemas.TlsRecord, is_list=True, exports=True)
 def of_tls(query: TlsRecordQuery) -> Response:
-    """The policies of a domain's TLS reports that count in a time, newest first."""
+    """List the TLS policies of a domain's reports."""
     account_id = current().account_id
     listing = tls_records.of_domain(account_id, query.domain, query.window, query.filter)
     return exports.answer(listing, query, schemas.TlsRecord, serialization.of_policy, "tls-records")
@@ -119,7 +119,7 @@ def of_tls(query: TlsRecordQuery) -> Response:
 @bp.get("/dmarc/<id>/records")
 @endpoint(scopes=READ, query=RecordQuery, returns=schemas.DmarcRecord, is_list=True, exports=True)
 def of_report(id: str, query: RecordQuery) -> Response:
-    """The records of an aggregate report, in its order."""
+    """List the records of an aggregate report."""
     listing = dmarc_records.of_report(current().account_id, parsed("dmr", id), query.filter)
     return exports.answer(
         listing, query, schemas.DmarcRecord, serialization.of_report, "dmarc-records"

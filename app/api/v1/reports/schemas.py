@@ -9,7 +9,7 @@ from app.api.http.endpoint import Schema
 
 
 class PublishedPolicy(Schema):
-    """What the domain had published, as the reporter saw it; null: it does not say."""
+    """The published policy as the reporter saw it. A field is null if not reported."""
 
     p: str | None
     sp: str | None
@@ -27,44 +27,44 @@ class Report(Schema):
 
     id: str
     domain_id: str
-    domain_name: str = Field(description="the verified domain that it is filed under")
-    policy_domain: str = Field(description="the domain that it is about")
+    domain_name: str = Field(description="the verified domain that the report belongs to")
+    policy_domain: str = Field(description="the domain that the report is about")
     reporter: str
     report_id: str
     begin_at: datetime
     end_at: datetime
     contact: str | None
-    warnings: list[str] = Field(description="what was tolerated in reading it")
+    warnings: list[str] = Field(description="deviations from the standard that the parser accepted")
     provenance: str = Field(description="authenticated, token or unverified")
     report_file_id: str
     received_at: datetime
 
 
 class DmarcReport(Report):
-    """An aggregate report."""
+    """An aggregate report without its records."""
 
     org_name: str
     email: str
     generator: str | None
     namespace: str | None
     version: str | None
-    days: int = Field(description="1, or over how many its messages are spread")
+    days: int = Field(description="number of days over which the messages are distributed")
     policy: PublishedPolicy
     record_count: int
     messages: int
-    passed: int = Field(description="messages with DKIM or SPF passed in alignment")
+    passed: int = Field(description="messages with an aligned DKIM or SPF pass")
     failed: int
 
 
 class OverrideReason(Schema):
-    """Why a receiver did something else than the policy asks for."""
+    """The reason why a receiver overrode the policy."""
 
     type: str
     comment: str | None
 
 
 class RawDkim(Schema):
-    """One signature; it proves nothing about alignment."""
+    """The raw result of a DKIM signature, which does not show alignment."""
 
     domain: str
     selector: str | None
@@ -72,7 +72,7 @@ class RawDkim(Schema):
 
 
 class RawSpf(Schema):
-    """SPF of one domain; it proves nothing about alignment."""
+    """The raw SPF result of a domain, which does not show alignment."""
 
     domain: str
     scope: str | None
@@ -80,7 +80,7 @@ class RawSpf(Schema):
 
 
 class DmarcRecord(Schema):
-    """So many messages from one address with one result."""
+    """A record of an aggregate report: messages from one address with the same results."""
 
     position: int
     source_ip: str
@@ -98,35 +98,35 @@ class DmarcRecord(Schema):
 
 
 class ReportOfRecord(Schema):
-    """The report that a record is in."""
+    """The report of a record."""
 
     id: str
     reporter: str
     report_id: str
     begin_at: datetime
     end_at: datetime
-    days: int = Field(description="1, or over how many its messages are spread")
+    days: int = Field(description="number of days over which the messages are distributed")
     provenance: str
 
 
 class MailRecord(DmarcRecord):
-    """A record of a domain, with when its messages count."""
+    """A DMARC record of a domain, with the time at which its messages are counted."""
 
     at: datetime = Field(description="the middle of the report's period")
     count_in_period: int = Field(
-        description="of count: those within from and to. It is less for a report over several days"
+        description="messages within from and to; less than count for reports over several days"
     )
     report: ReportOfRecord
 
 
 class TlsReport(Report):
-    """A TLS report, without its policies."""
+    """A TLS report without its policies."""
 
     organization: str
 
 
 class TlsFailure(Schema):
-    """Sessions that failed in one way."""
+    """Failed sessions with the same details."""
 
     result_type: str
     sessions: int
@@ -139,7 +139,7 @@ class TlsFailure(Schema):
 
 
 class TlsPolicy(Schema):
-    """The sessions under one policy; a session may be under several."""
+    """The sessions of one policy. A session may be reported under several policies."""
 
     policy_type: str
     policy_domain: str
@@ -151,7 +151,7 @@ class TlsPolicy(Schema):
 
 
 class ReportOfTlsRecord(Schema):
-    """The TLS report that a policy is in."""
+    """The TLS report of a policy."""
 
     id: str
     reporter: str
@@ -163,30 +163,30 @@ class ReportOfTlsRecord(Schema):
 
 
 class TlsRecord(Schema):
-    """A policy of a TLS report, with when its sessions count; no number is above 10^12."""
+    """A policy of a TLS report, with the time at which its sessions are counted."""
 
-    position: int = Field(description="in its report")
+    position: int = Field(description="position in the report")
     at: datetime = Field(description="the middle of the report's period")
     policy_type: str
     policy_domain: str
     successful: int
     failed: int
     failed_sessions: int = Field(
-        description="in failures that fit resultType, mx and hasMx; they need not add up to failed"
+        description="sessions of the failures that match the filters; may differ from failed"
     )
-    failure_count: int = Field(description="how many failures fit")
-    failures: list[TlsFailure] = Field(description="the first 50 of them")
+    failure_count: int = Field(description="number of failures that match the filters")
+    failures: list[TlsFailure] = Field(description="the first 50 failures that match the filters")
     report: ReportOfTlsRecord
 
 
 class TlsReportDetail(TlsReport):
-    """A TLS report."""
+    """A TLS report with its policies."""
 
     policies: list[TlsPolicy]
 
 
 class FailureReport(Schema):
-    """A failure report, without what is private: an address is a hash and its domain."""
+    """A failure report without private data. An address is a hash and its domain."""
 
     id: str
     domain_id: str
@@ -194,7 +194,7 @@ class FailureReport(Schema):
     reported_domain: str
     reporter: str | None
     auth_failure: list[str]
-    identity_alignment: list[str] = Field(description="what did not align: dkim, spf")
+    identity_alignment: list[str] = Field(description="mechanisms that are not aligned: dkim, spf")
     delivery_result: str | None
     source_ip: str | None
     arrived_at: datetime | None
@@ -210,7 +210,7 @@ class FailureReport(Schema):
 
 
 class ReportFile(Schema):
-    """A file that was received, or one more report in it, with its outcome."""
+    """A received file, or a further report in it, with its status."""
 
     id: str
     status: str = Field(
@@ -220,14 +220,16 @@ class ReportFile(Schema):
     detail: str | None
     kind: str | None = Field(description="dmarc, tls or failure")
     policy_domain: str | None = Field(description="the domain that the report is about")
-    report_id: str | None = Field(description="that it became, repeats or contradicts")
+    report_id: str | None = Field(
+        description="id of the report that was stored from it, or that it repeats or contradicts"
+    )
     provenance: str
-    reporter: str | None = Field(description="of a report by mail: who it says that it is from")
-    author: str | None = Field(description="whose the mail provably is, or is not")
-    authenticity: str | None = Field(description="verified, failed, or null: it cannot be told")
-    received_via: str = Field(description="http, mail, mailbox, cli or dashboard")
+    reporter: str | None = Field(description="for a report by email: the reporter that it names")
+    author: str | None = Field(description="the domain in the From header of the email")
+    authenticity: str | None = Field(description="verified, failed, or null if unknown")
+    received_via: str = Field(description="http, upload, mail, mailbox, cli or dashboard")
     file_name: str | None
-    entry: str = Field(description="which further report of the file; empty for the first")
+    entry: str = Field(description="identifies a further report in the file; empty for the first")
     size_bytes: int
     received_at: datetime
     finished_at: datetime | None

@@ -74,7 +74,7 @@ class ReportFileQuery(Exportable):
 @bp.get("/dmarc")
 @endpoint(scopes=READ, query=DmarcQuery, returns=schemas.DmarcReport, is_list=True, exports=True)
 def dmarc_index(query: DmarcQuery) -> Response:
-    """The account's aggregate reports, newest first."""
+    """List aggregate reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.dmarc(current().account_id, filters)
     return exports.answer(listing, query, schemas.DmarcReport, dmarc_schema, "dmarc-reports")
@@ -83,7 +83,7 @@ def dmarc_index(query: DmarcQuery) -> Response:
 @bp.get("/dmarc/<id>")
 @endpoint(scopes=READ, returns=schemas.DmarcReport)
 def dmarc_show(id: str) -> Response:
-    """One aggregate report, without its records."""
+    """Get an aggregate report."""
     row = reports.find(DmarcReport, current().account_id, parsed("dmr", id))
     return responses.item(dmarc_schema(row))
 
@@ -91,14 +91,14 @@ def dmarc_show(id: str) -> Response:
 @bp.get("/dmarc/<id>/raw")
 @endpoint(scopes=READ, returns_file=True)
 def dmarc_raw(id: str) -> Response:
-    """The file in which an aggregate report came, as it was received."""
+    """Download the file of an aggregate report."""
     return _download(DmarcReport, id)
 
 
 @bp.get("/tls-rpt")
 @endpoint(scopes=READ, query=TlsQuery, returns=schemas.TlsReport, is_list=True, exports=True)
 def tls_index(query: TlsQuery) -> Response:
-    """The account's TLS reports, newest first."""
+    """List TLS reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.tls(current().account_id, filters)
     return exports.answer(listing, query, schemas.TlsReport, tls_schema, "tls-reports")
@@ -107,7 +107,7 @@ def tls_index(query: TlsQuery) -> Response:
 @bp.get("/tls-rpt/<id>")
 @endpoint(scopes=READ, returns=schemas.TlsReportDetail)
 def tls_show(id: str) -> Response:
-    """One TLS report with its policies."""
+    """Get a TLS report."""
     detail = reports.tls_report(current().account_id, parsed("tlr", id))
     policies = [policy_schema(policy) for policy in detail.policies]
     return responses.item({**tls_schema(detail.report), "policies": policies})
@@ -116,7 +116,7 @@ def tls_show(id: str) -> Response:
 @bp.get("/tls-rpt/<id>/raw")
 @endpoint(scopes=READ, returns_file=True)
 def tls_raw(id: str) -> Response:
-    """The file in which a TLS report came, as it was received."""
+    """Download the file of a TLS report."""
     return _download(TlsReport, id)
 
 
@@ -129,7 +129,7 @@ def tls_raw(id: str) -> Response:
     exports=True,
 )
 def failure_index(query: FailureQuery) -> Response:
-    """The account's failure reports, newest first, without what is private."""
+    """List failure reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.failures(current().account_id, filters)
     return exports.answer(listing, query, schemas.FailureReport, failure_schema, "failure-reports")
@@ -138,7 +138,7 @@ def failure_index(query: FailureQuery) -> Response:
 @bp.get("/failure/<id>")
 @endpoint(scopes=READ, returns=schemas.FailureReport)
 def failure_show(id: str) -> Response:
-    """One failure report, without what is private."""
+    """Get a failure report."""
     row = reports.find(FailureReport, current().account_id, parsed("flr", id))
     return responses.item(failure_schema(row))
 

@@ -25,13 +25,13 @@ READ = (Scope.DOMAINS_READ, Scope.SCANS_TRIGGER)
 
 
 class TriggerBody(Body):
-    """How fresh is fresh enough."""
+    """Options for starting a scan."""
 
     max_age_seconds: Annotated[int, Field(ge=1, le=fields.MAX_AGE)] | None = None
 
 
 class BatchBody(Body):
-    """Which domains to scan: a list of ids or names, a tag, or all."""
+    """The domains to scan: exactly one of a list of ids or names, a tag, or all."""
 
     domains: list[fields.Name] | None = Field(default=None, min_length=1, max_length=5000)
     tag: fields.Tag | None = None
@@ -55,7 +55,9 @@ class ScanQuery(fields.PeriodQuery):
 class DiffQuery(Query):
     """What to compare with."""
 
-    base: fields.Text | None = Field(default=None, description="a scan's id; the scan before")
+    base: fields.Text | None = Field(
+        default=None, description="id of a scan; by default the previous scan"
+    )
 
 
 @bp.post("/domains/<domain>/scans")
@@ -68,7 +70,7 @@ class DiffQuery(Query):
     also=(200,),
 )
 def trigger(domain: str, body: TriggerBody) -> Response:
-    """Scan a domain; a scan under way is returned as it is, a fresh enough one with 200."""
+    """Scan a domain."""
     caller = current()
     age = timedelta(seconds=body.max_age_seconds) if body.max_age_seconds else None
     found = scans.trigger(caller.account_id, domain, actor=caller.actor, max_age=age)
@@ -98,14 +100,14 @@ def trigger_many(body: BatchBody) -> Response:
 @bp.get("/scan-batches/<id>")
 @endpoint(scopes=READ, returns=schemas.ScanBatch)
 def show_batch(id: str) -> Response:
-    """How far a batch is."""
+    """Get the progress of a batch."""
     return responses.item(batch_schema(scans.find_batch(current().account_id, parsed("batch", id))))
 
 
 @bp.get("/scans")
 @endpoint(scopes=READ, query=ScanQuery, returns=schemas.ScanHead, is_list=True)
 def index(query: ScanQuery) -> Response:
-    """The account's scans, newest first, without their results."""
+    """List scans."""
     search = partial(scans.search, current().account_id, lists.filters(query, ScanFilter))
     return lists.page(query, search, _row_cache)
 
@@ -113,14 +115,14 @@ def index(query: ScanQuery) -> Response:
 @bp.get("/scans/<id>")
 @endpoint(scopes=READ, returns=schemas.Scan)
 def show(id: str) -> Response:
-    """One scan with all that it found."""
+    """Get a scan with its results."""
     return responses.item(detail(scans.find(current().account_id, parsed("scan", id))))
 
 
 @bp.get("/scans/<id>/diff")
 @endpoint(scopes=(Scope.DOMAINS_READ,), query=DiffQuery, returns=schemas.ScanDiff)
 def compare(id: str, query: DiffQuery) -> Response:
-    """What changed since the scan before, or since ``base``."""
+    """Compare a scan with an earlier one."""
     base_id = ids.parse("scan", query.base) if query.base else None
     if query.base and base_id is None:
         raise InvalidRequest.field("base", "not a scan's id")
@@ -135,7 +137,7 @@ def compare(id: str, query: DiffQuery) -> Response:
 @bp.post("/scans/<id>/cancel")
 @endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan)
 def cancel(id: str) -> Response:
-    """Cancel a scan that is still queued."""
+    """Cancel a queued scan."""
     return responses.item(detail(scans.cancel(current().account_id, parsed("scan", id))))
 
 

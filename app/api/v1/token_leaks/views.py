@@ -47,7 +47,7 @@ class LeakVerdict(Schema):
 
 
 class KeyReport(Body):
-    """A key that a person found."""
+    """A leaked key."""
 
     token: str = Field(max_length=200)
     url: str | None = Field(None, max_length=1000)

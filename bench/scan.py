@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.checks import CHECKS
-from app.checks.engine.runner import ScanResult, run_checks
+from app.checks.engine.runner import ScanResult, Stream, run_checks, stream_checks
 from app.checks.engine.types import Check, Subject, Verdict
 from app.network.session import LiveNetwork
 from app.ports.dns import Answer, LookupFailed
@@ -73,13 +73,12 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
         _expect_determined(result)
 
     async def main(open_session: SessionFactory) -> None:
-        await run_checks(
-            subjects,
+        await stream_checks(
+            Stream(subjects, check_result),
             open_session,
             concurrency=AT_ONCE,
             seconds=LONG,
             checks=checks,
-            on_done=check_result,
         )
 
     before, wall, cpu = server.count, time.perf_counter(), time.process_time()

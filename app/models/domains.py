@@ -22,6 +22,7 @@ from app import ids
 from app.checks.engine.types import Usage
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.stored_json import StoredLastResult
 from app.protocols.names import DomainName
 
 PERIODS = {
@@ -132,7 +133,7 @@ class DomainState(Base):
 
     domain_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column()
-    last_results: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    last_results: Mapped[dict[str, StoredLastResult]] = mapped_column(Json, default=dict)
     undetermined: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     score_history: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")

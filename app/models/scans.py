@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.stored_json import StoredScanResult
 
 UNFINISHED = ("queued", "running")
 STATUSES = (*UNFINISHED, "completed", "failed", "cancelled")
@@ -85,7 +86,7 @@ class Scan(Base):
     query_count: Mapped[int | None] = mapped_column()
     score: Mapped[dict[str, Any] | None] = mapped_column(Json)
     summary: Mapped[dict[str, int] | None] = mapped_column(Json)
-    result: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
+    result: Mapped[StoredScanResult | None] = mapped_column(Json, deferred=True)
     has_changes: Mapped[bool | None] = mapped_column()
     error: Mapped[str | None] = mapped_column(String(300))
 

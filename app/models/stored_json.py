@@ -1,6 +1,7 @@
 """The types of JSON columns."""
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 
 class SenderMetadata(TypedDict, total=False):
@@ -60,3 +61,53 @@ class StoredTlsFailure(TypedDict):
     receiving_ip: str | None
     information: str | None
     reason_code: str | None
+
+
+class StoredDnsAnswer(TypedDict):
+    """A DNS answer that a check used as evidence."""
+
+    name: str
+    type: str
+    rcode: str
+    ttl: int | None
+    values: list[str]
+
+
+class StoredFinding(TypedDict):
+    """A finding of a check; the keys of ``evidence`` depend on ``code``."""
+
+    code: str
+    severity: str
+    summary: str
+    reference: str
+    subject: str
+    evidence: dict[str, Any]
+    fix: dict[str, Any] | None
+
+
+class StoredCheck(TypedDict):
+    """The result of one check; the keys of ``facts`` depend on ``check``."""
+
+    check: str
+    verdict: str
+    definite: bool
+    reason: str | None
+    logicVersion: int
+    elapsedMs: int
+    records: list[StoredDnsAnswer]
+    facts: dict[str, Any]
+    findings: list[StoredFinding]
+
+
+class StoredLastResult(StoredCheck):
+    """The last definite result of a check of a domain, with the scan that produced it."""
+
+    scanId: str
+    judgedAt: str
+
+
+class StoredScanResult(TypedDict):
+    """The result of a scan; ``alerts`` has public ids of alerts by kind of change."""
+
+    checks: Sequence[StoredCheck]
+    alerts: Any

@@ -113,7 +113,14 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
             domain, asked=f"{error.name} {error.rdtype}", reason=error.reason
         )
         return Outcome({"servfail": True}, finding, definite=False)
-    queried = servers[:MAX_SERVERS]
+    return await _delegated(subject, zone, servers, dns)
+
+
+async def _delegated(
+    subject: Subject, zone: str, servers: tuple[str, ...], dns: Resolver
+) -> Outcome:
+    """Check the name servers, aliases and apex of a domain that exists."""
+    domain, queried = subject.domain, servers[:MAX_SERVERS]
     _prefetch(domain, queried, dns)
     parts = [
         *[await or_failure(_server(zone, host, dns)) for host in queried],

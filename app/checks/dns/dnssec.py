@@ -110,9 +110,7 @@ async def dnssec(subject: Subject, dns: Resolver) -> Outcome:
         "NS": await dns.resolve(zone, "NS"),
         "DNSKEY": await dns.resolve(zone, "DNSKEY"),
     }
-    ends = [signature.ends for answer in signed.values() for signature in answer.signatures]
-    if ends:
-        facts["signatures_end"] = timestamps.text(datetime.fromtimestamp(min(ends), UTC))
+    facts |= _first_expiry(signed)
     return Outcome(facts, *_weaknesses(zone, records), *_late(zone, signed, subject.now))
 
 
@@ -138,6 +136,14 @@ async def _soa(name: str, dns: Resolver) -> tuple[Answer, LookupFailed | None]:
         if error.reason != "servfail":
             raise
         return await dns.resolve(name, "SOA", checking_disabled=True), error
+
+
+def _first_expiry(signed: Mapping[str, Answer]) -> dict[str, str]:
+    """The fact that says when the first signature expires; none without signatures."""
+    ends = [signature.ends for answer in signed.values() for signature in answer.signatures]
+    if not ends:
+        return {}
+    return {"signatures_end": timestamps.text(datetime.fromtimestamp(min(ends), UTC))}
 
 
 def _late(zone: str, signed: Mapping[str, Answer], now: datetime | None) -> Iterator[Finding]:

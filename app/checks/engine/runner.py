@@ -24,41 +24,69 @@ class ScanResult:
     elapsed_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[K]):
+    """Subjects that are checked while further subjects arrive.
+
+    on_done  called with each result as soon as it is complete
+    more     called for further subjects when all have a worker, until it returns none
+    """
+
+    subjects: Mapping[K, Subject]
+    on_done: Callable[[K, ScanResult], Awaitable[None]]
+    more: More[K] | None = None
+
+
 async def run_checks(
     subjects: Mapping[K, Subject],
-    open_answers: SessionFactory,
+    open_session: SessionFactory,
     *,
     concurrency: int,
     seconds: float,
-    on_done: Callable[[K, ScanResult], Awaitable[None]] | None = None,
-    more: More[K] | None = None,
     checks: Sequence[Check] = CHECKS,
 ) -> dict[K, ScanResult]:
-    """The results of all checks of all subjects; each subject has its own Answers and budget.
+    """Return the results of all checks of all subjects; see ``stream_checks``."""
+    results: dict[K, ScanResult] = {}
+
+    async def on_done(key: K, result: ScanResult) -> None:
+        results[key] = result
+
+    await stream_checks(
+        Stream(subjects, on_done),
+        open_session,
+        concurrency=concurrency,
+        seconds=seconds,
+        checks=checks,
+    )
+    return results
+
+
+async def stream_checks(
+    stream: Stream[K],
+    open_session: SessionFactory,
+    *,
+    concurrency: int,
+    seconds: float,
+    checks: Sequence[Check] = CHECKS,
+) -> None:
+    """Run all checks of all subjects; each subject has its own session and query budget.
 
     concurrency  the number of subjects to check at a time
     seconds      the time limit of a subject; checks without a result by then are undetermined
-    on_done      called with each result as soon as it is complete; then nothing is returned
-    more         called for further subjects when the queue is empty, until there are no more
     """
-    done: dict[K, ScanResult] = {}
-    queue = _Pending(subjects, more)
+    queue = _Pending(stream.subjects, stream.more)
 
     async def work() -> None:
         while (item := await queue.take()) is not None:
             key, subject = item
-            examination = await _run_domain(subject, open_answers(), seconds, checks)
-            if on_done is None:
-                done[key] = examination
-            else:
-                await on_done(key, examination)
+            await stream.on_done(key, await _run_subject(subject, open_session(), seconds, checks))
 
-    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(subjects)))]
+    count = min(concurrency, len(stream.subjects))
+    workers = [asyncio.create_task(work()) for _ in range(count)]
     try:
         await asyncio.gather(*workers)
     finally:
         await _cancel(workers)
-    return done
 
 
 class _Pending(Generic[K]):
@@ -79,21 +107,21 @@ class _Pending(Generic[K]):
         return self._subjects.popleft() if self._subjects else None
 
 
-async def _run_domain(
+async def _run_subject(
     subject: Subject, dns: NetworkSession, seconds: float, checks: Sequence[Check]
 ) -> ScanResult:
     started = time.monotonic()
     tasks = [asyncio.create_task(run_check(check, subject, dns)) for check in checks]
     try:
         await asyncio.wait(tasks, timeout=seconds)
-        judgements = tuple(
+        results = tuple(
             task.result() if task.done() else _timed_out(check, seconds)
             for check, task in zip(checks, tasks, strict=True)
         )
     finally:
         await _cancel(tasks)
     return ScanResult(
-        check_results=judgements,
+        check_results=results,
         query_count=dns.query_count,
         elapsed_ms=round((time.monotonic() - started) * 1000),
     )

@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from app import settings
@@ -13,6 +12,7 @@ from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Check, Subject, Usage
 from app.checks.spf import evaluate as spf_evaluate
 from app.errors import InvalidRequest
+from app.models.stored_json import StoredCheck
 from app.ports.network import Network, SessionFactory
 from app.protocols import names
 from app.protocols.names import DomainName
@@ -45,8 +45,22 @@ class DraftRecord:
     usage: Usage = Usage.BOTH
 
 
-def evaluate(draft: DraftRecord, door: Network) -> dict[str, Any]:
-    """The check result of the draft as JSON; everything else is resolved in DNS.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpfSender:
+    """The sender of an email whose SPF result is evaluated.
+
+    ip         the address of the client
+    mail_from  the envelope sender; None: the postmaster of the domain
+    helo       the HELO name of the client; None: the domain name
+    """
+
+    ip: str
+    mail_from: str | None = None
+    helo: str | None = None
+
+
+def evaluate(draft: DraftRecord, network: Network) -> StoredCheck:
+    """Return the check result of the draft as JSON; everything else is resolved in DNS.
 
     raises  InvalidRequest for a check without a TXT record, or an invalid domain name
     """
@@ -55,42 +69,41 @@ def evaluate(draft: DraftRecord, door: Network) -> dict[str, Any]:
         raise InvalidRequest.field("check", f"expected one of: {', '.join((*PREFIXES, 'dkim'))}")
     domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
-    return door.run(lambda open_answers: _run_check(check, subject, owner, draft, open_answers))
+    return network.run(lambda open_session: _run_check(check, subject, owner, draft, open_session))
 
 
 def question(check: Check) -> str:
-    """The first sentence of the check's docstring."""
+    """Return the first sentence of the check's docstring."""
     return (check.run.__doc__ or "").partition("\n")[0]
 
 
-def would_pass(
-    account_id: UUID, ref: str, door: Network, *, ip: str, mail_from: str | None, helo: str | None
+def evaluate_spf(
+    account_id: UUID, ref: str, sender: SpfSender, network: Network
 ) -> spf_evaluate.Evaluation:
-    """The SPF result for email from ``ip`` with the domain's published record (RFC 7208 §4).
+    """Return the SPF result for email from the sender with the domain's published record.
 
-    mail_from  the envelope sender; the domain's postmaster by default
-    helo       the HELO name of the client; the domain name by default
-    raises     NotFound; InvalidRequest if ``ip`` is not an IP address
+    raises  NotFound; InvalidRequest if ``ip`` is not an IP address
+    source  RFC 7208 §4
     """
     domain = domain_lookup.find(account_id, ref).name
-    sender = f"postmaster@{domain}" if mail_from is None else mail_from
+    mail_from = f"postmaster@{domain}" if sender.mail_from is None else sender.mail_from
     try:
-        ipaddress.ip_address(ip)
+        ipaddress.ip_address(sender.ip)
     except ValueError:
         raise InvalidRequest.field("ip", "not an IPv4 or IPv6 address") from None
-    return door.run(
-        lambda open_answers: spf_evaluate.evaluate(
-            open_answers(), ip=ip, mail_from=sender, helo=helo or domain
+    return network.run(
+        lambda open_session: spf_evaluate.evaluate(
+            open_session(), ip=sender.ip, mail_from=mail_from, helo=sender.helo or domain
         )
     )
 
 
 async def _run_check(
-    check: Check, subject: Subject, owner: str, draft: DraftRecord, open_answers: SessionFactory
-) -> dict[str, Any]:
+    check: Check, subject: Subject, owner: str, draft: DraftRecord, open_session: SessionFactory
+) -> StoredCheck:
     scans = await run_checks(
         {0: subject},
-        lambda: DraftResolver(open_answers(), {owner: draft.records}),
+        lambda: DraftResolver(open_session(), {owner: draft.records}),
         concurrency=1,
         seconds=settings.current().scan_seconds,
         checks=(check,),

@@ -127,14 +127,14 @@ def _subjects(
         .outerjoin(DomainState, DomainState.domain_id == Domain.id)
         .where(Domain.id.in_(domain_ids))
     ).all()
-    facts_by_check = {
+    facts_by_domain = {
         row.id: {check: result["facts"] for check, result in (row.last_results or {}).items()}
         for row in rows
     }
     hosts = [
-        host for facts in facts_by_check.values() for host in facts.get("mx", {}).get("hosts", ())
+        host for facts in facts_by_domain.values() for host in facts.get("mx", {}).get("hosts", ())
     ]
-    handshakes = starttls_probes.seen(session, hosts)
+    handshakes = starttls_probes.recent(session, hosts)
     selectors = observed_selectors.seen(session, [row.id for row in rows])
     shared = dkim_keys.shared(session, [row.id for row in rows])
     policies = observed_policies.policies(session, [row.id for row in rows], now)
@@ -144,7 +144,7 @@ def _subjects(
             usage=Usage(row.usage),
             dkim_selectors=tuple(row.dkim_selectors),
             observed_selectors=selectors.get(row.id, ()),
-            last_facts=facts_by_check[row.id],
+            last_facts=facts_by_domain[row.id],
             shared_keys=shared.get(row.id, {}),
             observed=policies.get(row.id, ()),
             tls_probes=handshakes,

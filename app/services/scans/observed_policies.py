@@ -1,7 +1,8 @@
-"""Which policies reporters say that they found in DNS (RFC 9990, policy_published)."""
+"""The DMARC policies that reporters found in DNS (RFC 9990, policy_published)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,21 +12,22 @@ from app.checks.engine.types import ObservedPolicy
 from app.models import DmarcReport, Domain
 
 RECENT = timedelta(days=7)
-MAX_REPORTERS = 50  # of one domain, the most recent: a sender may invent many
+MAX_REPORTERS = 50  # the most recent of a domain, because a sender may invent many
 
 
 def policies(
     session: Session, domain_ids: Sequence[UUID], now: datetime
 ) -> Mapping[UUID, tuple[ObservedPolicy, ...]]:
-    """The last policy that each reporter saw, by domain; runs in the caller's transaction.
+    """Return the last policy that each reporter found, by domain; in the caller's transaction.
 
-    returns  of reports about exactly the domain, of the last seven days, with trusted provenance
+    returns  policies from reports of the last seven days about exactly the domain, with a trusted
+             provenance
     """
     latest = func.row_number().over(
         partition_by=(DmarcReport.domain_id, DmarcReport.reporter),
         order_by=(DmarcReport.begin_at.desc(), DmarcReport.id.desc()),
     )
-    told = (
+    published = (
         select(
             DmarcReport.domain_id,
             DmarcReport.reporter,
@@ -44,13 +46,17 @@ def policies(
         )
         .subquery()
     )
-    place = func.row_number().over(
-        partition_by=told.c.domain_id, order_by=(told.c.begin_at.desc(), told.c.reporter)
+    position = func.row_number().over(
+        partition_by=published.c.domain_id,
+        order_by=(published.c.begin_at.desc(), published.c.reporter),
     )
-    first = select(told, place.label("place")).where(told.c.latest == 1).subquery()
-    found: dict[UUID, list[ObservedPolicy]] = {}
-    for row in session.execute(select(first).where(first.c.place <= MAX_REPORTERS)):
-        said = (row.policy.get(tag) for tag in ("sp", "adkim", "aspf"))
-        one = ObservedPolicy(row.reporter, row.begin_at, row.policy.get("p") or "", *said)
-        found.setdefault(row.domain_id, []).append(one)
-    return {domain_id: tuple(sorted(each)) for domain_id, each in found.items()}
+    first = select(published, position.label("position")).where(published.c.latest == 1).subquery()
+    policies: dict[UUID, list[ObservedPolicy]] = {}
+    for row in session.execute(select(first).where(first.c.position <= MAX_REPORTERS)):
+        policies.setdefault(row.domain_id, []).append(_policy(row))
+    return {domain_id: tuple(sorted(group)) for domain_id, group in policies.items()}
+
+
+def _policy(row: Any) -> ObservedPolicy:
+    tags = (row.policy.get(tag) for tag in ("sp", "adkim", "aspf"))
+    return ObservedPolicy(row.reporter, row.begin_at, row.policy.get("p") or "", *tags)

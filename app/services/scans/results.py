@@ -34,7 +34,7 @@ Result = tuple[Claim, ScanResult]
 
 
 def store(results: Sequence[Result]) -> None:
-    """Store these results, except where another attempt has claimed the scan by now.
+    """Store these results, except of scans that this process no longer holds.
 
     effects  one transaction for all; if it fails, one for each. A result that cannot be stored is
              logged and left: its lease expires, and another attempt is made
@@ -67,12 +67,12 @@ def _store(session: Session, results: Sequence[Result]) -> None:
     recent = _recent_changes(session, rows, now)
     standing = alerts.live_alerts(session, rows)
     scan_rows = []
-    for claim, examination in results:
+    for claim, scan_result in results:
         domain = rows.get(claim.domain_id)
         if domain is None or claim.scan_id not in claimed:
             continue
-        state = states.get(domain.id) or _nothing_known(domain)
-        scan_outcome = ScanOutcome(claim.scan_id, domain, state, examination, now)
+        state = states.get(domain.id) or _new_state(domain)
+        scan_outcome = ScanOutcome(claim.scan_id, domain, state, scan_result, now)
         posture, live = scan_outcome.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
         evaluation = Evaluation(domain, posture, live, claim.scan_id)
         outcome = alerts.evaluate(session, evaluation, RULES)
@@ -95,7 +95,7 @@ def _log_completed(session: Session, row: "ScanRows") -> None:
     )
 
 
-def _nothing_known(domain: Domain) -> DomainState:
+def _new_state(domain: Domain) -> DomainState:
     """The state of a domain before its first scan."""
     return DomainState(
         domain_id=domain.id,
@@ -120,9 +120,9 @@ class ScanRows(NamedTuple):
     keys: frozenset[str] | None
 
 
-def _write(session: Session, written: Sequence[ScanRows]) -> None:
+def _write(session: Session, rows: Sequence[ScanRows]) -> None:
     """Store all rows with one statement per table: building one costs more than running it."""
-    session.execute(_scan_ends(), [row.scan for row in written])
+    session.execute(_update_scan(), [row.scan for row in rows])
     states = bulk.insert(session, DomainState)
     session.connection().execute(
         states.on_conflict_do_update(
@@ -132,28 +132,28 @@ def _write(session: Session, written: Sequence[ScanRows]) -> None:
                 for name in ("last_results", "undetermined", "score", "score_history", "updated_at")
             },
         ),
-        [row.state for row in written],
+        [row.state for row in rows],
     )
-    session.execute(_domain_has(), [row.domain for row in written])
-    facts = [
-        known["mx"]["facts"] for row in written if "mx" in (known := row.state["last_results"])
-    ]
-    starttls_probes.note(
-        session, [host for mx_facts in facts for host in mx_facts.get("hosts", ())]
-    )
-    if changed := [change for row in written for change in row.changes]:
+    session.execute(_update_domain(), [row.domain for row in rows])
+    starttls_probes.schedule(session, [host for row in rows for host in _mail_hosts(row)])
+    if changed := [change for row in rows for change in row.changes]:
         session.execute(insert(DnsChange), changed)
     keys = [
         (row.state["account_id"], row.state["domain_id"], row.keys)
-        for row in written
+        for row in rows
         if row.keys is not None
     ]
     if keys:
-        dkim_keys.note(session, keys)
+        dkim_keys.replace(session, keys)
+
+
+def _mail_hosts(row: ScanRows) -> Sequence[str]:
+    mx = row.state["last_results"].get("mx")
+    return mx["facts"].get("hosts", ()) if mx else ()
 
 
 @cache
-def _scan_ends() -> Update:
+def _update_scan() -> Update:
     return _by_id(
         Scan,
         ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
@@ -163,7 +163,7 @@ def _scan_ends() -> Update:
 
 
 @cache
-def _domain_has() -> Update:
+def _update_domain() -> Update:
     columns = ("score", "grade", "score_version", "last_scan_id", "last_scan_finished_at")
     return _by_id(Domain, columns, last_scan_status="completed")
 
@@ -183,53 +183,55 @@ class ScanOutcome:
         scan_id: UUID,
         domain: Domain,
         state: DomainState,
-        examination: ScanResult,
+        scan_result: ScanResult,
         now: datetime,
     ) -> None:
         self._scan_id, self._domain, self._state, self._now = scan_id, domain, state, now
-        self._examination = examination
-        self._judgements = examination.check_results
-        self._json = [serialization.as_json(judgement) for judgement in self._judgements]
-        self._changes = changes.between(domain.name, state.last_results, self._judgements, now)
-        self._known, self._unseen = serialization.merge_known_results(
+        self._scan_result = scan_result
+        self._results = scan_result.check_results
+        self._json = [serialization.as_json(result) for result in self._results]
+        self._changes = changes.between(domain.name, state.last_results, self._results, now)
+        self._last_results, self._undetermined = serialization.merge_known_results(
             state.last_results,
-            zip(self._judgements, self._json, strict=True),
+            zip(self._results, self._json, strict=True),
             scan_id=ids.public("scan", scan_id),
             judged_at=timestamps.text(now),
         )
-        self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
-        self._marks = _score_history(state.score_history or [], self._score, now)
+        self._score = scoring.score(self._last_results, Usage(domain.usage)).as_json()
+        self._score_history = _score_history(state.score_history or [], self._score, now)
 
     def posture(self, recent: Iterable[Change]) -> Posture:
-        """The posture of the domain for the rules."""
+        """Return the posture of the domain for the rules."""
         return Posture(
             domain=self._domain.name,
             now=self._now,
-            check_results={judgement.check: judgement for judgement in self._judgements},
+            check_results={result.check: result for result in self._results},
             changes=[*recent, *self._changes],
             last_results=self._state.last_results,
-            score_history=self._marks,
+            score_history=self._score_history,
         )
 
     def rows(self, outcome: ChangedAlerts) -> "ScanRows":
-        """The rows to store; ``outcome`` has the ids of the changed alerts."""
+        """Return the rows to store, given the ids of the changed alerts."""
         score, basis = self._score, _basis(self._score)
         scan = {
             "of": self._scan_id,
             "finished_at": self._now,
-            "query_count": self._examination.query_count,
+            "query_count": self._scan_result.query_count,
             "score": score,
-            "summary": serialization.summary(self._judgements),
+            "summary": serialization.summary(self._results),
             "result": {"checks": self._json, "alerts": outcome},
             "has_changes": self._has_changes(outcome),
         }
         state = {
             "domain_id": self._domain.id,
             "account_id": self._domain.account_id,
-            "last_results": self._known,
-            "undetermined": self._unseen,
+            "last_results": self._last_results,
+            "undetermined": self._undetermined,
             "score": score,
-            "score_history": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
+            "score_history": [
+                [point.at, point.value, point.grade, basis] for point in self._score_history
+            ],
             "updated_at": self._now,
         }
         domain = {
@@ -240,15 +242,20 @@ class ScanOutcome:
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._now,
         }
-        keys = dkim_keys.of(self._known)
+        keys = dkim_keys.of(self._last_results)
         is_same = keys == dkim_keys.of(self._state.last_results)
-        changed = list(map(self._change_row, self._changes))
-        return ScanRows(scan, state, domain, changed, None if is_same else keys)
+        return ScanRows(
+            scan=scan,
+            state=state,
+            domain=domain,
+            changes=[self._change_row(change) for change in self._changes],
+            keys=None if is_same else keys,
+        )
 
     def _has_changes(self, outcome: ChangedAlerts) -> bool:
         """Whether a record, an alert or a definite verdict changed."""
-        before = {check: known.get("verdict") for check, known in self._state.last_results.items()}
-        after = {check: known.get("verdict") for check, known in self._known.items()}
+        before = {check: result["verdict"] for check, result in self._state.last_results.items()}
+        after = {check: result["verdict"] for check, result in self._last_results.items()}
         has_alert_changes = bool(outcome["opened"] or outcome["resolved"])
         return bool(self._changes) or has_alert_changes or before != after
 
@@ -310,14 +317,14 @@ def _recent_changes(
     for row in rows:
         by_domain.setdefault(row.domain_id, []).append(
             Change(
-                row.check,
-                row.name,
-                row.type,
-                tuple(row.before),
-                tuple(row.after),
-                row.at,
-                tuple(row.findings_appeared or ()),
-                tuple(row.findings_resolved or ()),
+                check=row.check,
+                name=row.name,
+                type=row.type,
+                before=tuple(row.before),
+                after=tuple(row.after),
+                at=row.at,
+                findings_appeared=tuple(row.findings_appeared or ()),
+                findings_resolved=tuple(row.findings_resolved or ()),
             )
         )
     return by_domain

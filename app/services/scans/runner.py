@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import settings
-from app.checks.engine.runner import ScanResult, run_checks
+from app.checks.engine.runner import ScanResult, Stream, stream_checks
 from app.checks.engine.types import Subject
 from app.db import transactions
 from app.db.transactions import after_commit, transaction
@@ -29,17 +29,19 @@ from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import claims as scans_claims
 from app.services.scans import failures, scans
 from app.services.scans import results as scans_results
+from app.services.scans.claims import Claim
 
 logger = logging.getLogger(__name__)
 
 STORE_BATCH_SIZE = 50  # scans per transaction: few enough to be quick, enough to share its cost
 STORE_SECONDS = 0.5  # how long a result waits for others to share a transaction
+STOP_POLL_SECONDS = 0.2  # between two calls of ``is_stopping``
 MAX_RUN_SECONDS = 30.0  # how long a chunk job claims further scans
 DUE_BATCH_SIZE = 1_000
 
 
 def run(
-    scan_ids: Sequence[UUID], door: Network, *, is_stopping: Callable[[], bool] = lambda: False
+    scan_ids: Sequence[UUID], network: Network, *, is_stopping: Callable[[], bool] = lambda: False
 ) -> int:
     """Claim queued scans, run their checks concurrently, and store each result with its alerts.
 
@@ -54,7 +56,7 @@ def run(
         return 0
     run = _Run(claims, len(scan_ids), is_stopping)
     with scans_claims.LEASES.renewing(run.leases):
-        door.run(run.work)
+        network.run(run.work)
     return run.count
 
 
@@ -123,72 +125,71 @@ def _next(domain: Domain, now: datetime) -> datetime | None:
 
 
 class _Run:
-    """One run of claimed scans: stores results as they come, and renews the leases meanwhile."""
+    """One run of claimed scans, which stores results as they arrive and claims further scans."""
 
     def __init__(
-        self, claims: Sequence[scans_claims.Claim], at_once: int, is_stopping: Callable[[], bool]
+        self, claims: Sequence[Claim], batch_size: int, is_stopping: Callable[[], bool]
     ) -> None:
-        self._open = {claim.scan_id: claim for claim in claims}
+        self._claims = {claim.scan_id: claim for claim in claims}  # without a stored result
         self._subjects = {claim.scan_id: claim.subject for claim in claims}
         self.count = len(claims)
-        self._at_once, self._is_stopping = at_once, is_stopping
-        self._goes_on_until = time.monotonic() + (MAX_RUN_SECONDS if at_once > 1 else 0)
+        self._batch_size, self._is_stopping = batch_size, is_stopping
+        self._claims_until = time.monotonic() + (MAX_RUN_SECONDS if batch_size > 1 else 0)
         self._claiming: asyncio.Task[Mapping[UUID, Subject]] | None = None
-        self._done: asyncio.Queue[tuple[UUID, ScanResult] | None] = asyncio.Queue()
+        self._results: asyncio.Queue[tuple[UUID, ScanResult] | None] = asyncio.Queue()
 
     def leases(self) -> list[Lease[UUID]]:
-        """The leases of the scans that are not stored yet."""
-        return [claim.lease for claim in list(self._open.values())]
+        """Return the leases of the scans that are not stored yet."""
+        return [claim.lease for claim in list(self._claims.values())]
 
-    async def work(self, open_answers: SessionFactory) -> None:
+    async def work(self, open_session: SessionFactory) -> None:
+        """Run the checks of all scans, and release what is unfinished when the run is stopped."""
         current = settings.current()
-        settler = asyncio.create_task(self._settle_all())
-        examiner = asyncio.create_task(
-            run_checks(
-                self._subjects,
-                open_answers,
+        storing = asyncio.create_task(self._store_all())
+        checking = asyncio.create_task(
+            stream_checks(
+                Stream(self._subjects, self._on_done, self._more),
+                open_session,
                 concurrency=current.scan_concurrency,
                 seconds=current.scan_seconds,
-                on_done=self._note,
-                more=self._more,
             )
         )
-        watcher = asyncio.create_task(self._watch(examiner))
+        watching = asyncio.create_task(self._cancel_when_stopping(checking))
         try:
             with contextlib.suppress(asyncio.CancelledError):
-                await examiner
+                await checking
         finally:
-            watcher.cancel()
-            await self._done.put(None)
-            await settler
+            watching.cancel()
+            await self._results.put(None)
+            await storing
         if self._claiming:
-            await self._claiming  # a claim may have been running when the run was stopped
-        if self._open:
-            await asyncio.to_thread(scans_claims.release, list(self._open.values()))
+            await self._claiming  # it may have been running when the run was stopped
+        if self._claims:
+            await asyncio.to_thread(scans_claims.release, list(self._claims.values()))
 
     async def _more(self) -> Mapping[UUID, Subject]:
-        if time.monotonic() >= self._goes_on_until:
+        if time.monotonic() >= self._claims_until:
             return {}
         self._claiming = asyncio.create_task(self._claim_more())
         return await asyncio.shield(self._claiming)
 
     async def _claim_more(self) -> Mapping[UUID, Subject]:
-        claims = await asyncio.to_thread(scans_claims.claim_next, self._at_once)
-        if len(claims) < self._at_once:
-            self._goes_on_until = 0.0  # scans that are queued from now on have their own job
-        self._open |= {claim.scan_id: claim for claim in claims}
+        claims = await asyncio.to_thread(scans_claims.claim_next, self._batch_size)
+        if len(claims) < self._batch_size:
+            self._claims_until = 0.0  # scans that are queued later have jobs of their own
+        self._claims |= {claim.scan_id: claim for claim in claims}
         self.count += len(claims)
         return {claim.scan_id: claim.subject for claim in claims}
 
-    async def _note(self, scan_id: UUID, examination: ScanResult) -> None:
-        await self._done.put((scan_id, examination))
+    async def _on_done(self, scan_id: UUID, result: ScanResult) -> None:
+        await self._results.put((scan_id, result))
 
-    async def _settle_all(self) -> None:
+    async def _store_all(self) -> None:
         is_finished = False
         while not is_finished:
             group = await self._next_group()
             is_finished = group[-1] is None
-            results = [(self._open.pop(result[0]), result[1]) for result in group if result]
+            results = [(self._claims.pop(item[0]), item[1]) for item in group if item]
             if results:
                 await asyncio.to_thread(scans_results.store, results)
 
@@ -197,14 +198,14 @@ class _Run:
 
         The last element is None once there are no more results.
         """
-        group = [await self._done.get()]
+        group = [await self._results.get()]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STORE_SECONDS):
                 while len(group) < STORE_BATCH_SIZE and group[-1] is not None:
-                    group.append(await self._done.get())
+                    group.append(await self._results.get())
         return group
 
-    async def _watch(self, examiner: asyncio.Task[object]) -> None:
+    async def _cancel_when_stopping(self, checking: asyncio.Task[object]) -> None:
         while not self._is_stopping():
-            await asyncio.sleep(0.2)
-        examiner.cancel()
+            await asyncio.sleep(STOP_POLL_SECONDS)
+        checking.cancel()

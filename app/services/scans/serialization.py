@@ -2,20 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from app.checks.engine.types import CheckResult, Finding, Verdict
+from app.models.stored_json import StoredCheck, StoredFinding, StoredLastResult
 
 
-def as_json(judgement: CheckResult) -> dict[str, Any]:
-    """One element of a scan's ``checks``, with the field names of the API."""
+def as_json(result: CheckResult) -> StoredCheck:
+    """Return an element of a scan's ``checks``, with the field names of the API."""
     return {
-        "check": judgement.check,
-        "verdict": judgement.verdict.value,
-        "definite": judgement.definite,
-        "reason": judgement.reason,
-        "logicVersion": judgement.logic_version,
-        "elapsedMs": judgement.elapsed_ms,
+        "check": result.check,
+        "verdict": result.verdict.value,
+        "definite": result.definite,
+        "reason": result.reason,
+        "logicVersion": result.logic_version,
+        "elapsedMs": result.elapsed_ms,
         "records": [
             {
                 "name": record.name,
@@ -24,40 +24,40 @@ def as_json(judgement: CheckResult) -> dict[str, Any]:
                 "ttl": record.ttl,
                 "values": list(record.values),
             }
-            for record in judgement.records
+            for record in result.records
         ],
-        "facts": dict(judgement.facts),
-        "findings": [_finding(finding) for finding in judgement.findings],
+        "facts": dict(result.facts),
+        "findings": [_finding(finding) for finding in result.findings],
     }
 
 
-def summary(judgements: Iterable[CheckResult]) -> dict[str, int]:
-    """The number of checks by verdict, with all five verdicts."""
-    counts = Counter(judgement.verdict for judgement in judgements)
+def summary(results: Iterable[CheckResult]) -> dict[str, int]:
+    """Return the number of checks by verdict, with all five verdicts."""
+    counts = Counter(result.verdict for result in results)
     return {verdict.value: counts[verdict] for verdict in Verdict}
 
 
 def merge_known_results(
-    known: Mapping[str, Any],
-    judgements: Iterable[tuple[CheckResult, Mapping[str, Any]]],
+    last_results: Mapping[str, StoredLastResult],
+    results: Iterable[tuple[CheckResult, StoredCheck]],
     *,
     scan_id: str,
     judged_at: str,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The last definite results by check after a scan, and the reasons of undetermined checks.
+) -> tuple[dict[str, StoredLastResult], dict[str, str]]:
+    """Return the last definite results by check after a scan, and why checks are undetermined.
 
-    judgements  each with its JSON; an undetermined one leaves the previous result unchanged
+    results  each with its JSON; an undetermined result leaves the last definite one unchanged
     """
-    after, unseen = dict(known), {}
-    for judgement, stored in judgements:
-        if judgement.definite:
-            after[judgement.check] = {**stored, "scanId": scan_id, "judgedAt": judged_at}
+    merged, undetermined = dict(last_results), {}
+    for result, stored in results:
+        if result.definite:
+            merged[result.check] = {**stored, "scanId": scan_id, "judgedAt": judged_at}
         else:
-            unseen[judgement.check] = judgement.reason or "the server did not answer"
-    return after, unseen
+            undetermined[result.check] = result.reason or "the server did not answer"
+    return merged, undetermined
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> StoredFinding:
     return {
         "code": finding.kind.code,
         "severity": finding.severity.value,

@@ -30,7 +30,7 @@ LEASES = LeaseTable(
 )
 
 
-def note(session: Session, hosts: Iterable[str]) -> None:
+def schedule(session: Session, hosts: Iterable[str]) -> None:
     """Schedule probes of these hosts, in the caller's transaction, if STARTTLS_PROBES is on."""
     names = sorted(set(hosts))
     if not names or not settings.current().starttls_probes:
@@ -46,7 +46,7 @@ def note(session: Session, hosts: Iterable[str]) -> None:
     )
 
 
-def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | None:
+def recent(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | None:
     """Return the recent probes of these hosts; None if STARTTLS_PROBES is off.
 
     It runs in the caller's transaction.

@@ -93,5 +93,5 @@ def _records(name: str) -> dict[str, Any]:
         domain, state = dns_status.status(account, name)
     except NotFound:
         return {"domain": None, "dmarc": None}
-    result = state.last_results.get("dmarc", {}) if state else {}
-    return {"domain": domain, "dmarc": result.get("facts", {}).get("record")}
+    result = state.last_results.get("dmarc") if state else None
+    return {"domain": domain, "dmarc": result["facts"].get("record") if result else None}

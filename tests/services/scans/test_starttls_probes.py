@@ -12,6 +12,7 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
+from app.models.stored_json import StoredCheck
 from app.ports.dns import LookupFailed
 from app.ports.network import Network, SessionFactory, T
 from app.ports.smtp import TlsProbe
@@ -72,13 +73,14 @@ def account_id(settings: Settings) -> UUID:
 
 def starttls_checks(
     account_id: UUID, names: Sequence[str] = ("a.test", "b.test")
-) -> list[dict[str, Any]]:
+) -> list[StoredCheck]:
     """Scan each domain and return the results of the check ``starttls``."""
-    checks: list[dict[str, Any]] = []
+    checks: list[StoredCheck] = []
     for name in names:
         scan = make_scan(account_id, name)
         runner.run([scan.id], ZoneDoor(Zone(ZONE)))
-        result = scans.find(account_id, scan.id).result or {}
+        result = scans.find(account_id, scan.id).result
+        assert result is not None
         checks += [check for check in result["checks"] if check["check"] == "starttls"]
     return checks
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from app.checks.engine.runner import ScanResult, run_checks
+from app.checks.engine.runner import ScanResult, Stream, run_checks, stream_checks
 from app.checks.engine.types import Check, Outcome, Subject, Verdict, check
 from app.ports.network import NetworkSession
 from app.protocols.names import DomainName
@@ -67,11 +67,9 @@ async def test_each_result_is_delivered_when_complete() -> None:
         assert key not in delivered
         delivered[key] = examination
 
-    returned = await run_checks(
-        SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
-    )
+    stream = Stream(SUBJECTS, on_done)
+    await stream_checks(stream, empty, concurrency=2, seconds=FAR, checks=(quick,))
     assert delivered.keys() == SUBJECTS.keys()
-    assert not returned
 
 
 async def test_first_result_is_delivered_while_others_run() -> None:
@@ -88,8 +86,8 @@ async def test_first_result_is_delivered_while_others_run() -> None:
         delivered.append(key)
         first_is_told.set()
 
-    await run_checks(
-        SUBJECTS, empty, concurrency=4, seconds=FAR, on_done=on_done, checks=(patient,)
+    await stream_checks(
+        Stream(SUBJECTS, on_done), empty, concurrency=4, seconds=FAR, checks=(patient,)
     )
     assert delivered[0] == "a"
     assert sorted(delivered) == ["a", "b", "c", "d"]
@@ -173,8 +171,8 @@ async def test_error_in_callback_ends_the_run() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await run_checks(
-            SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
+        await stream_checks(
+            Stream(SUBJECTS, on_done), empty, concurrency=2, seconds=FAR, checks=(quick,)
         )
     assert asyncio.all_tasks() == before
 
@@ -195,8 +193,8 @@ async def test_further_subjects_are_requested_until_there_are_none() -> None:
     async def on_done(key: str, _: ScanResult) -> None:
         delivered.append(key)
 
-    await run_checks(
-        ONE, empty, concurrency=4, seconds=FAR, on_done=on_done, more=more, checks=(quick,)
+    await stream_checks(
+        Stream(ONE, on_done, more), empty, concurrency=4, seconds=FAR, checks=(quick,)
     )
     assert sorted(delivered) == ["a", "b", "c", "d"]
     assert batches == []
@@ -224,7 +222,7 @@ async def test_slow_subject_does_not_delay_further_subjects() -> None:
             is_enough.set()
 
     both = {key: SUBJECTS[key] for key in ("a", "b")}
-    await run_checks(
-        both, empty, concurrency=2, seconds=FAR, on_done=on_done, more=more, checks=(stuck,)
+    await stream_checks(
+        Stream(both, on_done, more), empty, concurrency=2, seconds=FAR, checks=(stuck,)
     )
     assert delivered == ["b", "c", "d", "a"]

@@ -14,6 +14,7 @@ from app.api.v1 import schemas
 from app.models.keys import Scope
 from app.services.domains import dns_status, draft_evaluation
 from app.services.domains.dns_status import ChangeFilter
+from app.services.domains.draft_evaluation import SpfSender
 
 bp = Blueprint("dns", __name__, url_prefix="/domains/<domain>")
 
@@ -88,12 +89,8 @@ def history(domain: str, query: HistoryQuery) -> Response:
 def evaluate_spf(domain: str, body: Sender) -> Response:
     """Evaluate a domain's SPF for an address."""
     with slots.evaluation():
-        found = draft_evaluation.would_pass(
-            current().account_id,
-            domain,
-            current_app.extensions["door"],
-            ip=body.ip,
-            mail_from=body.mail_from,
-            helo=body.helo,
+        sender = SpfSender(ip=body.ip, mail_from=body.mail_from, helo=body.helo)
+        evaluation = draft_evaluation.evaluate_spf(
+            current().account_id, domain, sender, current_app.extensions["door"]
         )
-    return responses.item({to_camel(name): value for name, value in asdict(found).items()})
+    return responses.item({to_camel(name): value for name, value in asdict(evaluation).items()})

@@ -1,0 +1,222 @@
+"""An upgrade from the previous version keeps the figures of every analytics route.
+
+The reports are stored, their tables are brought to the schema of the previous version, and the
+figures are computed from its raw rows in plain SQL. The upgraded database must have the same ones.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from flask import Flask
+from sqlalchemy import Uuid, bindparam, inspect, text
+from sqlalchemy.engine import Engine, make_url
+
+from app.models import Domain
+from app.protocols.report_formats.aggregate import DkimResult, SpfResult
+from app.protocols.report_formats.aggregate.records import Reason
+from app.services.analytics import rollups, sources
+from app.services.analytics.sources import ManualClassification
+from app.setting_types import database_url as driver_url
+from tests.support.api_client import Client, make_client
+from tests.support.checked_domains import know
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.paths import ROOT
+from tests.support.stored_reports import (
+    DAY,
+    Report,
+    record,
+    store,
+    store_tls_report,
+    tls_failure,
+    tls_policy,
+)
+
+PREVIOUS = "0033"
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+START = TODAY - 45 * DAY
+PERIOD = f"from={START:%Y-%m-%dT%H:%M:%SZ}&to={TODAY + DAY:%Y-%m-%dT%H:%M:%SZ}"
+FAILED: dict[str, Any] = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+ROUTES = (
+    *(f"dmarc?groupBy={name}&" for name in ("source", "reporter", "disposition", "headerFrom")),
+    *("sources?", "readiness?", "reporters?", "tls-rpt?"),
+)
+MESSAGES = """
+    SELECT coalesce(sum(count), 0),
+      coalesce(sum(CASE WHEN dkim OR spf THEN count ELSE 0 END), 0),
+      coalesce(sum(CASE WHEN dkim THEN count ELSE 0 END), 0),
+      coalesce(sum(CASE WHEN spf THEN count ELSE 0 END), 0)
+    FROM dmarc_records WHERE domain_id = :domain
+"""
+GROUPS = {
+    "source": "source_ip",
+    "reporter": "reporter",
+    "disposition": "disposition",
+    "headerFrom": "header_from",
+}
+SESSIONS = "SELECT sum(successful), sum(failed) FROM tls_policies WHERE domain_id = :domain"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database that only this module uses, as it changes the schema."""
+    if request.param == "sqlite":
+        directory: Path = tmp_path_factory.getbasetemp()
+        return f"sqlite:///{directory / 'upgrade.db'}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    url = make_url(driver_url(request.getfixturevalue("postgres_server").url))
+    return url.set(database=f"mailwatch_upgrade_{worker}").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def client(app: Flask) -> Client:
+    """A client that can call every route."""
+    return make_client(app, make_account().id, rate_limit="1000000 per minute")
+
+
+@pytest.fixture
+def domain(client: Client) -> Domain:
+    """A domain with reports of 40 days, of two reporters, and with a classified source."""
+    domain = make_domain(client.account_id, "acme.test")
+    know(domain)
+    for day in range(40):
+        store(domain, Report([*_rows(day)], begin=START + day * DAY))
+    long_report = Report([record(count=70)], begin=START + DAY, length=5 * DAY)
+    store(domain, long_report)
+    unverified = Report([record("203.0.113.9", 9, **FAILED)], START, provenance="unverified")
+    store(domain, unverified)
+    store(domain, Report([record("2001:db8::1", 4)], START + 3 * DAY, reporter="yahoo.com"))
+    failure = tls_failure(sessions=3, mx="mx.acme.test")
+    for day in range(10):
+        policies = [tls_policy(successful=50 + day, failed=3, failures=[failure])]
+        store_tls_report(domain, policies, at=START + day * DAY + DAY / 2)
+    rollups.compact_weeks()
+    approved = ManualClassification("service:Mailchimp", "approved")
+    sources.classify(client.account_id, domain.name, approved, actor=ACTOR)
+    return domain
+
+
+def _rows(day: int) -> Any:
+    mailchimp = {
+        "dkim": False,
+        "spf": False,
+        "dkim_results": (DkimResult("mcsv.net", "k1", "pass"),),
+        "spf_results": (SpfResult("x.mcsv.net", "mfrom", "pass"),),
+    }
+    yield record("192.0.2.1", 900 + day)
+    yield record("203.0.113.77", 20, disposition="quarantine", **mailchimp)
+    yield record("198.51.100.9", 7, header_from="shop.acme.test", disposition="reject", **FAILED)
+    yield record("198.51.100.5", 3, spf=False, reasons=(Reason("forwarded", None),))
+
+
+def test_upgrade_keeps_the_answers_of_every_route(
+    client: Client, domain: Domain, database: Engine, database_url: str
+) -> None:
+    before = answers(client, domain)
+    migrate(database, database_url, is_upgrade=False)
+    assert {"intakes", "uncounted_reports"} <= set(inspect(database).get_table_names())
+    migrate(database, database_url, is_upgrade=True)
+    assert answers(client, domain) == before
+
+
+def test_upgraded_totals_are_those_of_the_previous_raw_rows(
+    client: Client, domain: Domain, database: Engine, database_url: str
+) -> None:
+    migrate(database, database_url, is_upgrade=False)
+    totals, groups, sessions = figures(database, domain)
+    migrate(database, database_url, is_upgrade=True)
+    for group_by, expected in groups.items():
+        answer = get(client, f"dmarc?groupBy={group_by}&", domain)
+        assert plain(answer["totals"]) == totals
+        assert {group["key"]: group["messages"] for group in answer["groups"]} == expected
+    messages = totals[0]
+    senders = get(client, "sources?", domain)
+    assert senders["messages"] == sum(row["messages"] for row in senders["sources"]) == messages
+    assert sum(row["passed"] for row in senders["sources"]) == totals[1]
+    reporters = get(client, "reporters?", domain)["reporters"]
+    assert {row["reporter"]: row["messages"] for row in reporters} == groups["reporter"]
+    simulated = simulate(client, domain)
+    assert (simulated["messages"], simulated["passed"]) == (messages, totals[1])
+    answer = get(client, "tls-rpt?", domain)["totals"]
+    assert (answer["successful"], answer["failed"]) == sessions
+
+
+def test_reports_queued_by_the_previous_version_are_rolled_up_after_the_upgrade(
+    client: Client, database: Engine, database_url: str
+) -> None:
+    domain = make_domain(client.account_id, "queued.test")
+    row = record("192.0.2.1", 12, header_from="queued.test")
+    for day in range(3):
+        store(domain, Report([row], START + day * DAY), is_pending=True)
+    migrate(database, database_url, is_upgrade=False)
+    with database.connect() as connection:
+        queued = connection.execute(text("SELECT count(*) FROM uncounted_reports")).scalar()
+    totals, _, _ = figures(database, domain)
+    assert (queued, totals[0]) == (3, 36)
+    migrate(database, database_url, is_upgrade=True)
+    answer = get(client, "dmarc?", domain)
+    assert plain(answer["totals"]) == totals
+    assert answer["pendingReports"] == 0
+
+
+def migrate(database: Engine, url: str, *, is_upgrade: bool) -> None:
+    """Bring the database to the newest schema, or to that of the previous version."""
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    database.dispose()  # its connections have statements of the other schema
+    if is_upgrade:
+        command.upgrade(config, "head")
+    else:
+        command.downgrade(config, PREVIOUS)
+
+
+def figures(
+    database: Engine, domain: Domain
+) -> tuple[tuple[int, ...], dict[str, dict[str, int]], tuple[int, ...]]:
+    """Return totals, messages by group and TLS sessions, from the raw rows in plain SQL."""
+    with database.connect() as connection:
+
+        def rows(statement: str) -> Any:
+            query = text(statement).bindparams(bindparam("domain", type_=Uuid))
+            return connection.execute(query, {"domain": domain.id}).all()
+
+        totals = tuple(int(value) for value in rows(MESSAGES)[0])
+        groups = {
+            name: {
+                key: int(messages)
+                for key, messages in rows(
+                    f"SELECT {column}, sum(dmarc_records.count) FROM dmarc_records"
+                    " JOIN dmarc_reports ON dmarc_reports.id = dmarc_records.report_id"
+                    f" WHERE dmarc_records.domain_id = :domain GROUP BY {column}"
+                )
+            }
+            for name, column in GROUPS.items()
+        }
+        sessions = tuple(int(value or 0) for value in rows(SESSIONS)[0])
+    return totals, groups, sessions
+
+
+def plain(totals: dict[str, Any]) -> tuple[int, ...]:
+    """Return the totals of an answer in the order of ``figures``."""
+    return tuple(totals[name] for name in ("messages", "passed", "dkimAligned", "spfAligned"))
+
+
+def get(client: Client, route: str, domain: Domain) -> Any:
+    return client.data("GET", f"/v1/reports/analytics/{route}domain={domain.name}&{PERIOD}")
+
+
+def simulate(client: Client, domain: Domain) -> Any:
+    period = {"from": START.isoformat(), "to": (TODAY + timedelta(days=1)).isoformat()}
+    body = {"domain": domain.name, "policy": {"p": "reject"}, **period}
+    return client.data("POST", "/v1/reports/analytics/simulate", json=body)
+
+
+def answers(client: Client, domain: Domain) -> dict[str, Any]:
+    """Return the complete answers of all analytics routes."""
+    return {route: get(client, route, domain) for route in ROUTES} | {
+        "simulate": simulate(client, domain)
+    }

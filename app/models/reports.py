@@ -314,6 +314,11 @@ class TlsPolicy(Base):
     failed: Mapped[int] = mapped_column(BigInteger)
     failures: Mapped[list[StoredTlsFailure]] = mapped_column(Json)
 
+    @property
+    def sessions(self) -> int:
+        """The number of all sessions."""
+        return self.successful + self.failed
+
 
 class FailureReport(Base):
     """A failure report (RFC 9991, RFC 6591) without what is private: no body, no local part.

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session
 
 from app.analysis.mail import periods
 from app.checks.engine.types import Severity
@@ -38,54 +39,92 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The figures of the overview page.
+    """The figures of the overview page, from one snapshot.
 
-    grades  the number of domains by grade; ``""``: not scanned yet
-    alerts  the number of open alerts by severity
-    fixes   most severe first, then by the number of affected domains
-    worst   rows of ``domains.COLUMNS``, lowest score first
+    grades       the number of domains by grade; ``""``: not scanned yet
+    alerts       the number of open alerts by severity
+    fixes        most severe first, then by the number of affected domains
+    lowest       rows of ``domains.COLUMNS``, lowest score first
+    trends       the scores of the last scans of these domains, oldest first
+    email        reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``
+    first_steps  the first steps of a new account, and whether each is done
     """
 
     grades: Mapping[str, int]
     alerts: Mapping[str, int]
     fixes: Sequence[Fix]
     lowest: Sequence[Row[Any]]
+    trends: Mapping[UUID, Sequence[int]]
+    email: Sequence[tuple[date, Mapping[str, int]]]
+    first_steps: Mapping[str, bool]
 
     @property
     def domains(self) -> int:
         """The number of domains."""
         return sum(self.grades.values())
 
+    @property
+    def well_graded(self) -> int:
+        """The number of domains with grade A or B."""
+        return self.grades.get("A", 0) + self.grades.get("B", 0)
 
-def of_account(account_id: UUID) -> Overview:
-    """The current overview of the account."""
-    with transaction(readonly=True) as session:
+    @property
+    def open_alerts(self) -> int:
+        """The number of open alerts."""
+        return sum(self.alerts.values())
+
+
+def of_account(account_id: UUID, days: int) -> Overview:
+    """Return the current overview of the account, with its email of the last days."""
+    rollup_queue.drain_account(account_id)
+    with transaction(readonly=True, snapshot=True) as session:
         grades: Any = session.execute(
             select(func.coalesce(Domain.grade, ""), func.count())
             .where(Domain.account_id == account_id)
             .group_by(Domain.grade)
         ).all()
-        groups = session.execute(
-            select(
-                Alert.type,
-                Alert.severity,
-                func.min(Alert.title),
-                func.count(Alert.domain_id.distinct()),
-                func.min(Alert.domain_name),
-                func.min(Alert.first_seen_at),
-                func.count(),
-            )
-            .where(Alert.account_id == account_id, Alert.status == "open")
-            .group_by(Alert.type, Alert.severity)
-        ).all()
-        worst: Any = session.execute(
+        alerts, fixes = _open_alerts(session, account_id)
+        lowest: Any = session.execute(
             select(*domains.COLUMNS)
             .where(Domain.account_id == account_id, Domain.score.is_not(None))
             .order_by(Domain.score, Domain.name)
             .limit(MAX_LOWEST)
         ).all()
+        return Overview(
+            grades=dict(grades),
+            alerts=alerts,
+            fixes=fixes,
+            lowest=lowest,
+            trends=_trends(session, account_id, [row.id for row in lowest]),
+            email=_email(session, account_id, days),
+            first_steps=_first_steps(session, account_id),
+        )
+
+
+def _open_alerts(session: Session, account_id: UUID) -> tuple[dict[str, int], list[Fix]]:
+    """The number of open alerts by severity, and the problems to fix first."""
+    groups = session.execute(
+        select(
+            Alert.type,
+            Alert.severity,
+            func.min(Alert.title),
+            func.count(Alert.domain_id.distinct()),
+            func.min(Alert.domain_name),
+            func.min(Alert.first_seen_at),
+            func.count(),
+        )
+        .where(Alert.account_id == account_id, Alert.status == "open")
+        .group_by(Alert.type, Alert.severity)
+    ).all()
     fixes = [
-        Fix(type, title, severity, count, example, since)
+        Fix(
+            type=type,
+            title=title,
+            severity=severity,
+            domains=count,
+            example=example,
+            since=since,
+        )
         for type, severity, title, count, example, since, _ in groups
     ]
     fixes.sort(key=lambda fix: (Severity(fix.severity).rank, -fix.domains, fix.type))
@@ -93,11 +132,18 @@ def of_account(account_id: UUID) -> Overview:
     for group in groups:
         alerts[group[1]] = alerts.get(group[1], 0) + group[-1]
     by_rank = sorted(alerts.items(), key=lambda item: Severity(item[0]).rank)
-    return Overview(dict(grades), dict(by_rank), fixes[:MAX_FIXES], worst)
+    return dict(by_rank), fixes[:MAX_FIXES]
 
 
 def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[int]]:
-    """The scores of the last scans by domain, oldest first."""
+    """Return the scores of the last scans by domain, oldest first."""
+    with transaction(readonly=True) as session:
+        return _trends(session, account_id, domain_ids)
+
+
+def _trends(
+    session: Session, account_id: UUID, domain_ids: Sequence[UUID]
+) -> Mapping[UUID, Sequence[int]]:
     if not domain_ids:
         return {}
     newest = func.row_number().over(partition_by=Scan.domain_id, order_by=Scan.id.desc())
@@ -110,12 +156,11 @@ def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequen
         )
         .subquery()
     )
-    with transaction(readonly=True) as session:
-        rows = session.execute(
-            select(numbered.c.domain_id, numbered.c.score)
-            .where(numbered.c.number <= TREND_SCANS)
-            .order_by(numbered.c.domain_id, numbered.c.id)
-        ).all()
+    rows = session.execute(
+        select(numbered.c.domain_id, numbered.c.score)
+        .where(numbered.c.number <= TREND_SCANS)
+        .order_by(numbered.c.domain_id, numbered.c.id)
+    ).all()
     scores: dict[UUID, list[int]] = {}
     for domain_id, score in rows:
         if score and score.get("value") is not None:
@@ -123,19 +168,18 @@ def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequen
     return scores
 
 
-def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]]:
-    """The reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``."""
+def _email(
+    session: Session, account_id: UUID, days: int
+) -> Sequence[tuple[date, Mapping[str, int]]]:
     today = datetime.now(UTC).date()
     first = today - timedelta(days=days - 1)
     start = periods.hour_of(datetime.combine(first, time(), UTC))
-    rollup_queue.drain_account(account_id)
-    with transaction(readonly=True) as session:
-        rows = session.execute(
-            select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
-            .join(Domain, Domain.id == DmarcHour.domain_id)
-            .where(Domain.account_id == account_id, DmarcHour.hour >= start)
-            .group_by(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf)
-        ).all()
+    rows = session.execute(
+        select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
+        .join(Domain, Domain.id == DmarcHour.domain_id)
+        .where(Domain.account_id == account_id, DmarcHour.hour >= start)
+        .group_by(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf)
+    ).all()
     by_day: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
     for hour, dkim, spf, messages in rows:
         counts = by_day.get(periods.at(hour).date())
@@ -145,16 +189,14 @@ def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]
     return list(by_day.items())
 
 
-def first_steps(account_id: UUID) -> Mapping[str, bool]:
-    """The first steps of a new account, and whether each is done."""
-    with transaction(readonly=True) as session:
-        used = select(ApiKey.id).where(
-            ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)
-        )
-        domain = select(Domain.id).where(Domain.account_id == account_id)
-        report = select(ReportFile.id).where(ReportFile.account_id == account_id)
-        return {
-            "domain": session.scalar(domain.limit(1)) is not None,
-            "report": session.scalar(report.limit(1)) is not None,
-            "key": session.scalar(used.limit(1)) is not None,
-        }
+def _first_steps(session: Session, account_id: UUID) -> Mapping[str, bool]:
+    used = select(ApiKey.id).where(
+        ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)
+    )
+    domain = select(Domain.id).where(Domain.account_id == account_id)
+    report = select(ReportFile.id).where(ReportFile.account_id == account_id)
+    return {
+        "domain": session.scalar(domain.limit(1)) is not None,
+        "report": session.scalar(report.limit(1)) is not None,
+        "key": session.scalar(used.limit(1)) is not None,
+    }

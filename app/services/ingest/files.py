@@ -212,15 +212,20 @@ def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
 
     account_id  None: of the files of all accounts
     """
+    with transaction(readonly=True) as session:
+        return read_counts(session, account_id)
+
+
+def read_counts(session: Session, account_id: UUID | None) -> Sequence[Row[Any]]:
+    """As ``counts``, in the caller's transaction."""
     columns = (ReportFile.status, ReportFile.reason)
     statement: Any = select(*columns, func.count().label("number"))
     if account_id is not None:
         statement = statement.where(ReportFile.account_id == account_id)
-    with transaction(readonly=True) as session:
-        rows: Sequence[Row[Any]] = session.execute(
-            statement.group_by(*columns).order_by(*columns)
-        ).all()
-        return rows
+    rows: Sequence[Row[Any]] = session.execute(
+        statement.group_by(*columns).order_by(*columns)
+    ).all()
+    return rows
 
 
 def retry(

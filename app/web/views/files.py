@@ -8,12 +8,11 @@ from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
 from app.services.ingest import conflicts
 from app.services.ingest import files as ingest_files
-from app.services.ingest.files import ReportFileFilter
+from app.services.reports import file_pages
 from app.web.base import pages
 
 bp = Blueprint("files", __name__, url_prefix="/reports/files")
 
-PAGE = 50
 MAX_FILES = 50
 # The id prefix of the report in a file, by the kind of report.
 PREFIXES = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
@@ -83,25 +82,15 @@ def _page() -> ResponseReturnValue:
     state = request.args.get("state", "")
     filters = {"state": state if state in STATUSES else ""}
     paging = pages.Paging(filters)
-    rows, following = ingest_files.search(
-        account, ReportFileFilter(status=filters["state"] or None)
-    ).page(paging.given, PAGE)
-    counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
-    reasons: dict[str, int] = {}
-    for row in ingest_files.counts(account):
-        counts[row.status] += row.number
-        if row.status == "quarantined" and row.reason:
-            reasons[row.reason] = reasons.get(row.reason, 0) + row.number
+    page = file_pages.page(account, filters["state"] or None, paging.given)
     uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
         "files.html",
-        files=rows,
-        following=paging.following(following),
-        counts=counts,
-        reasons=reasons,
+        page=page,
+        following=paging.following(page.cursor_values),
         state=filters["state"],
         prefixes=PREFIXES,
         most=settings.current().ingest_max_bytes // 1024**2,
         uploaded={name: int(text) for name, text in uploaded.items() if text.isdecimal()},
-        is_waiting=counts["received"] > 0,
+        is_waiting=page.statuses["received"] > 0,
     )

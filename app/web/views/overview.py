@@ -15,14 +15,13 @@ GRADES = ("A", "B", "C", "D", "F", "")
 @bp.get("/")
 def index() -> ResponseReturnValue:
     """Show all domains at a glance."""
-    account = pages.user_session().account_id
-    summary = dashboard.of_account(account)
-    days = dashboard.mail(account, DAYS)
+    summary = dashboard.of_account(pages.user_session().account_id, DAYS)
+    days = [(f"{day:%d %b}", counts) for day, counts in summary.email]
     return pages.render(
         "overview.html",
         overview=summary,
         grades=[(grade, summary.grades.get(grade, 0)) for grade in GRADES],
-        trends=dashboard.trends(account, [row.id for row in summary.lowest]),
-        steps=dashboard.first_steps(account),
-        mail=charts.stacked(("pass", "fail"), [(f"{day:%d %b}", counts) for day, counts in days]),
+        trends=summary.trends,
+        steps=summary.first_steps,
+        mail=charts.stacked(("pass", "fail"), days),
     )

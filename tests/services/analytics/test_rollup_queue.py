@@ -92,7 +92,7 @@ def test_every_query_includes_previously_stored_reports(
 def test_overview_includes_previously_stored_reports(domain: Domain) -> None:
     today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
     store(domain, Report([record(count=5)], begin=today - DAY), is_pending=True)
-    days = dict(dashboard.mail(domain.account_id, 3))
+    days = dict(dashboard.of_account(domain.account_id, 3).email)
     assert days[(today - DAY).date()] == {"pass": 5}
 
 

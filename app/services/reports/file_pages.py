@@ -1,0 +1,56 @@
+"""The page of an account's report files, with the numbers of files by status."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.db.transactions import transaction
+from app.models.reports import STATUSES
+from app.services.ingest import files
+from app.services.ingest.files import ReportFileFilter
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """A page of an account's report files, and the numbers of all its files.
+
+    cursor_values  the start of the next page; None if there is none
+    statuses       the number of files by status, with every status
+    reasons        the number of quarantined files by reason
+    """
+
+    rows: Sequence[Any]
+    cursor_values: Sequence[Any] | None
+    statuses: Mapping[str, int]
+    reasons: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """The number of all files of the account."""
+        return sum(self.statuses.values())
+
+
+def page(account_id: UUID, status: str | None, after: Sequence[Any] | None) -> FilePage:
+    """Return PAGE_SIZE files with this status, newest first, and the numbers of all files.
+
+    status  None: files with any status
+    after   the cursor values of the previous page
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        listing = files.search(account_id, ReportFileFilter(status=status))
+        rows, cursor_values = listing.page(after, PAGE_SIZE, session)
+        numbers = files.read_counts(session, account_id)
+    statuses = dict.fromkeys(STATUSES, 0)
+    for row in numbers:
+        statuses[row.status] += row.number
+    return FilePage(
+        rows=rows,
+        cursor_values=cursor_values,
+        statuses=statuses,
+        reasons={
+            row.reason: row.number for row in numbers if row.status == "quarantined" and row.reason
+        },
+    )

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-# Here, since every process imports this package before any module that an older one cannot read.
+# Every process imports this package before the modules that an older Python cannot parse.
 if sys.version_info < (3, 11):  # noqa: UP036 - this is the check itself
     sys.exit("Python 3.11 or newer is required; this is Python " + sys.version.split()[0])
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def create_app(settings: "Settings", door: "Network | None" = None) -> "Flask":
-    """The WSGI application, wired in the order a request meets it.
+def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask":
+    """Return the WSGI application, wired in the order in which a request meets its parts.
 
-    door  where checks find their answers; the network by default
+    network  the network access of checks; the real network by default
     """
-    # Not above: workers import this package too, and have no use for a web framework.
+    # Imported here, because workers import this package and need no web framework.
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from app import api, cli, runtime, web
 
-    runtime.start(settings, door)
+    runtime.start(settings, network)
     app = Flask(__name__)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,
         PROVIDE_AUTOMATIC_OPTIONS=False,
     )
-    app.extensions["door"] = runtime.door()
+    app.extensions["network"] = runtime.network()
     if hops := settings.trusted_proxies:
         proxied = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # as Flask documents it

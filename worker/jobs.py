@@ -29,20 +29,22 @@ def run_scans(scan_ids: list[str]) -> None:
     with logs.fields(scans=scan_ids[:3]):
         runner.run(
             [UUID(scan_id) for scan_id in scan_ids],
-            runtime.door(),
+            runtime.network(),
             is_stopping=shutdown.is_requested,
         )
 
 
 def recheck_ownership(domain_ids: list[str]) -> None:
     """Check the verification records of these domains."""
-    verification_recheck.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.door())
+    verification_recheck.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.network())
 
 
 def deliver() -> None:
     """Send due deliveries, and those that become due shortly after the last one."""
     with _sending_emails():
-        dispatcher.run(runtime.door(), is_stopping=shutdown.is_requested, linger=IDLE_GRACE_SECONDS)
+        dispatcher.run(
+            runtime.network(), is_stopping=shutdown.is_requested, linger=IDLE_GRACE_SECONDS
+        )
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def process_report_files(report_file_ids: list[str]) -> None:
     with logs.fields(report_files=report_file_ids[:3]):
         processor.run(
             [UUID(report_file_id) for report_file_id in report_file_ids],
-            network=runtime.door(),
+            network=runtime.network(),
             guard=resource_limits.one_file,
             is_stopping=shutdown.is_requested,
         )
@@ -85,12 +87,12 @@ def process_report_files(report_file_ids: list[str]) -> None:
 
 def look_up_addresses() -> None:
     """Look up the host names of addresses that are due."""
-    sender_hosts.look_up(runtime.door(), is_stopping=shutdown.is_requested)
+    sender_hosts.look_up(runtime.network(), is_stopping=shutdown.is_requested)
 
 
 def probe_hosts() -> None:
     """Probe STARTTLS of the mail hosts that are due."""
-    starttls_probes.run(runtime.door())
+    starttls_probes.run(runtime.network())
 
 
 def poll_mailbox(mailbox_ids: list[str]) -> None:

@@ -77,7 +77,7 @@ def _add_command(type: ChannelType) -> None:
     def add(account: str, severity: str, **options: Any) -> None:
         account_id = accounts.find(account).id
         new = NewChannel(type=type.name, min_severity=Severity(severity), **options)
-        network = current_app.extensions["door"]
+        network = current_app.extensions["network"]
         channel, secret = channels.add(account_id, new, network, actor=OPERATOR)
         _print(channel)
         if secret is not None:

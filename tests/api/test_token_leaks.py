@@ -67,7 +67,7 @@ def settings(settings: Settings, key_server: Receiver) -> Settings:
 @pytest.fixture
 def send(app: Flask) -> Send:
     """Sends alerts as the secret scanning service does."""
-    app.extensions["door"] = ReachingDoor()
+    app.extensions["network"] = ReachingDoor()
 
     def post(
         alerts: Any,

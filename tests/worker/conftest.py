@@ -14,7 +14,7 @@ from tests.support.zones import Zone, ZoneDoor
 
 @pytest.fixture
 def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(runtime, "_door", ZoneDoor(Zone({})))
+    monkeypatch.setattr(runtime, "_network", ZoneDoor(Zone({})))
     queue.bind(redis_url)
     with Redis.from_url(redis_url) as client:
         client.flushall()

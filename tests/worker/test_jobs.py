@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 @pytest.fixture
 def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(runtime, "_door", ZoneDoor(Zone({"acme.test": ["v=spf1 -all"]})))
+    monkeypatch.setattr(runtime, "_network", ZoneDoor(Zone({"acme.test": ["v=spf1 -all"]})))
     queue.bind(redis_url)
     with Redis.from_url(redis_url) as client:
         yield client

@@ -171,7 +171,7 @@ def _add(form: NewChannelForm) -> tuple[Channel, str | None]:
 
     raises  InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable
     """
-    visitor, network = pages.user_session(), current_app.extensions["door"]
+    visitor, network = pages.user_session(), current_app.extensions["network"]
     return channels.add(visitor.account_id, form.new_channel(), network, actor=visitor.actor)
 
 

@@ -125,7 +125,7 @@ def scan(domain: str) -> ResponseReturnValue:
 def verify(domain: str) -> ResponseReturnValue:
     """Check now for the record that proves ownership."""
     visitor = pages.user_session()
-    door = current_app.extensions["door"]
+    door = current_app.extensions["network"]
     row = verification.verify(visitor.account_id, domain, door, actor=visitor.actor)
     return redirect(url_for(".show", domain=row.name, checked=1), 303)
 

@@ -102,7 +102,7 @@ class Story:
     def publish(self, name: str, *values: str) -> None:
         """Change the DNS data."""
         self.records[name] = list(values)
-        self.client.app.extensions["door"] = ZoneDoor(Zone(self.records))
+        self.client.app.extensions["network"] = ZoneDoor(Zone(self.records))
 
     def work(self) -> None:
         """Run the queued jobs as a worker does."""

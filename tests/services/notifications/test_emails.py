@@ -176,7 +176,7 @@ def test_delivery_job_sends_emails(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "_is_requested", False)
-    monkeypatch.setattr(runtime, "_door", door)
+    monkeypatch.setattr(runtime, "_network", door)
     enqueue(account_id=account_id)
     jobs.deliver()
     assert len(inbox.messages) == 1

@@ -62,4 +62,4 @@ def evaluate(body: DraftBody) -> Response:
     """Validate a draft record."""
     draft = draft_evaluation.DraftRecord(body.check, body.name, body.records, body.usage)
     with slots.evaluation():
-        return responses.item(draft_evaluation.evaluate(draft, current_app.extensions["door"]))
+        return responses.item(draft_evaluation.evaluate(draft, current_app.extensions["network"]))

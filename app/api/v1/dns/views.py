@@ -91,6 +91,6 @@ def evaluate_spf(domain: str, body: Sender) -> Response:
     with slots.evaluation():
         sender = SpfSender(ip=body.ip, mail_from=body.mail_from, helo=body.helo)
         evaluation = draft_evaluation.evaluate_spf(
-            current().account_id, domain, sender, current_app.extensions["door"]
+            current().account_id, domain, sender, current_app.extensions["network"]
         )
     return responses.item({to_camel(name): value for name, value in asdict(evaluation).items()})

@@ -170,7 +170,7 @@ def delete(domain: str) -> Response:
 def verify(domain: str) -> Response:
     """Verify the ownership of a domain."""
     caller = current()
-    door = current_app.extensions["door"]
+    door = current_app.extensions["network"]
     found = verification.verify(caller.account_id, domain, door, actor=caller.actor)
     return responses.item(schema(found, caller.account_id, {}), version=found.updated_at)
 

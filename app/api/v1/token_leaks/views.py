@@ -77,7 +77,7 @@ def receive_alerts() -> Response:
         raw,
         request.headers.get("Github-Public-Key-Identifier", ""),
         request.headers.get("Github-Public-Key-Signature", ""),
-        current_app.extensions["door"],
+        current_app.extensions["network"],
     )
     alerts = read_array(LeakAlert, raw, MAX_ALERTS)
     reported = [Reported(alert.token, alert.url) for alert in alerts]

@@ -42,7 +42,7 @@ class ConcurrencyLimitExceeded(ApplicationError):
 
 
 class Slot:
-    """The right to run; ``release`` may be called more than once."""
+    """The permission to run one request; ``release`` may be called more than once."""
 
     def __init__(self, slots: "Slots", key: str) -> None:
         self._slots, self._key = slots, key
@@ -64,8 +64,8 @@ class Slot:
         self.release()
 
 
-class _Released:
-    """A stream that frees its slot when it ends, fails or is closed."""
+class _SlotStream:
+    """A stream that releases its slot when it ends, fails or is closed."""
 
     def __init__(self, slot: Slot, chunks: Iterator[Any]) -> None:
         self._slot, self._chunks = slot, chunks
@@ -112,13 +112,13 @@ class Slots:
     def stream(self, slot: Slot, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         """Return the items of ``start()``; the slot is released when they end or are closed."""
         try:
-            return _Released(slot, start())
+            return _SlotStream(slot, start())
         except BaseException:
             slot.release()
             raise
 
     def release(self, key: str, slot_id: str) -> None:
-        """Free the slot wherever it is counted."""
+        """Release the slot, which is counted in this process or in Redis."""
         with self._lock:
             slots = self._local.get(key, {})
             is_local = slots.pop(slot_id, None) is not None

@@ -10,21 +10,21 @@ _PROC = Path("/proc")
 
 
 def own_name() -> str | None:
-    """A unique name for this process; None if the kernel does not provide one."""
-    namespace = _place()
+    """Return a unique name for this process; None if the kernel does not provide one."""
+    namespace = _namespace()
     started_at = _started_at(str(os.getpid()))
     return f"{namespace}:{os.getpid()}:{started_at}" if namespace and started_at else None
 
 
 def has_ended(name: str) -> bool:
-    """Whether the process with this name was in this namespace and has ended."""
+    """Return whether the process with this name was in this namespace and has ended."""
     namespace, _, rest = name.partition(":")
     pid, _, started_at = rest.partition(":")
-    return pid.isdigit() and namespace == _place() and _started_at(pid) != started_at
+    return pid.isdigit() and namespace == _namespace() and _started_at(pid) != started_at
 
 
-def _place() -> str | None:
-    """The id of this boot and this PID namespace."""
+def _namespace() -> str | None:
+    """Return the id of this boot and this PID namespace."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat(_PROC / 'self/ns/pid').st_ino}"
@@ -33,7 +33,7 @@ def _place() -> str | None:
 
 
 def _started_at(pid: str) -> str | None:
-    """The start time of a process in kernel ticks; None if there is no such running process."""
+    """Return the start time of a running process in kernel ticks; None if there is none."""
     try:
         fields = (_PROC / pid / "stat").read_text().rpartition(")")[2].split()
     except OSError:

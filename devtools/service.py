@@ -306,9 +306,10 @@ def _announce(plan: Plan) -> None:
     address = _address(plan)
     flask = "./dev flask --demo" if plan.is_demo else "./dev flask"
     _print_credentials(plan)
-    lines = [f"dashboard  {address}/auth/login", f"API        {address}/docs"]
-    if not plan.credentials:
+    lines = [f"API docs   {address}/docs"]
+    if not plan.credentials:  # otherwise they have just been printed
         lines += [
+            f"dashboard  {address}/auth/login",
             f"user       {OWNER} (as created on the first start)",
             f"password   shown on the first start; new one: {flask} users reset-password {OWNER}",
             f"API key    new one: {flask} keys create --help",

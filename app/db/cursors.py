@@ -15,17 +15,17 @@ class Cursor:
     """Opaque, signed pagination cursors, bound to a list: account, route, filters and sort."""
 
     def __init__(self, keys: Sequence[bytes], binding: Mapping[str, Any]) -> None:
-        """Cursors are signed with the first key; those signed with the other keys are accepted."""
+        """Sign cursors with the first key; cursors signed with another key are accepted."""
         self._keys = keys
         self._binding = orjson.dumps(binding, default=str, option=orjson.OPT_SORT_KEYS)
 
     def encode(self, cursor_values: Sequence[Any]) -> str:
-        """The cursor for the row with these values of the sort columns (JSON values)."""
+        """Return the cursor for the row with these values of the sort columns (JSON values)."""
         body = orjson.dumps(cursor_values)
         return base64.urlsafe_b64encode(self._tag(self._keys[0], body) + body).rstrip(b"=").decode()
 
     def decode(self, text: str) -> list[Any]:
-        """The values of the sort columns in a cursor.
+        """Return the values of the sort columns in a cursor.
 
         raises  InvalidRequest if the cursor was not made here or is for another list
         """

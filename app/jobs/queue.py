@@ -1,7 +1,7 @@
-"""The job queues: one function for each job, which enqueues it.
+"""The job queues, with one function for each job that enqueues it.
 
-A job carries ids as JSON, never a pickle. If Redis is unavailable nothing is raised: the rows are
-stored, and the clock process enqueues the job later.
+A job carries ids as JSON, never a pickle. The functions raise nothing if Redis is unavailable: the
+rows are stored, and the clock process enqueues the job later.
 """
 
 import logging
@@ -32,27 +32,27 @@ T = TypeVar("T")
 
 
 class _QueueConnection:
-    """The Redis connection of this process, with a pause after failures."""
+    """The Redis connection of this process, which is not used for a second after a failure."""
 
     def __init__(self, redis_url: str) -> None:
-        self.connection = redis.connect(redis_url)
-        self._resting_until = 0.0
+        self.redis = redis.connect(redis_url)
+        self._open_until = 0.0
         self._lock = threading.Lock()
 
     def queue(self, name: str) -> Queue:
-        return Queue(name, connection=self.connection, serializer=JSONSerializer)
+        return Queue(name, connection=self.redis, serializer=JSONSerializer)
 
-    def attempt(self, do: Callable[[], T], otherwise: T) -> T:
-        """The result of ``do``, or ``otherwise`` while Redis is unavailable."""
-        if time.monotonic() < self._resting_until:
-            return otherwise
+    def attempt(self, operation: Callable[[], T], default: T) -> T:
+        """Return the result of the operation, or the default while Redis is unavailable."""
+        if time.monotonic() < self._open_until:
+            return default
         try:
-            return do()
+            return operation()
         except (RedisError, OSError) as error:
             with self._lock:
-                self._resting_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
+                self._open_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
             logger.warning("Redis unavailable", extra={"reason": str(error)})
-            return otherwise
+            return default
 
 
 _connection: _QueueConnection | None = None
@@ -92,7 +92,7 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
 def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
     """Enqueue a job that polls this mailbox, if no other job is waiting.
 
-    is_late  enqueue it before the waiting jobs, but at most one such job
+    is_late  enqueue it before the waiting jobs, unless a job of its kind is waiting
     returns  as ``enqueue_scans``
     """
     return _enqueue_unique(
@@ -105,10 +105,10 @@ def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
 
 
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
-    client = _bound()
+    connection = _bound()
 
     def enqueue() -> bool:
-        client.queue(name).enqueue(
+        connection.queue(name).enqueue(
             job,
             [str(id) for id in ids],
             at_front=at_front,
@@ -119,7 +119,7 @@ def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False
         )
         return True
 
-    return client.attempt(enqueue, False)
+    return connection.attempt(enqueue, False)
 
 
 def enqueue_delivery() -> bool:
@@ -127,12 +127,12 @@ def enqueue_delivery() -> bool:
 
     returns  False if Redis is unavailable
     """
-    client = _bound()
+    connection = _bound()
 
     def enqueue() -> bool:
-        waiting = client.queue(DELIVERY)
-        if len(waiting) == 0:
-            waiting.enqueue(
+        deliveries = connection.queue(DELIVERY)
+        if len(deliveries) == 0:
+            deliveries.enqueue(
                 "worker.jobs.deliver",
                 job_timeout=JOB_SECONDS,
                 result_ttl=0,
@@ -141,7 +141,7 @@ def enqueue_delivery() -> bool:
             )
         return True
 
-    return client.attempt(enqueue, False)
+    return connection.attempt(enqueue, False)
 
 
 def enqueue_reverse_dns() -> bool:
@@ -155,7 +155,7 @@ def enqueue_probes() -> bool:
 
 
 def enqueue_report_alerts(*, is_late: bool = False) -> bool:
-    """Enqueue a job that evaluates domains by their reports; as ``enqueue_pull``."""
+    """Enqueue a job that evaluates domains by their reports, as ``enqueue_mailbox_poll`` does."""
     return _enqueue_unique(INGEST, "worker.jobs.evaluate_reports", is_late=is_late)
 
 
@@ -167,18 +167,19 @@ def _enqueue_unique(
     is_late: bool = False,
     seconds: int = JOB_SECONDS,
 ) -> bool:
-    """Enqueue a low-priority job, if no other job is waiting in the queue; it is retried later.
+    """Enqueue a low-priority job if no other job is waiting; the clock process tries it again.
 
     is_late  the job is overdue: enqueue it first, unless one of its kind is waiting
     """
-    client = _bound()
+    connection = _bound()
     kind = function.rpartition(".")[2]
 
     def enqueue() -> bool:
-        waiting = client.queue(name)
-        others = waiting.job_ids
-        if not others or (is_late and not any(other.startswith(kind) for other in others)):
-            waiting.enqueue(
+        jobs = connection.queue(name)
+        waiting_ids = jobs.job_ids
+        is_waiting = any(job_id.startswith(kind) for job_id in waiting_ids)
+        if not waiting_ids or (is_late and not is_waiting):
+            jobs.enqueue(
                 function,
                 *([] if ids is None else [list(ids)]),
                 job_id=f"{kind}-{uuid4().hex}",
@@ -190,24 +191,24 @@ def _enqueue_unique(
             )
         return True
 
-    return client.attempt(enqueue, False)
+    return connection.attempt(enqueue, False)
 
 
 def is_idle(name: str) -> bool:
-    """Whether no job is waiting in the queue; False while Redis is unavailable."""
+    """Return whether no job is waiting in the queue; False while Redis is unavailable."""
     return length(name) == 0
 
 
 def length(name: str) -> int | None:
-    """The number of jobs waiting in the queue; None while Redis is unavailable."""
-    client = _bound()
-    return client.attempt(lambda: len(client.queue(name)), None)
+    """Return the number of jobs waiting in the queue; None while Redis is unavailable."""
+    connection = _bound()
+    return connection.attempt(lambda: len(connection.queue(name)), None)
 
 
 def is_ready() -> bool:
-    """Whether Redis answers."""
-    client = _bound()
-    return client.attempt(lambda: bool(client.connection.ping()), False)
+    """Return whether Redis answers."""
+    connection = _bound()
+    return connection.attempt(lambda: bool(connection.redis.ping()), False)
 
 
 def _bound() -> _QueueConnection:

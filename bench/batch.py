@@ -107,7 +107,7 @@ def _print(count: int, delay: float, alone: float, rates: Mapping[str, Sequence[
         rate = statistics.median(kind_rates)
         print(
             f"  requested and stored, {kind:10} {rate:8.1f} domains/s,"
-            f" {rate / alone:.0%} of it (target {TARGET:.0%})"
+            f" {rate / alone:.0%} of the engine (target {TARGET:.0%})"
         )
 
 

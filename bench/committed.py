@@ -39,8 +39,8 @@ _COLUMNS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=300, help="small reports")
-    parser.add_argument("--records", type=int, default=100_000, help="of the large report")
+    parser.add_argument("--files", type=int, default=300, help="number of small reports")
+    parser.add_argument("--records", type=int, default=100_000, help="records of the large report")
     options = parser.parse_args()
     for kind in ("postgresql", "sqlite"):
         with backends.database(kind) as url:

@@ -110,8 +110,8 @@ def _print_ratio(rates: Mapping[str, float], targets: tuple[int, int]) -> None:
     first, final = targets
     ratio = rates[OURS] / rates[PEER]
     print(
-        f"         ours: {ratio:.1f} × its parsing (target {first}, goal {final}),"
-        f" {rates[OURS] / rates[PEER_AS_IT_COMES]:.1f} × its defaults"
+        f"         ours: {ratio:.1f} × the rate of {PEER} (target {first}, goal {final}),"
+        f" {rates[OURS] / rates[PEER_AS_IT_COMES]:.1f} × its rate with defaults"
     )
 
 
@@ -119,8 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--files", type=int, default=100, help="small reports in each round")
-    parser.add_argument("--records", type=int, default=100_000, help="of the large report")
-    parser.add_argument("--peer-records", type=int, default=10_000, help="of parsedmarc's")
+    parser.add_argument("--records", type=int, default=100_000, help="records of the large report")
+    parser.add_argument(
+        "--peer-records",
+        type=int,
+        default=10_000,
+        help="records of the large report for parsedmarc",
+    )
     options = parser.parse_args()
     peers.prepare()
     small = Work(f"{SMALL} records", options.files, SMALL, SMALL, warm=True)

@@ -225,7 +225,7 @@ def in_postgres(
                 f" + (ARRAY[{hours}])[1 + reporter % {len(HOURS)}],"
                 " 1 + floor(50 * random() ^ 3)::bigint FROM"
                 f" (SELECT floor({plan.reporters} * random() ^ 2)::int AS reporter"
-                f" FROM generate_series(1, {plan.records})) AS told"
+                f" FROM generate_series(1, {plan.records})) AS sample"
             )
             first += flows
         for statement in _statements("postgresql", account_id):

@@ -150,7 +150,7 @@ def _token(variables: dict[str, str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each run")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each run")
     options = parser.parse_args()
     with backends.valkey() as redis_url, backends.database("postgresql") as database_url:
         variables = backends.variables(
@@ -173,14 +173,14 @@ def _measure(floor: Server, ours: Server, token: str, rounds: int, seconds: floa
         for path, server in ways:
             samples[path].append(load(server, path, token, seconds))
     bare = statistics.median(sample.rate for sample in samples["/"])
-    print(f"\n{CONNECTIONS} connections, medians of {rounds} rounds in turns")
+    print(f"\n{CONNECTIONS} connections, medians of {rounds} alternate rounds")
     print(f"  {'Flask, hello':24} {bare:8.0f} requests/s, {_cpu(samples['/'])}")
     for path, target in TARGETS.items():
         rate = statistics.median(sample.rate for sample in samples[path])
         median = statistics.median(sample.at(0.5) for sample in samples[path])
         tail = statistics.median(sample.at(0.99) for sample in samples[path])
         print(
-            f"  GET {path:20} {rate:8.0f} requests/s, {rate / bare:.2f} of it (target {target}),"
+            f"  GET {path:20} {rate:8.0f} requests/s, {rate / bare:.2f} of Flask (target {target}),"
             f" {_cpu(samples[path])}, p50 {median * 1000:.1f} ms,"
             f" p99 {tail / median:.1f} × p50 (target {MAX_TAIL})"
         )

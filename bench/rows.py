@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--peer-records", type=int, default=10_000)
-    parser.add_argument("--database", help="an empty one")
+    parser.add_argument("--database", help="URL of an empty database")
     options = parser.parse_args()
     peers.prepare()
     raw = reports.gz(reports.xml(options.records, 1))
@@ -89,7 +89,7 @@ def main() -> None:
     peer = theirs(options.peer_records)
     verdict = "meets" if rate >= TARGET * peer else "misses"
     print(f"  ours, to committed rows    {rate:10.0f} records/s")
-    print(f"  parsedmarc, parsing alone  {peer:10.0f} records/s")
+    print(f"  parsedmarc, parsing only   {peer:10.0f} records/s")
     print(f"  {rate / peer:.1f} ×, which {verdict} the target of {TARGET} ×")
 
 

@@ -270,22 +270,24 @@ def _print_ratios(name: str, rate: float, rates: Sequence[float], delay: float) 
     serial, threaded = rate / rates[2], rate / rates[3]
     targets = ("(target 150, then 400)", "(target 10, then 20)") if delay else ("", "")
     print(
-        f"  ours, {name}: {serial:.0f} × checkdmarc one by one {targets[0]},"
-        f" {threaded:.0f} × its threads {targets[1]}"
+        f"  ours, {name}: {serial:.0f} × checkdmarc, sequential {targets[0]},"
+        f" {threaded:.0f} × checkdmarc with threads {targets[1]}"
     )
 
 
 def _print_alone(name: str, deep: int, delay: float, seconds: float) -> None:
     limit = 1.2 * deep * delay + 0.015
     print(
-        f"  one scan alone, {name}: {seconds * 1000:.1f} ms, {deep} answers deep; the target is"
-        f" {limit * 1000:.0f} ms, which it {'meets' if seconds <= limit else 'misses'}"
+        f"  one scan alone, {name}: {seconds * 1000:.1f} ms, {deep} consecutive answers;"
+        f" the target of {limit * 1000:.0f} ms is {'met' if seconds <= limit else 'missed'}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--domains", type=int, default=1000, help="for ours, in each round")
+    parser.add_argument(
+        "--domains", type=int, default=1000, help="domains for mailwatch in each round"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay", type=float, action="append", help="seconds before an answer")
     options = parser.parse_args()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from demo.nameserver import NameServer
 from demo.policies import NETWORKS, PolicyServer
-from demo.samples import DOMAINS, MANNERS, POLICIES, POLICY_FAULTS, ZONES
+from demo.samples import BEHAVIOR, DOMAINS, POLICIES, POLICY_FAULTS, ZONES
 
 LOOK_AT_PARENT_SECONDS = 0.5
 
@@ -24,7 +24,7 @@ async def serve(bundle: Path) -> None:
     parent, ending = os.getppid(), asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, ending.set)
-    names, policies = NameServer(ZONES, MANNERS), PolicyServer(POLICIES, POLICY_FAULTS)
+    names, policies = NameServer(ZONES, BEHAVIOR), PolicyServer(POLICIES, POLICY_FAULTS)
     async with names, policies:
         policies.authority.write_bundle(bundle)
         sys.stdout.write(json.dumps(environment(names, policies, bundle)) + "\n")

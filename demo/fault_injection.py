@@ -40,7 +40,7 @@ Fault = Trouble | Slow
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class Behavior:
     """The behavior that zone files cannot describe.
 
     signed  zones whose names are answered with AD; ``.`` is the root

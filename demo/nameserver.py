@@ -1,7 +1,7 @@
 """``NameServer``: serves a directory of zone files like a validating recursive resolver.
 
 Aliases are followed, names of signed zones are answered with AD, and bogus ones with SERVFAIL.
-Nothing is validated: ``Manners`` defines which zones are signed or bogus, and which faults occur.
+Nothing is validated: ``Behavior`` defines which zones are signed or bogus, and which faults occur.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from demo.background import Background, cancel_all, current_task
-from demo.fault_injection import Fault, Manners, Slow, Trouble
+from demo.fault_injection import Behavior, Fault, Slow, Trouble
 from demo.zonefiles import Zones
 
 UDP_WITHOUT_EDNS = 512
 UDP_WITH_EDNS = 1232  # what resolvers agreed on for 2020's DNS flag day
 HEADER = 12
-NO_MANNERS = Manners()
+DEFAULT_BEHAVIOR = Behavior()
 
 
 class NameServer(Background):
     """Serves the ``*.zone`` files of a directory over UDP and TCP, on one port.
 
     port     0 for any free port; ``.port`` has the number after the server is open
-    manners  signed and bogus zones, and faults
+    behavior  signed and bogus zones, and faults
     """
 
     def __init__(
         self,
         zones: Path,
-        manners: Manners = NO_MANNERS,
+        behavior: Behavior = DEFAULT_BEHAVIOR,
         *,
         address: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.address, self.port = address, port
-        self._zones, self._manners = Zones(zones), manners
+        self._zones, self._behavior = Zones(zones), behavior
         self._tasks: set[asyncio.Task[None]] = set()
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
@@ -115,7 +115,7 @@ class NameServer(Background):
         if refusal := _refusal(query):
             return [_reply(query, refusal).to_wire()]
         question = query.question[0]
-        fault = self._manners.fault(question.name, question.rdtype)
+        fault = self._behavior.fault(question.name, question.rdtype)
         if isinstance(fault, Slow):
             await asyncio.sleep(fault.seconds)
         elif fault in _SPOILT:
@@ -124,18 +124,18 @@ class NameServer(Background):
         return [*(_lies(query) if fault is Trouble.LIE else ()), right]
 
     def _answer(self, query: Message) -> Message:
-        question, manners = query.question[0], self._manners
+        question, behavior = query.question[0], self._behavior
         result = self._zones.find(
             question.name, question.rdtype, signatures=bool(query.ednsflags & dns.flags.DO)
         )
         zones = {zone.to_text(omit_final_dot=zone != dns.name.root) for zone in result.zones}
-        if zones & manners.bogus and not query.flags & Flag.CD:
+        if zones & behavior.bogus and not query.flags & Flag.CD:
             return _reply(query, Rcode.SERVFAIL)
         reply = _reply(query, result.rcode)
         reply.answer, reply.authority = result.answer, result.authority
         # AD is only set for clients that understand it (RFC 6840 §5.7).
         wants_ad = query.flags & Flag.AD or query.ednsflags & dns.flags.DO
-        if wants_ad and zones <= manners.signed and result.rcode != Rcode.SERVFAIL:
+        if wants_ad and zones <= behavior.signed and result.rcode != Rcode.SERVFAIL:
             reply.flags |= Flag.AD
         return reply
 

@@ -31,7 +31,7 @@ DOMAINS = (
     "huge.test",
 )
 
-MANNERS = fault_injection.Manners(
+BEHAVIOR = fault_injection.Behavior(
     signed=frozenset({".", "example", "test", "perfect.example"}),
     bogus=frozenset({"bogus.test"}),
     faults={

@@ -40,12 +40,12 @@ def run(_arguments: Sequence[str]) -> int:
 
 
 def demo(_arguments: Sequence[str]) -> int:
-    """start the service with sample domains and a name server of its own"""
+    """start the service with sample domains and its own name server"""
     return service.demo()
 
 
 def test(arguments: Sequence[str]) -> int:
-    """run the test suite on SQLite and PostgreSQL; `unit`: only fast tests; rest: to pytest"""
+    """run the tests on SQLite and PostgreSQL; `unit`: fast tests only; takes pytest arguments"""
     if arguments[:1] == ["unit"]:
         arguments = [*QUICK, str(UNIT_TESTS), *arguments[1:]]
     command = [program("pytest"), *_parallel(), *arguments]
@@ -53,7 +53,7 @@ def test(arguments: Sequence[str]) -> int:
 
 
 def coverage(arguments: Sequence[str]) -> int:
-    """run the test suite, and print the coverage of lines and branches; rest: to pytest"""
+    """run the tests, and print the line and branch coverage; takes pytest arguments"""
     tool = program("coverage")
     commands = [
         [tool, "erase"],
@@ -77,7 +77,7 @@ def check(_arguments: Sequence[str]) -> int:
 
 
 def bench(arguments: Sequence[str]) -> int:
-    """run the benchmarks in bench/, or only the named one"""
+    """run all benchmarks, or only the named one"""
     files = (ROOT / "bench").glob("[!_]*.py")
     names = sorted(file.stem for file in files if "\ndef main(" in file.read_text())
     chosen, rest = names, list(arguments)
@@ -96,7 +96,7 @@ def drill(arguments: Sequence[str]) -> int:
 
 
 def shots(arguments: Sequence[str]) -> int:
-    """take the screenshots in docs/shots of a running ./dev demo: ADDRESS"""
+    """take the screenshots in docs/shots from the running ./dev demo at ADDRESS"""
     if len(arguments) != 1:
         raise CommandError("./dev shots takes one argument: the address of a running ./dev demo")
     command = [str(PYTHON), "-m", "devtools.shots", *arguments]
@@ -134,12 +134,12 @@ def audit(arguments: Sequence[str]) -> int:
 
 
 def sbom(arguments: Sequence[str]) -> int:
-    """write a CycloneDX bill of materials of the runtime packages: [FILE]"""
+    """write a CycloneDX bill of materials of the runtime packages to FILE"""
     return supply.sbom(arguments)
 
 
 def release(arguments: Sequence[str]) -> int:
-    """set the version, date its changelog section, commit and tag: VERSION"""
+    """set VERSION, date its changelog section, commit and tag"""
     return releases.release(arguments)
 
 

@@ -311,8 +311,8 @@ def _announce(plan: Plan) -> None:
         lines += [
             f"dashboard  {address}/auth/login",
             f"user       {OWNER} (as created on the first start)",
-            f"password   shown on the first start; new one: {flask} users reset-password {OWNER}",
-            f"API key    new one: {flask} keys create --help",
+            f"password   shown on the first start; reset: {flask} users reset-password {OWNER}",
+            f"API key    create a new one: {flask} keys create --help",
         ]
     for line in (*lines, "stop       Ctrl-C"):
         say(line)

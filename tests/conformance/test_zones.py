@@ -20,7 +20,7 @@ from app.ports.http import Page
 from app.ports.network import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
-from demo.fault_injection import Manners
+from demo.fault_injection import Behavior
 from demo.nameserver import NameServer
 from demo.policies import NETWORKS, PolicyServer
 from tests.support.paths import DATA
@@ -74,7 +74,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Scan
         return await run_checks(subjects, open_answers, concurrency=2, seconds=300)
 
     with (
-        NameServer(FOLDER, Manners(signed=SIGNED)) as names,
+        NameServer(FOLDER, Behavior(signed=SIGNED)) as names,
         PolicyServer(POLICIES) as policies,
         pytest.MonkeyPatch.context() as patch,
     ):

@@ -14,9 +14,9 @@ from dns.flags import Flag
 from dns.message import Message
 from dns.rcode import Rcode
 
-from demo.fault_injection import Fault, Manners, Slow, Trouble
+from demo.fault_injection import Behavior, Fault, Slow, Trouble
 from demo.nameserver import NameServer
-from demo.samples import DOMAINS, MANNERS, ZONES
+from demo.samples import BEHAVIOR, DOMAINS, ZONES
 from tests.support.paths import DATA
 from tests.support.zones import read_master_files
 
@@ -65,8 +65,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
     folder = tmp_path_factory.mktemp("zones")
     for name, text in FILES.items():
         (folder / f"{name}.zone").write_text(text)
-    manners = Manners(frozenset({"signed.test", "test"}), frozenset({"bogus.test"}), FAULTS)
-    with NameServer(folder, manners) as running:
+    behavior = Behavior(frozenset({"signed.test", "test"}), frozenset({"bogus.test"}), FAULTS)
+    with NameServer(folder, behavior) as running:
         yield running
 
 
@@ -295,7 +295,7 @@ def test_stub_resolver_gets_answers(server: NameServer) -> None:
 def test_the_shared_zones_can_be_served() -> None:
     signed = {path.name.removesuffix(".zone.signed") for path in SHARED_ZONES.glob("*.signed")}
     signed = (signed - {"root"}) | {"."}
-    with NameServer(SHARED_ZONES, Manners(signed=signed)) as running:
+    with NameServer(SHARED_ZONES, Behavior(signed=signed)) as running:
         hosts = stub(running).resolve("acme.test.", "MX")
         assert sorted(mx.exchange.to_text() for mx in hosts) == [
             "mx1.mailhost.example.",
@@ -310,7 +310,7 @@ def test_the_shared_zones_can_be_served() -> None:
 
 
 async def test_server_can_start_in_a_running_loop() -> None:
-    async with NameServer(ZONES, MANNERS) as running:
+    async with NameServer(ZONES, BEHAVIOR) as running:
         assert running.port
 
 

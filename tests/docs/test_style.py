@@ -1,4 +1,4 @@
-"""The documents are wrapped, and their links lead to files and headings that exist."""
+"""The documents are wrapped, and their links and paths lead to files that exist."""
 
 import re
 from collections.abc import Iterator
@@ -66,3 +66,12 @@ def test_page_has_a_title_and_text(page: Path) -> None:
     text = page.read_text()
     assert text.startswith("# ")
     assert text.count("\n") > 1
+
+
+PATH = re.compile(r"`((?:app|worker|tests|devtools|demo|bench|migrations|docs)/[\w./-]+\.\w+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_named_files_exist(page: Path) -> None:
+    named = PATH.findall("\n".join(line for _, line in prose(page)))
+    assert [path for path in named if not (ROOT / path).exists()] == []

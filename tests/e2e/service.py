@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.fault_injection import Manners, Slow
+from demo.fault_injection import Behavior, Slow
 from demo.nameserver import NameServer
 from devtools.processes import end_with_parent, free_port
 from tests.support.paths import ROOT
@@ -62,7 +62,7 @@ class Service:
         zones = directory / "zones"
         zones.mkdir()
         _write_zones(zones, self.names)
-        self.dns = NameServer(zones, Manners(faults={"test": Slow(0.02)}))
+        self.dns = NameServer(zones, Behavior(faults={"test": Slow(0.02)}))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._settings = {
             "DATABASE_URL": database_url,

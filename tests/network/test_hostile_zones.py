@@ -17,7 +17,7 @@ from app.network.session import LiveNetwork
 from app.ports.network import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
-from demo.fault_injection import Manners, Trouble
+from demo.fault_injection import Behavior, Trouble
 from demo.nameserver import NameServer
 from tests.support.zones import Zone
 
@@ -88,7 +88,7 @@ ZONES: Mapping[str, Iterable[str]] = {
 def look(
     folder: Path,
     zones: Mapping[str, Iterable[str]],
-    manners: Manners | None = None,
+    behavior: Behavior | None = None,
     *,
     query_seconds: float = 60,
     seconds: float = 300,
@@ -102,7 +102,7 @@ def look(
     async def main(open_answers: SessionFactory) -> dict[str, ScanResult]:
         return await run_checks(subjects, open_answers, concurrency=4, seconds=seconds)
 
-    with NameServer(folder, manners or Manners()) as names:
+    with NameServer(folder, behavior or Behavior()) as names:
         settings = Settings(
             secret_key="k" * 40,
             database_url="sqlite://",
@@ -204,8 +204,8 @@ def test_private_addresses_are_named_in_findings(seen: Mapping[str, ScanResult])
 def test_silent_domain_does_not_affect_others(tmp_path: Path) -> None:
     good = [f"good{number}.test" for number in range(6)]
     zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
-    manners = Manners(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
-    seen = look(tmp_path, zones, manners, query_seconds=3)
+    behavior = Behavior(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
+    seen = look(tmp_path, zones, behavior, query_seconds=3)
     for apex in good:
         assert all(check_result.definite for check_result in seen[apex].check_results), apex
     for check_result in seen["tarpit.test"].check_results:

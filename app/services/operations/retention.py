@@ -1,6 +1,6 @@
-"""Deleting what has been stored for long enough, by the rules; and saying first what that would be.
+"""Applying the retention rules, and a preview of what they would delete.
 
-Each batch is a transaction of its own, so that its locks are short.
+Each batch is deleted in a transaction of its own, so that locks are short.
 """
 
 import logging
@@ -22,13 +22,13 @@ from app.services.operations.retention_rules import Rule
 
 logger = logging.getLogger(__name__)
 
-REPORTS_BATCH_SIZE = 50  # each is taken out of its domain's figures
-RUN_SECONDS = 600.0  # the clock has other things to do; the next run goes on
+REPORTS_BATCH_SIZE = 50  # each is removed from the rollups of its domain
+RUN_SECONDS = 600.0  # so that the clock process can run other tasks; the next run continues
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How many rows a rule would delete now; ``days`` is None for a fixed time."""
+    """The number of rows that a rule would delete; ``days`` is None for a fixed time."""
 
     name: str
     table: str
@@ -39,7 +39,7 @@ class Preview:
 
 
 def preview(now: datetime | None = None) -> Sequence[Preview]:
-    """What ``run`` would delete at a moment (now), by rule; rows below others are not counted."""
+    """Return what ``run`` would delete at that time, by rule; dependent rows are not counted."""
     with transaction(readonly=True) as session:
         now = now or transactions.now(session)
         return [
@@ -56,10 +56,10 @@ def preview(now: datetime | None = None) -> Sequence[Preview]:
 
 
 def run(now: datetime | None = None) -> Mapping[str, int]:
-    """Delete what the rules say; how many rows, by rule. Rules that deleted nothing are left out.
+    """Apply the rules; return the number of deleted rows of each rule that deleted any.
 
-    moment   that counts as now; the database's clock by default
-    effects  ends after RUN_SECONDS; the next run continues
+    now      the time to apply the rules for; by default the clock of the database
+    effects  stops after RUN_SECONDS; the next run continues
     """
     deleted: dict[str, int] = {}
     until = time.monotonic() + RUN_SECONDS
@@ -82,7 +82,7 @@ def _count(session: Session, rule: Rule, now: datetime) -> int:
 
 
 def _delete_batch(rule: Rule, now: datetime | None) -> tuple[int, bool]:
-    """How many rows this deleted, and whether that was the last batch."""
+    """Delete one batch; return the number of rows, and whether it was the last batch."""
     table = Base.metadata.tables[rule.table]
     with transaction() as session:
         condition = retention_rules.rows(rule, now or transactions.now(session))
@@ -94,7 +94,7 @@ def _delete_batch(rule: Rule, now: datetime | None) -> tuple[int, bool]:
 
 
 def _delete_reports(session: Session, condition: ColumnElement[bool]) -> int:
-    """Delete aggregate reports, and take them out of what their domain's reports add up to."""
+    """Delete aggregate reports, and remove them from the rollups of their domain."""
     reports = session.scalars(
         select(DmarcReport)
         .where(condition)

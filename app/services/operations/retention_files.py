@@ -1,4 +1,4 @@
-"""When the bytes of a report file, and the row with its outcome, are no longer needed."""
+"""The retention conditions of report files: of their bytes, and of the rows with their status."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +13,10 @@ from app.services.ingest.budgets import SourceClass
 
 
 def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
-    """The bytes of files that will not be read again.
+    """Return the condition for bytes of files that will not be parsed again.
 
-    Those of a failure report hold what is private, and nothing is to be had from them once it is
-    read; so they are deleted at the next run.
+    Failure reports contain private data and are complete once they are parsed, so their bytes are
+    deleted at the next run.
     """
     current = settings.current()
     age = RawFile.created_at
@@ -37,7 +37,7 @@ def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
 
 
 def ended_long_ago(now: datetime) -> ColumnElement[bool]:
-    """Rows of files that ended long ago, became no report that is there, and have no bytes."""
+    """Return the condition for rows of old files without bytes and without an existing report."""
     old = now - timedelta(days=settings.current().report_file_retention_days)
     junk = now - timedelta(days=settings.current().raw_retention_days)
     is_there = [
@@ -55,7 +55,7 @@ def ended_long_ago(now: datetime) -> ColumnElement[bool]:
 
 
 def _ended_before(now: datetime) -> ColumnElement[bool]:
-    """The file was received before then, and not parsed again since."""
+    """The file was received before ``now``, and not parsed again since."""
     return and_(ReportFile.received_at < now, ReportFile.finished_at < now)
 
 
@@ -67,7 +67,7 @@ def _is_junk() -> ColumnElement[bool]:
 
 
 def _has(state: Any) -> ColumnElement[bool]:
-    """The file has a row of which this is so."""
+    """The file has a row with this condition."""
     return exists().where(
         ReportFile.account_id == RawFile.account_id, ReportFile.sha256 == RawFile.sha256, state
     )

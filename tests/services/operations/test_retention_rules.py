@@ -167,4 +167,4 @@ def test_every_setting_of_a_rule_is_a_setting() -> None:
     for rule in RULES:
         assert rule.days is None or rule.days > 0
     assert {rule.setting for rule in RULES if rule.days is None} == {""}
-    assert retention_rules.REPORT_DAYS_KEPT.days == 90
+    assert retention_rules.INGEST_USAGE_RETENTION.days == 90

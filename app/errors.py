@@ -1,4 +1,10 @@
-"""The errors of requests; the code and status of each are on its class."""
+"""The errors of requests; the code and status of each are on its class.
+
+ApplicationError
+  Unauthorized · Forbidden · InvalidRequest · NotFound · ServiceUnavailable
+  Conflict · PreconditionFailed · IdempotencyMismatch · IdempotencyInProgress
+  QuotaExceeded · TooManyAttempts
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self

@@ -56,7 +56,7 @@ Build = Callable[[Parts, ChatMessage], ChatRequest]
 
 
 def discord(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """Markdown, with a code block for what strangers may have written, and no mention at all."""
+    """Return Markdown without mentions, with a code block for text from untrusted input."""
     link = f"\n{READ_MORE}: <{message.url}>" if message.url else ""
     body = text.fit(message.body, 1400, text.code_block)
     content = f"**{text.fit(message.heading, 300, text.discord)}**\n```\n{body}\n```{link}"
@@ -68,7 +68,7 @@ def discord(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def google_chat(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """A card."""
+    """Return a card."""
     widgets: list[Any] = [
         {"textParagraph": {"text": text.fit(message.body, 3500, text.google_chat)}}
     ]
@@ -91,7 +91,7 @@ def google_chat(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def slack(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """Blocks of plain text."""
+    """Return blocks of plain text."""
     heading = text.fit(message.heading, 500, text.slack)
     shown = text.fit(f"{message.heading}\n\n{message.body}", 2900, text.slack)
     blocks: list[Any] = [_slack_section({"type": "plain_text", "text": shown, "emoji": False})]
@@ -117,7 +117,7 @@ def _slack_section(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def teams(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """An adaptive card; text runs have no Markdown, and mentions would need an entity."""
+    """Return an adaptive card; text runs have no Markdown, and mentions would need an entity."""
     lines = text.fit(message.body, 6000).split("\n")[:TEAMS_LINES]
     card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -154,13 +154,13 @@ def _teams_line(line: str, *, is_heading: bool = False) -> dict[str, Any]:
 
 
 def webex(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """The field for plain text; only ``markdown`` has mentions."""
+    """Return a message in the field for plain text; only ``markdown`` has mentions."""
     content = text.fit(f"{message.heading}\n\n{message.full_body}", 1800)
     return _json("webexapis.com", f"/v1/webhooks/incoming/{parts['token']}", {"text": content})
 
 
 def telegram(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """HTML; a mention or a URL in ``pre`` is no link."""
+    """Return HTML; a mention or a URL in ``pre`` is no link."""
     heading = text.fit(message.heading, 400, text.telegram)
     content = f"<code>{heading}</code>\n<pre>{text.fit(message.body, 3000, text.telegram)}</pre>"
     if message.url:
@@ -177,7 +177,7 @@ def telegram(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def line(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """A text message; it has no markup."""
+    """Return a text message; it has no markup."""
     content = text.fit(f"{message.heading}\n\n{message.full_body}", 4500)
     return _json(
         "api.line.me",
@@ -188,7 +188,7 @@ def line(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def pushover(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """Plain text, as ``html`` is not set."""
+    """Return plain text, as ``html`` is not set."""
     fields = {
         "token": parts["token"],
         "user": parts["user"],
@@ -202,7 +202,7 @@ def pushover(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def twilio(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """A short text message: the heading and the link."""
+    """Return a short text message: the heading and the link."""
     content = text.fit(message.heading, 300) + (f"\n{message.url}" if message.url else "")
     account = parts["account"]
     login = base64.b64encode(f"{account}:{parts['token']}".encode()).decode()
@@ -215,7 +215,7 @@ def twilio(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def pagerduty(host: str) -> Build:
-    """An event of API version 2, for the region of this host."""
+    """Return the builder of events of API version 2, for the region of this host."""
 
     def build(parts: Parts, message: ChatMessage) -> ChatRequest:
         severity = {"critical": "critical", "high": "error", "medium": "warning"}
@@ -240,7 +240,7 @@ def pagerduty(host: str) -> Build:
 
 
 def opsgenie(host: str) -> Build:
-    """An alert, or closing it, for the region of this host."""
+    """Return the builder of requests that open or close an alert, for the region of this host."""
 
     def build(parts: Parts, message: ChatMessage) -> ChatRequest:
         key = f"GenieKey {parts['key']}"
@@ -262,7 +262,7 @@ def opsgenie(host: str) -> Build:
 
 
 def pagertree(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """An event of its incident."""
+    """Return an event of an incident."""
     event: dict[str, Any] = {
         "id": message.dedup_key or "mailwatch-test",
         "event_type": "resolve" if message.is_resolved else "create",
@@ -277,7 +277,7 @@ def pagertree(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def signl4(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """An event of its alert."""
+    """Return an event of an alert."""
     event = {
         "title": text.fit(message.heading, 250, text.without_tags),
         "body": text.fit(message.full_body, 8000, text.without_tags),
@@ -290,7 +290,7 @@ def signl4(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def splunk(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """A REST event of Splunk On-Call."""
+    """Return a REST event of Splunk On-Call."""
     kind = "CRITICAL" if message.severity in _URGENT else "WARNING"
     if message.is_resolved:
         kind = "RECOVERY"

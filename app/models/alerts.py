@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.stored_json import StoredFix
 
 # A dismissed alert still counts as live, so that the same problem opens no other alert.
 LIVE = ("open", "acknowledged", "snoozed", "dismissed")
@@ -72,7 +73,7 @@ class Alert(Base):
     title: Mapped[str] = mapped_column(String(200))
     message: Mapped[str] = mapped_column(String(1000))
     evidence: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    fix: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    fix: Mapped[StoredFix | None] = mapped_column(Json)
     reference: Mapped[str | None] = mapped_column(String(200))
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -1,7 +1,6 @@
 """Events of alerts, the channels that they are sent to, and the deliveries."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.stored_json import EventBody
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
 
@@ -53,7 +53,7 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     alert_id: Mapped[UUID | None] = mapped_column()
-    body: Mapped[dict[str, Any]] = mapped_column(Json)
+    body: Mapped[EventBody] = mapped_column(Json)
 
 
 class Channel(Base):

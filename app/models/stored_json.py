@@ -1,6 +1,6 @@
 """The types of JSON columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 
@@ -106,8 +106,59 @@ class StoredLastResult(StoredCheck):
     judgedAt: str
 
 
+class ChangedAlerts(TypedDict):
+    """The public ids of the alerts that a scan changed."""
+
+    opened: list[str]
+    sustained: list[str]
+    resolved: list[str]
+
+
 class StoredScanResult(TypedDict):
-    """The result of a scan; ``alerts`` has public ids of alerts by kind of change."""
+    """The result of a scan."""
 
     checks: Sequence[StoredCheck]
-    alerts: Any
+    alerts: ChangedAlerts
+
+
+class StoredFix(TypedDict):
+    """The change in DNS that fixes an alert, as in ``checks.engine.types.Fix``."""
+
+    action: str
+    name: str
+    type: str
+    before: str | None
+    after: str | None
+    rollback: str
+    why: str
+
+
+class StoredTransition(TypedDict):
+    """The status change that an event reports."""
+
+    fromStatus: str | None
+    toStatus: str
+    actor: str
+    note: str | None
+    evidence: Mapping[str, Any] | None
+
+
+class EventData(TypedDict, total=False):
+    """What an event is about.
+
+    alert, transition   of an event of an alert; the keys of its evidence depend on its type
+    channelId, message  of a test event
+    """
+
+    alert: Mapping[str, Any]
+    transition: StoredTransition
+    channelId: str
+    message: str
+
+
+class EventBody(TypedDict):
+    """The JSON of an event, without its id and sequence number."""
+
+    type: str
+    timestamp: str
+    data: EventData

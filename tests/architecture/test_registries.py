@@ -3,6 +3,7 @@
 import re
 
 from app.api.http.endpoint import ENDPOINTS
+from app.channels.registry import CHANNEL_TYPES
 from app.checks import CHECKS
 from app.jobs import queue
 from app.rules import RULES
@@ -31,3 +32,10 @@ def test_every_job_that_is_enqueued_exists() -> None:
 
 def test_every_endpoint_has_a_summary() -> None:
     assert all(endpoint.summary for endpoint in ENDPOINTS.values())
+
+
+def test_every_channel_type_is_complete() -> None:
+    for name, type in CHANNEL_TYPES.items():
+        texts = (type.label, type.description, type.target_hint, type.target_field)
+        assert type.name == name
+        assert all(texts), name

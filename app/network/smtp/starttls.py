@@ -45,13 +45,13 @@ class Prober:
         self._seconds = seconds
         self._gate = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def probe(self, answers: Resolver, host: str) -> TlsProbe:
-        """The TLS support of the host, and whether its certificate is valid for its name.
+    async def probe(self, resolver: Resolver, host: str) -> TlsProbe:
+        """Return the TLS support of the host, and whether its certificate is valid for its name.
 
         raises  LookupFailed if there is no answer, or no SMTP server at the address
         """
         try:
-            addresses = await public_addresses(answers, host, self._allowed)
+            addresses = await public_addresses(resolver, host, self._allowed)
             async with self._gate, asyncio.timeout(self._seconds):
                 return await self._session(str(addresses[0]), host)
         except Refusal as refusal:
@@ -68,23 +68,23 @@ class Prober:
             reader, writer = await asyncio.open_connection(address, self._port, limit=MAX_LINE)
         try:
             await _reply(reader, "220")
-            offers = await _said(reader, writer, f"EHLO {self._hello}", "250")
+            offers = await _command(reader, writer, f"EHLO {self._hello}", "250")
             if not any(line[4:].strip().upper() == "STARTTLS" for line in offers):
                 return TlsProbe(host, offers_tls=False)
-            await _said(reader, writer, "STARTTLS", "220")
+            await _command(reader, writer, "STARTTLS", "220")
             return await _handshake(writer, host)
         finally:
             writer.transport.abort()  # without waiting for the peer
 
 
-async def _said(reader: StreamReader, writer: StreamWriter, line: str, code: str) -> list[str]:
+async def _command(reader: StreamReader, writer: StreamWriter, line: str, code: str) -> list[str]:
     writer.write(f"{line}\r\n".encode("ascii"))
     await writer.drain()
     return await _reply(reader, code)
 
 
 async def _reply(reader: StreamReader, code: str) -> list[str]:
-    """The lines of one SMTP reply.
+    """Return the lines of one SMTP reply.
 
     raises  EOFError for another code or no reply; ValueError if a line is too long
     source  RFC 5321 §4.2.1
@@ -106,8 +106,8 @@ async def _handshake(writer: StreamWriter, host: str) -> TlsProbe:
     try:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        trouble = _PROBLEMS.get(error.verify_code, "untrusted")
-        return TlsProbe(host, True, problem=trouble, detail=error.verify_message or "")
+        problem = _PROBLEMS.get(error.verify_code, "untrusted")
+        return TlsProbe(host, True, problem=problem, detail=error.verify_message or "")
     except ssl.SSLError as error:
         if any(word in (error.reason or "") for word in _NO_COMMON_VERSION):
             return TlsProbe(host, True, problem="version", detail=error.reason or "")

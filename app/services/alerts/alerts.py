@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypedDict, cast
+from typing import Any, Generic, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select
@@ -15,6 +15,7 @@ from app.db.transactions import transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
+from app.models.stored_json import ChangedAlerts
 from app.protocols import timestamps
 from app.rules.engine import reconcile
 from app.rules.engine.types import P, Rule
@@ -116,14 +117,6 @@ class Evaluation(Generic[P]):
     posture: P
     live: Iterable[Alert]
     scan_id: UUID | None = None
-
-
-class ChangedAlerts(TypedDict):
-    """The public ids of the alerts that an evaluation changed; stored with the scan."""
-
-    opened: list[str]
-    sustained: list[str]
-    resolved: list[str]
 
 
 def search(

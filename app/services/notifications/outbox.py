@@ -13,6 +13,7 @@ from app import ids, settings
 from app.db.transactions import after_commit
 from app.jobs import queue
 from app.models import Alert, Channel, Event
+from app.models.stored_json import EventBody, EventData
 from app.protocols import timestamps
 from app.services.core import privacy
 
@@ -42,7 +43,7 @@ def record_test(session: Session, account_id: UUID, channel_id: UUID, now: datet
     """Write a test event for one channel in the caller's transaction, and return its id."""
     channel = ids.public("chan", channel_id)
     row = {"id": ids.new(), "account_id": account_id, "at": now}
-    data = {"channelId": channel, "message": "This is a test message from mailwatch."}
+    data: EventData = {"channelId": channel, "message": "This is a test message from mailwatch."}
     _record(session, [_row(row, TEST, None, data)])
     return row["id"]  # type: ignore[return-value]  # the id just made
 
@@ -103,7 +104,7 @@ def _dedup_key(alert: Any) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
+def _change_data(alert: Alert, transition: Mapping[str, Any]) -> EventData:
     return {
         "alert": alert_as_json(alert),
         "transition": {
@@ -117,9 +118,9 @@ def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(
-    columns: Mapping[str, Any], type: str, alert_id: UUID | None, data: Mapping[str, Any]
+    columns: Mapping[str, Any], type: str, alert_id: UUID | None, data: EventData
 ) -> dict[str, Any]:
-    body = {"type": type, "timestamp": timestamps.text(columns["at"]), "data": data}
+    body: EventBody = {"type": type, "timestamp": timestamps.text(columns["at"]), "data": data}
     base = {name: columns[name] for name in ("id", "account_id", "at")}
     return {**base, "type": type, "alert_id": alert_id, "body": body}
 

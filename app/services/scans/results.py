@@ -16,13 +16,14 @@ from app.checks.engine.types import Usage
 from app.db import bulk, transactions
 from app.db.types import Base
 from app.models import DnsChange, Domain, DomainState, Scan
+from app.models.stored_json import ChangedAlerts
 from app.protocols import timestamps
 from app.rules import RULES
 from app.rules.engine.types import Change, Posture, ScorePoint
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.services.alerts import alerts
-from app.services.alerts.alerts import ChangedAlerts, Evaluation
+from app.services.alerts.alerts import Evaluation
 from app.services.core import batches, lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import dkim_keys, serialization, starttls_probes

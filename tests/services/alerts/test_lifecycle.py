@@ -169,6 +169,14 @@ def test_flapping_finding_opens_an_alert_at_the_second_conclusive_scan(account_i
     assert types(account_id).isdisjoint({"mta_sts.policy_unreachable", "mta_sts.policy_broken"})
 
 
+def test_scan_that_only_opens_an_alert_has_changes(account_id: UUID) -> None:
+    for page in (SERVED, GONE, GONE, GONE):
+        scan(account_id, {}, page)
+    with transaction(readonly=True) as session:
+        has_changes = session.scalars(select(Scan.has_changes).order_by(Scan.id)).all()
+    assert list(has_changes[1:]) == [True, True, False]  # the third scan opens the alert
+
+
 def test_single_failed_scans_between_good_ones_open_no_alert(account_id: UUID) -> None:
     for page in (SERVED, GONE, SERVED, GONE, SERVED):
         scan(account_id, {}, page)

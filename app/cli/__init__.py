@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 from flask import Flask
@@ -9,7 +10,7 @@ from flask import Flask
 from app import ids, settings
 from app.cli import account_limits, channels, mailboxes, reports, retention, upload_tokens, users
 from app.cli import accounts as account_commands
-from app.cli.base import OPERATOR, Command, Commands, moment, span
+from app.cli.base import OPERATOR, Command, Commands, parse_duration, parse_time
 from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys
@@ -44,20 +45,14 @@ def init_app(app: Flask) -> None:
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES))
 @click.option("--expires", help="Date or time in UTC, like 2030-01-31.")
 @click.option(
-    "--allow", "cidrs", multiple=True, help="Allowed network, like 192.0.2.0/24; repeatable."
+    "--allow", "allow_cidrs", multiple=True, help="Allowed network, like 192.0.2.0/24; repeatable."
 )
 @click.option("--rate-limit", help="Like '300 per minute'; default: RATE_LIMIT.")
-def create_key(
-    account: str,
-    name: str,
-    scopes: Sequence[str],
-    expires: str | None,
-    cidrs: Sequence[str],
-    rate_limit: str | None,
-) -> None:
+def create_key(account: str, scopes: Sequence[str], expires: str | None, **properties: Any) -> None:
     """Create an API key. It is shown only once."""
-    expires_at = moment(expires)
-    new = api_keys.NewKey(name, [Scope(scope) for scope in scopes], expires_at, cidrs, rate_limit)
+    new = api_keys.NewKey(
+        scopes=[Scope(scope) for scope in scopes], expires_at=parse_time(expires), **properties
+    )
     key, token = api_keys.issue(accounts.find(account).id, new, actor=OPERATOR)
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
     print(f"API key (shown only once): {token}")
@@ -99,7 +94,7 @@ def revoke_key(account: str, reason: str | None, key_id: str) -> None:
 def rotate_key(account: str, grace: str, key_id: str) -> None:
     """Create a key with the same scopes. The old key expires after the grace period."""
     key, token = api_keys.rotate(
-        accounts.find(account).id, _key_id(key_id), span(grace), actor=OPERATOR
+        accounts.find(account).id, _key_id(key_id), parse_duration(grace), actor=OPERATOR
     )
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
     print(f"API key (shown only once): {token}")

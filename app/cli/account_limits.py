@@ -25,7 +25,12 @@ def limits(
 
     The value 'default' restores the value of the setting.
     """
-    changes = Changes(rate_limit, max_api_keys, concurrent_evaluations, concurrent_exports)
+    changes = Changes(
+        rate_limit=rate_limit,
+        max_api_keys=max_api_keys,
+        concurrent_evaluations=concurrent_evaluations,
+        concurrent_exports=concurrent_exports,
+    )
     current = account_limits.change(accounts.find(account).id, changes, actor=OPERATOR)
     print(f"API requests            {current.rate_limit}")
     print(f"active API keys         {current.max_api_keys}")

@@ -54,16 +54,22 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def span(text: str) -> timedelta:
-    """Parse a duration: 30m, 24h or 7d."""
+def parse_duration(text: str) -> timedelta:
+    """Return the duration that 30m, 24h or 7d means.
+
+    raises  BadParameter
+    """
     units = {"m": "minutes", "h": "hours", "d": "days"}
     if text[:-1].isdigit() and len(text) < 7 and text[-1] in units:
         return timedelta(**{units[text[-1]]: int(text[:-1])})
     raise click.BadParameter("expected format: 30m, 24h or 7d")
 
 
-def moment(text: str | None) -> datetime | None:
-    """Parse a date or time in UTC; None stays None."""
+def parse_time(text: str | None) -> datetime | None:
+    """Return the time of a date or time in UTC; None without a text.
+
+    raises  BadParameter
+    """
     if text is None:
         return None
     try:

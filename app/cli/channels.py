@@ -10,7 +10,7 @@ from app import ids
 from app.channels.registry import CHANNEL_TYPES
 from app.channels.types import ChannelType
 from app.checks.engine.types import Severity
-from app.cli.base import OPERATOR, Commands, span
+from app.cli.base import OPERATOR, Commands, parse_duration
 from app.models import Channel
 from app.services.accounts import accounts
 from app.services.notifications import channels, dispatcher
@@ -133,7 +133,7 @@ def show_log(account: str, channel: str, limit: int) -> None:
 def rotate_secret(account: str, channel: str, grace: str) -> None:
     """Create a new secret for a webhook. It is shown only once."""
     account_id = accounts.find(account).id
-    _, secret = channels.rotate_secret(account_id, channel, span(grace), actor=OPERATOR)
+    _, secret = channels.rotate_secret(account_id, channel, parse_duration(grace), actor=OPERATOR)
     print(f"secret (shown only once): {secret}")
 
 

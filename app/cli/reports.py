@@ -9,7 +9,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import OPERATOR, Command, Commands, span
+from app.cli.base import OPERATOR, Command, Commands, parse_duration
 from app.errors import NotFound, QuotaExceeded
 from app.mailboxes import files
 from app.mailboxes.files import Item, TooLarge
@@ -56,7 +56,7 @@ def list_tokens(account: str) -> None:
 def rotate_token(account: str, overlap: str, token: str) -> None:
     """Create a new address. The old one (id or token) expires after the overlap."""
     account_id = accounts.find(account).id
-    _print(tokens.rotate(account_id, token, span(overlap), actor=OPERATOR))
+    _print(tokens.rotate(account_id, token, parse_duration(overlap), actor=OPERATOR))
 
 
 @tokens_group.command("revoke")

@@ -3,7 +3,7 @@
 import click
 from flask import Flask
 
-from app.cli.base import OPERATOR, Commands, moment, print_json
+from app.cli.base import OPERATOR, Commands, parse_time, print_json
 from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.operations import retention
@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def preview(at: str | None, as_json: bool) -> None:
     """Show how many rows each rule would delete. Nothing is deleted."""
-    rows = retention.preview(moment(at))
+    rows = retention.preview(parse_time(at))
     if as_json:
         print_json(
             [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 from flask import Flask
 
-from app.cli.base import OPERATOR, Commands, moment
+from app.cli.base import OPERATOR, Commands, parse_time
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 
@@ -26,7 +26,9 @@ def init_app(app: Flask) -> None:
 def create_token(account: str, name: str, expires: str | None) -> None:
     """Create an upload token. It is shown only once."""
     account_id = accounts.find(account).id
-    row, token = upload_tokens.issue(account_id, name, actor=OPERATOR, expires_at=moment(expires))
+    row, token = upload_tokens.issue(
+        account_id, name, actor=OPERATOR, expires_at=parse_time(expires)
+    )
     print(f"{row.token_id}  {row.name}")
     print(f"token (shown only once): {token}")
 

@@ -25,21 +25,13 @@ def test_files_and_functions_stay_short(path: Path) -> None:
         assert length <= most or is_migration, f"{function.name} has {length} lines"
 
 
-# Functions that still take more; the list may only become shorter.
-MORE_PARAMETERS = {
-    "app.cli": 6,
-    "app.services.accounts.accounts": 6,
-}
-
-
 @pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
 def test_functions_take_five_parameters_at_most(path: Path) -> None:
     for function in functions(path):
         arguments = function.args
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         count = len([argument for argument in named if argument.arg not in ("self", "cls")])
-        most = MORE_PARAMETERS.get(module_of(path), MAX_PARAMETERS)
-        assert count <= most, f"{function.name} takes {count} parameters"
+        assert count <= MAX_PARAMETERS, f"{function.name} takes {count} parameters"
 
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

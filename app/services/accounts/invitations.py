@@ -21,6 +21,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
 from app.services.accounts import accounts, invitation_emails, ranks
+from app.services.accounts.accounts import NewUser
 from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, emails, security_emails
 
@@ -156,7 +157,8 @@ def accept(token: str, password: str) -> str:
             raise Conflict(_conflict(invitation))
         account = session.get_one(Account, invitation.account_id)
         actor = f"user:{invitation.email}"
-        accounts.add(session, account, invitation.email, invitation.role, password, actor)
+        new = NewUser(invitation.email, invitation.role, password)
+        accounts.add(session, account, new, actor=actor)
         security_emails.invitation_changed(session, invitation, "accepted", actor)
         session.delete(invitation)
         return invitation.email

@@ -187,7 +187,7 @@ def test_queries_stop_if_no_server_ever_answers() -> None:
                 await servers.ask(SERVER, server.address[0], query, "SOA")
         with pytest.raises(LookupFailed):
             await servers.ask(SERVER, server.address[0], QUERY, "SOA")
-        return servers.is_deaf
+        return servers.is_blocked
 
     silent = {f"z{number}.test": Trouble.SILENT for number in range(MAX_TIMEOUTS)}
     with Nameserver(ZONE, silent, authoritative=True) as server:

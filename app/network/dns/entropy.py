@@ -2,19 +2,19 @@
 
 import os
 
-_AT_ONCE = 4096
+_BLOCK_BYTES = 4096
 
 
 class EntropyBuffer:
     """The random bytes of one event loop; forked processes must not share them."""
 
     def __init__(self) -> None:
-        self._octets, self._at = b"", 0
+        self._block, self._position = b"", 0
 
     def take(self, count: int) -> bytes:
-        """The next ``count`` random bytes, each of which is returned only once."""
-        at, end = self._at, self._at + count
-        if end > len(self._octets):
-            self._octets, at, end = os.urandom(_AT_ONCE), 0, count
-        self._at = end
-        return self._octets[at:end]
+        """Return the next ``count`` random bytes, each of which is returned only once."""
+        start, end = self._position, self._position + count
+        if end > len(self._block):
+            self._block, start, end = os.urandom(_BLOCK_BYTES), 0, count
+        self._position = end
+        return self._block[start:end]

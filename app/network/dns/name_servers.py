@@ -48,12 +48,12 @@ class NameServers:
         self._allowed = [network for network in allowed if network.is_loopback]
         self._port, self._seconds = port, seconds
         self._loop = asyncio.get_running_loop()
-        self._alarm = TimerQueue(self._loop)
-        self._kept: dict[tuple[str, wire.Query], ServerOutcome] = {}
+        self._timers = TimerQueue(self._loop)
+        self._outcomes: dict[tuple[str, wire.Query], ServerOutcome] = {}
         self._sockets: dict[int, _Socket] = {}
-        self.lots = EntropyBuffer()
-        self._silent = 0
-        self._is_heard = False
+        self.random_bytes = EntropyBuffer()
+        self._timeouts = 0
+        self._has_answered = False
 
     async def address(self, answers: Resolver, server: str) -> str:
         """The address of the server to query.
@@ -68,12 +68,12 @@ class NameServers:
 
     def is_known(self, address: str, query: wire.Query) -> bool:
         """Whether the query is not sent: it was sent before, or queries are blocked."""
-        return (address, query) in self._kept or self.is_deaf
+        return (address, query) in self._outcomes or self.is_blocked
 
     @property
-    def is_deaf(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether no server has answered and ``MAX_TIMEOUTS`` queries timed out."""
-        return not self._is_heard and self._silent >= MAX_TIMEOUTS
+        return not self._has_answered and self._timeouts >= MAX_TIMEOUTS
 
     async def ask(self, server: str, address: str, query: wire.Query, rdtype: str) -> ServerAnswer:
         """The answer of the server at that address.
@@ -81,64 +81,68 @@ class NameServers:
         raises  LookupFailed if there is no readable answer in time
         """
         name = query.question[0]
-        future = self._kept.get((address, query))
+        future = self._outcomes.get((address, query))
         if future is None:
-            if self.is_deaf:
+            if self.is_blocked:
                 raise LookupFailed(f"{name}@{server}", rdtype, "network")
-            future = self._launch(address, query)
+            future = self._start(address, query)
         outcome = await asyncio.shield(future)
         if isinstance(outcome, str):
             raise LookupFailed(f"{name}@{server}", rdtype, outcome)
         rdatas = tuple([r.rdata for r in outcome.answers if r.owner == name])
         rcode = _RCODES.get(outcome.rcode, str(outcome.rcode))
-        return ServerAnswer(server, rcode, outcome.authoritative, rdatas)
+        return ServerAnswer(
+            server=server, rcode=rcode, authoritative=outcome.authoritative, rdatas=rdatas
+        )
 
     def close(self) -> None:
         """Close all sockets; pending queries fail with ``network``."""
-        self._alarm.close()
+        self._timers.close()
         for open_socket in self._sockets.values():
             open_socket.retire()
-        for future in self._kept.values():
+        for future in self._outcomes.values():
             if not future.done():
                 future.set_result("network")
 
-    def _launch(self, address: str, query: wire.Query) -> ServerOutcome:
-        if len(self._kept) >= MAX_CACHED:
-            self._kept = {key: pending for key, pending in self._kept.items() if not pending.done()}
-        future = self._kept[address, query] = self._loop.create_future()
+    def _start(self, address: str, query: wire.Query) -> ServerOutcome:
+        if len(self._outcomes) >= MAX_CACHED:
+            self._outcomes = {
+                key: pending for key, pending in self._outcomes.items() if not pending.done()
+            }
+        future = self._outcomes[address, query] = self._loop.create_future()
         now = self._loop.time()
         if not self._send(address, query, future):
             future.set_result("network")
             return future
-        self._alarm.at(now + self._seconds / 2, partial(self._again, address, query, future))
-        self._alarm.at(now + self._seconds, partial(self._give_up, future))
+        self._timers.at(now + self._seconds / 2, partial(self._retry, address, query, future))
+        self._timers.at(now + self._seconds, partial(self._expire, future))
         return future
 
-    def _again(self, address: str, query: wire.Query, future: ServerOutcome) -> None:
+    def _retry(self, address: str, query: wire.Query, future: ServerOutcome) -> None:
         if not future.done():
             self._send(address, query, future)
 
-    def _give_up(self, future: ServerOutcome) -> None:
+    def _expire(self, future: ServerOutcome) -> None:
         if not future.done():
-            self._silent += 1
+            self._timeouts += 1
             future.set_result("timeout")
 
     def _send(self, address: str, query: wire.Query, future: ServerOutcome) -> bool:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        chosen = self._sockets.get(family)
+        udp_socket = self._sockets.get(family)
         try:
-            if chosen is None or chosen.uses >= USES:
-                if chosen:
-                    chosen.retire()
-                chosen = self._sockets[family] = _Socket(family, self)
-            chosen.send((str(ipaddress.ip_address(address)), self._port), query, future)
+            if udp_socket is None or udp_socket.uses >= USES:
+                if udp_socket:
+                    udp_socket.retire()
+                udp_socket = self._sockets[family] = _Socket(family, self)
+            udp_socket.send((str(ipaddress.ip_address(address)), self._port), query, future)
         except OSError:  # no route to the address
             return False
         return True
 
-    def note_heard(self) -> None:
+    def note_answer(self) -> None:
         """Record that a server has answered."""
-        self._is_heard = True
+        self._has_answered = True
 
 
 class _Socket:
@@ -161,7 +165,7 @@ class _Socket:
         raises  OSError
         """
         self.uses += 1
-        id, sent = self._owner.lots.take(2), wire.mixed(query, self._owner.lots)
+        id, sent = self._owner.random_bytes.take(2), wire.mixed(query, self._owner.random_bytes)
         self._socket.sendto(id + sent.message[2:], to)
         self._pending[id, to] = sent, future
         future.add_done_callback(lambda _: self._forget((id, to)))
@@ -188,9 +192,9 @@ class _Socket:
                 data, sender = self._socket.recvfrom(_MAX_DATAGRAM)
             except OSError:
                 return
-            self._hear(data, (sender[0], sender[1]))
+            self._handle(data, (sender[0], sender[1]))
 
-    def _hear(self, data: bytes, sender: Address) -> None:
+    def _handle(self, data: bytes, sender: Address) -> None:
         """Complete the query that this datagram answers; ignore any other datagram."""
         sent, future = self._pending.get((data[:2], sender), (None, None))
         if sent is None or future is None or future.done() or not wire.is_repeated(data, sent):
@@ -199,5 +203,5 @@ class _Socket:
             message = wire.parse_response(data, sent)
         except wire.Malformed:
             return
-        self._owner.note_heard()
+        self._owner.note_answer()
         future.set_result("truncated" if message.truncated else message)

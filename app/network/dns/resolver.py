@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
@@ -43,38 +43,38 @@ class Shared:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
-        self._kept: dict[Key, tuple[float, CachedOutcome | str]] = {}
-        self._flights: dict[Key, list[Waiter]] = {}
+        self._cache: dict[Key, tuple[float, CachedOutcome | str]] = {}
+        self._waiters: dict[Key, list[Waiter]] = {}
 
-    def kept(self, key: Key) -> CachedOutcome | str | None:
-        """The cached outcome if it is still valid: an answer, or the reason for a failure."""
-        if (entry := self._kept.get(key)) is None:
+    def cached(self, key: Key) -> CachedOutcome | str | None:
+        """Return the valid cached outcome, if any: an answer, or the reason for a failure."""
+        if (entry := self._cache.get(key)) is None:
             return None
         if entry[0] <= self._clock():
-            del self._kept[key]
+            del self._cache[key]
             return None
         return entry[1]
 
-    def is_under_way(self, key: Key) -> bool:
-        """Whether the same query is pending."""
-        return key in self._flights
+    def is_pending(self, key: Key) -> bool:
+        """Return whether the same query is pending."""
+        return key in self._waiters
 
-    def launch(self, key: Key, query: wire.Query) -> None:
+    def send(self, key: Key, query: wire.Query) -> None:
         """Send the query for all waiters, so that a cancelled waiter does not cancel the others."""
-        self._flights[key] = []
-        self._transport.ask(query, partial(self._land, key))
+        self._waiters[key] = []
+        self._transport.ask(query, partial(self._complete, key))
 
-    def heard(self, key: Key) -> Waiter:
-        """The future outcome of a pending query."""
+    def wait_for(self, key: Key) -> Waiter:
+        """Return the future outcome of a pending query."""
         waiter: Waiter = self._loop.create_future()
-        self._flights[key].append(waiter)
+        self._waiters[key].append(waiter)
         return waiter
 
     def close(self) -> None:
         """Close all sockets; pending queries fail."""
         self._transport.close()
 
-    def _land(self, key: Key, reply: ServerReply) -> None:
+    def _complete(self, key: Key, reply: ServerReply) -> None:
         outcome: CachedOutcome | str = "garbage"
         seconds = FAILURE_TTL
         try:
@@ -86,15 +86,15 @@ class Shared:
         except NoAnswer as failure:
             outcome = failure.reason
         finally:
-            self._keep(key, outcome, seconds)
-            for waiter in self._flights.pop(key):
+            self._store(key, outcome, seconds)
+            for waiter in self._waiters.pop(key):
                 if not waiter.done():
                     waiter.set_result(outcome)
 
-    def _keep(self, key: Key, outcome: CachedOutcome | str, seconds: int) -> None:
-        if len(self._kept) >= MAX_CACHED:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (self._clock() + seconds, outcome)
+    def _store(self, key: Key, outcome: CachedOutcome | str, seconds: int) -> None:
+        if len(self._cache) >= MAX_CACHED:
+            del self._cache[next(iter(self._cache))]
+        self._cache[key] = (self._clock() + seconds, outcome)
 
 
 class LiveResolver(Resolver):
@@ -115,13 +115,13 @@ class LiveResolver(Resolver):
     def prefetch(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
             key = (name.lower().removesuffix("."), rdtype, False)
-            if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
+            if not self._shared.is_pending(key) and self._shared.cached(key) is None:
                 with _CACHED:
-                    self._launch(key)
+                    self._send(key)
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)
-        outcome = await self._hear(key)
+        outcome = await self._outcome(key)
         return await self._followed(key, outcome.answer) if outcome.is_open else outcome.answer
 
     async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
@@ -133,27 +133,27 @@ class LiveResolver(Resolver):
             self._spend(name, rdtype)
         return await self._servers.ask(server, address, query, rdtype)
 
-    async def _hear(self, key: Key) -> CachedOutcome:
-        outcome = self._shared.kept(key)
+    async def _outcome(self, key: Key) -> CachedOutcome:
+        outcome = self._shared.cached(key)
         if outcome is None:
-            if not self._shared.is_under_way(key):
+            if not self._shared.is_pending(key):
                 try:
-                    self._launch(key)
+                    self._send(key)
                 except wire.Malformed:
                     return CachedOutcome(
                         Answer(key[0], key[1], "NXDOMAIN")
                     )  # such a name cannot exist
-            outcome = await self._shared.heard(key)
+            outcome = await self._shared.wait_for(key)
         if isinstance(outcome, str):
             raise LookupFailed(key[0], key[1], outcome)
         return outcome
 
-    def _launch(self, key: Key) -> None:
+    def _send(self, key: Key) -> None:
         name, rdtype, checking_disabled = key
         number = wire.type_number(rdtype)
         query = wire.query_for(name, number, checking_disabled=checking_disabled)
         self._spend(name, rdtype)
-        self._shared.launch(key, query)
+        self._shared.send(key, query)
 
     def _spend(self, name: str, rdtype: str) -> None:
         if self.query_count >= self._budget:
@@ -164,7 +164,7 @@ class LiveResolver(Resolver):
         """The answer at the end of a CNAME chain that the server did not follow completely."""
         answer, is_open = start, True
         while is_open:
-            outcome = await self._hear((answer.aliases[-1], *key[1:]))
+            outcome = await self._outcome((answer.aliases[-1], *key[1:]))
             is_open, more = outcome.is_open, outcome.answer
             answer = more._replace(
                 name=start.name,
@@ -185,15 +185,26 @@ def read_answer(
     raises  NoAnswer if it is a referral, or its aliases are too many or form a loop
     source  RFC 1034 §3.6.2, RFC 2308 §2, RFC 6604 §3 (the RCODE is that of the last alias)
     """
-    question, number = message.question
     if message.referral:
         raise NoAnswer("garbage")
+    if message.answers:
+        return _positive(name, rdtype, message, is_authenticated=authenticated)
+    answer = Answer(
+        name=name,
+        rdtype=rdtype,
+        rcode="NOERROR" if message.rcode == wire.NOERROR else "NXDOMAIN",
+        ttl=message.negative_ttl or 0,
+        authenticated=authenticated,
+    )
+    return CachedOutcome(answer)
+
+
+def _positive(
+    name: str, rdtype: str, message: wire.Message, *, is_authenticated: bool
+) -> CachedOutcome:
+    """Return the answer in a response with records: those of the type, and aliases."""
+    question, number = message.question
     exists = message.rcode == wire.NOERROR
-    if not message.answers:
-        rcode: Literal["NOERROR", "NXDOMAIN"] = "NOERROR" if exists else "NXDOMAIN"
-        return CachedOutcome(
-            Answer(name, rdtype, rcode, (), (), message.negative_ttl or 0, authenticated)
-        )
     owner, aliases, ttls = question, [], []
     if number != wire.CNAME and wire.CNAME in [record[1] for record in message.answers]:
         chain = _chain(question, message.answers)
@@ -203,14 +214,16 @@ def read_answer(
     ttls += [r.ttl for r in records] or [message.negative_ttl or 0]
     exists = exists or bool(records)
     answer = Answer(
-        name,
-        rdtype,
-        "NOERROR" if exists else "NXDOMAIN",
-        tuple([r.rdata for r in records]),
-        tuple(aliases),
-        min(ttls),
-        authenticated,
-        tuple([signature for signed, signature in message.signatures if signed == owner]),
+        name=name,
+        rdtype=rdtype,
+        rcode="NOERROR" if exists else "NXDOMAIN",
+        rdatas=tuple([r.rdata for r in records]),
+        aliases=tuple(aliases),
+        ttl=min(ttls),
+        authenticated=is_authenticated,
+        signatures=tuple(
+            [signature for signed, signature in message.signatures if signed == owner]
+        ),
     )
     is_open = bool(aliases) and exists and not records and message.negative_ttl is None
     return CachedOutcome(answer, is_open)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
-_GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many deadlines
+_GRANULARITY = 0.005  # seconds that a deadline may be late, so that one timer serves many deadlines
 
 _Call = tuple[float, int, Callable[[], None]]
 """The deadline, a unique number, and the callback."""
@@ -17,47 +17,47 @@ class TimerQueue:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._order = count()
-        self._line: deque[_Call] = deque()  # in ascending order: most deadlines
-        self._others: list[_Call] = []  # a heap of the other deadlines
+        self._numbers = count()
+        self._ascending: deque[_Call] = deque()  # in ascending order: most deadlines
+        self._heap: list[_Call] = []  # a heap of the other deadlines
         self._timer: asyncio.TimerHandle | None = None
-        self._rings = 0.0
+        self._due_at = 0.0
 
-    def at(self, when: float, call: Callable[[], None]) -> None:
-        entry = (when, next(self._order), call)
-        if not self._line or self._line[-1] < entry:
-            self._line.append(entry)
+    def at(self, when: float, callback: Callable[[], None]) -> None:
+        entry = (when, next(self._numbers), callback)
+        if not self._ascending or self._ascending[-1] < entry:
+            self._ascending.append(entry)
         else:
-            heappush(self._others, entry)
-        self._ring_by(when)
+            heappush(self._heap, entry)
+        self._schedule(when)
 
     def close(self) -> None:
-        self._line.clear()
-        self._others.clear()
+        self._ascending.clear()
+        self._heap.clear()
         if self._timer:
             self._timer.cancel()
 
-    def _ring_by(self, when: float) -> None:
+    def _schedule(self, when: float) -> None:
         """Start the timer early enough for this deadline."""
-        rings = when + _GRAIN
-        if self._timer is None or rings < self._rings:
+        due_at = when + _GRANULARITY
+        if self._timer is None or due_at < self._due_at:
             if self._timer:
                 self._timer.cancel()
-            self._timer, self._rings = self.loop.call_at(rings, self._ring), rings
+            self._timer, self._due_at = self.loop.call_at(due_at, self._run_due), due_at
 
-    def _ring(self) -> None:
+    def _run_due(self) -> None:
         self._timer = None
         now = self.loop.time()
         while (first := self._first()) and first[0] <= now:
-            if self._others and first is self._others[0]:
-                heappop(self._others)
+            if self._heap and first is self._heap[0]:
+                heappop(self._heap)
             else:
-                self._line.popleft()
+                self._ascending.popleft()
             first[2]()
         if first:
-            self._ring_by(first[0])
+            self._schedule(first[0])
 
     def _first(self) -> _Call | None:
-        if self._line and self._others:
-            return min(self._line[0], self._others[0])
-        return self._line[0] if self._line else self._others[0] if self._others else None
+        if self._ascending and self._heap:
+            return min(self._ascending[0], self._heap[0])
+        return self._ascending[0] if self._ascending else self._heap[0] if self._heap else None

@@ -67,13 +67,13 @@ class Transport:
         self.seconds = seconds
         self.preferred = 0
         self._loop = asyncio.get_running_loop()
-        self.alarm = TimerQueue(self._loop)
-        self.lots = EntropyBuffer()
+        self.timers = TimerQueue(self._loop)
+        self.random_bytes = EntropyBuffer()
         self.is_closed = False
-        self._places = self._most = BURST
+        self._free_slots = self._limit = BURST
         self._answers = 0
         self._waiting: deque[_Exchange] = deque()
-        self._by_tcp: set[asyncio.Task[None]] = set()
+        self._tcp_tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
         """Send the query and call ``done`` once, but never before this method returns.
@@ -81,41 +81,41 @@ class Transport:
         query  its message is sent with a new id
         """
         exchange = _Exchange(self, query, done)
-        if self._places > 0:
-            self._places -= 1
+        if self._free_slots > 0:
+            self._free_slots -= 1
             exchange.start()
         else:
             self._waiting.append(exchange)
 
-    def give_place(self) -> None:
+    def free_slot(self) -> None:
         """Free one slot of the burst and send the next query."""
-        if self._waiting and self._places >= 0:
+        if self._waiting and self._free_slots >= 0:
             self._waiting.popleft().start()
         else:
-            self._places += 1
+            self._free_slots += 1
 
     def widen(self) -> None:
         """Widen the burst after an answer, because the server reads (as in RFC 5681 §3.1)."""
         self._answers += 1
-        if self._most < MAX_OUTSTANDING and self._answers % STARVATION_LIMIT == 0:
-            self._most += 1
-            self.give_place()
+        if self._limit < MAX_OUTSTANDING and self._answers % STARVATION_LIMIT == 0:
+            self._limit += 1
+            self.free_slot()
 
     def narrow(self) -> None:
         """Reset the burst to its initial size after a timeout, which may be a full buffer."""
-        self._places -= self._most - BURST
-        self._most = BURST
+        self._free_slots -= self._limit - BURST
+        self._limit = BURST
 
     def spawn(self, task: "asyncio.Task[None]") -> None:
         """Keep a reference to a task until it ends."""
-        self._by_tcp.add(task)
-        task.add_done_callback(self._by_tcp.discard)
+        self._tcp_tasks.add(task)
+        task.add_done_callback(self._tcp_tasks.discard)
 
     def close(self) -> None:
         """Close all sockets; waiting queries fail with ``network``."""
         self.is_closed = True
-        self.alarm.close()
-        for task in self._by_tcp:
+        self.timers.close()
+        for task in self._tcp_tasks:
             task.cancel()
         for server in self.servers:
             server.close()
@@ -127,8 +127,8 @@ class _Exchange:
     """One query, until it has a definite answer or was tried twice."""
 
     __slots__ = (
-        *("_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket"),
-        *("_transport", "_turn", "_until", "garbled", "query", "sent"),
+        *("_deadline", "_done", "_has_slot", "_id", "_is_second", "_server", "_socket"),
+        *("_transport", "_rotation", "_until", "garbled", "query", "sent"),
     )
 
     def __init__(
@@ -136,85 +136,87 @@ class _Exchange:
     ) -> None:
         self.query, self.sent, self.garbled = query, query, False
         self._transport, self._done = transport, done
-        self._has_place = self._is_second = False
+        self._has_slot = self._is_second = False
         self._socket: _Socket | None = None
 
     def start(self) -> None:
         """Send the query in a slot of the burst."""
         transport = self._transport
-        now = transport.alarm.loop.time()
-        self._has_place, self._turn = True, transport.preferred
+        now = transport.timers.loop.time()
+        self._has_slot, self._rotation = True, transport.preferred
         if transport.is_closed:
-            transport.alarm.loop.call_soon(self.fail, "network")
+            transport.timers.loop.call_soon(self.fail, "network")
             return
         self._deadline = now + transport.seconds
-        transport.alarm.at(now + BURST_SECONDS, self._leave)
+        transport.timers.at(now + BURST_SECONDS, self._free_slot)
         self._try(self._deadline - transport.seconds / 2)
 
-    def hear(self, message: wire.Message, data: bytes) -> None:
+    def handle_response(self, message: wire.Message, data: bytes) -> None:
         """Handle a response to this query, decoded and raw."""
-        self._forget()
+        self._detach()
         self._transport.widen()
-        if message.truncated or not self._server.is_believed(data, self.sent, self.query):
-            loop = self._transport.alarm.loop
+        if message.truncated or not self._server.is_accepted(data, self.sent, self.query):
+            loop = self._transport.timers.loop
             self._transport.spawn(loop.create_task(self._ask_by_tcp()))
         else:
-            self._settle(message)
+            self._complete(message)
 
     def fail(self, reason: str) -> None:
         """Handle the failure of this attempt; retry if it was the first."""
-        self._forget()
+        self._detach()
         transport = self._transport
         if self._is_second or transport.is_closed:
             self._end(reason)
             return
         if reason in ("timeout", "network"):
-            transport.preferred = (self._turn + 1) % len(transport.servers)
+            transport.preferred = (self._rotation + 1) % len(transport.servers)
         elif len(transport.servers) == 1 and reason != "garbage":
             self._end(reason)  # a retry would get the same answer
             return
         self._is_second, self.garbled = True, False
-        self._turn += 1
+        self._rotation += 1
         self._try(self._deadline)
 
     def _try(self, until: float) -> None:
         self._until = until
-        self._server = self._transport.servers[self._turn % len(self._transport.servers)]
-        self._transport.alarm.at(until, self._expire)
+        self._server = self._transport.servers[self._rotation % len(self._transport.servers)]
+        self._transport.timers.at(until, self._expire)
         try:
-            chosen = self._server.next_socket()
-            lots = self._transport.lots
-            self.sent = wire.mixed(self.query, lots) if self._server.is_mixed else self.query
-            self._id = chosen.send(self, lots)
+            udp_socket = self._server.next_socket()
+            random_bytes = self._transport.random_bytes
+            self.sent = (
+                wire.mixed(self.query, random_bytes) if self._server.is_mixed else self.query
+            )
+            self._id = udp_socket.send(self, random_bytes)
         except OSError:  # fail later: callers do not expect an immediate result
-            self._transport.alarm.loop.call_soon(self.fail, "network")
+            self._transport.timers.loop.call_soon(self.fail, "network")
         else:
-            self._socket = chosen
+            self._socket = udp_socket
 
     def _expire(self) -> None:
-        if self._socket and self._transport.alarm.loop.time() >= self._until:
+        if self._socket and self._transport.timers.loop.time() >= self._until:
             self._transport.narrow()
             self.fail("garbage" if self.garbled else "timeout")
 
-    def _forget(self) -> None:
+    def _detach(self) -> None:
         if self._socket:
             self._socket.forget(self._id)
             self._socket = None
 
-    def _settle(self, message: wire.Message) -> None:
+    def _complete(self, message: wire.Message) -> None:
         if message.rcode in (wire.NOERROR, wire.NXDOMAIN):
             self._end((message, message.authenticated and self._server.is_loopback))
         else:
             self.fail(_REASONS.get(message.rcode, "garbage"))
 
     def _end(self, outcome: ServerReply) -> None:
-        self._leave()
+        self._free_slot()
         self._done(outcome)
 
-    def _leave(self) -> None:
-        if self._has_place:
-            self._has_place = False
-            self._transport.give_place()
+    def _free_slot(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._transport.free_slot()
 
     async def _ask_by_tcp(self) -> None:
         try:
@@ -225,7 +227,7 @@ class _Exchange:
             self._end("network")
             raise
         else:
-            self._settle(message)
+            self._complete(message)
 
 
 class _Server:
@@ -237,17 +239,17 @@ class _Server:
         self._address = (str(address), port)
         self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         # None: unknown yet; False: not expected, so queries are sent in lower case
-        self._keeps_case = False if self.is_loopback and trusts_loopback else None
+        self._preserves_case = False if self.is_loopback and trusts_loopback else None
         self._sockets: list[_Socket] = []
         self._retired: set[_Socket] = set()
-        self._turn = 0
+        self._rotation = 0
 
     @property
     def is_mixed(self) -> bool:
         """Whether queries to this server have random case."""
-        return self._keeps_case is not False
+        return self._preserves_case is not False
 
-    def is_believed(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
+    def is_accepted(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
         """Whether a response over UDP is accepted; if not, the query is repeated over TCP.
 
         sent   the query with random case
@@ -255,9 +257,12 @@ class _Server:
         """
         if wire.is_repeated(data, sent):
             if sent.section != query.section:
-                self._keeps_case = True
+                self._preserves_case = True
             return True
-        is_trusted, self._keeps_case = self._keeps_case is False, self._keeps_case or False
+        is_trusted, self._preserves_case = (
+            self._preserves_case is False,
+            self._preserves_case or False,
+        )
         return is_trusted
 
     def next_socket(self) -> "_Socket":
@@ -268,13 +273,13 @@ class _Server:
         if len(self._sockets) < SOCKETS:
             self._sockets.append(_Socket(self._family, self._address))
             return self._sockets[-1]
-        self._turn = (self._turn + 1) % SOCKETS
-        chosen = self._sockets[self._turn]
-        if chosen.uses >= USES:
-            self._retired.add(chosen)
-            chosen.retire(self._retired.discard)
-            chosen = self._sockets[self._turn] = _Socket(self._family, self._address)
-        return chosen
+        self._rotation = (self._rotation + 1) % SOCKETS
+        udp_socket = self._sockets[self._rotation]
+        if udp_socket.uses >= USES:
+            self._retired.add(udp_socket)
+            udp_socket.retire(self._retired.discard)
+            udp_socket = self._sockets[self._rotation] = _Socket(self._family, self._address)
+        return udp_socket
 
     async def ask_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
         """The response over TCP, where two bytes with the length precede a message (RFC 7766)."""
@@ -311,11 +316,11 @@ class _Server:
 class _Socket:
     """A UDP socket on a port that the kernel chose at random, connected to one server."""
 
-    __slots__ = ("_gone", "_loop", "_pending", "_socket", "uses")
+    __slots__ = ("_loop", "_on_closed", "_pending", "_socket", "uses")
 
     def __init__(self, family: int, address: tuple[str, int]) -> None:
         self.uses = 0
-        self._gone: Callable[[_Socket], None] | None = None
+        self._on_closed: Callable[[_Socket], None] | None = None
         self._pending: dict[bytes, _Exchange] = {}
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -327,14 +332,14 @@ class _Socket:
             raise
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def send(self, exchange: _Exchange, lots: EntropyBuffer) -> bytes:
+    def send(self, exchange: _Exchange, random_bytes: EntropyBuffer) -> bytes:
         """Send the query and return its id.
 
         raises  OSError if it cannot be sent
         """
-        id = lots.take(2)
+        id = random_bytes.take(2)
         while id in self._pending:
-            id = lots.take(2)
+            id = random_bytes.take(2)
         self.uses += 1
         with _LOST_IN_TRANSIT:
             self._socket.send(id + exchange.sent.message[2:])
@@ -344,12 +349,12 @@ class _Socket:
     def forget(self, id: bytes) -> None:
         """Remove a pending query that has ended."""
         del self._pending[id]
-        if self._gone and not self._pending:
+        if self._on_closed and not self._pending:
             self.close()
 
-    def retire(self, gone: "Callable[[_Socket], None]") -> None:
-        """Close the socket as soon as no query is pending, and call ``gone``."""
-        self._gone = gone
+    def retire(self, on_closed: "Callable[[_Socket], None]") -> None:
+        """Close the socket as soon as no query is pending, and call ``on_closed``."""
+        self._on_closed = on_closed
         if not self._pending:
             self.close()
 
@@ -361,8 +366,8 @@ class _Socket:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
-        if self._gone:
-            self._gone(self)
+        if self._on_closed:
+            self._on_closed(self)
 
     def _read(self) -> None:
         for _ in range(_BURST):
@@ -373,11 +378,11 @@ class _Socket:
             except OSError:  # connection refused: the port is closed
                 self.fail("network")
                 return
-            self._hear(data)
+            self._handle(data)
             if not self._pending:
                 return  # unexpected datagrams can wait
 
-    def _hear(self, data: bytes) -> None:
+    def _handle(self, data: bytes) -> None:
         """Complete the query that this datagram answers; ignore any other datagram."""
         exchange = self._pending.get(data[:2])
         if exchange is None:
@@ -388,6 +393,6 @@ class _Socket:
             exchange.garbled = True
             return
         if message.question == exchange.query.question:
-            exchange.hear(message, data)
+            exchange.handle_response(message, data)
         else:
             exchange.garbled = True

@@ -306,12 +306,14 @@ def _soa(data: bytes, start: int, end: int) -> Soa:
     rname, at = read_name(data, at)
     _expect(end - at == _SOA_NUMBERS.size)
     serial, _refresh, _retry, _expire, minimum = _SOA_NUMBERS.unpack_from(data, at)
-    return Soa(mname, rname, serial, minimum)
+    return Soa(mname=mname, rname=rname, serial=serial, minimum=minimum)
 
 
 def _tlsa(data: bytes, start: int, end: int) -> Tlsa:
     _expect(end - start >= 3)
-    return Tlsa(data[start], data[start + 1], data[start + 2], data[start + 3 : end].hex())
+    usage, selector, matching = data[start : start + 3]
+    association = data[start + 3 : end].hex()
+    return Tlsa(usage=usage, selector=selector, matching=matching, data=association)
 
 
 def _caa(data: bytes, start: int, end: int) -> Caa:

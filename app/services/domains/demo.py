@@ -1,4 +1,4 @@
-"""The sample domains of the demo: every verdict can be seen with them."""
+"""The sample domains of the demo, which show every verdict."""
 
 from collections.abc import Mapping
 
@@ -41,13 +41,13 @@ SAMPLES: Mapping[str, domains.NewDomain] = {
 
 
 def add_samples() -> int:
-    """Add the samples to the first account and ask for their scans; how many were added."""
+    """Add the samples to the first account and queue their scans; return how many were added."""
     with transaction(readonly=True) as session:
         account_id = session.scalar(select(Account.id).order_by(Account.id).limit(1))
     if account_id is None:
         return 0
     added = domains.create_many(account_id, list(SAMPLES.values()), actor=ACTOR)
-    names = [one.name for one in added if one.id is not None]
+    names = [domain.name for domain in added if domain.id is not None]
     if names:
         scans.trigger_many(account_id, scans.Selection(refs=names), actor=ACTOR)
     return len(names)

@@ -37,7 +37,7 @@ class ChangeFilter:
 
 
 def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
-    """The domain, and its state; None before the first scan.
+    """Return the domain and its state; the state is None before the first scan.
 
     raises  NotFound
     """
@@ -54,7 +54,7 @@ def history(
     place: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
+    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound
     """

@@ -90,21 +90,21 @@ _SORTS: Mapping[str, tuple[Any, ...]] = {
 def search(
     account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS in the order of ``filters.sort``, and the next page's cursor values."""
-    is_proof_asked = settings.current().domain_verification != "off"
-    return _listed(account_id, filters, is_proof_asked).page(place, limit)
+    """Return rows of COLUMNS in the order of ``sort``, and the next page's cursor values."""
+    is_verification_required = settings.current().domain_verification != "off"
+    return _listed(account_id, filters, is_verification_required).page(place, limit)
 
 
 @lru_cache(maxsize=512)
-def _listed(account_id: UUID, filters: DomainFilter, is_proof_asked: bool) -> Listing:
+def _listed(account_id: UUID, filters: DomainFilter, is_verification_required: bool) -> Listing:
     statement: Any = select(*COLUMNS).where(Domain.account_id == account_id)
-    return Listing(_filtered(statement, filters, is_proof_asked), _SORTS[filters.sort])
+    return Listing(_filtered(statement, filters, is_verification_required), _SORTS[filters.sort])
 
 
 def open_alert_counts(
     account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Mapping[str, int]]:
-    """The number of open or acknowledged alerts by domain and severity, without zeros."""
+    """Return the number of open or acknowledged alerts by domain and severity, without zeros."""
     if not domain_ids:
         return {}
     with transaction(readonly=True) as session:
@@ -125,7 +125,7 @@ def open_alert_counts(
 
 
 def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
-    """The created domain.
+    """Create a domain and return it.
 
     raises  InvalidRequest for an invalid name, or above the account's maximum number of domains;
             Conflict (``existingId``) if the domain is already in the account
@@ -140,11 +140,11 @@ def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
 
 
 def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
-    """The result for each domain, in order; one invalid name does not stop the rest."""
+    """Create domains and return the results in order; an invalid name does not stop the rest."""
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
             _lock_account(session, account_id)
-        return [_attempt(session, account_id, new, actor) for new in news]
+        return [_create(session, account_id, new, actor) for new in news]
 
 
 def update(
@@ -155,10 +155,10 @@ def update(
     actor: str,
     expected: datetime | None = None,
 ) -> Domain:
-    """The changed domain.
+    """Change a domain and return it.
 
     changes   any of usage, tags, dkim_selectors, schedule
-    expected  the ``updated_at`` that the caller has seen
+    expected  the ``updated_at`` that the caller has read
     raises    NotFound; PreconditionFailed if the domain has changed since
     """
     with transaction() as session:
@@ -253,7 +253,9 @@ def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
         return domain
 
 
-def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: bool) -> Select[Any]:
+def _filtered(
+    statement: Select[Any], filters: DomainFilter, is_verification_required: bool
+) -> Select[Any]:
     if filters.q:
         statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
     if filters.tag:
@@ -262,7 +264,7 @@ def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: boo
         statement = statement.where(Domain.grade == filters.grade)
     if filters.usage:
         statement = statement.where(Domain.usage == filters.usage.value)
-    if filters.verified is not None and is_proof_asked:
+    if filters.verified is not None and is_verification_required:
         is_verified = Domain.verified_at.is_not(None)
         statement = statement.where(is_verified if filters.verified else ~is_verified)
     elif filters.verified is False:
@@ -278,7 +280,7 @@ def _parsed(text: str) -> DomainName:
         raise InvalidRequest.field("name", error.reason, error.code) from None
 
 
-def _attempt(session: Session, account_id: UUID, new: NewDomain, actor: str) -> Added:
+def _create(session: Session, account_id: UUID, new: NewDomain, actor: str) -> Added:
     try:
         name = _parsed(new.name)
         _check_room(session, account_id, 1)

@@ -1,8 +1,8 @@
-"""What is deleted with a domain: everything that names it, in batches, before the domain itself.
+"""Deletion of everything about a domain, in batches, before the domain itself.
 
-What the database deletes along with a domain's row would hold locks for as long as it takes: a
-domain may have millions of records. So its history is deleted first, a batch a transaction. A
-deletion that is interrupted is repeated by its caller.
+A domain may have millions of records. Deleting them together with the row of the domain would hold
+locks for long, so the history is deleted first, one batch per transaction. The caller repeats an
+interrupted deletion.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from app.models.scans import UNFINISHED
 from app.services.core import account_rows
 
 FILES_BATCH_SIZE = 500
-# Webhooks are tried for three days, and readers of the feed must see that alerts were resolved.
+# Webhooks are retried for three days, and clients of the feed must see that alerts were resolved.
 EVENTS_GRACE = timedelta(days=7)
 NO_DOMAIN_LEFT = "The domains that this channel was limited to were deleted"
 # Deleted with the domain's row: one row of each, the queue of its jobs, and its alerts, which are
@@ -39,19 +39,19 @@ _WITH_DOMAIN = frozenset({"alerts", "domain_states", "report_monitors", "rollup_
 
 
 def check_hold(session: Session, domain_id: UUID) -> None:
-    """Refuse to delete anything of a domain on legal hold; a step.
+    """Check that the domain is not on legal hold, in the caller's transaction.
 
     raises  Conflict
     """
-    held = session.scalar(
+    name = session.scalar(
         select(Domain.name).where(Domain.id == domain_id, Domain.legal_hold_at.is_not(None))
     )
-    if held is not None:
-        raise Conflict(f"{held} is on legal hold and can't be deleted. Release the hold first.")
+    if name is not None:
+        raise Conflict(f"{name} is on legal hold and can't be deleted. Release the hold first.")
 
 
 def delete_history(domain: Domain) -> None:
-    """Delete all that is known of the domain, but for the domain itself and its alerts.
+    """Delete everything about the domain except the domain itself and its alerts.
 
     raises  Conflict for a domain on legal hold
     """
@@ -73,9 +73,9 @@ def delete_history(domain: Domain) -> None:
 
 
 def leave_channels(session: Session, domain: Domain) -> None:
-    """Take the domain out of the filters of channels; a step.
+    """Remove the domain from the filters of channels, in the caller's transaction.
 
-    effects  a channel that was limited to this domain is disabled, not opened to all others
+    effects  a channel that was limited to this domain is disabled, not opened to all domains
     """
     channels = session.scalars(
         select(Channel).where(Channel.account_id == domain.account_id).with_for_update()
@@ -89,21 +89,21 @@ def leave_channels(session: Session, domain: Domain) -> None:
 
 
 def is_about(column: Any, name: str) -> ColumnElement[bool]:
-    """The column has this domain's name, or that of a subdomain."""
+    """Return the condition that the column has the name of this domain or of a subdomain."""
     return or_(column == name, column.endswith(f".{name}", autoescape=True))
 
 
 def _history(table: Table, domain_id: UUID) -> ColumnElement[bool]:
-    if table.name == "scans":  # a worker may be writing the one that is not finished
+    if table.name == "scans":  # a worker may be writing the unfinished one
         return and_(table.c.domain_id == domain_id, table.c.status.not_in(UNFINISHED))
     return table.c.domain_id == domain_id
 
 
 def _delete_files(domain: Domain) -> None:
-    """Delete the rows of files that hold reports about the domain, and the files' bytes.
+    """Delete the rows and bytes of files with reports about the domain.
 
-    A file may hold reports about several domains: its bytes are deleted all the same, as they
-    contain what is to be deleted. What was read from them about the others stays.
+    The bytes are also deleted if the file contains reports about other domains. The stored reports
+    about those domains stay.
     """
     last: UUID | None = None
     while True:
@@ -129,7 +129,9 @@ def _delete_files(domain: Domain) -> None:
 
 
 def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
-    """The file holds a report of the domain, or is named for it, and for no subdomain of its own.
+    """The condition that a file has a report about the domain, or the domain in its name.
+
+    Files about a subdomain that the account added as a domain of its own are excluded.
 
     The names of files follow RFC 9990: ``receiver!domain!begin!end``.
     """

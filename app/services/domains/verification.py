@@ -1,6 +1,6 @@
-"""Who controls a domain: proved by a TXT record that only its owner can publish.
+"""Verification of domain ownership by a TXT record that only the owner can publish.
 
-The record's value depends on account and domain, so that one copied from elsewhere proves nothing.
+The value of the record depends on account and domain, so a copied record proves nothing.
 """
 
 from functools import lru_cache
@@ -28,32 +28,36 @@ class Challenge(NamedTuple):
 
 
 def challenge(account_id: UUID, domain: str) -> Challenge:
-    """The record by which the account proves that it controls the domain."""
+    """Return the record by which the account proves that it controls the domain."""
     return _challenge(settings.current().secret_key, account_id, domain)
 
 
-@lru_cache(maxsize=16_384)  # every list of domains shows them
+@lru_cache(maxsize=16_384)  # because every list of domains shows them
 def _challenge(secret: str, account_id: UUID, domain: str) -> Challenge:
     value = verification_recheck.value(secret, account_id, domain)
     return Challenge(verification_recheck.record_name(domain), value)
 
 
-def verify(account_id: UUID, ref: str, door: Network, *, actor: str) -> Domain:
-    """The domain, after its record was looked for just now.
+def verify(account_id: UUID, ref: str, network: Network, *, actor: str) -> Domain:
+    """Look up the record now, and return the domain.
 
-    raises   NotFound; ServiceUnavailable if DNS does not say; Conflict if another account has
-             proved control of it
-    effects  the domain is verified if the record is there; one that was stays so if it is not:
-             only the weekly look takes it back
+    raises   NotFound; ServiceUnavailable if the lookup fails; Conflict if another account has
+             verified the domain
+    effects  the domain is verified if the record is found. A verified domain without the record
+             stays verified: only the weekly recheck revokes the verification
     """
     domain = domain_lookup.find(account_id, ref)
     name = domain.name
-    wanted = set(verification_recheck.values(account_id, name))
+    expected = set(verification_recheck.values(account_id, name))
     try:
-        texts = door.run(lambda open_answers: verification_recheck.look_up(open_answers(), name))
+        published = network.run(
+            lambda open_session: verification_recheck.look_up(open_session(), name)
+        )
     except LookupFailed as error:
-        raise ServiceUnavailable(f"DNS does not say: {error}") from None
-    if not wanted & set(texts):
+        raise ServiceUnavailable(
+            f"The DNS lookup of the verification record failed: {error}"
+        ) from None
+    if not expected & set(published):
         return domain
     try:
         with transaction() as session:
@@ -64,12 +68,12 @@ def verify(account_id: UUID, ref: str, door: Network, *, actor: str) -> Domain:
                     session, account_id, actor=actor, action="domain.verified", target=name
                 )
                 files.retry_for_domain(session, account_id, name)
-            verification_recheck.seen(session, domain)
+            verification_recheck.confirm(session, domain)
             return domain
     except IntegrityError:
         raise Conflict(f"{name} is verified by another account") from None
 
 
 def is_verified(domain_verified_at: object) -> bool:
-    """Whether it counts as verified: proved, or the service asks for no proof."""
+    """Return whether the domain counts as verified, as all do if verification is off."""
     return domain_verified_at is not None or settings.current().domain_verification == "off"

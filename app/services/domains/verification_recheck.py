@@ -1,6 +1,7 @@
-"""The weekly look for the records of verified domains, and what is made of it.
+"""Weekly rechecks of the verification records of verified domains.
 
-Only a definite answer counts: three in a row without the record take the proof back.
+Only definite answers count: after FAILURES consecutive answers without the record, the domain is no
+longer verified.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from app.services.core import audit_log
 from app.services.core.leases import LeaseTable
 
 RECHECK_PERIOD = timedelta(days=7)
-RETRY_AFTER = timedelta(days=1)  # after a look that did not find it, or saw nothing
+RETRY_AFTER = timedelta(days=1)  # after a recheck that failed or did not find the record
 LEASE_DURATION = timedelta(hours=1)  # a lost recheck is enqueued again after that
 FAILURES = 3
 BATCH_SIZE = 200
@@ -45,12 +46,12 @@ _PREFIX = "mp-verify="
 
 
 def record_name(domain: str) -> str:
-    """Where the record is published."""
+    """Return the name at which the record is published."""
     return f"{_LABEL}.{domain}"
 
 
 def values(account_id: UUID, domain: str) -> list[str]:
-    """What the record may say, under the secret of today and the previous ones."""
+    """Return the valid values of the record: of the current secret and the previous ones."""
     current = settings.current()
     return [
         value(secret, account_id, domain)
@@ -59,22 +60,22 @@ def values(account_id: UUID, domain: str) -> list[str]:
 
 
 def value(secret: str, account_id: UUID, domain: str) -> str:
-    """What the record says under this secret."""
+    """Return the value of the record under this secret."""
     key = hashlib.sha256(f"verification:{secret}".encode()).digest()
     digest = hmac.digest(key, f"{account_id}|{domain}".encode(), "sha256")
     return _PREFIX + base64.b32encode(digest[:20]).decode().lower()
 
 
 async def look_up(dns: Resolver, domain: str) -> tuple[str, ...]:
-    """What is published where the record is expected.
+    """Return the published values at the name of the record.
 
-    raises  Undetermined
+    raises  LookupFailed
     """
     return await dns.txt(record_name(domain))
 
 
 def enqueue_due() -> int:
-    """Have a worker look for the records that are due; how many those are."""
+    """Enqueue a recheck of the domains that are due, and return how many."""
     if settings.current().domain_verification == "off":
         return 0
     with transaction() as session:
@@ -85,7 +86,7 @@ def enqueue_due() -> int:
         return len(domain_ids)
 
 
-def recheck(domain_ids: Sequence[UUID], door: Network) -> None:
+def recheck(domain_ids: Sequence[UUID], network: Network) -> None:
     """Look up the records of these domains; a failed lookup changes nothing."""
     with transaction(readonly=True) as session:
         rows = session.execute(
@@ -93,39 +94,42 @@ def recheck(domain_ids: Sequence[UUID], door: Network) -> None:
                 Domain.id.in_(domain_ids), Domain.verified_at.is_not(None)
             )
         ).all()
-    found = door.run(lambda open_answers: _look_up_all([row.name for row in rows], open_answers))
-    for (domain_id, _), texts in zip(rows, found, strict=True):
+    names = [row.name for row in rows]
+    answers = network.run(lambda open_session: _look_up_all(names, open_session))
+    for (domain_id, _), published in zip(rows, answers, strict=True):
         with transaction() as session:
             domain = session.scalar(select(Domain).where(Domain.id == domain_id).with_for_update())
             if domain is not None and domain.verified_at is not None:
-                _settle(session, domain, texts)
+                _update(session, domain, published)
 
 
-def seen(session: Session, domain: Domain) -> None:
-    """Note that the record is there; what was lost is found again. A step."""
+def confirm(session: Session, domain: Domain) -> None:
+    """Note that the record was found, in the caller's transaction; resolves the alert."""
     domain.ownership_failures, domain.ownership_lost_at = 0, None
     domain.ownership_due_at = transactions.now(session) + RECHECK_PERIOD
     _evaluate(session, domain)
 
 
 async def _look_up_all(
-    names: Sequence[str], open_answers: SessionFactory
+    names: Sequence[str], open_session: SessionFactory
 ) -> list[tuple[str, ...] | None]:
-    async def one(name: str) -> tuple[str, ...] | None:
+    """Return the published values of each domain; None after a failed lookup."""
+
+    async def look_up_or_none(name: str) -> tuple[str, ...] | None:
         try:
-            return await look_up(open_answers(), name)
+            return await look_up(open_session(), name)
         except LookupFailed:
             return None
 
-    return list(await asyncio.gather(*map(one, names)))
+    return list(await asyncio.gather(*map(look_up_or_none, names)))
 
 
-def _settle(session: Session, domain: Domain, texts: tuple[str, ...] | None) -> None:
+def _update(session: Session, domain: Domain, published: tuple[str, ...] | None) -> None:
     now = transactions.now(session)
-    if texts is None:
+    if published is None:
         domain.ownership_due_at = now + RETRY_AFTER
-    elif set(texts) & set(values(domain.account_id, domain.name)):
-        seen(session, domain)
+    elif set(published) & set(values(domain.account_id, domain.name)):
+        confirm(session, domain)
     else:
         domain.ownership_failures += 1
         domain.ownership_due_at = now + RETRY_AFTER
@@ -148,12 +152,12 @@ def _revoke(session: Session, domain: Domain, now: datetime) -> None:
 
 def _evaluate(session: Session, domain: Domain) -> None:
     posture = rules.Ownership(
-        domain.name,
-        transactions.now(session),
-        domain.ownership_lost_at,
-        record_name(domain.name),
-        values(domain.account_id, domain.name)[0],
-        domain.ownership_failures,
+        domain=domain.name,
+        now=transactions.now(session),
+        lost_at=domain.ownership_lost_at,
+        name=record_name(domain.name),
+        text=values(domain.account_id, domain.name)[0],
+        failures=domain.ownership_failures,
     )
     live = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
     alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)

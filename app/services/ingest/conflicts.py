@@ -1,8 +1,8 @@
-"""Reports that contradict one that was counted before, and the decisions of users about them.
+"""Reports that contradict a counted report, and the decisions of users about them.
 
-The report that came first stays in the figures, whatever the other one is worth, until a user
-decides to use the other one instead. The decision can be reversed in the same way, as long as the
-file of the report that it replaced is stored.
+The report that arrived first stays counted, whatever the provenance of the other report, until a
+user decides to use the other report instead. The decision can be reversed in the same way while the
+file of the replaced report is stored.
 """
 
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ def read(session: Session, account_id: UUID, report_id: UUID) -> Sequence[Report
 
 
 def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
-    """Have the report of a file in conflict counted instead of the one that is counted now.
+    """Count the report of a file in conflict instead of the report that is counted now.
 
     The worker parses the file again and replaces the report. The file of the replaced report
     becomes the one in conflict.
 
-    raises  NotFound; Conflict if the file is not in conflict, or is not stored any more
+    raises  NotFound; Conflict if the file is not in conflict, or is no longer stored
     """
     with transaction() as session:
         report_file = session.scalar(
@@ -55,7 +55,7 @@ def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
         if report_file is None:
             raise NotFound
         if report_file.status != "conflict":
-            raise Conflict("This report does not contradict one that is counted")
+            raise Conflict("This report does not contradict a counted report")
         is_stored = exists().where(
             RawFile.account_id == account_id, RawFile.sha256 == report_file.sha256
         )

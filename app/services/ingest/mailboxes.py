@@ -1,13 +1,14 @@
-"""Mailboxes that reports are pulled from: added, listed, removed, pulled.
+"""Mailboxes of accounts from which reports are fetched: add, list, remove and poll them.
 
-A mail is marked in the mailbox only once it is committed here; one that comes twice is one file.
+A message is marked in the mailbox only after its file is committed. A message that is fetched twice
+is stored once.
 """
 
 import re
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -30,8 +31,8 @@ from app.services.core.leases import Lease, LeaseTable
 from app.services.ingest import authenticity, files
 
 PURPOSE = "mailbox"
-MAILS_AT_ONCE, POLL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
-STARVATION_LIMIT = timedelta(minutes=1)  # of mailboxes that are due, while files wait
+MAX_MESSAGES, POLL_SECONDS = 500, 10.0  # of one poll, as report files wait behind it
+STARVATION_LIMIT = timedelta(minutes=1)  # after which a due mailbox is polled before files
 LEASE_DURATION = timedelta(minutes=10)  # far more than one poll takes
 
 LEASES = LeaseTable(
@@ -43,7 +44,7 @@ LEASES = LeaseTable(
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What came of one; ``is_cut`` is True if it got on, and more waits than it had time for."""
+    """The result of one poll; ``is_cut`` is True if its time was too short for all messages."""
 
     imported_count: int = 0
     duplicate_count: int = 0
@@ -53,9 +54,9 @@ class PollResult:
 
 
 def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
-    """The mailbox, which is pulled from now on.
+    """Add a mailbox, which is polled from now on, and return it.
 
-    raises  InvalidRequest; Conflict if the account has it already
+    raises  InvalidRequest; Conflict if the mailbox is already in the account
     """
     checked = _checked(access)
     with transaction() as session:
@@ -76,7 +77,7 @@ def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
             with session.begin_nested():
                 session.add(row)
         except IntegrityError:
-            raise Conflict("The account has this mailbox already") from None
+            raise Conflict("This mailbox is already in the account") from None
         audit_log.record(
             session,
             account_id,
@@ -90,7 +91,7 @@ def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
 
 
 def search(account_id: UUID) -> Sequence[ReportMailbox]:
-    """The account's mailboxes, oldest first."""
+    """Return the account's mailboxes, oldest first."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(ReportMailbox)
@@ -100,14 +101,14 @@ def search(account_id: UUID) -> Sequence[ReportMailbox]:
 
 
 def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
-    """Pull it no more, and forget its password.
+    """Delete the mailbox with its password.
 
     raises  NotFound
     """
-    mine = (ReportMailbox.account_id == account_id) & (ReportMailbox.id == mailbox_id)
+    is_own = (ReportMailbox.account_id == account_id) & (ReportMailbox.id == mailbox_id)
     with transaction() as session:
-        found = session.scalar(delete(ReportMailbox).where(mine).returning(ReportMailbox.id))
-        if found is None:
+        deleted = session.scalar(delete(ReportMailbox).where(is_own).returning(ReportMailbox.id))
+        if deleted is None:
             raise NotFound
         audit_log.record(
             session,
@@ -121,9 +122,9 @@ def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
 def trust_server(
     account_id: UUID, mailbox_id: UUID, authserv_id: str | None, *, actor: str
 ) -> ReportMailbox:
-    """Name the server that receives the mailbox's mail; None: its results no longer count.
+    """Set the server whose Authentication-Results are trusted; None: no server is trusted.
 
-    It holds for mail that is fetched from then on.
+    It applies to messages that are fetched from then on.
 
     raises  NotFound; InvalidRequest
     """
@@ -149,7 +150,7 @@ def trust_server(
 
 
 def _authserv_id(text: str | None) -> str | None:
-    """The name as it is compared (RFC 8601 §2.5).
+    """The name in the form in which names are compared (RFC 8601 §2.5).
 
     raises  InvalidRequest
     """
@@ -157,15 +158,17 @@ def _authserv_id(text: str | None) -> str | None:
         return None
     name = text.strip().lower()
     if not re.fullmatch(r"[!-:<-~]{1,253}", name):
-        message = "The name as it stands first in Authentication-Results, such as mx.example.com"
+        message = (
+            "Enter the first word of the Authentication-Results header, such as mx.example.com"
+        )
         raise InvalidRequest.field("authserv_id", message)
     return name
 
 
 def enqueue_if_due() -> None:
-    """Have a worker pull the mailbox that has been due for longest, when no file waits to be read.
+    """Enqueue a poll of the mailbox that has been due the longest, if no report file is queued.
 
-    If that takes too long mailboxes have a turn although files wait, and then files again.
+    A mailbox that is due for longer than STARVATION_LIMIT is polled although files are queued.
     """
     with transaction(readonly=True) as session:
         late_at = transactions.now(session) - STARVATION_LIMIT
@@ -188,16 +191,16 @@ def _longest_due(session: Session) -> Row[UUID, datetime] | None:
 def poll_next(
     mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
 ) -> None:
-    """Pull these mailboxes, then those that are due, until a turn is over."""
-    wanted, until = list(mailbox_ids), time.monotonic() + POLL_SECONDS
-    while wanted:
-        for mailbox_id in wanted:
+    """Poll these mailboxes and then those that are due, for POLL_SECONDS."""
+    next_ids, until = list(mailbox_ids), time.monotonic() + POLL_SECONDS
+    while next_ids:
+        for mailbox_id in next_ids:
             poll(mailbox_id, is_stopping=is_stopping)
         if is_stopping() or time.monotonic() > until:
             break
         with transaction(readonly=True) as session:
             due = _longest_due(session)
-        wanted = [due.id] if due else []
+        next_ids = [due.id] if due else []
     enqueue_if_due()
 
 
@@ -208,10 +211,10 @@ def poll(
     context: ssl.SSLContext | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> PollResult | None:
-    """Take in what waits in a mailbox; None if it is not due, or another worker is at it.
+    """Fetch the messages of a mailbox; None if it is not due or another worker polls it.
 
-    is_forced  although it is not due
-    effects    a transaction for the claim, one a mail, one for the result; the network between
+    is_forced  poll it although it is not due
+    effects    transactions for the claim, each message and the result; the network in between
     """
     claimed = _claim(mailbox_id, is_forced)
     if claimed is None:
@@ -244,78 +247,87 @@ def poll(
 
 def _claim(mailbox_id: UUID, is_forced: bool) -> tuple[Lease[UUID], ReportMailbox] | None:
     with transaction() as session:
-        is_it = ReportMailbox.id == mailbox_id
-        keys = [mailbox_id] if is_forced else LEASES.lock(session, is_it, limit=1)
+        is_requested = ReportMailbox.id == mailbox_id
+        keys = [mailbox_id] if is_forced else LEASES.lock(session, is_requested, limit=1)
         for lease in LEASES.take(session, keys):
             return lease, session.get_one(ReportMailbox, mailbox_id)
         return None
 
 
+def _access(row: ReportMailbox) -> Account:
+    return Account(
+        host=row.host,
+        port=row.port,
+        username=row.username,
+        password=encryption.decrypt(row.password, PURPOSE),
+        folder=row.folder,
+        done_folder=row.done_folder,
+    )
+
+
 def _poll(
     row: ReportMailbox, context: ssl.SSLContext | None, is_stopping: Callable[[], bool]
 ) -> PollResult:
-    kept = known = too_large = 0
+    imported = duplicates = too_large = 0
     failure: str | None = None
     is_cut = False
-    access = Account(
-        row.host,
-        row.port,
-        row.username,
-        encryption.decrypt(row.password, PURPOSE),
-        row.folder,
-        row.done_folder,
-    )
-    claims = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
+    metadata = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
     until = time.monotonic() + POLL_SECONDS
     try:
-        with imap.opened(access, context) as source:
-            for mail in source.waiting(MAILS_AT_ONCE):
+        with imap.opened(_access(row), context) as source:
+            for message in source.waiting(MAX_MESSAGES):
                 if is_cut := is_stopping() or time.monotonic() > until:
                     break
-                if mail.is_too_large:
+                if message.is_too_large:
                     too_large += 1
                     continue
-                taken = files.store(
+                stored = files.store(
                     row.account_id,
-                    mail.read(),
+                    message.read(),
                     received_via="mailbox",
-                    file_name=mail.name,
-                    sender_metadata=claims,
+                    file_name=message.name,
+                    sender_metadata=metadata,
                 )
-                kept, known = kept + taken.is_new, known + (not taken.is_new)
-                mail.acknowledge()
+                imported, duplicates = imported + stored.is_new, duplicates + (not stored.is_new)
+                message.acknowledge()
     except MailboxError as error:
         failure = str(error)
     except QuotaExceeded as error:
         failure = error.message
-    return PollResult(kept, known, too_large, failure, is_cut and kept + known > 0)
+    return PollResult(
+        imported_count=imported,
+        duplicate_count=duplicates,
+        too_large=too_large,
+        failure=failure,
+        is_cut=is_cut and imported + duplicates > 0,
+    )
 
 
 def _checked(access: Account) -> Account:
-    """The access as it is kept.
+    """The access in the form in which it is stored.
 
     raises  InvalidRequest
     """
-    complaints: list[dict[str, str]] = []
+    errors: list[dict[str, str]] = []
     host = access.host.strip().lower()
     try:
         host = names.parse_host(host)
     except names.NotADomain as error:
         if error.code != "ip_address":
-            complaints.append({"field": "host", "code": error.code, "message": error.reason})
+            errors.append({"field": "host", "code": error.code, "message": error.reason})
     if not 0 < access.port < 65_536:
-        complaints.append({"field": "port", "code": "invalid", "message": "It is no port"})
-    for field, text, most in (
+        errors.append(
+            {"field": "port", "code": "invalid", "message": "Enter a port from 1 to 65535"}
+        )
+    for field, text, length in (
         ("username", access.username, 320),
         ("password", access.password, 500),
         ("folder", access.folder, 200),
         ("done_folder", access.done_folder or "x", 200),
     ):
-        if not (text.isprintable() and 0 < len(text) <= most):
-            message = f"Enter 1 to {most} printable characters"
-            complaints.append({"field": field, "code": "invalid", "message": message})
-    if complaints:
-        raise InvalidRequest(complaints)
-    return Account(
-        host, access.port, access.username, access.password, access.folder, access.done_folder
-    )
+        if not (text.isprintable() and 0 < len(text) <= length):
+            message = f"Enter 1 to {length} printable characters"
+            errors.append({"field": field, "code": "invalid", "message": message})
+    if errors:
+        raise InvalidRequest(errors)
+    return replace(access, host=host)

@@ -1,6 +1,6 @@
-"""The words in an account's addresses for reports: made, rotated, revoked, recognised.
+"""The tokens in an account's addresses for reports: create, rotate, revoke and resolve them.
 
-They are published in DNS, so they are not secret: anyone who knows one may send reports, and
+They are published in DNS, so they are not secret: anyone who knows a token can send reports, and do
 nothing else.
 """
 
@@ -22,7 +22,7 @@ from app.models import Account, IngestToken
 from app.services.core import audit_log
 
 PREFIX = "itk"
-MAX_OVERLAP = timedelta(days=90)  # receivers look at DNS rarely
+MAX_OVERLAP = timedelta(days=90)  # receivers cache DNS records for long
 _LENGTH = 22  # of base 62: 131 bits
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _TOKEN = re.compile(r"[0-9A-Za-z]{22}")
@@ -30,20 +30,20 @@ _TOKEN = re.compile(r"[0-9A-Za-z]{22}")
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose reports they are that come to an address."""
+    """The account that owns a report address."""
 
     token_id: UUID
     account_id: UUID
 
 
 def create(account_id: UUID, *, actor: str) -> IngestToken:
-    """A new token."""
+    """Create a token and return it."""
     with transaction() as session:
         return add(session, account_id, actor=actor)
 
 
 def add(session: Session, account_id: UUID, *, actor: str) -> IngestToken:
-    """As ``create``, as a step."""
+    """Create a token in the caller's transaction."""
     token = IngestToken(
         id=ids.new(),
         account_id=account_id,
@@ -52,12 +52,12 @@ def add(session: Session, account_id: UUID, *, actor: str) -> IngestToken:
         created_at=transactions.now(session),
     )
     session.add(token)
-    _note(session, token, actor, "created")
+    _audit(session, token, actor, "created")
     return token
 
 
 def search(account_id: UUID) -> Sequence[IngestToken]:
-    """The account's tokens, newest first; those that have ended too."""
+    """Return the account's tokens, newest first, including revoked and expired ones."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(IngestToken)
@@ -67,35 +67,38 @@ def search(account_id: UUID) -> Sequence[IngestToken]:
 
 
 def resolve(text: str) -> Sender | None:
-    """Whose token this is; None for one that is unknown, revoked or expired.
+    """Return the owner of a token; None if the token is unknown, revoked or expired.
 
-    raises  ServiceUnavailable if the database cannot be asked
+    raises  ServiceUnavailable if the database is unavailable
     """
     if not _TOKEN.fullmatch(text):
         return None
     with transaction(readonly=True) as session:
-        found = session.execute(
+        row = session.execute(
             select(IngestToken, Account.status)
             .join(Account, Account.id == IngestToken.account_id)
             .where(IngestToken.token == text)
         ).first()
         now = transactions.now(session)
-    if found is None or found[1] != "active" or not is_usable(found[0], now):
+    if row is None:
         return None
-    return Sender(found[0].id, found[0].account_id)
+    token, account_status = row
+    if account_status != "active" or not is_usable(token, now):
+        return None
+    return Sender(token.id, token.account_id)
 
 
 def is_usable(token: IngestToken, now: datetime) -> bool:
-    """Neither revoked nor expired at that moment."""
-    is_over = token.expires_at is not None and token.expires_at <= now
-    return token.revoked_at is None and not is_over
+    """Return whether the token is neither revoked nor expired."""
+    is_expired = token.expires_at is not None and token.expires_at <= now
+    return token.revoked_at is None and not is_expired
 
 
 def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> IngestToken:
-    """A new token; the old one goes on for ``overlap``, or to an earlier end that it has.
+    """Create a new token and return it; the old one expires after ``overlap`` at the latest.
 
     ref     its id (``itk_…``), or the token itself
-    raises  NotFound; InvalidRequest for an overlap above 90 days, or a token that has ended
+    raises  NotFound; InvalidRequest for an overlap above 90 days, or an expired or revoked token
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise InvalidRequest.field("overlap", f"0 to {MAX_OVERLAP.days} days")
@@ -103,14 +106,14 @@ def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> Ing
         old = _owned(session, account_id, ref)
         now = transactions.now(session)
         if not is_usable(old, now):
-            raise InvalidRequest.field("token", "it has ended; make a new one")
+            raise InvalidRequest.field("token", "the token is expired or revoked; create a new one")
         old.expires_at = min(old.expires_at or now + overlap, now + overlap)
-        _note(session, old, actor, "rotated")
+        _audit(session, old, actor, "rotated")
         return add(session, account_id, actor=actor)
 
 
 def revoke(account_id: UUID, ref: str, *, actor: str) -> IngestToken:
-    """Take nothing in by this token from now on.
+    """Revoke the token: reports to its address are rejected from now on.
 
     raises  NotFound
     """
@@ -118,35 +121,37 @@ def revoke(account_id: UUID, ref: str, *, actor: str) -> IngestToken:
         token = _owned(session, account_id, ref)
         if token.revoked_at is None:
             token.revoked_at = transactions.now(session)
-            _note(session, token, actor, "revoked")
+            _audit(session, token, actor, "revoked")
         return token
 
 
 def address(token: str) -> str:
-    """Where reports of every kind are posted to."""
+    """Return the URL to which reports of every kind are sent."""
     return f"{settings.current().base_url}/ingest/{token}"
 
 
 def tls_address(token: str) -> str:
-    """What ``rua=`` of a TLS-RPT record names (RFC 8460 §5.4)."""
+    """Return the URL for ``rua=`` of a TLS-RPT record (RFC 8460 §5.4)."""
     return f"{address(token)}/tls-rpt"
 
 
 def _owned(session: Session, account_id: UUID, ref: str) -> IngestToken:
-    wanted = or_(IngestToken.token == ref, IngestToken.id == ids.parse(PREFIX, ref))
+    is_referred = or_(IngestToken.token == ref, IngestToken.id == ids.parse(PREFIX, ref))
     token = session.scalar(
-        select(IngestToken).where(IngestToken.account_id == account_id, wanted).with_for_update()
+        select(IngestToken)
+        .where(IngestToken.account_id == account_id, is_referred)
+        .with_for_update()
     )
     if token is None:
         raise NotFound
     return token
 
 
-def _note(session: Session, token: IngestToken, actor: str, what: str) -> None:
+def _audit(session: Session, token: IngestToken, actor: str, action: str) -> None:
     audit_log.record(
         session,
         token.account_id,
         actor=actor,
-        action=f"ingest_token.{what}",
+        action=f"ingest_token.{action}",
         target=ids.public(PREFIX, token.id),
     )

@@ -109,11 +109,11 @@ def trigger(
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if max_age is not None and (fresh := _fresh(session, domain, max_age)):
             return Triggered(fresh, "fresh")
-        under_way = session.scalar(
+        unfinished = session.scalar(
             select(Scan).where(Scan.domain_id == domain.id, Scan.status.in_(UNFINISHED))
         )
-        if under_way is not None:
-            return Triggered(under_way, "coalesced")
+        if unfinished is not None:
+            return Triggered(unfinished, "coalesced")
         now = transactions.now(session)
         scan = Scan(
             id=ids.new(),
@@ -140,7 +140,7 @@ def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch
     effects  inserts the scans and, once committed, enqueues jobs for them in chunks
     """
     with transaction() as session:
-        chosen = _chosen(session, account_id, selection)
+        domains = _selected(session, account_id, selection)
         batch = ScanBatch(
             id=ids.new(),
             account_id=account_id,
@@ -149,7 +149,7 @@ def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch
         )
         session.add(batch)
         session.flush()  # the members reference it
-        scans = request_many(session, account_id, chosen, actor=actor, trigger="api")
+        scans = request_many(session, account_id, domains, actor=actor, trigger="api")
         session.execute(
             insert(BatchScan), [{"batch_id": batch.id, "scan_id": scan} for scan in scans]
         )
@@ -158,9 +158,9 @@ def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch
 
 
 def request_many(
-    session: Session, account_id: UUID, chosen: Mapping[UUID, str], *, actor: str, trigger: str
+    session: Session, account_id: UUID, domains: Mapping[UUID, str], *, actor: str, trigger: str
 ) -> Sequence[UUID]:
-    """The ids of the unfinished scans of these domains (name by id); inserts missing ones."""
+    """Queue scans of these domains (name by id), and return the ids of their unfinished scans."""
     now = transactions.now(session)
     rows = [
         {
@@ -175,20 +175,20 @@ def request_many(
             "enqueued_at": now,
             "attempt": 0,
         }
-        for domain_id, name in chosen.items()
+        for domain_id, name in domains.items()
     ]
     session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
-    under_way = session.execute(
+    unfinished = session.execute(
         select(Scan.id, Scan.enqueued_at).where(
-            Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED)
+            Scan.domain_id.in_(domains), Scan.status.in_(UNFINISHED)
         )
     ).all()
-    unfinished_ids = {scan_id for scan_id, _ in under_way}
+    unfinished_ids = {scan_id for scan_id, _ in unfinished}
     inserted = [Scan(**row) for row in rows if row["id"] in unfinished_ids]
     for scan in inserted:
         log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)
     after_commit(session, lambda: enqueue([scan.id for scan in inserted]))
-    return [scan_id for scan_id, _ in under_way]
+    return [scan_id for scan_id, _ in unfinished]
 
 
 def log(session: Session, event: Lifecycle, scan: Any, **fields: Any) -> None:
@@ -224,7 +224,7 @@ def enqueue(scan_ids: Sequence[UUID]) -> None:
 def search(
     account_id: UUID, filters: ScanFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
+    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound if the domain is not in the account
     """
@@ -232,7 +232,7 @@ def search(
 
 
 def find(account_id: UUID, scan_id: UUID) -> Scan:
-    """The scan with its result.
+    """Return the scan with its result.
 
     raises  NotFound
     """
@@ -241,7 +241,7 @@ def find(account_id: UUID, scan_id: UUID) -> Scan:
 
 
 def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Scan, Scan | None]:
-    """The scan, and the scan to compare it with: ``base_id``, or the previous completed one.
+    """Return the scan and the scan to compare it with: ``base_id``, or the previous completed one.
 
     raises  NotFound; InvalidRequest if the scans are of different domains
     """
@@ -263,7 +263,7 @@ def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Sc
 
 
 def cancel(account_id: UUID, scan_id: UUID) -> Scan:
-    """The cancelled scan.
+    """Cancel a queued scan and return it.
 
     raises  NotFound; Conflict unless the scan is queued
     """
@@ -281,7 +281,7 @@ def cancel(account_id: UUID, scan_id: UUID) -> Scan:
 
 
 def find_batch(account_id: UUID, batch_id: UUID) -> Batch:
-    """The batch with the status of each scan.
+    """Return the batch with the status of each scan.
 
     raises  NotFound
     """
@@ -301,11 +301,11 @@ def find_batch(account_id: UUID, batch_id: UUID) -> Batch:
     is_finished = not any(counts[status] for status in UNFINISHED)
     finished_times = [row.finished_at for row in rows if row.finished_at]
     return Batch(
-        batch.id,
-        batch.requested_at,
-        counts,
-        rows,
-        max(finished_times, default=batch.requested_at) if is_finished else None,
+        id=batch.id,
+        requested_at=batch.requested_at,
+        counts=counts,
+        scans=rows,
+        finished_at=max(finished_times, default=batch.requested_at) if is_finished else None,
     )
 
 
@@ -334,20 +334,20 @@ def _fresh(session: Session, domain: Domain, max_age: timedelta) -> Scan | None:
     )
 
 
-def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UUID, str]:
+def _selected(session: Session, account_id: UUID, selection: Selection) -> dict[UUID, str]:
     """The names of the selected domains by id."""
     statement: Any = select(Domain.id, Domain.name).where(Domain.account_id == account_id)
     if selection.tag is not None:
         statement = domain_lookup.with_tag(statement, selection.tag)
     if selection.all or selection.tag is not None:
         rows = session.execute(statement.order_by(Domain.id).limit(MAX_BATCH + 1)).all()
-        chosen: dict[UUID, str] = {row.id: row.name for row in rows}
+        domains: dict[UUID, str] = {row.id: row.name for row in rows}
     else:
-        chosen = _named(session, statement, selection.refs)
-    if not chosen or len(chosen) > MAX_BATCH:
-        message = "select at least one domain" if not chosen else f"more than {MAX_BATCH} domains"
+        domains = _named(session, statement, selection.refs)
+    if not domains or len(domains) > MAX_BATCH:
+        message = "select at least one domain" if not domains else f"more than {MAX_BATCH} domains"
         raise InvalidRequest.field("domains", message, "length")
-    return chosen
+    return domains
 
 
 def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dict[UUID, str]:

@@ -58,8 +58,8 @@ class NotFound(ApplicationError):
 
     code, status = "not_found", 404
 
-    def __init__(self) -> None:
-        super().__init__("Not found")
+    def __init__(self, message: str = "Not found") -> None:
+        super().__init__(message)
 
 
 class Conflict(ApplicationError):

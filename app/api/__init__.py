@@ -1,4 +1,4 @@
-"""The HTTP API: who calls → how often → may they; then one module for each resource."""
+"""The HTTP API: authentication, rate limits, authorization, and one package per resource."""
 
 from flask import Blueprint, Flask
 
@@ -20,7 +20,7 @@ from app.settings import Settings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Hooks, routes and error handlers, in the order in which a request meets them."""
+    """Register hooks, routes and error handlers, in the order in which they handle a request."""
     requests.init_app(app)
     auth.init_app(app)
     ingest.init_app(app)
@@ -48,5 +48,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)
     app.register_blueprint(well_known.bp)
-    app.register_blueprint(runbooks.bp)  # that of openapi, with one page more
+    app.register_blueprint(runbooks.bp)  # the blueprint of openapi, with one more page
     errors.init_app(app)

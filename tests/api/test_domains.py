@@ -50,9 +50,9 @@ def test_internationalized_domain_is_shown_in_both_forms(client: Client) -> None
         ({"name": "co.uk"}, "name"),
         ({"name": f"{'a' * 64}.test"}, "name"),
         ({"name": 7}, "name"),
-        ({"name": "acme.test", "tags": ["a,b"]}, "tags.0"),
+        ({"name": "acme.test", "tags": ["a,b"]}, "tags[0]"),
         ({"name": "acme.test", "usage": "none"}, "usage"),
-        ({"name": "acme.test", "dkimSelectors": ["a b"]}, "dkimSelectors.0"),
+        ({"name": "acme.test", "dkimSelectors": ["a b"]}, "dkimSelectors[0]"),
     ],
 )
 def test_validation_errors_name_their_field(client: Client, body: Any, field: str) -> None:

@@ -119,7 +119,7 @@ def test_resource_of_another_account_is_404(
             headers = {"X-Request-Id": "same"}
             options: dict[str, Any] = {"json": body} if body is not None else {}
             response = stranger(method, path, headers=headers, **options)
-            answers.append((response.status_code, response.data))
+            answers.append((response.status_code, response.data.replace(thing.encode(), b"ID")))
         assert answers[0][0] == 404, f"{method} {rule}"
         assert answers[0] == answers[1], f"{method} {rule}"
     assert client.data("GET", "/v1/domains/acme.test")["tags"] == []
@@ -256,3 +256,27 @@ def test_invalid_idempotency_key_is_refused(client: Client, key: str) -> None:
     headers = {"Idempotency-Key": key.encode("utf-8").decode("latin-1")}
     response = client("POST", "/v1/domains", json={"name": "acme.test"}, headers=headers)
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        ("GET", "/v1/domains/no.example", None, "Domain 'no.example' not found in this account"),
+        ("GET", "/v1/alerts/alert_x", None, "'alert_x' not found in this account"),
+        ("DELETE", "/v1/domains", None, "Method DELETE is not allowed here. Allowed: GET, POST"),
+        ("GET", "/v1/me?foo=1", None, "foo: unknown parameter"),
+        ("GET", "/v1/domains?foo=1", None, "foo: unknown parameter"),
+        ("POST", "/v1/domains", {"name": "a.test", "foo": 1}, "foo: unknown parameter"),
+        (
+            "POST",
+            "/v1/scans",
+            {"domains": ["none.example"]},
+            "domains[0]: domain 'none.example' not found in this account",
+        ),
+    ],
+)
+def test_message_names_what_is_wrong(
+    client: Client, method: str, path: str, body: Any, message: str
+) -> None:
+    options: dict[str, Any] = {"json": body} if body is not None else {}
+    assert client(method, path, **options).json["error"]["message"] == message

@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: the hooks before and behind the limiter."""
+"""Authentication and authorization: the hooks before and after the rate limiter."""
 
 from flask import Flask, g, request
 
@@ -16,7 +16,7 @@ def init_app(app: Flask) -> None:
 
 
 def identify() -> None:
-    """Set ``g.caller`` to who holds the request's key, or None. It refuses no one.
+    """Set ``g.caller`` to the holder of the request's key, or None, without refusing anyone.
 
     Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
     """
@@ -31,14 +31,14 @@ def authorize() -> None:
 
     raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
     """
-    contract = spec_of(request.endpoint)
-    if contract.is_public:
+    spec = spec_of(request.endpoint)
+    if spec.is_public:
         return
     caller = caller_or_none()
     if caller is None:
         unresolved: ApplicationError | None = g.get("unresolved")
         raise unresolved or Unauthorized
-    scopes = contract.scopes
+    scopes = spec.scopes
     if scopes and caller.scopes.isdisjoint(scopes):
         required = " or ".join(scopes)
         target = f"{request.method} {request.url_rule}"
@@ -48,7 +48,7 @@ def authorize() -> None:
 
 
 def current() -> Caller:
-    """Who calls; only for views behind ``authorize``."""
+    """Return the caller; only for views behind ``authorize``."""
     caller = caller_or_none()
     if caller is None:
         raise Unauthorized
@@ -56,7 +56,7 @@ def current() -> Caller:
 
 
 def caller_or_none() -> Caller | None:
-    """The caller, if known; for the hooks."""
+    """Return the caller, or None; for the hooks."""
     caller: Caller | None = g.get("caller")
     return caller
 

@@ -1,11 +1,10 @@
-"""What a view promises: its scopes, what it reads and what it answers; and how both are read.
+"""The decorator for views: it declares scopes, input and output, and parses the input.
 
-The decorator ``endpoint`` is all there is to a view's plumbing. The OpenAPI document and the
-tests read the same contract, so that they cannot differ from what is done.
+The OpenAPI document and the tests read the same declarations, so they always match the views.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ import orjson
 from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api.http import idempotency
@@ -24,13 +24,13 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 class Schema(BaseModel):
-    """A thing on the wire, as the documents describe it."""
+    """JSON in a request or response, with field names in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
 class Body(Schema):
-    """What a client sends: nothing unknown, and every type exactly."""
+    """The JSON of a request: unknown fields are errors, and types are not converted."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True
@@ -43,17 +43,18 @@ class Query(Body):
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """One view's contract.
+    """The input and output of one view.
 
-    scopes   any one of them is enough; empty: any key
-    is_public  no key is needed
-    returns  the shape of ``data``; None: no body
-    is_list  ``data`` is a list of them, with ``meta.pagination``
-    also     further statuses of success with the same shape
-    takes_file  the body is a file of any type; returns_file: so is the answer
-    exports     the list is to be had as CSV and as lines of JSON too
-    array       the body is a JSON array of these, which the view reads after checking a signature
-    is_bare     the answer is a JSON array of ``returns``, without the envelope
+    scopes        any one of them is enough; empty: any key
+    is_public     no key is required
+    returns       the schema of ``data``; None: no body
+    is_list       ``data`` is a list of ``returns``, with ``meta.pagination``
+    also          further success statuses with the same schema
+    takes_file    the body is a file of any type
+    returns_file  the response is a file
+    exports       the list is also available as CSV and NDJSON
+    array         the body is a JSON array of these, which the view reads after checking a signature
+    is_bare       the response is a JSON array of ``returns``, without the envelope
     """
 
     summary: str
@@ -76,65 +77,65 @@ class EndpointSpec:
 ENDPOINTS: dict[Any, EndpointSpec] = {}  # by view function
 
 
-def endpoint(**promised: Any) -> Callable[[V], V]:
-    """Make a view of a function that takes the path's parts, and ``body`` and ``query`` if any.
+def endpoint(**fields: Any) -> Callable[[V], V]:
+    """Return a decorator for a view that takes path arguments, ``body`` and ``query``.
 
-    promised  the fields of Contract; its summary is the docstring's first line
+    fields  those of EndpointSpec; its summary is the first line of the view's docstring
     """
 
     def decorate(view: V) -> V:
         summary = (view.__doc__ or "").strip().partition("\n")[0]
-        contract = EndpointSpec(summary=summary, **promised)
+        spec = EndpointSpec(summary=summary.removesuffix("."), **fields)
 
         @functools.wraps(view)
-        def wrapped(**parts: Any) -> Response:
-            if contract.query is not None:
-                parts["query"] = read_query(contract.query)
+        def wrapped(**arguments: Any) -> Response:
+            if spec.query is not None:
+                arguments["query"] = read_query(spec.query)
             elif request.query_string and request.args:
                 raise InvalidRequest([_unknown(name) for name in sorted(request.args)])
-            # Within MAX_CONTENT_LENGTH; so that every POST is bounded.
+            # Reading the body of every POST enforces MAX_CONTENT_LENGTH.
             raw = b"" if request.method == "GET" else request.get_data()
-            if contract.body is not None:
-                parts["body"] = read_body(contract.body, raw, contract.is_body_optional)
-            answer: Response = idempotency.once(raw, lambda: view(**parts))
-            return answer
+            if spec.body is not None:
+                arguments["body"] = read_body(spec.body, raw, spec.is_body_optional)
+            response: Response = idempotency.once(raw, lambda: view(**arguments))
+            return response
 
-        ENDPOINTS[wrapped] = contract
+        ENDPOINTS[wrapped] = spec
         return wrapped  # type: ignore[return-value]  # the same view, with its input read
 
     return decorate
 
 
 def spec_of(endpoint: str | None) -> EndpointSpec:
-    """The contract of the view behind a Flask endpoint.
+    """Return the declaration of the view of a Flask endpoint.
 
-    raises  RuntimeError for a view without one: it answers 500 rather than open
+    raises  RuntimeError for a view without one, so that it is never served without a key
     """
-    contract = ENDPOINTS.get(current_app.view_functions.get(endpoint or ""))
-    if contract is None:
-        raise RuntimeError(f"view {endpoint} declares no contract")
-    return contract
+    spec = ENDPOINTS.get(current_app.view_functions.get(endpoint or ""))
+    if spec is None:
+        raise RuntimeError(f"view {endpoint} is not declared as an endpoint")
+    return spec
 
 
 M = TypeVar("M", bound=Body)
 
 
-def read_body(shape: type[M], raw: bytes, is_optional: bool) -> M:
-    """The request's JSON.
+def read_body(schema: type[M], raw: bytes, is_optional: bool) -> M:
+    """Return the JSON of the request.
 
-    raises  InvalidRequest with every complaint; UnsupportedMediaType if it is no JSON by its type
+    raises  InvalidRequest with every error; UnsupportedMediaType if its type is not JSON
     """
     if not raw and is_optional:
-        return shape()
+        return schema()
     _parsed(raw)
     try:
-        return shape.model_validate_json(raw, strict=True)
+        return schema.model_validate_json(raw, strict=True)
     except ValidationError as error:
         raise InvalidRequest(_errors(error)) from None
 
 
-def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
-    """The items of a body that is a JSON array.
+def read_array(schema: type[M], raw: bytes, maximum: int) -> list[M]:
+    """Return the items of a body that is a JSON array.
 
     raises  InvalidRequest with every error, also for more items than ``maximum``;
             UnsupportedMediaType if its type is not JSON
@@ -144,7 +145,7 @@ def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
         message = f"an array of up to {maximum} items is expected"
         raise InvalidRequest.field("body", message)
     try:
-        return TypeAdapter(list[shape]).validate_json(raw, strict=True)  # type: ignore[valid-type]
+        return TypeAdapter(list[schema]).validate_json(raw, strict=True)  # type: ignore[valid-type]
     except ValidationError as error:
         raise InvalidRequest(_errors(error)) from None
 
@@ -161,37 +162,41 @@ def _parsed(raw: bytes) -> Any:
 Q = TypeVar("Q", bound=Query)
 
 
-def read_query(shape: type[Q]) -> Q:
-    """The query string's parameters.
+def read_query(schema: type[Q]) -> Q:
+    """Return the parameters of the query string.
 
-    raises  InvalidRequest for unknown, repeated and bad ones
+    raises  InvalidRequest for unknown, repeated and invalid parameters
     """
-    given = request.args.to_dict(flat=False)
-    if repeated := [name for name, values in given.items() if len(values) > 1]:
-        message = "given more than once"
+    parameters = request.args.to_dict(flat=False)
+    if repeated := [name for name, values in parameters.items() if len(values) > 1]:
+        message = "the parameter is repeated"
         raise InvalidRequest(
             [{"field": name, "code": "repeated", "message": message} for name in repeated]
         )
     try:
-        return shape.model_validate({name: values[0] for name, values in given.items()})
+        return schema.model_validate({name: values[0] for name, values in parameters.items()})
     except ValidationError as error:
         raise InvalidRequest(_errors(error)) from None
 
 
 def _errors(error: ValidationError) -> list[Mapping[str, str]]:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {
-            "field": ".".join(map(str, item["loc"]))[:200] or "body",
-            "code": {"missing": "missing", "extra_forbidden": "unknown"}.get(
-                item["type"], "invalid"
-            ),
-            "message": item["msg"].removeprefix("Value error, "),
-        }
-        for item in found[:MAX_ERRORS]
-    ]
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    return [_error(item) for item in items[:MAX_ERRORS]]
+
+
+def _error(item: ErrorDetails) -> Mapping[str, str]:
+    field = _path(item["loc"]) or "body"
+    if item["type"] == "extra_forbidden":
+        return _unknown(field)
+    code = "missing" if item["type"] == "missing" else "invalid"
+    return {"field": field, "code": code, "message": item["msg"].removeprefix("Value error, ")}
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """Return the path of a field, such as ``domains[0].name``."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return path.removeprefix(".")[:200]
 
 
 def _unknown(name: str) -> Mapping[str, str]:
-    message = "this route has no such parameter"
-    return {"field": name[:200], "code": "unknown", "message": message}
+    return {"field": name[:200], "code": "unknown", "message": "unknown parameter"}

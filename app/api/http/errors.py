@@ -1,4 +1,4 @@
-"""The one place that turns what went wrong into an answer: always the same envelope."""
+"""Error responses: the one place that turns an exception into the error envelope."""
 
 import logging
 import re
@@ -6,36 +6,33 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import settings
-from app.errors import ApplicationError, ServiceUnavailable
+from app.errors import ApplicationError, NotFound, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
-_MESSAGES = {
-    404: "Not found",
-    405: "This route has no such method",
-    413: "The body has more than {limit} bytes",
-}
-
 
 def init_app(app: Flask) -> None:
-    """Every error of every route ends here."""
+    """Register the handlers for every error of every route."""
     app.register_error_handler(ApplicationError, _application_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unhandled)
 
 
 def envelope(code: str, message: str, status: int, **extra: Any) -> Response:
-    """``{"error": {code, message, status, …, requestId}}``."""
+    """Return ``{"error": {code, message, status, …, requestId}}``."""
     error = {"code": code, "message": message, "status": status, **extra}
     error["requestId"] = g.get("request_id")
     return Response(orjson.dumps({"error": error}), status, content_type="application/json")
 
 
 def _application_error(error: ApplicationError) -> Response:
-    response = envelope(error.code, error.message, error.status, **error.extra)
+    message, id = error.message, (request.view_args or {}).get("id")
+    if isinstance(error, NotFound) and message == "Not found" and id is not None:
+        message = f"{id[:100]!r} not found in this account"
+    response = envelope(error.code, message, error.status, **error.extra)
     if error.status == 429:
         g.retry_after = error.extra["retryAfter"]
     if isinstance(error, ServiceUnavailable):
@@ -51,8 +48,7 @@ def _http_error(error: HTTPException) -> Response:
         code = "payload_too_large"
     else:
         code = re.sub(r"[^a-z]+", "_", error.name.lower()).strip("_")
-    message = _MESSAGES.get(status, error.description or error.name)
-    message = message.replace("{limit}", str(_truncated()))
+    message = _message(error)
     if status == 400:
         details = [{"field": "request", "code": "malformed", "message": message}]
         return envelope("invalid_request", message, 400, details=details)
@@ -63,12 +59,21 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _truncated() -> int:
-    chosen = settings.current()
+def _message(error: HTTPException) -> str:
+    if isinstance(error, MethodNotAllowed):
+        methods = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        return f"Method {request.method} is not allowed here. Allowed: {methods}"
+    if error.code == 413:
+        return f"The body has more than {_max_body_bytes()} bytes"
+    return "Not found" if error.code == 404 else error.description or error.name
+
+
+def _max_body_bytes() -> int:
+    current = settings.current()
     is_file = request.blueprint == "ingest"
-    return chosen.ingest_max_bytes if is_file else chosen.max_content_length
+    return current.ingest_max_bytes if is_file else current.max_content_length
 
 
 def _unhandled(error: Exception) -> Response:
-    logger.error("a request failed", exc_info=error)
-    return envelope("internal_error", "Something went wrong on our side", 500)
+    logger.error("unhandled exception in request", exc_info=error)
+    return envelope("internal_error", "Internal error. It was logged; try again later", 500)

@@ -1,4 +1,4 @@
-"""What clients may send, field by field, each with its bound."""
+"""Types of fields and parameters, each with its limits."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from app.protocols.timestamps import FIRST, LAST
 
 
 def _is_plain(text: str) -> str:
-    """No NUL and no other control character: databases and terminals choke on them."""
+    """Refuse control characters, which databases and terminals cannot handle."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError("control characters are not allowed")
     return text
@@ -19,18 +19,18 @@ def _is_plain(text: str) -> str:
 
 def _is_tag(text: str) -> str:
     if "," in text or text != text.strip():
-        raise ValueError("no comma, and no blank at the ends")
+        raise ValueError("commas and whitespace at the ends are not allowed")
     return _is_plain(text)
 
 
-def _is_near(moment: datetime) -> datetime:
-    """Within what can be said in UTC, and what databases can hold."""
-    if not FIRST <= moment <= LAST:
-        raise ValueError(f"it must be from {FIRST.year} to {LAST.year - 1}")
-    return moment.astimezone(UTC)
+def _in_range(at: datetime) -> datetime:
+    """Refuse times that databases cannot store; returns the time in UTC."""
+    if not FIRST <= at <= LAST:
+        raise ValueError(f"the year must be from {FIRST.year} to {LAST.year - 1}")
+    return at.astimezone(UTC)
 
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(_is_near)]
+Timestamp = Annotated[AwareDatetime, AfterValidator(_in_range)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
 Host = Annotated[str, Field(min_length=1, max_length=LIMITS.field), AfterValidator(_is_plain)]
@@ -58,11 +58,11 @@ class Listing(Query):
 
 
 class PeriodQuery(Listing):
-    """A page of what happened in a span of time: ``from`` is in it, ``to`` is not."""
+    """A page of a list within a period, which includes ``from`` and excludes ``to``."""
 
     from_at: Timestamp | None = Field(default=None, alias="from")
     to_at: Timestamp | None = Field(default=None, alias="to")
 
 
 class NoQuery(Query):
-    """No parameters."""
+    """A query string without parameters."""

@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: a POST that is sent again is not done again."""
+"""``Idempotency-Key``: a repeated POST returns the stored response of the first one."""
 
 import hashlib
 import re
@@ -15,10 +15,10 @@ _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 
 
 def once(raw: bytes, do: Callable[[], Response]) -> Response:
-    """The answer of ``do``, or the one that the first call with this key got.
+    """Return the response of ``do``, or the response of the first request with this key.
 
-    raises  InvalidRequest for a bad key; IdempotencyMismatch, IdempotencyInProgress
-    effects an answer of success is kept for a day; after a refusal or failure it may be tried again
+    raises   InvalidRequest for an invalid key; IdempotencyMismatch, IdempotencyInProgress
+    effects  a successful response is stored for a day; after an error the key can be used again
     """
     if request.method != "POST":
         return do()
@@ -27,12 +27,12 @@ def once(raw: bytes, do: Callable[[], Response]) -> Response:
     if key is None or caller is None:
         return do()
     if not _KEY.fullmatch(key):
-        message = "1 to 255 printable ASCII characters"
+        message = "must have 1 to 255 printable ASCII characters"
         raise InvalidRequest.field(HEADER, message)
     digest = hashlib.sha256(raw).digest()
     call = Call(caller.id, f"POST {request.path}"[:300], key, digest)
-    if (known := idempotency.begin(call)) is not None:
-        return _replayed(known)
+    if (stored := idempotency.begin(call)) is not None:
+        return _replayed(stored)
     is_done = False
     try:
         response = do()
@@ -45,9 +45,9 @@ def once(raw: bytes, do: Callable[[], Response]) -> Response:
     return response
 
 
-def _replayed(known: Answer) -> Response:
-    response = Response(known.body, known.status, content_type="application/json")
+def _replayed(stored: Answer) -> Response:
+    response = Response(stored.body, stored.status, content_type="application/json")
     response.headers["Idempotent-Replayed"] = "true"
-    if known.location:
-        response.headers["Location"] = known.location
+    if stored.location:
+        response.headers["Location"] = stored.location
     return response

@@ -1,4 +1,4 @@
-"""Which rate limits apply to an API request, and the headers that tell the client.
+"""The rate limits of an API request, and their headers.
 
 A key is counted over all routes, and all keys of an account together. A request without a valid
 key is counted by the client's network.
@@ -29,13 +29,13 @@ def init_app(app: Flask, chosen: Settings) -> None:
 
 
 def limit_of(caller: Caller) -> str:
-    """The limit of the caller's key: its own, or the default, and never above the account's."""
+    """Return the limit of the caller's key, at most that of the account."""
     limit = caller.rate_limit or settings.current().rate_limit
     return _capped(limit, ceiling_of(caller))
 
 
 def ceiling_of(caller: Caller) -> str:
-    """The limit of all keys of the caller's account together."""
+    """Return the limit of all keys of the caller's account together."""
     return caller.account_rate_limit or settings.current().account_rate_limit
 
 
@@ -60,11 +60,11 @@ def _count() -> None:
 
 
 def _count_sender(address: str) -> None:
-    """A post to a public report address: known sources are not counted with strangers."""
+    """Count a request to a public report address; known sources have their own limit."""
     current = settings.current()
     if ingest.is_known_source():
-        known = f"{address}:known"
-        g.rate_limit_status = rate_limiter.count(known, current.ingest_rate_limit)
+        known_sources = f"{address}:known"
+        g.rate_limit_status = rate_limiter.count(known_sources, current.ingest_rate_limit)
         return
     source = f"{address}:{client_network(request.remote_addr or 'unknown')}"
     g.rate_limit_status = rate_limiter.count(source, current.ingest_source_rate_limit)

@@ -1,4 +1,4 @@
-"""What is done around every request: its id, its line in the log, and how its use is counted."""
+"""Hooks of every request: its id, its log line, and the usage of its key."""
 
 import functools
 import logging
@@ -16,7 +16,7 @@ from app.services.core import audit_log
 
 logger = logging.getLogger("access")
 
-# Health checks and metrics come by address, and their answers name no host.
+# Health checks and metrics are requested by address, and their responses contain no host.
 ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -25,21 +25,21 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def init_app(app: Flask) -> None:
-    """Must come first: what follows wants the id."""
+    """Register the hooks; must be called first, because other hooks use the id."""
     app.before_request(_begin)
     app.before_request(_check_host)
     app.after_request(_end)
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id")
-    id = given if given and _ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    client_id = request.headers.get("X-Request-Id")
+    id = client_id if client_id and _ID.fullmatch(client_id) else f"{random.getrandbits(128):032x}"
     g.request_id, g.started = id, time.monotonic()
     audit_log.origin.set(audit_log.Origin(request.remote_addr, id))
 
 
 def _check_host() -> Response | None:
-    """Refuse a request to a name that is not ours: nothing may rest on what a client made up."""
+    """Refuse a request to an unknown host, so that no URL is built from a forged one."""
     if request.path in ANY_HOST or _is_allowed(request.host):
         return None
     message = "The host in this request is not served here. Use the address in BASE_URL."
@@ -60,7 +60,7 @@ def _allowed(base_url: str, hosts: tuple[str, ...]) -> frozenset[str | None]:
 
 @functools.lru_cache(maxsize=64)
 def _hostname(host: str) -> str:
-    """The name in a Host header, without its port; "" for one that is malformed."""
+    """Return the name in a Host header without its port; "" for a malformed header."""
     return (urlsplit(f"//{host}").hostname or "") if _HOST.fullmatch(host) else ""
 
 
@@ -75,13 +75,13 @@ def _end(response: Response) -> Response:
     if caller is not None:
         usage.record(caller.id, route, response.status_code, request.remote_addr or "")
     if logger.isEnabledFor(logging.INFO):
-        took = time.monotonic() - g.get("started", time.monotonic())
-        named = {
+        seconds = time.monotonic() - g.get("started", time.monotonic())
+        fields = {
             "request_id": g.get("request_id"),
             "key_id": caller.key_id if caller else None,
             "route": route,
             "status": response.status_code,
-            "ms": round(took * 1000, 1),
+            "duration_ms": round(seconds * 1000, 1),
         }
-        logger.info("request", extra=named)
+        logger.info("request", extra=fields)
     return response

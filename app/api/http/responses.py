@@ -1,4 +1,4 @@
-"""How things are put on the wire: one, or a page of many."""
+"""Successful responses: one item, a page of a list, a file, or nothing."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from app.protocols import timestamps
 JSON = "application/json"
 
 
-def time(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC, with ``Z``."""
-    return timestamps.text(moment) if moment else None
+def time(at: datetime | None) -> str | None:
+    """Return the time as RFC 3339 in UTC, with ``Z``."""
+    return timestamps.text(at) if at else None
 
 
 def item(
@@ -32,9 +32,9 @@ def item(
     location: str | None = None,
     version: datetime | None = None,
 ) -> Response:
-    """``{"data": …}``; a GET has an ETag, and is 304 for who has it already.
+    """Return ``{"data": …}`` with an ETag, or 304 if If-None-Match has it.
 
-    version  when the thing was last changed; ``expected_version`` reads it from If-Match
+    version  the time of the last change; ``expected_version`` reads it from If-Match
     """
     body = orjson.dumps({"data": data})
     response = Response(body, status, content_type=JSON)
@@ -49,27 +49,31 @@ def item(
 
 
 def expected_version() -> datetime | None:
-    """What If-Match says that the thing looked like; None if the caller does not mind.
+    """Return the version in If-Match; None without one.
 
-    raises  PreconditionFailed for what is no ETag of ours
+    raises  PreconditionFailed for an invalid ETag
     """
-    given = request.headers.get("If-Match", "").strip()
-    if given in ("", "*"):
+    etag = request.headers.get("If-Match", "").strip()
+    if etag in ("", "*"):
         return None
-    stamp = given.strip('"').partition("-")[0]
+    stamp = etag.strip('"').partition("-")[0]
     if not stamp.isdigit() or len(stamp) > 18:
-        raise PreconditionFailed("If-Match is not an ETag of this resource")
+        raise PreconditionFailed(
+            "If-Match is not an ETag of this resource. Use the ETag header of a response"
+        )
     return datetime.fromtimestamp(int(stamp) / 1_000_000, UTC)
 
 
 def page(
-    data: Sequence[Mapping[str, Any] | orjson.Fragment], query: Query, place: Sequence[Any] | None
+    data: Sequence[Mapping[str, Any] | orjson.Fragment],
+    query: Query,
+    next_values: Sequence[Any] | None,
 ) -> Response:
-    """``{"data": […], "meta": {"pagination": …}}``, with the next page's address in ``Link``.
+    """Return ``{"data": […], "meta": {"pagination": …}}``, with the next page's URL in ``Link``.
 
-    place  where the next page starts; None if there is none
+    next_values  the cursor values of the next page; None if this is the last one
     """
-    following = cursor(query).encode(place) if place is not None else None
+    following = cursor(query).encode(next_values) if next_values is not None else None
     pagination = {
         "limit": getattr(query, "limit", len(data)),
         "hasMore": following is not None,
@@ -79,13 +83,13 @@ def page(
     response = Response(body, content_type=JSON)
     if following is not None:
         parameters = {**request.args.to_dict(), "cursor": following}
-        address = f"{settings.current().base_url}{request.path}?{urlencode(parameters)}"
-        response.headers["Link"] = f'<{address}>; rel="next"'
+        url = f"{settings.current().base_url}{request.path}?{urlencode(parameters)}"
+        response.headers["Link"] = f'<{url}>; rel="next"'
     return response
 
 
 def attachment(content: bytes) -> Response:
-    """Bytes from strangers, to be saved and never shown."""
+    """Return the content as a download that browsers never display."""
     response = Response(content, content_type="application/octet-stream")
     response.headers["Content-Disposition"] = 'attachment; filename="report.bin"'
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
@@ -93,12 +97,12 @@ def attachment(content: bytes) -> Response:
 
 
 def no_content() -> Response:
-    """204."""
+    """Return an empty response with status 204."""
     return Response(status=204)
 
 
 def cursor_values(query: Query) -> list[Any] | None:
-    """Where the page begins that the query's cursor asks for.
+    """Return the values of the query's cursor; None without one.
 
     raises  InvalidRequest for a cursor of another list
     """
@@ -107,7 +111,7 @@ def cursor_values(query: Query) -> list[Any] | None:
 
 
 def cursor(query: Query) -> Cursor:
-    """The cursors of this list: this account's, this route's, with these filters."""
+    """Return the cursor type of this list, bound to the account, the route and the filters."""
     filters = query.model_dump(mode="json", exclude={"cursor", "limit"})
     binding = {
         "account": str(auth.current().account_id),
@@ -117,5 +121,5 @@ def cursor(query: Query) -> Cursor:
     return Cursor(keyring.usable(Purpose.CURSORS), binding)
 
 
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
+def _microseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)

@@ -1,4 +1,4 @@
-"""Rows of lists as JSON, made once for as long as a row stays as it is."""
+"""A cache of list rows as JSON, valid as long as a row is unchanged."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,26 +9,29 @@ MAX_ROWS, MAX_BYTES = 1024, 4096
 
 
 class SerializedRowCache:
-    """A schema whose JSON is cached with the row: clients request the same lists repeatedly,
-    and to see that a row is the same takes a fifth of the time of serializing it again.
+    """Serializes rows and caches the JSON with the row.
 
-    of  makes the shape of a row with an ``id``; what else it is given must follow from that id
+    Clients request the same lists repeatedly, and comparing a row takes a fifth of the time of
+    serializing it.
+
+    serialize  returns the JSON object of a row with an ``id``; further arguments must depend on
+               that id only
     """
 
-    def __init__(self, of: Callable[..., Mapping[str, Any]]) -> None:
-        self._of = of
-        self._known: dict[int, tuple[Any, orjson.Fragment]] = {}
+    def __init__(self, serialize: Callable[..., Mapping[str, Any]]) -> None:
+        self._serialize = serialize
+        self._cached: dict[int, tuple[Any, orjson.Fragment]] = {}
 
     def __call__(self, row: Any, *more: Any) -> orjson.Fragment:
-        """The row as JSON, for ``answers.many``."""
-        known = self._known.get(row.id.int)
+        """Return the row as JSON, for ``responses.page``."""
+        cached = self._cached.get(row.id.int)
         cells = tuple(row)
-        if known is not None and known[0] == cells:
-            return known[1]
-        text = orjson.dumps(self._of(row, *more))
-        written = orjson.Fragment(text)
+        if cached is not None and cached[0] == cells:
+            return cached[1]
+        text = orjson.dumps(self._serialize(row, *more))
+        fragment = orjson.Fragment(text)
         if len(text) <= MAX_BYTES:
-            if len(self._known) >= MAX_ROWS:
-                self._known.clear()
-            self._known[row.id.int] = (cells, written)
-        return written
+            if len(self._cached) >= MAX_ROWS:
+                self._cached.clear()
+            self._cached[row.id.int] = (cells, fragment)
+        return fragment

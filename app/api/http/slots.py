@@ -1,4 +1,4 @@
-"""How many expensive requests of the caller's account may run at the same time."""
+"""Limits on concurrent expensive requests of the caller's account."""
 
 from flask import current_app
 
@@ -11,7 +11,7 @@ EXPORT_SECONDS = 600
 
 
 def evaluation() -> Slot:
-    """The right to resolve and evaluate something while the client waits.
+    """Acquire a slot for an evaluation while the client waits.
 
     raises  ConcurrencyLimitExceeded
     """
@@ -21,7 +21,7 @@ def evaluation() -> Slot:
 
 
 def export() -> Slot:
-    """The right to stream a list as a file.
+    """Acquire a slot for streaming a list as a file.
 
     raises  ConcurrencyLimitExceeded
     """
@@ -31,6 +31,6 @@ def export() -> Slot:
 
 
 def all_slots() -> Slots:
-    """The slots of this application."""
+    """Return the slots of this application."""
     slots: Slots = current_app.extensions["slots"]
     return slots

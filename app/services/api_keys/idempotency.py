@@ -63,7 +63,7 @@ def begin(call: Call) -> Answer | None:
         if found.request_digest != call.request_digest:
             raise IdempotencyMismatch("This Idempotency-Key was used with another body")
         if found.status is None:
-            raise IdempotencyInProgress("The first call with this Idempotency-Key still runs")
+            raise IdempotencyInProgress("A request with this Idempotency-Key is still in progress")
         return Answer(found.status, found.body or b"", found.location)
 
 

@@ -29,7 +29,7 @@ def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -
     statement = select(Domain).where(*matching(account_id, ref))
     domain = session.scalar(statement.with_for_update() if lock else statement)
     if domain is None:
-        raise NotFound
+        raise NotFound(f"Domain {ref[:253]!r} not found in this account")
     return domain
 
 

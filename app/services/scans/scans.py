@@ -367,7 +367,7 @@ def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dic
         raise InvalidRequest(
             [
                 {
-                    "field": f"domains.{index}",
+                    "field": f"domains[{index}]",
                     "code": "not_found",
                     "message": f"domain {refs[index][:100]!r} not found in this account",
                 }

@@ -21,8 +21,10 @@ from app.settings import Settings
 bp = Blueprint("token_leaks", __name__)
 
 MAX_ALERTS = 5000
-MAX_REPORTS = 10  # of a network in an hour
-RECEIVED = "Thank you. If this is a key of this service, it was revoked and its owners were told."
+MAX_REPORTS = 10  # per network and hour
+RECEIVED = (
+    "Thank you. If this is a key of this service, it was revoked and its owners were notified."
+)
 
 
 class LeakAlert(Body):
@@ -54,13 +56,13 @@ class KeyReport(Body):
 
 
 class ReportReceived(Schema):
-    """The same text for every report."""
+    """The confirmation, which is the same for every report."""
 
     message: str
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Prepare the public keys of the secret scanning service, if any."""
+    """Set up the public keys of the secret scanning service, if it is configured."""
     if url := settings.secret_scanning_keys_url:
         app.extensions["secret_scanning_keys"] = PublicKeys(url)
 
@@ -89,7 +91,7 @@ def receive_alerts() -> Response:
 @bp.post("/keys/report")
 @endpoint(is_public=True, body=KeyReport, returns=ReportReceived, status=202)
 def report(body: KeyReport) -> Response:
-    """Report a leaked key, which revokes it"""
+    """Report a leaked API key, which revokes it."""
     _count_report(client_network(request.remote_addr or "unknown"))
     token_leaks.revoke([Reported(body.token.strip(), body.url)], PERSON)
     return responses.item({"message": RECEIVED}, 202)

@@ -100,6 +100,6 @@ def test_unlisted_endpoint_is_refused_for_every_role(app: Flask) -> None:
     owner = make_browser(app, "olga@acme.test")
     token = owner.sign_in().headers["Set-Cookie"].partition("session=")[2].partition(";")[0]
     with app.test_request_context("/"):
-        g.visitor = sessions.find(token)
+        g.user = sessions.find(token)
         assert pages.can("web.domains.create")
         assert not pages.can("web.nothing.create")

@@ -119,5 +119,5 @@ def test_actors_in_api_answers_are_masked() -> None:
 )
 def test_private_filter_hides_addresses_and_urls(app: Flask, text: str, shown: str) -> None:
     with app.test_request_context():
-        g.visitor = UserSession(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
+        g.user = UserSession(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
         assert private(text).rstrip(".") == shown

@@ -21,7 +21,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The stacked bars at one label. ``x``, ``width``: of the whole slot, gap included."""
+    """The stacked bars at one label; ``x`` and ``width`` include the gap."""
 
     label: str
     x: float
@@ -52,7 +52,7 @@ class Stacked:
 
 
 def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]) -> Stacked:
-    """A chart of stacked columns, from left to right; a row is a label and counts by series."""
+    """Return a chart of stacked columns; a row is a label and its counts by series."""
     top = _top(max((sum(values.get(name, 0) for name in series) for _, values in rows), default=0))
     height = HEIGHT - TOP - BOTTOM
     slot = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
@@ -73,7 +73,7 @@ def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]
 
 
 def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int = 24) -> str:
-    """The points of an SVG polyline for a sparkline; a single value gives a horizontal line."""
+    """Return the points of a sparkline; a single value gives a horizontal line."""
     points = list(values) if len(values) > 1 else list(values) * 2
     if not points:
         return ""
@@ -88,7 +88,7 @@ def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int =
 
 
 def _top(most: int) -> int:
-    """The round number at the top of the axis; from four on it is a multiple of four."""
+    """Return the round number at the top of the axis, a multiple of four from four on."""
     size = 1
     while True:
         for step in STEPS:

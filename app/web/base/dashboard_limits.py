@@ -7,7 +7,7 @@ from app.protocols.client_networks import client_network
 from app.services.accounts.sessions import UserSession
 
 
-def count(visitor: UserSession | None) -> None:
+def count(user: UserSession | None) -> None:
     """Count this request.
 
     All sessions of a user share one limit, so that signing in again does not reset it.
@@ -15,8 +15,8 @@ def count(visitor: UserSession | None) -> None:
     raises  RateLimitExceeded
     """
     current = settings.current()
-    if visitor is not None:
-        rate_limiter.count(f"dashboard:user:{visitor.user_id}", current.dashboard_rate_limit)
+    if user is not None:
+        rate_limiter.count(f"dashboard:user:{user.user_id}", current.dashboard_rate_limit)
     else:
         network = client_network(request.remote_addr or "unknown")
         limit = current.dashboard_anonymous_rate_limit

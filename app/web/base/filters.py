@@ -63,7 +63,6 @@ def add_to(blueprint: Blueprint) -> None:
         day,
         disposition,
         label,
-        moment,
         number,
         percent,
         private,
@@ -72,6 +71,7 @@ def add_to(blueprint: Blueprint) -> None:
         short,
         spark,
         unicode_name,
+        utc_time,
         verdict,
         words,
     ):
@@ -79,7 +79,7 @@ def add_to(blueprint: Blueprint) -> None:
 
 
 def ago(when: datetime | str | None) -> str:
-    """The time from now: ``3 hours ago``, ``in 2 days``, ``just now``, or ``never``."""
+    """Return the time from now: ``3 hours ago``, ``in 2 days``, ``just now``, or ``never``."""
     if when is None:
         return "never"
     span = datetime.now(UTC) - _datetime(when)
@@ -90,78 +90,78 @@ def ago(when: datetime | str | None) -> str:
     return "just now"
 
 
-def moment(when: datetime | str) -> str:
-    """The time in UTC, such as ``2026-01-31 12:00 UTC``."""
+def utc_time(when: datetime | str) -> str:
+    """Return the time in UTC, such as ``2026-01-31 12:00 UTC``."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def day(when: datetime | str) -> str:
-    """The day in UTC, such as ``2026-01-31``."""
+    """Return the day in UTC, such as ``2026-01-31``."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d}"
 
 
 def date(when: datetime | str) -> str:
-    """The day in UTC as people write it: ``2 Dec``, or ``2 Dec 2027`` in another year."""
+    """Return the day in UTC as people write it: ``2 Dec``, or ``2 Dec 2027`` in another year."""
     at = _datetime(when).astimezone(UTC)
     text = f"{at.day} {at:%b}"
     return text if at.year == datetime.now(UTC).year else f"{text} {at.year}"
 
 
 def label(word: str) -> str:
-    """A value as a label: ``Your servers`` for ``own``, ``Sends only`` for ``sends-only``."""
+    """Return a value as a label, such as ``Sends only`` for ``sends-only``."""
     text = str(word)
     return _LABELS.get(text) or (text[:1].upper() + text[1:]).replace("-", " ").replace("_", " ")
 
 
 def verdict(word: str, is_set_up: bool = True) -> str:
-    """The verdict of a check; an informational one of a check without records is ``Not set up``."""
+    """Return the verdict of a check; without records, an informational one is ``Not set up``."""
     if word == "info" and not is_set_up:
         return "Not set up"
     return _VERDICTS.get(word) or label(word)
 
 
 def disposition(word: str) -> str:
-    """What receivers did with messages, such as ``quarantined``."""
+    """Return the action of receivers, such as ``quarantined``."""
     return _DISPOSITIONS.get(word, word)
 
 
-def received_via(way: str) -> str:
-    """How a report file arrived."""
-    return _RECEIVED_VIA.get(way) or label(way)
+def received_via(channel: str) -> str:
+    """Return how a report file was received."""
+    return _RECEIVED_VIA.get(channel) or label(channel)
 
 
 def number(value: int) -> str:
-    """The number with thousands separators, such as ``12,345``."""
+    """Return the number with thousands separators, such as ``12,345``."""
     return f"{value:,}"
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
-    """The rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
+    """Return the rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
     return "–" if rate is None else f"{100 * rate:.{digits}f} %"
 
 
 def count(value: int, noun: str, plural: str = "") -> str:
-    """The number with its noun, such as ``1 message`` or ``12,345 messages``."""
+    """Return the number with its noun, such as ``1 message`` or ``12,345 messages``."""
     return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
 def public(id: Any, prefix: str) -> str:
-    """The id as clients of the API see it, such as ``alert_…``."""
+    """Return the id as clients of the API see it, such as ``alert_…``."""
     return ids.public(prefix, id)
 
 
 def breakable(name: str) -> Markup:
-    """The domain name, with line breaks allowed after each dot."""
+    """Return the domain name, with line breaks allowed after each dot."""
     return Markup(".<wbr>").join(map(escape, name.split(".")))
 
 
 def check_name(name: str) -> str:
-    """The name of a check as people write it: ``MTA-STS`` for ``mta_sts``."""
+    """Return the name of a check as people write it: ``MTA-STS`` for ``mta_sts``."""
     return {"rdns": "Reverse DNS"}.get(name, name.replace("_", "-").upper())
 
 
 def short(value: int | float) -> str:
-    """The number in short form for axes and tiles: ``999``, ``1.2k``, ``34M``."""
+    """Return the number in short form for axes and tiles: ``999``, ``1.2k``, ``34M``."""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
         if value >= size:
             text = f"{value / size:.1f}" if value < 10 * size else f"{value / size:.0f}"
@@ -170,18 +170,18 @@ def short(value: int | float) -> str:
 
 
 def spark(values: Sequence[int]) -> str:
-    """The points of a sparkline."""
+    """Return the points of a sparkline."""
     return charts.spark(values)
 
 
 def unicode_name(name: str) -> str:
-    """The Unicode form of an internationalized name; empty if it is the same."""
+    """Return the Unicode form of an internationalized name; empty if it is the same."""
     readable = names.unicode_name(names.DomainName(name))
     return "" if readable == name else readable
 
 
 def words(value: Any) -> str:
-    """A value of an alert's evidence as text."""
+    """Return a value of an alert's evidence as text."""
     if isinstance(value, list | tuple):
         separator = "; " if any(isinstance(item, dict) for item in value) else ", "
         return separator.join(map(words, value)) or "none"

@@ -18,18 +18,18 @@ from app import keyring
 from app.keyring import Purpose
 from app.web.base import pages
 
-MAX_AGE_SECONDS = 400 * 24 * 3600  # browsers keep a cookie no longer
+MAX_AGE_SECONDS = 400 * 24 * 3600  # the maximum of browsers
 Entry = tuple[str, str, str]
-MAX_PEOPLE = 5  # per browser; the least recent one is dropped
+MAX_USERS = 5  # per browser; the least recent one is dropped
 
 
 def identify(email: str) -> str | None:
-    """The id of this browser if it has signed in with this address before; else None."""
+    """Return the id of this browser if it has signed in with this address before; else None."""
     return next((entry[0] for entry in _entries() if _is_valid(entry, email)), None)
 
 
 def remember(response: Response, email: str) -> None:
-    """Have the browser of this response count as known for this address from now on."""
+    """Set the device cookie for this address, so that the browser is known from now on."""
     others = ["~".join(entry) for entry in _entries() if not _is_valid(entry, email)]
     nonce = identify(email) or secrets.token_hex(12)
     expires_at = str(int(time.time()) + MAX_AGE_SECONDS)
@@ -37,7 +37,7 @@ def remember(response: Response, email: str) -> None:
     own = "~".join((nonce, expires_at, _proof(email, nonce, expires_at, key)))
     response.set_cookie(
         _cookie_name(),
-        ".".join([own, *others][:MAX_PEOPLE]),
+        ".".join([own, *others][:MAX_USERS]),
         max_age=MAX_AGE_SECONDS,
         secure=not pages.is_local(),
         httponly=True,
@@ -47,9 +47,9 @@ def remember(response: Response, email: str) -> None:
 
 
 def _entries() -> Iterator[Entry]:
-    """(id, expiry in Unix seconds, proof) of the people of this browser, unchecked."""
+    """Yield (id, expiry in Unix seconds, proof) of each user of this browser, unchecked."""
     text = request.cookies.get(_cookie_name(), "")
-    for item in text[:2000].split(".")[:MAX_PEOPLE]:
+    for item in text[:2000].split(".")[:MAX_USERS]:
         parts = item.split("~")
         if len(parts) == 3 and parts[1].isascii() and parts[1].isdigit():
             yield parts[0], parts[1], parts[2]

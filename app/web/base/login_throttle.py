@@ -23,7 +23,7 @@ from app.shared_counters import SharedCounters
 REMEMBERED_SECONDS = 24 * 3600  # after the last failure
 _MAX_LOCAL_COUNTS = 10_000
 
-# Seconds to wait, or 0 if the attempt is counted and may go on.
+# Returns the seconds to wait, or 0 if the attempt is counted and allowed.
 _TAKE = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1000000
@@ -110,7 +110,7 @@ class LoginThrottle:
         self._local = _LocalCounts()
 
     def start(self, attempt: Attempt) -> int:
-        """Count an attempt as failed until ``succeed``; the seconds to wait if it is refused."""
+        """Count an attempt as failed until ``succeed``; returns the seconds to wait, or 0."""
         return self._start(_counters(attempt))
 
     def succeed(self, attempt: Attempt) -> None:
@@ -122,7 +122,7 @@ class LoginThrottle:
                 self._withdraw(counter.key)
 
     def start_guess(self, session_token: str) -> int:
-        """As ``start``, for the current password or a code entered by a signed-in user."""
+        """Count a guess of the current password or a code in a session, as ``start`` does."""
         return self._start([_session(session_token)])
 
     def succeed_guess(self, session_token: str) -> None:

@@ -99,17 +99,17 @@ def require_session() -> ResponseReturnValue | None:
     if request.endpoint == "web.static":
         return None  # the same for all users
     g.session_token = request.cookies.get(cookie_name(), "")
-    g.visitor = sessions.find(g.session_token) if g.session_token else None
-    dashboard_limits.count(g.visitor)
+    g.user = sessions.find(g.session_token) if g.session_token else None
+    dashboard_limits.count(g.user)
     if request.method == "POST":
         _check_origin()
-        if request.endpoint in UPLOADS and g.visitor is not None:
+        if request.endpoint in UPLOADS and g.user is not None:
             largest = settings.current().ingest_max_bytes
             request.max_content_length = settings.UPLOAD_FILES * largest
         _check_text()
     if request.endpoint in PUBLIC:
         return None
-    if g.visitor is None:
+    if g.user is None:
         path = request.full_path.rstrip("?") if request.method == "GET" else None
         return redirect(url_for("web.auth.login", next=path), 303)
     if request.method == "POST":
@@ -118,18 +118,18 @@ def require_session() -> ResponseReturnValue | None:
 
 
 def user_session() -> UserSession:
-    """The session's user; only for views behind ``require_session``."""
-    current: UserSession = g.visitor
+    """Return the session's user; only for views behind ``require_session``."""
+    current: UserSession = g.user
     return current
 
 
 def render(template: str, code: int = 200, **values: Any) -> Response:
-    """The rendered page, with the values that the layout needs."""
-    current = g.get("visitor")
+    """Return the rendered page, with the values that the layout needs."""
+    current = g.get("user")
     csrf = csrf_token(g.session_token) if current else ""
     page = render_template(
         template,
-        visitor=current,
+        user=current,
         csrf=csrf,
         may=can,
         asset=asset,
@@ -144,17 +144,17 @@ def can(endpoint: str) -> bool:
     names = endpoint.split(".")
     for length in range(len(names), 1, -1):
         if role := ROLES.get(".".join(names[:length])):
-            return g.get("visitor") is not None and user_session().is_at_least(role)
+            return g.get("user") is not None and user_session().is_at_least(role)
     return False
 
 
 def asset(name: str) -> str:
-    """The URL of a static file; it changes with the content, so that browsers can cache it."""
+    """Return the URL of a static file, which changes with its content for caching."""
     return url_for("web.static", filename=name, v=_version(name))
 
 
 def csrf_token(session_token: str) -> str:
-    """The CSRF token of this session's forms."""
+    """Return the CSRF token of this session's forms."""
     return _csrf_token(keyring.current(Purpose.CSRF), session_token)
 
 
@@ -186,7 +186,7 @@ def safe_path(text: str) -> str:
 class Paging:
     """Cursors of a list, bound to the account, the route and the filters.
 
-    given  the cursor values that the page starts after; None: at the beginning
+    cursor_values  the values that the page starts after; None: at the beginning
     """
 
     def __init__(self, filters: Mapping[str, Any]) -> None:
@@ -194,22 +194,22 @@ class Paging:
         binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
         self._cursor = Cursor(keyring.usable(Purpose.CURSORS), binding)
         text = request.args.get("cursor")
-        self.given = self._cursor.decode(text) if text else None
+        self.cursor_values = self._cursor.decode(text) if text else None
 
     def following(self, cursor_values: Sequence[Any] | None) -> str | None:
-        """The cursor of the next page; None if this is the last one."""
+        """Return the cursor of the next page; None if this is the last one."""
         return self._cursor.encode(cursor_values) if cursor_values else None
 
 
 def too_many(wait: int) -> str:
-    """The message for a user who has to wait this many seconds."""
+    """Return the message for a user who has to wait this many seconds."""
     minutes = math.ceil(wait / 60)
     span = f"{minutes} minutes" if minutes > 1 else "a minute" if wait > 30 else f"{wait} seconds"
     return f"Too many attempts. Try again in {span}."
 
 
 def field_errors(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
-    """The error messages by field of the form; ``otherwise`` is the field of a general error."""
+    """Return the messages by field; ``otherwise`` is the field of a general error."""
     details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
     return {detail["field"]: detail["message"] for detail in reversed(details)}
 

@@ -1,7 +1,7 @@
 """Hides from viewers other users' email and IP addresses, and secret parts of URLs.
 
 A viewer is often from outside the team, such as an auditor or a customer. Members and above
-see everything. Templates use the filter ``private`` for text that may hold such values.
+see everything. Templates use the filter ``private`` for text that may contain such values.
 """
 
 import ipaddress
@@ -23,24 +23,24 @@ _ADDRESS = re.compile(r"(?<![\w.:])(?:::)?[0-9A-Fa-f][0-9A-Fa-f:.]{0,44}(?:/\d{1
 
 def sees_addresses() -> bool:
     """Whether the signed-in user may see the addresses of others."""
-    visitor: UserSession | None = g.get("visitor")
-    return visitor is not None and visitor.is_at_least("member")
+    user: UserSession | None = g.get("user")
+    return user is not None and user.is_at_least("member")
 
 
 def private(value: Any) -> str:
-    """The text, without what is hidden from a viewer; the viewer's own address stays."""
+    """Return the text without values that are hidden from a viewer, except their own address."""
     text = str(value)
     if sees_addresses():
         return text
-    visitor: UserSession | None = g.get("visitor")
-    own = visitor.email if visitor is not None else None
+    user: UserSession | None = g.get("user")
+    own = user.email if user is not None else None
     text = _URL.sub(lambda match: _short_url(match[1], match[2]), text)
     text = _EMAIL.sub(lambda match: match[0] if match[0] == own else masked(match[0]), text)
     return _ADDRESS.sub(lambda match: HIDDEN if _is_address(match[0]) else match[0], text)
 
 
 def _short_url(scheme: str, host: str) -> str:
-    """The host of an HTTP URL is no secret; that of a chat service's URL may be a token."""
+    """Return a URL without its path; the host of a chat service's URL may be a token."""
     return f"{scheme}{host}/…" if scheme.lower() in ("https://", "http://") else f"{scheme}…"
 
 

@@ -46,7 +46,7 @@ class Filters:
     exact: Sequence[str] = ()
 
     def from_request(self) -> Parameters:
-        """The filter values of the request; invalid values are ignored."""
+        """Return the filter values of the request; invalid values are ignored."""
         values = {name: request.args.get(name, "") for name in self.choices}
         values = {name: value for name, value in values.items() if value in self.choices[name]}
         for name in self.texts:
@@ -60,7 +60,7 @@ class Filters:
     def removable(
         self, values: Parameters, to: Callable[[Parameters], str]
     ) -> Iterator[tuple[str, str]]:
-        """The label of each filter, with the URL (``to``) of the list without it."""
+        """Yield the label of each filter, with the URL (``to``) of the list without it."""
         for name in (*self.choices, *self.texts, *TIME_FILTERS):
             if value := values.get(name):
                 yield self._label(name, value), to(without(values, name))
@@ -83,17 +83,17 @@ def record_urls(endpoint: str, domain: str, window: Window) -> RecordUrls:
 
 
 def address(endpoint: str, domain: str, filters: Mapping[str, Any]) -> str:
-    """The URL of a domain's list with filters."""
+    """Return the URL of a domain's list with filters."""
     return url_for(endpoint, domain=domain, **filters)
 
 
 def without(values: Parameters, name: str) -> Parameters:
-    """The filter values except the one of this name."""
+    """Return the filter values except the one of this name."""
     return {key: value for key, value in values.items() if key != name}
 
 
 def window(values: Parameters) -> Window:
-    """The window of the from and to filters."""
+    """Return the window of the from and to filters."""
     from_at = dates.parse_time(values.get("from", "")) or FIRST
     return Window.between(from_at, dates.parse_time(values.get("to", "")) or LAST)
 
@@ -104,26 +104,26 @@ def file(
     columns: Sequence[exports.Path],
     name: str,
 ) -> Response:
-    """The whole list as a download, in the format of the API; browsers never show it as a page."""
+    """Return the whole list as a download in the format of the API."""
     kind = request.args.get("format", "")
     if kind not in exports.TYPES:
         abort(400, "Choose a file format: CSV or NDJSON.")
-    visitor = pages.user_session()
+    user = pages.user_session()
 
     def start() -> Iterator[Any]:
         items = exports.iterate(listing, of)
         audit_log.record_read(
-            visitor.account_id,
-            actor=visitor.actor,
+            user.account_id,
+            actor=user.actor,
             action="export.created",
             target=f"{name}.{kind}",
             filters=_filters(),
         )
         return exports.csv_lines(columns, items) if kind == "csv" else exports.ndjson_lines(items)
 
-    limit = account_limits.find(visitor.account_id).concurrent_exports
+    limit = account_limits.find(user.account_id).concurrent_exports
     slots: Slots = current_app.extensions["slots"]
-    slot = slots.acquire("export", str(visitor.account_id), limit, EXPORT_SECONDS)
+    slot = slots.acquire("export", str(user.account_id), limit, EXPORT_SECONDS)
     body = slots.stream(slot, start)
     response = Response(body, content_type=f"{exports.TYPES[kind]}; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
@@ -135,5 +135,5 @@ def _filters() -> dict[str, str]:
 
 
 def _text(when: datetime) -> str:
-    """The time as the value of a datetime-local field."""
+    """Return the time as the value of a datetime-local field."""
     return f"{when:%Y-%m-%dT%H:%M}"

@@ -94,7 +94,7 @@ def index() -> ResponseReturnValue:
         domain=filters["domain"] or None,
     )
     rows, following = alerts.search(
-        pages.user_session().account_id, query, place=cursor.given, limit=PAGE
+        pages.user_session().account_id, query, place=cursor.cursor_values, limit=PAGE
     )
     return pages.render(
         "alerts.html",
@@ -117,19 +117,19 @@ def show(id: str) -> ResponseReturnValue:
 @bp.post("/<id>")
 def change(id: str) -> ResponseReturnValue:
     """Acknowledge, dismiss, snooze or reopen an alert."""
-    visitor, alert_id = pages.user_session(), _parsed(id)
+    user, alert_id = pages.user_session(), _parsed(id)
     change = ChangeForm.submitted().change()
-    alerts.change(visitor.account_id, alert_id, change, actor=visitor.actor)
+    alerts.change(user.account_id, alert_id, change, actor=user.actor)
     return _back(url_for(".show", id=id))
 
 
 @bp.post("/<id>/accept")
 def accept(id: str) -> ResponseReturnValue:
     """Accept the risk until a date: the alert is dismissed until then, and then reopens."""
-    visitor, form = pages.user_session(), AcceptForm.submitted()
+    user, form = pages.user_session(), AcceptForm.submitted()
     try:
         form.check()
-        alerts.change(visitor.account_id, _parsed(id), form.change(), actor=visitor.actor)
+        alerts.change(user.account_id, _parsed(id), form.change(), actor=user.actor)
     except InvalidRequest as error:
         if any(detail["field"] == "status" for detail in error.extra["details"]):
             raise  # the alert is resolved: its page has no form to show the errors in
@@ -143,7 +143,7 @@ def accepted() -> ResponseReturnValue:
     """List the accepted risks, the earliest end date first."""
     paging = pages.Paging({})
     rows, following = accepted_risks.search(
-        pages.user_session().account_id, place=paging.given, limit=PAGE
+        pages.user_session().account_id, place=paging.cursor_values, limit=PAGE
     )
     return pages.render(
         "alerts_accepted.html",
@@ -156,23 +156,23 @@ def accepted() -> ResponseReturnValue:
 @bp.post("/batch")
 def change_many() -> ResponseReturnValue:
     """Change the selected alerts; one that cannot be changed does not stop the others."""
-    visitor, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
+    user, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
     if not selected_ids:
         abort(400, "Select alerts to change them.")
     change = ChangeForm.submitted().change()
-    alerts.change_many(visitor.account_id, selected_ids, change, actor=visitor.actor)
+    alerts.change_many(user.account_id, selected_ids, change, actor=user.actor)
     return _back(url_for(".index"))
 
 
 def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseReturnValue:
-    visitor, alert_id = pages.user_session(), _parsed(id)
+    user, alert_id = pages.user_session(), _parsed(id)
     in_days = datetime.now(UTC) + ACCEPTED_FOR
-    suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=visitor.email)
+    suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=user.email)
     return pages.render(
         "alert.html",
         code,
-        alert=alerts.find(visitor.account_id, alert_id),
-        transitions=alerts.history(visitor.account_id, alert_id),
+        alert=alerts.find(user.account_id, alert_id),
+        transitions=alerts.history(user.account_id, alert_id),
         snoozes=SNOOZES,
         form=form or suggested,
         is_accepting=form is not None or request.args.get("accept") == "1",
@@ -180,7 +180,7 @@ def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseR
 
 
 def _filters() -> dict[str, str]:
-    """The filters of the list; invalid values are ignored."""
+    """Return the filters of the list; invalid values are ignored."""
     values = {name: request.args.get(name, "").strip() for name in ("status", "severity")}
     return {
         "status": values["status"] if values["status"] in STATUSES else "open",

@@ -73,7 +73,7 @@ def login() -> ResponseReturnValue:
     following = pages.safe_path(request.values.get("next", "/"))
     if request.method == "POST":
         return _sign_in(following)
-    if g.visitor is not None:
+    if g.user is not None:
         return redirect(following, 303)
     return pages.render("login.html", following=following, form=LoginForm())
 
@@ -128,7 +128,7 @@ def invitation(token: str) -> ResponseReturnValue:
 
 
 def without_cookie(response: Response) -> Response:
-    """The response, with a header that deletes the session cookie."""
+    """Return the response with a header that deletes the session cookie."""
     response.delete_cookie(
         pages.cookie_name(),
         secure=not pages.is_local(),
@@ -173,7 +173,7 @@ def _with_cookie(response: Response, token: str) -> Response:
 
 
 def _again(following: str, form: LoginForm, error: str, status: int) -> Response:
-    g.visitor = None
+    g.user = None
     return pages.render("login.html", status, following=following, form=form, error=error)
 
 

@@ -106,63 +106,63 @@ def show(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/test")
 def test(id: str) -> ResponseReturnValue:
     """Send a test event."""
-    visitor = pages.user_session()
-    channels.test(visitor.account_id, id, actor=visitor.actor)
+    user = pages.user_session()
+    channels.test(user.account_id, id, actor=user.actor)
     return redirect(url_for(".show", id=id, done="test"), 303)
 
 
 @bp.post("/<id>/recipients/<recipient_id>/resend")
 def resend(id: str, recipient_id: str) -> ResponseReturnValue:
     """Send a recipient a new confirmation link."""
-    visitor = pages.user_session()
-    channel = channels.find(visitor.account_id, id)
+    user = pages.user_session()
+    channel = channels.find(user.account_id, id)
     try:
         row_id = UUID(recipient_id)
     except ValueError:
         raise NotFound from None
-    recipients.resend(visitor.account_id, channel.id, row_id, actor=visitor.actor)
+    recipients.resend(user.account_id, channel.id, row_id, actor=user.actor)
     return redirect(url_for(".show", id=id, done="resend"), 303)
 
 
 @bp.post("/<id>/enable")
 def enable(id: str) -> ResponseReturnValue:
     """Enable the channel."""
-    visitor = pages.user_session()
-    channels.enable(visitor.account_id, id, actor=visitor.actor)
+    user = pages.user_session()
+    channels.enable(user.account_id, id, actor=user.actor)
     return redirect(url_for(".show", id=id), 303)
 
 
 @bp.post("/<id>/disable")
 def disable(id: str) -> ResponseReturnValue:
     """Disable the channel."""
-    visitor = pages.user_session()
-    channels.disable(visitor.account_id, id, actor=visitor.actor)
+    user = pages.user_session()
+    channels.disable(user.account_id, id, actor=user.actor)
     return redirect(url_for(".show", id=id), 303)
 
 
 @bp.post("/<id>/replay")
 def replay(id: str) -> ResponseReturnValue:
     """Retry the failed deliveries."""
-    visitor = pages.user_session()
-    dispatcher.replay(visitor.account_id, id, actor=visitor.actor)
+    user = pages.user_session()
+    dispatcher.replay(user.account_id, id, actor=user.actor)
     return redirect(url_for(".show", id=id, done="replay"), 303)
 
 
 @bp.post("/<id>/rotate")
 def rotate(id: str) -> ResponseReturnValue:
     """Rotate the secret; only this response shows the new one."""
-    visitor, form = pages.user_session(), RotateSecretForm.submitted()
+    user, form = pages.user_session(), RotateSecretForm.submitted()
     form.check()
     grace = timedelta(hours=int(form.grace.text))
-    channel, secret = channels.rotate_secret(visitor.account_id, id, grace, actor=visitor.actor)
+    channel, secret = channels.rotate_secret(user.account_id, id, grace, actor=user.actor)
     return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
 
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
     """Delete the channel with its delivery log."""
-    visitor = pages.user_session()
-    channels.remove(visitor.account_id, id, actor=visitor.actor)
+    user = pages.user_session()
+    channels.remove(user.account_id, id, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
@@ -171,8 +171,8 @@ def _add(form: NewChannelForm) -> tuple[Channel, str | None]:
 
     raises  InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable
     """
-    visitor, network = pages.user_session(), current_app.extensions["network"]
-    return channels.add(visitor.account_id, form.new_channel(), network, actor=visitor.actor)
+    user, network = pages.user_session(), current_app.extensions["network"]
+    return channels.add(user.account_id, form.new_channel(), network, actor=user.actor)
 
 
 def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseReturnValue:

@@ -44,15 +44,15 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Add a domain and scan it."""
-    visitor, form = pages.user_session(), NewDomainForm.submitted()
+    user, form = pages.user_session(), NewDomainForm.submitted()
     try:
         form.check()
         new = NewDomain(form.name.text, Usage(form.usage.text))
-        domain = domains.create(visitor.account_id, new, actor=visitor.actor)
+        domain = domains.create(user.account_id, new, actor=user.actor)
     except (Conflict, InvalidRequest) as error:
         form.add_errors(error, otherwise="name")
         return _list(error.status, form, error.extra.get("existingId"))
-    scans.trigger(visitor.account_id, domain.name, actor=visitor.actor, trigger="dashboard")
+    scans.trigger(user.account_id, domain.name, actor=user.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=domain.name), 303)
 
 
@@ -65,15 +65,15 @@ def add() -> ResponseReturnValue:
 @bp.post("/add")
 def create_many() -> ResponseReturnValue:
     """Add multiple domains and scan them; the page shows the result of each."""
-    visitor, form = pages.user_session(), NewDomainsForm.submitted()
+    user, form = pages.user_session(), NewDomainsForm.submitted()
     if not form.validate():
         return pages.render("domains_add.html", 400, form=form)
     values = form.settings()
     new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(form.split_names())]
-    added = domains.create_many(visitor.account_id, new, actor=visitor.actor)
+    added = domains.create_many(user.account_id, new, actor=user.actor)
     created = [domain.name for domain in added if domain.id is not None]
     if created:
-        scans.trigger_many(visitor.account_id, scans.Selection(refs=created), actor=visitor.actor)
+        scans.trigger_many(user.account_id, scans.Selection(refs=created), actor=user.actor)
     return pages.render("domains_added.html", added=added, names=created)
 
 
@@ -116,17 +116,17 @@ def progress(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/scan")
 def scan(domain: str) -> ResponseReturnValue:
     """Start a scan."""
-    visitor = pages.user_session()
-    triggered = scans.trigger(visitor.account_id, domain, actor=visitor.actor, trigger="dashboard")
+    user = pages.user_session()
+    triggered = scans.trigger(user.account_id, domain, actor=user.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=triggered.scan.domain_name), 303)
 
 
 @bp.post("/<domain>/verify")
 def verify(domain: str) -> ResponseReturnValue:
     """Check now for the record that proves ownership."""
-    visitor = pages.user_session()
-    door = current_app.extensions["network"]
-    row = verification.verify(visitor.account_id, domain, door, actor=visitor.actor)
+    user = pages.user_session()
+    network = current_app.extensions["network"]
+    row = verification.verify(user.account_id, domain, network, actor=user.actor)
     return redirect(url_for(".show", domain=row.name, checked=1), 303)
 
 
@@ -137,7 +137,7 @@ def history(domain: str) -> ResponseReturnValue:
     row = domain_lookup.find(account, domain)
     cursor = pages.Paging({})
     changes, following = dns_status.history(
-        account, domain, ChangeFilter(), place=cursor.given, limit=20
+        account, domain, ChangeFilter(), place=cursor.cursor_values, limit=20
     )
     recent, _ = scans.search(account, ScanFilter(domain=row.name), limit=20)
     return pages.render(
@@ -145,7 +145,7 @@ def history(domain: str) -> ResponseReturnValue:
         domain=row,
         changes=changes,
         following=cursor.following(following),
-        scans=recent if not cursor.given else [],
+        scans=recent if not cursor.cursor_values else [],
     )
 
 
@@ -158,25 +158,25 @@ def edit(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/settings")
 def update(domain: str) -> ResponseReturnValue:
     """Change the monitoring settings of a domain."""
-    visitor, form = pages.user_session(), MonitoringForm.submitted()
+    user, form = pages.user_session(), MonitoringForm.submitted()
     if not form.validate():
-        return _edit_form(domain_lookup.find(visitor.account_id, domain), 400, form=form)
+        return _edit_form(domain_lookup.find(user.account_id, domain), 400, form=form)
     changes = form.settings()
     changes["usage"] = changes["usage"].value
-    row = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)
+    row = domains.update(user.account_id, domain, changes, actor=user.actor)
     return redirect(url_for(".show", domain=row.name), 303)
 
 
 @bp.post("/<domain>/hold")
 def hold(domain: str) -> ResponseReturnValue:
     """Put the domain on legal hold."""
-    visitor, form = pages.user_session(), HoldForm.submitted()
+    user, form = pages.user_session(), HoldForm.submitted()
     try:
         form.check()
-        domains.hold(visitor.account_id, domain, form.reason.text, actor=visitor.actor)
+        domains.hold(user.account_id, domain, form.reason.text, actor=user.actor)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="reason")
-        row = domain_lookup.find(visitor.account_id, domain)
+        row = domain_lookup.find(user.account_id, domain)
         return _edit_form(row, error.status, hold_form=form)
     return redirect(url_for(".edit", domain=domain), 303)
 
@@ -184,23 +184,23 @@ def hold(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/release")
 def release(domain: str) -> ResponseReturnValue:
     """Release the legal hold."""
-    visitor = pages.user_session()
-    domains.release_hold(visitor.account_id, domain, actor=visitor.actor)
+    user = pages.user_session()
+    domains.release_hold(user.account_id, domain, actor=user.actor)
     return redirect(url_for(".edit", domain=domain), 303)
 
 
 @bp.post("/<domain>/delete")
 def delete(domain: str) -> ResponseReturnValue:
     """Delete the domain and all its data."""
-    visitor = pages.user_session()
-    domains.delete(visitor.account_id, domain, actor=visitor.actor)
+    user = pages.user_session()
+    domains.delete(user.account_id, domain, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _list(
     status: int = 200, form: NewDomainForm | None = None, existing: str | None = None
 ) -> ResponseReturnValue:
-    """The list; ``existing`` is the id of a domain that could not be added a second time."""
+    """Render the list; ``existing`` is the id of a domain that could not be added a second time."""
     account = pages.user_session().account_id
     filters = _filters()
     cursor = pages.Paging(filters)
@@ -210,7 +210,7 @@ def _list(
         grade=filters["grade"] or None,
         sort=filters["sort"],
     )
-    rows, following = domains.search(account, query, place=cursor.given, limit=PAGE)
+    rows, following = domains.search(account, query, place=cursor.cursor_values, limit=PAGE)
     row_ids = [row.id for row in rows]
     counts = domains.open_alert_counts(account, row_ids)
     return pages.render(
@@ -229,7 +229,7 @@ def _list(
 
 
 def _filters() -> dict[str, str]:
-    """The filters of the list; invalid values are ignored."""
+    """Return the filters of the list; invalid values are ignored."""
     sort, grade = request.args.get("sort", ""), request.args.get("grade", "")
     return {
         "q": request.args.get("q", "").strip()[:253].replace("\0", ""),
@@ -265,7 +265,7 @@ def _worst_first(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
 
 
 def _checks(state: DomainState | None) -> list[dict[str, Any]]:
-    """The last result of each check, in the order of the checks.
+    """Return the last result of each check, in the order of the checks.
 
     returns  ``check``, ``known`` (the last definite result, or None), ``unseen`` (the reason why
              the last scan could not determine it, or None) and ``is_set_up``
@@ -291,7 +291,7 @@ def _is_set_up(result: Mapping[str, Any] | None) -> bool:
 
 
 def _challenge(account: UUID, domain: Domain) -> verification.Challenge | None:
-    """The record that proves ownership, while the domain has to be verified."""
+    """Return the record that proves ownership, while the domain has to be verified."""
     is_required = settings.current().domain_verification == "required"
     if not is_required or verification.is_verified(domain.verified_at):
         return None

@@ -27,7 +27,7 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def upload() -> ResponseReturnValue:
     """Store the uploaded files; a worker processes them."""
-    visitor = pages.user_session()
+    user = pages.user_session()
     files = [file for file in request.files.getlist("file") if file.filename]
     if not 1 <= len(files) <= MAX_FILES:
         abort(400, f"Choose 1 to {MAX_FILES} files to upload.")
@@ -39,11 +39,11 @@ def upload() -> ResponseReturnValue:
             abort(413, f"{file.filename} is larger than {most // 1024**2} MiB.")
         try:
             stored = ingest_files.store(
-                visitor.account_id,
+                user.account_id,
                 raw,
                 received_via="dashboard",
                 file_name=file.filename,
-                sender_metadata={"uploaded_by": visitor.email},
+                sender_metadata={"uploaded_by": user.email},
             )
         except QuotaExceeded as error:
             abort(429, error.message)
@@ -54,24 +54,24 @@ def upload() -> ResponseReturnValue:
 @bp.post("/retry")
 def retry() -> ResponseReturnValue:
     """Process one file again, or all files that were rejected for one reason."""
-    visitor = pages.user_session()
+    user = pages.user_session()
     report_file_id = ids.parse("file", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
     if report_file_id is None and not reason:
         abort(400, "Choose the files to retry.")
-    ingest_files.retry(report_file_id, reason, account_id=visitor.account_id, actor=visitor.actor)
+    ingest_files.retry(report_file_id, reason, account_id=user.account_id, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/use")
 def use() -> ResponseReturnValue:
     """Count the report of a file instead of the one that it contradicts."""
-    visitor = pages.user_session()
+    user = pages.user_session()
     report_file_id = ids.parse("file", request.form.get("id", ""))
     if report_file_id is None:
         abort(400, "Choose a report first.")
     try:
-        conflicts.use(visitor.account_id, report_file_id, actor=visitor.actor)
+        conflicts.use(user.account_id, report_file_id, actor=user.actor)
     except Conflict as error:
         abort(400, error.message)
     return redirect(url_for(".index"), 303)
@@ -82,7 +82,7 @@ def _page() -> ResponseReturnValue:
     state = request.args.get("state", "")
     filters = {"state": state if state in STATUSES else ""}
     paging = pages.Paging(filters)
-    page = file_pages.page(account, filters["state"] or None, paging.given)
+    page = file_pages.page(account, filters["state"] or None, paging.cursor_values)
     uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
         "files.html",

@@ -124,10 +124,10 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create a key; only this response shows it."""
-    visitor, form = pages.user_session(), NewKeyForm.submitted()
+    user, form = pages.user_session(), NewKeyForm.submitted()
     try:
         form.check()
-        key, token = api_keys.issue(visitor.account_id, form.new_key(), actor=visitor.actor)
+        key, token = api_keys.issue(user.account_id, form.new_key(), actor=user.actor)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name", names={"rateLimit": "limit"})
         return _list(error.status, form)
@@ -160,10 +160,10 @@ def show(key_id: str) -> ResponseReturnValue:
 @bp.post("/<key_id>/rotate")
 def rotate(key_id: str) -> ResponseReturnValue:
     """Create a key like this one, which stays valid for a while; only this response shows it."""
-    visitor, form = pages.user_session(), RotateKeyForm.submitted()
+    user, form = pages.user_session(), RotateKeyForm.submitted()
     form.check()
     grace = timedelta(hours=int(form.grace.text))
-    key, token = api_keys.rotate(visitor.account_id, key_id, grace, actor=visitor.actor)
+    key, token = api_keys.rotate(user.account_id, key_id, grace, actor=user.actor)
     return _show_made(key, token, old=_find(key_id))
 
 
@@ -175,8 +175,8 @@ def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturn
 @bp.post("/<key_id>/revoke")
 def revoke(key_id: str) -> ResponseReturnValue:
     """Revoke the key; requests with it get 401."""
-    visitor = pages.user_session()
-    api_keys.revoke(visitor.account_id, key_id, actor=visitor.actor, reason="by hand")
+    user = pages.user_session()
+    api_keys.revoke(user.account_id, key_id, actor=user.actor, reason="by hand")
     return redirect(url_for(".index"), 303)
 
 

@@ -98,7 +98,7 @@ def _dmarc_chart(summary: DmarcSummary) -> charts.Stacked:
 
 
 def _urls(urls: RecordUrls) -> dict[str, str]:
-    """The URLs of the records behind the totals."""
+    """Return the URLs of the records behind the totals."""
     return {
         "all": urls.url(),
         "before": urls.previous(),
@@ -111,7 +111,7 @@ def _urls(urls: RecordUrls) -> dict[str, str]:
 
 
 def _records_url(urls: RecordUrls, records: RecordLink) -> str | None:
-    """The URL of the records behind a figure; None if no filters select them.
+    """Return the URL of the records behind a figure; None if no filters select them.
 
     The list may have other records too; then ``records.is_exact`` is False.
     """
@@ -119,7 +119,7 @@ def _records_url(urls: RecordUrls, records: RecordLink) -> str | None:
 
 
 def _tls(summary: TlsSummary, urls: RecordUrls) -> dict[str, Any]:
-    """The values that the page shows about TLS sessions."""
+    """Return the values that the page shows about TLS sessions."""
     rows = [
         (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
         for start, counts in zip(summary.starts, summary.current.series, strict=True)
@@ -144,7 +144,7 @@ def _series_links(
     starts: Sequence[datetime],
     filters: Mapping[str, RecordFilter | TlsRecordFilter],
 ) -> list[dict[str, str]]:
-    """The URLs of the records of each interval, by series with the filter of that series."""
+    """Return the URLs of the records of each interval, by series with the filter of that series."""
     hours = [hour_of(start) for start in starts]
     return [
         {series: urls.within(start, stop, filter) for series, filter in filters.items()}
@@ -189,7 +189,7 @@ def policy(domain: str) -> ResponseReturnValue:
 
 
 def _trial() -> PolicyTrial | None:
-    """The policy that the form simulates; None before the form was sent."""
+    """Return the policy that the form simulates; None before the form was sent."""
     if "p" not in request.args:
         return None
     values = {name: request.args.get(name, "") for name in ("p", "sp", "adkim", "aspf")}
@@ -213,7 +213,7 @@ def _days() -> str:
 
 
 def _period(days: str) -> tuple[datetime, datetime]:
-    """The last ``days`` days in UTC, today included: from midnight of the first day until now."""
+    """Return the last ``days`` days in UTC with today, from midnight of the first day until now."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight - timedelta(days=int(days) - 1), now

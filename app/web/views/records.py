@@ -58,7 +58,7 @@ def index(domain: str) -> ResponseReturnValue:
     paging, errors = pages.Paging(values), dict[str, str]()
     try:
         page = dmarc_records.page(
-            account, domain, record_lists.window(values), _filter(values), paging.given
+            account, domain, record_lists.window(values), _filter(values), paging.cursor_values
         )
     except InvalidRequest as error:
         errors = pages.field_errors(error)
@@ -71,7 +71,7 @@ def index(domain: str) -> ResponseReturnValue:
         domain=page.domain,
         page=page,
         following=paging.following(page.cursor_values),
-        given=values,
+        params=values,
         labels=list(_labels(page.domain.name, values)),
         results=RESULT_LABELS,
         hidden={name: values[name] for name in HIDDEN if name in values},
@@ -104,7 +104,7 @@ def _filter(values: Parameters) -> RecordFilter:
 
 
 def _labels(domain: str, values: Parameters) -> Iterator[tuple[str, str]]:
-    """The label of each filter, with the URL of the list without it."""
+    """Return the label of each filter, with the URL of the list without it."""
 
     def to(others: Parameters) -> str:
         return record_lists.address(ENDPOINT, domain, others)

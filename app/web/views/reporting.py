@@ -51,26 +51,26 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create a report address."""
-    visitor = pages.user_session()
-    ingest_tokens.create(visitor.account_id, actor=visitor.actor)
+    user = pages.user_session()
+    ingest_tokens.create(user.account_id, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<token>/rotate")
 def rotate(token: str) -> ResponseReturnValue:
     """Create a new address; the old one stays valid for a while."""
-    visitor, form = pages.user_session(), RotateForm.submitted()
+    user, form = pages.user_session(), RotateForm.submitted()
     form.check()
     overlap = timedelta(days=int(form.overlap.text))
-    ingest_tokens.rotate(visitor.account_id, token, overlap, actor=visitor.actor)
+    ingest_tokens.rotate(user.account_id, token, overlap, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<token>/revoke")
 def revoke(token: str) -> ResponseReturnValue:
     """Revoke the address; reports sent there are rejected."""
-    visitor = pages.user_session()
-    ingest_tokens.revoke(visitor.account_id, token, actor=visitor.actor)
+    user = pages.user_session()
+    ingest_tokens.revoke(user.account_id, token, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 
@@ -82,7 +82,7 @@ def redirect_former_path() -> ResponseReturnValue:
 
 
 def _records(name: str) -> dict[str, Any]:
-    """The domain whose records are shown, and its DMARC record in the last scan."""
+    """Return the domain whose records are shown, and its DMARC record in the last scan."""
     account = pages.user_session().account_id
     if not name:
         rows, _ = domains.search(account, DomainFilter(sort="name"), limit=1)

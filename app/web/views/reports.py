@@ -51,7 +51,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
     filters = {"result": result if result in RESULTS else ""}
     paging = pages.Paging(filters)
     page = dmarc_records.report_page(
-        account, report_id, RecordFilter.from_query(filters), paging.given
+        account, report_id, RecordFilter.from_query(filters), paging.cursor_values
     )
     return pages.render(
         "report_dmarc.html",
@@ -116,7 +116,7 @@ def _list(template: str, search: Any, *, result: bool = False) -> ResponseReturn
     paging = pages.Paging(values)
     try:
         listing: Listing = search(pages.user_session().account_id, query)
-        rows, following = listing.page(paging.given, PAGE)
+        rows, following = listing.page(paging.cursor_values, PAGE)
     except (NotFound, InvalidRequest):
         if not values["domain"]:
             raise

@@ -165,12 +165,12 @@ def _page(
     """Render the page, with the submitted form in place of an empty one."""
     forms = (PasswordForm(), RenewCodesForm(), DisableTwoFactorForm())
     by_type = {type(form): form for form in (*forms, *([submitted] if submitted else ()))}
-    visitor = pages.user_session()
-    rows = sessions.of_user(visitor.user_id)
+    user = pages.user_session()
+    rows = sessions.of_user(user.user_id)
     return pages.render(
         "security.html",
         status,
-        factor=two_factor.state(visitor.user_id),
+        factor=two_factor.state(user.user_id),
         sessions=[(row, sessions.is_of(row, g.session_token)) for row in rows],
         password_form=by_type[PasswordForm],
         codes_form=by_type[RenewCodesForm],
@@ -180,8 +180,8 @@ def _page(
 
 
 def _offer(status: int = 200, form: EnableTwoFactorForm | None = None) -> ResponseReturnValue:
-    visitor, form = pages.user_session(), form or EnableTwoFactorForm()
-    offer = two_factor.offer(visitor.user_id, visitor.email, form.offer.data or None)
+    user, form = pages.user_session(), form or EnableTwoFactorForm()
+    offer = two_factor.offer(user.user_id, user.email, form.offer.data or None)
     form.offer.data = offer.secret_encrypted
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [

@@ -90,16 +90,16 @@ def revoke_keys() -> ResponseReturnValue:
 def _page(
     status: int = 200, form: InviteForm | None = None, created: Created | None = None
 ) -> ResponseReturnValue:
-    visitor = pages.user_session()
+    user = pages.user_session()
     return pages.render(
         "team.html",
         status,
-        members=members.members(visitor.account_id),
-        keys=key_creators.by_member(visitor.account_id),
-        former=key_creators.of_former_members(visitor.account_id),
-        invitations=invitations.pending(visitor.account_id),
+        members=members.members(user.account_id),
+        keys=key_creators.by_member(user.account_id),
+        former=key_creators.of_former_members(user.account_id),
+        invitations=invitations.pending(user.account_id),
         meanings=MEANINGS,
-        grantable=[role for role in ROLES if visitor.is_at_least(role)],
+        grantable=[role for role in ROLES if user.is_at_least(role)],
         form=form or InviteForm(),
         created=created,
     )

@@ -37,7 +37,7 @@ def index(domain: str) -> ResponseReturnValue:
         domain,
         record_lists.window(values),
         TlsRecordFilter.from_query(values),
-        paging.given,
+        paging.cursor_values,
     )
     name = page.domain.name
     return pages.render(
@@ -46,7 +46,7 @@ def index(domain: str) -> ResponseReturnValue:
         page=page,
         is_of_failures=any(name in values for name in ("resultType", "mx", "hasMx")),
         following=paging.following(page.cursor_values),
-        given=values,
+        params=values,
         labels=list(
             FILTERS.removable(values, lambda others: record_lists.address(ENDPOINT, name, others))
         ),

@@ -30,13 +30,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create an upload token; only this response shows it."""
-    visitor, form = pages.user_session(), UploadTokenForm.submitted()
+    user, form = pages.user_session(), UploadTokenForm.submitted()
     try:
         form.check()
         lifetime = form.days.duration
         expires_at = datetime.now(UTC) + lifetime if lifetime else None
         row, token = upload_tokens.issue(
-            visitor.account_id, form.name.text, actor=visitor.actor, expires_at=expires_at
+            user.account_id, form.name.text, actor=user.actor, expires_at=expires_at
         )
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name")
@@ -47,8 +47,8 @@ def create() -> ResponseReturnValue:
 @bp.post("/<token_id>/revoke")
 def revoke(token_id: str) -> ResponseReturnValue:
     """Revoke the token; uploads with it are rejected."""
-    visitor = pages.user_session()
-    upload_tokens.revoke(visitor.account_id, token_id, actor=visitor.actor)
+    user = pages.user_session()
+    upload_tokens.revoke(user.account_id, token_id, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work."""
+"""Health checks: whether the process runs, and whether it is ready for requests."""
 
 import orjson
 from flask import Blueprint, Response

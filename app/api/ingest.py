@@ -1,8 +1,8 @@
-"""Where reports are posted to: the public report address of an account.
+"""The routes of an account's public report address.
 
-The address is published in DNS, so what arrives there is unverified unless it is authenticated; an
-upload token shows that it comes from the account itself. A file is stored before it is
-acknowledged, and parsed after: no response says what is in it.
+The address is published in DNS, so reports that arrive there are unverified unless they are
+authenticated; an upload token proves that a report comes from the account itself. A file is stored
+before it is acknowledged and parsed afterwards, so no response depends on its content.
 """
 
 import re
@@ -56,7 +56,7 @@ def init_app(app: Flask) -> None:
 
 
 def identify() -> None:
-    """Set ``g.sender`` to whose address was called, or None. It refuses no one yet."""
+    """Set ``g.sender`` to the account of the address, or None, without refusing anyone."""
     if request.blueprint != "ingest":
         return
     try:
@@ -72,13 +72,13 @@ def identify() -> None:
 
 
 def sender_or_none() -> Sender | None:
-    """The account of the address that was called, if any; for the hooks."""
+    """Return the account of the requested address, or None; for the hooks."""
     sender: Sender | None = g.get("sender")
     return sender
 
 
 def uploader_or_none() -> Uploader | None:
-    """The holder of the upload token, if there is a good one of the address's account."""
+    """Return the holder of a valid upload token of the address's account, or None."""
     sender, uploader = sender_or_none(), g.get("uploader")
     if sender is None or uploader is None or uploader.account_id != sender.account_id:
         return None
@@ -86,20 +86,20 @@ def uploader_or_none() -> Uploader | None:
 
 
 def is_known_source() -> bool:
-    """Whether an authenticated report came to the account from this client before."""
+    """Whether this client has sent an authenticated report to the account before."""
     return bool(g.get("is_known_source"))
 
 
 def has_bad_token() -> bool:
-    """Whether the request carries an upload token that is not good for this address."""
+    """Whether the request has an upload token that is invalid for this address."""
     return "uploader" in g and uploader_or_none() is None
 
 
 @bp.before_request
 def _bound() -> None:
-    """Refuse who has no token, and bound what will be read of the others' bodies.
+    """Refuse requests without a valid address, and limit the size of the others.
 
-    raises  NotFound, the same for every address that is not good; Unauthorized
+    raises  NotFound, the same for every invalid address; Unauthorized
     """
     unresolved: ApplicationError | None = g.get("unresolved")
     if unresolved is not None:
@@ -109,10 +109,10 @@ def _bound() -> None:
     if has_bad_token():
         raise Unauthorized("Invalid upload token")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("Send the file as it is, without Content-Encoding")
-    # One more: a body without a length is cut at the bound, and that must not go unseen.
-    most = settings.current().ingest_max_bytes + 1
-    request.max_content_length = request.max_form_memory_size = most
+        raise UnsupportedMediaType("Send the file without Content-Encoding")
+    # One more byte, because a body without a length is truncated at the limit without an error.
+    max_bytes = settings.current().ingest_max_bytes + 1
+    request.max_content_length = request.max_form_memory_size = max_bytes
     request.max_form_parts = MAX_PARTS
 
 
@@ -120,21 +120,22 @@ def _bound() -> None:
 @endpoint(is_public=True, takes_file=True, returns=IngestResult, status=202, also=(200,))
 def ingest(token: str) -> Response:
     """Send a report file."""
-    taken = [_store(raw, name) for name, raw in _files()]
-    return _answer(taken, 202 if any(one.is_new for one in taken) else 200)
+    stored = [_store(raw, name) for name, raw in _files()]
+    return _response(stored, 202 if any(file.is_new for file in stored) else 200)
 
 
 @bp.post("/<token>/tls-rpt")
 @endpoint(is_public=True, takes_file=True, returns=IngestResult, status=201, also=(200,))
 def ingest_tls(token: str) -> Response:
     """Send a TLS report (RFC 8460 §5.4)."""
-    taken = _store(_body(), None)
-    return _answer([taken], 201 if taken.is_new else 200)
+    stored = _store(_body(), None)
+    return _response([stored], 201 if stored.is_new else 200)
 
 
 def _store(raw: bytes, name: str | None) -> StoredFile:
     sender = sender_or_none()
-    assert sender is not None  # or _bound has refused
+    if sender is None:
+        raise NotFound
     claims: SenderMetadata = {"address": request.remote_addr, "content_type": request.content_type}
     uploader = uploader_or_none()
     if uploader is not None:
@@ -150,12 +151,12 @@ def _body() -> bytes:
     if len(raw) > settings.current().ingest_max_bytes:
         raise RequestEntityTooLarge
     if not raw.strip():
-        raise InvalidRequest.field("body", "there is nothing in it", "missing")
+        raise InvalidRequest.field("body", "the body is empty", "missing")
     return raw
 
 
 def _files() -> list[tuple[str | None, bytes]]:
-    """What counts of the request: the parts of a form that may hold a report, else its body."""
+    """Return the parts of a form that may contain a report, or else the whole body."""
     raw = _body()
     if request.mimetype != "multipart/form-data":
         return [(None, raw)]
@@ -173,7 +174,7 @@ def _parts() -> Iterator[tuple[str | None, bytes]]:
 
 
 def is_report(content: bytes) -> bool:
-    """Whether a field of a form may hold a report: those of mail services hold other things too."""
+    """Whether a form field may contain a report; mail services send other fields too."""
     start = content[:_SNIFFED].lstrip()
     if start.startswith(b"<"):
         return b"feedback" in start
@@ -182,13 +183,13 @@ def is_report(content: bytes) -> bool:
     return _HEADERS.match(start) is not None and b"\nMIME-Version:" in b"\n" + start
 
 
-def _answer(taken: list[StoredFile], status: int) -> Response:
-    found: list[dict[str, Any]] = [
+def _response(stored: list[StoredFile], status: int) -> Response:
+    data: list[dict[str, Any]] = [
         {
-            "id": ids.public("file", one.file.id),
-            "status": one.file.status,
-            "fileName": one.file.file_name,
+            "id": ids.public("file", item.file.id),
+            "status": item.file.status,
+            "fileName": item.file.file_name,
         }
-        for one in taken
+        for item in stored
     ]
-    return responses.item({"files": found}, status)
+    return responses.item({"files": data}, status)

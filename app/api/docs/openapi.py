@@ -55,7 +55,7 @@ _SECURITY_SCHEMES = {
 _HEADERS = {
     "X-RateLimit-Limit": {"schema": {"type": "integer"}},
     "X-RateLimit-Remaining": {"schema": {"type": "integer"}},
-    "X-RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Unix seconds"},
+    "X-RateLimit-Reset": {"schema": {"type": "integer"}, "description": "Unix time in seconds"},
 }
 
 

@@ -39,8 +39,8 @@ def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = ""
     match schema.get("type"):
         case "object":
             properties: Mapping[str, Any] = schema.get("properties", {})
-            shown = schema.get("required") or list(properties)[:1]
-            return {key: sample(properties[key], schemas, key) for key in shown}
+            names = schema.get("required") or list(properties)[:1]
+            return {key: sample(properties[key], schemas, key) for key in names}
         case "array":
             return [sample(schema.get("items", {}), schemas, name.removesuffix("s"))]
         case "integer" | "number":

@@ -1,4 +1,4 @@
-"""The things of the API as its documents describe them; field by field as they are sent."""
+"""The schemas of the API's resources."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Alerts and events as the API's documents describe them."""
+"""The schemas of alerts and events."""
 
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,7 @@ class Alert(Schema):
 
 
 class AlertTransition(Schema):
-    """One change of an alert's status."""
+    """A status change of an alert."""
 
     id: str
     at: datetime

@@ -1,4 +1,4 @@
-"""Whether a policy may be raised, and what another would do, field by field as it is sent."""
+"""The schemas of policy readiness and policy simulation."""
 
 from pydantic import Field
 

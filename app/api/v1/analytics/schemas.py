@@ -1,4 +1,4 @@
-"""The things of the analytics routes, field by field as they are sent."""
+"""The schemas of the analytics routes."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.api.http.endpoint import Schema
 
 
 class AnalyticsHeader(Schema):
-    """The domain and the time that an answer is about."""
+    """The domain and the period of a response."""
 
     domain_id: str
     domain_name: str
@@ -18,7 +18,7 @@ class AnalyticsHeader(Schema):
 
 
 class MailAnalyticsHeader(AnalyticsHeader):
-    """The same, of an answer from aggregate reports."""
+    """The domain and the period of a response about aggregate reports."""
 
     pending_reports: int = Field(
         description="stored reports that are not included yet; nearly always 0"
@@ -26,7 +26,7 @@ class MailAnalyticsHeader(AnalyticsHeader):
 
 
 class Totals(Schema):
-    """Messages, and how many passed: DMARC, DKIM in alignment, SPF in alignment."""
+    """Messages, and how many of them passed DMARC, aligned DKIM and aligned SPF."""
 
     messages: int
     passed: int
@@ -85,7 +85,7 @@ class DmarcMail(MailAnalyticsHeader):
 
 
 class Sessions(Schema):
-    """SMTP sessions."""
+    """Counts of SMTP sessions."""
 
     successful: int
     failed: int
@@ -141,7 +141,7 @@ class TlsBucket(Sessions):
 
 
 class TlsSessions(AnalyticsHeader):
-    """Results of the TLS sessions to a domain's MX hosts."""
+    """The results of TLS sessions with a domain's MX hosts."""
 
     interval: str
     tz: str
@@ -157,7 +157,7 @@ class TlsSessions(AnalyticsHeader):
 
 
 class RecordLink(Schema):
-    """Where a figure's records are listed."""
+    """The URL of the records of a figure."""
 
     records_url: str
     records_url_exact: bool = Field(
@@ -294,7 +294,7 @@ class Sources(MailAnalyticsHeader):
     """The sources that send as a domain."""
 
     messages: int
-    days: int = Field(description="with reports")
+    days: int = Field(description="days with reports")
     reporters: int
     sources: list[Source]
     other: OtherSources

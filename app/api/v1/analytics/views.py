@@ -1,4 +1,4 @@
-"""What reports add up to: mail, who sends it, TLS sessions, and what another policy would do."""
+"""The analytics routes: DMARC results, TLS sessions, senders, reporters and policies."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ READ = (Scope.REPORTS_READ,)
 
 
 class WindowQuery(Query):
-    """A domain, and a time: by default the last 30 days there."""
+    """A domain and a period, by default the last 30 days in the time zone."""
 
     domain: fields.Text
     from_at: fields.Timestamp | None = Field(default=None, alias="from")
@@ -45,19 +45,19 @@ class WindowQuery(Query):
 
 
 class SeriesQuery(WindowQuery):
-    """… in intervals."""
+    """A domain and a period in intervals."""
 
     interval: Interval = "day"
 
 
 class DmarcQuery(SeriesQuery):
-    """… and groups."""
+    """A domain and a period in intervals and groups."""
 
     group_by: analytics_dmarc.GroupBy | None = None
 
 
 class SourcesQuery(WindowQuery):
-    """… and how many sources at most."""
+    """A domain, a period, and the maximum number of sources."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
@@ -288,25 +288,29 @@ def _zones() -> frozenset[str]:
 def _times(
     tz: str, from_at: datetime | None, to_at: datetime | None
 ) -> tuple[ZoneInfo, datetime, datetime]:
-    """The zone, and the window: by default from the midnight there 29 days ago until now.
+    """Return the time zone and the period, by default from midnight 29 days ago until now.
 
     raises  InvalidRequest
     """
     if tz not in _zones():
-        raise InvalidRequest.field("tz", "no time zone of the IANA database, like Europe/Berlin")
+        raise InvalidRequest.field(
+            "tz", "unknown time zone. Use a name of the IANA database, such as Europe/Berlin"
+        )
     zone = ZoneInfo(tz)
     to_at = to_at or datetime.now(UTC)
     if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
-        raise InvalidRequest.field("to", "a time of this century is needed")
+        raise InvalidRequest.field("to", "the time must be in the years 2000 to 2199")
     if from_at is None:
         from_at = midnight(to_at.astimezone(zone).date() - timedelta(days=29), zone)
     if from_at >= to_at:
-        raise InvalidRequest.field("from", "it must be before to")
+        raise InvalidRequest.field("from", "must be before to")
     if to_at - from_at > timedelta(days=MAX_DAYS):
-        raise InvalidRequest.field("from", f"at most {MAX_DAYS} days before to")
+        raise InvalidRequest.field("from", f"must be at most {MAX_DAYS} days before to")
     return zone, from_at, to_at
 
 
 def _expect_buckets(from_at: datetime, to_at: datetime, interval: Interval) -> None:
     if interval == "hour" and (to_at - from_at).total_seconds() > MAX_BUCKETS * HOUR:
-        raise InvalidRequest.field("interval", f"at most {MAX_BUCKETS} hours; take days")
+        raise InvalidRequest.field(
+            "interval", f"a period has at most {MAX_BUCKETS} intervals. Use interval=day"
+        )

@@ -1,4 +1,4 @@
-"""The catalogue of checks, and what a record would be worth that is not published yet."""
+"""The check routes: the catalog of checks, and the validation of draft records."""
 
 from typing import Annotated, Literal
 
@@ -60,6 +60,8 @@ def index() -> Response:
 @endpoint(body=DraftBody, returns=schemas.CheckResult)
 def evaluate(body: DraftBody) -> Response:
     """Validate a draft record."""
-    draft = draft_evaluation.DraftRecord(body.check, body.name, body.records, body.usage)
+    draft = draft_evaluation.DraftRecord(
+        check=body.check, name=body.name, records=body.records, usage=body.usage
+    )
     with slots.evaluation():
         return responses.item(draft_evaluation.evaluate(draft, current_app.extensions["network"]))

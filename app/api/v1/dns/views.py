@@ -1,4 +1,4 @@
-"""What is known of a domain's DNS, what changed in it, and what SPF makes of an address."""
+"""The DNS routes of a domain: latest results, DNS changes, and SPF evaluation."""
 
 from dataclasses import asdict
 
@@ -20,13 +20,13 @@ bp = Blueprint("dns", __name__, url_prefix="/domains/<domain>")
 
 
 class HistoryQuery(fields.PeriodQuery):
-    """Which changes."""
+    """Filters of the list of DNS changes."""
 
     check: fields.Text | None = None
 
 
 class Sender(Body):
-    """Mail whose SPF result is evaluated."""
+    """The sender whose SPF result is evaluated."""
 
     ip: fields.Text
     mail_from: fields.Text | None = Field(default=None, description="postmaster@ the domain")
@@ -37,19 +37,22 @@ class Sender(Body):
 @endpoint(scopes=(Scope.DOMAINS_READ,), returns=schemas.DnsStatus)
 def status(domain: str) -> Response:
     """Get a domain's latest results."""
-    found, state = dns_status.status(current().account_id, domain)
-    known = state.last_results if state else {}
-    unseen = dict(state.undetermined) if state else {}
+    row, state = dns_status.status(current().account_id, domain)
+    results = state.last_results if state else {}
+    undetermined = dict(state.undetermined) if state else {}
     return responses.item(
         {
-            "domainId": ids.public("dom", found.id),
-            "domainName": found.name,
+            "domainId": ids.public("dom", row.id),
+            "domainName": row.name,
             "updatedAt": responses.time(state.updated_at) if state else None,
             "score": (state.score or None) if state else None,
             "checks": [
-                {**check, "undeterminedReason": unseen.get(name)} for name, check in known.items()
+                {**check, "undeterminedReason": undetermined.get(name)}
+                for name, check in results.items()
             ],
-            "undeterminedChecks": {name: why for name, why in unseen.items() if name not in known},
+            "undeterminedChecks": {
+                name: reason for name, reason in undetermined.items() if name not in results
+            },
         }
     )
 
@@ -59,7 +62,7 @@ def status(domain: str) -> Response:
 def history(domain: str, query: HistoryQuery) -> Response:
     """List DNS changes."""
     filters = ChangeFilter(query.check, query.from_at, query.to_at)
-    rows, place = dns_status.history(
+    rows, next_values = dns_status.history(
         current().account_id,
         domain,
         filters,
@@ -81,7 +84,7 @@ def history(domain: str, query: HistoryQuery) -> Response:
         }
         for row in rows
     ]
-    return responses.page(changes, query, place)
+    return responses.page(changes, query, next_values)
 
 
 @bp.post("/spf/evaluate")

@@ -1,4 +1,4 @@
-"""Domains: listed, added, shown, changed, deleted, verified."""
+"""The domain routes: list, add, get, change, delete and verify."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -24,11 +24,8 @@ from app.services.domains.domains import DomainFilter, NewDomain
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 
-Include = Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"]
-
-
 class DomainQuery(fields.Listing):
-    """Filters and order of the list."""
+    """Filters and order of the list of domains."""
 
     q: fields.Text | None = Field(default=None, description="part of the name")
     tag: fields.Tag | None = None
@@ -50,8 +47,14 @@ class NewDomainBody(Body):
 
     @property
     def new(self) -> NewDomain:
-        """As the service takes it."""
-        return NewDomain(self.name, self.usage, self.tags, self.dkim_selectors, self.schedule)
+        """The domain as a value of the service."""
+        return NewDomain(
+            name=self.name,
+            usage=self.usage,
+            tags=self.tags,
+            dkim_selectors=self.dkim_selectors,
+            schedule=self.schedule,
+        )
 
 
 class NewDomainsBody(Body):
@@ -82,14 +85,21 @@ class ShowQuery(Query):
 def index(query: DomainQuery) -> Response:
     """List domains."""
     account = current().account_id
-    filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
-    rows, place = domains.search(
+    filters = DomainFilter(
+        q=query.q,
+        tag=query.tag,
+        grade=query.grade,
+        verified=query.verified,
+        usage=query.usage,
+        sort=query.sort,
+    )
+    rows, next_values = domains.search(
         account, filters, place=responses.cursor_values(query), limit=query.limit
     )
     if not query.include:
-        return responses.page([_row_cache(row, account) for row in rows], query, place)
+        return responses.page([_row_cache(row, account) for row in rows], query, next_values)
     counts = domains.open_alert_counts(account, [row.id for row in rows])
-    return responses.page([schema(row, account, counts) for row in rows], query, place)
+    return responses.page([schema(row, account, counts) for row in rows], query, next_values)
 
 
 @bp.post("")
@@ -176,7 +186,7 @@ def verify(domain: str) -> Response:
 
 
 def schema(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
-    """A domain, or a row of ``domains.COLUMNS``, on the wire."""
+    """Return a domain, or a row of ``domains.COLUMNS``, as JSON."""
     name = row.name
     challenge = verification.challenge(account, name)
     last_scan = row.last_scan_id and {
@@ -211,12 +221,12 @@ _row_cache = SerializedRowCache(schema)
 
 
 def severities(counts: Mapping[str, int]) -> dict[str, int]:
-    """All five severities, zeros too."""
+    """Return the counts of all five severities, including zeros."""
     return {severity.value: counts.get(severity, 0) for severity in Severity}
 
 
 def problem(error: ApplicationError | None) -> dict[str, Any] | None:
-    """Why one of many was not done, as in the envelope."""
+    """Return the error of one item of a batch as JSON, as in the error envelope."""
     if error is None:
         return None
     return {"code": error.code, "message": error.message, "status": error.status, **error.extra}

@@ -1,4 +1,4 @@
-"""The feed of events: what webhooks receive, in order and readable again."""
+"""The event feed: the events that webhooks receive, in order."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ bp = Blueprint("events", __name__, url_prefix="/events")
 
 
 class EventQuery(fields.Listing):
-    """From where on."""
+    """The position in the feed."""
 
     since: Annotated[int, Field(ge=0, le=2**62)] = 0
 
@@ -25,7 +25,7 @@ class EventQuery(fields.Listing):
 @endpoint(scopes=(Scope.ALERTS_READ,), query=EventQuery, returns=schemas.Event, is_list=True)
 def index(query: EventQuery) -> Response:
     """List events after a sequence number."""
-    rows, place = feed.read(
+    rows, next_values = feed.read(
         current().account_id, query.since, place=responses.cursor_values(query), limit=query.limit
     )
-    return responses.page([outbox.as_json(row) for row in rows], query, place)
+    return responses.page([outbox.as_json(row) for row in rows], query, next_values)

@@ -1,4 +1,4 @@
-"""Lists as files: CSV and lines of JSON, streamed."""
+"""Exports of lists as streamed CSV or NDJSON files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -19,35 +19,41 @@ Data = Mapping[str, Any]
 
 
 class Exportable(fields.Listing):
-    """A list that is to be had as a file too; then without ``limit`` and ``cursor``."""
+    """A list that is also available as a file, without ``limit`` and ``cursor``."""
 
     format: Literal["json", "csv", "ndjson"] | None = None
 
 
 def answer(
-    listing: Listing, query: Exportable, shape: type[Schema], of: Callable[[Any], Data], name: str
+    listing: Listing,
+    query: Exportable,
+    schema: type[Schema],
+    serialize: Callable[[Any], Data],
+    name: str,
 ) -> Response:
-    """A page of the list, or all of it as a file, by ``format`` or else by Accept.
+    """Return a page of the list, or the whole list as a file, by ``format`` or by Accept.
 
-    of      a row as it is on the wire
-    raises  InvalidRequest for a file of more rows than one may have
+    serialize  returns a row as JSON
+    raises     InvalidRequest for a list with too many rows for a file
     """
-    wanted = query.format or _accepted()
-    if wanted == "json":
-        return lists.page(query, listing.page, of)
-    is_csv = wanted == "csv"
+    format = query.format or _accepted()
+    if format == "json":
+        return lists.page(query, listing.page, serialize)
+    is_csv = format == "csv"
 
     def start() -> Iterator[Any]:
-        data = exports.iterate(listing, of)
+        data = exports.iterate(listing, serialize)
         filters = query.model_dump(mode="json", by_alias=True, exclude_none=True)
-        _record(f"{name}.{wanted}", filters)
+        _record(f"{name}.{format}", filters)
         return (
-            exports.csv_lines(list(_columns(shape)), data) if is_csv else exports.ndjson_lines(data)
+            exports.csv_lines(list(_columns(schema)), data)
+            if is_csv
+            else exports.ndjson_lines(data)
         )
 
     body = slots.all_slots().stream(slots.export(), start)
     response = Response(body, content_type=f"{CSV}; charset=utf-8" if is_csv else NDJSON)
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{format}"'
     response.vary.add("Accept")
     return response
 
@@ -64,17 +70,17 @@ def _accepted() -> str:
     return {CSV: "csv", NDJSON: "ndjson"}.get(best or "", "json")
 
 
-def _columns(shape: type[Schema]) -> Iterator[Sequence[str]]:
-    """A path for each value of the shape; lists and free objects are one value each."""
-    for name, field in shape.model_fields.items():
+def _columns(schema: type[Schema]) -> Iterator[Sequence[str]]:
+    """Yield the path of each value of the schema; a list or free object is one value."""
+    for name, field in schema.model_fields.items():
         key = field.alias or name
-        inner = _shape_of(field)
+        inner = _schema_of(field)
         if inner is None:
             yield (key,)
         else:
             yield from ((key, *path) for path in _columns(inner))
 
 
-def _shape_of(field: FieldInfo) -> type[Schema] | None:
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Schema) else None
+def _schema_of(field: FieldInfo) -> type[Schema] | None:
+    type_ = field.annotation
+    return type_ if isinstance(type_, type) and issubclass(type_, Schema) else None

@@ -1,4 +1,4 @@
-"""Records of reports: of one aggregate report, and those behind a figure of analytics."""
+"""The routes of report records: of one aggregate report, or of an analytics figure."""
 
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ Result = Literal["pass", "fail"]
 
 def _are_few(text: str) -> str:
     if text.count(",") >= MAX_ADDRESSES:
-        raise ValueError(f"at most {MAX_ADDRESSES} addresses")
+        raise ValueError(f"at most {MAX_ADDRESSES} addresses are allowed")
     return text
 
 

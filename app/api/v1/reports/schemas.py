@@ -1,4 +1,4 @@
-"""Reports as the API's documents describe them."""
+"""The schemas of reports, their records and report files."""
 
 from datetime import datetime
 from typing import Any
@@ -23,12 +23,12 @@ class PublishedPolicy(Schema):
 
 
 class Report(Schema):
-    """What reports with a period have in common."""
+    """The fields of every report with a period."""
 
     id: str
     domain_id: str
     domain_name: str = Field(description="the verified domain that the report belongs to")
-    policy_domain: str = Field(description="the domain that the report is about")
+    policy_domain: str = Field(description="the domain of the report")
     reporter: str
     report_id: str
     begin_at: datetime
@@ -219,7 +219,7 @@ class ReportFile(Schema):
     reason: str | None
     detail: str | None
     kind: str | None = Field(description="dmarc, tls or failure")
-    policy_domain: str | None = Field(description="the domain that the report is about")
+    policy_domain: str | None = Field(description="the domain of the report")
     report_id: str | None = Field(
         description="id of the report that was stored from it, or that it repeats or contradicts"
     )

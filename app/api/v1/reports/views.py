@@ -1,4 +1,4 @@
-"""Reports: aggregate, TLS and failure reports; and the outcome of every file."""
+"""The routes of aggregate, TLS and failure reports, and of report files."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -29,7 +29,7 @@ ResultType = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 
 
 class ReportQuery(Exportable):
-    """Which reports: ``from`` and ``to`` bound when their period begins."""
+    """Filters of reports; ``from`` and ``to`` limit the start of their period."""
 
     domain: fields.Name | None = None
     reporter: fields.Text | None = None
@@ -38,7 +38,7 @@ class ReportQuery(Exportable):
 
 
 class DmarcQuery(ReportQuery):
-    """Which aggregate reports; ``result`` is fail if any message failed DMARC."""
+    """Filters of aggregate reports; ``result`` is fail if any message failed DMARC."""
 
     report_id: fields.Text | None = None
     result: Result | None = None
@@ -46,19 +46,19 @@ class DmarcQuery(ReportQuery):
 
 
 class TlsQuery(ReportQuery):
-    """Which TLS reports."""
+    """Filters of TLS reports."""
 
     result_type: ResultType | None = None
 
 
 class FailureQuery(ReportQuery):
-    """Which failure reports: ``from`` and ``to`` bound when they came."""
+    """Filters of failure reports; ``from`` and ``to`` limit when they were received."""
 
     source_ip: fields.Text | None = None
 
 
 class ReportFileQuery(Exportable):
-    """Which files: ``from`` and ``to`` bound when they came."""
+    """Filters of report files; ``from`` and ``to`` limit when they were received."""
 
     status: (
         Literal["received", "parsed", "duplicate", "conflict", "unattributed", "quarantined"] | None
@@ -148,14 +148,14 @@ def failure_show(id: str) -> Response:
     scopes=READ, query=ReportFileQuery, returns=schemas.ReportFile, is_list=True, exports=True
 )
 def file_index(query: ReportFileQuery) -> Response:
-    """List received report files with their outcomes, newest first"""
+    """List report files with their outcomes, newest first."""
     filters = lists.filters(query, ReportFileFilter)
     listing = files.search(current().account_id, filters)
     return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
 
 
 def dmarc_schema(row: Any) -> dict[str, Any]:
-    """An aggregate report on the wire."""
+    """Return an aggregate report as JSON."""
     policy = {"discoveryMethod" if n == "discovery_method" else n: v for n, v in row.policy.items()}
     return {
         **_common(row, "dmr"),
@@ -174,12 +174,12 @@ def dmarc_schema(row: Any) -> dict[str, Any]:
 
 
 def tls_schema(row: Any) -> dict[str, Any]:
-    """A TLS report on the wire, without its policies."""
+    """Return a TLS report as JSON without its policies."""
     return {**_common(row, "tlr"), "organization": row.organization}
 
 
 def policy_schema(row: Any) -> dict[str, Any]:
-    """A policy of a TLS report on the wire."""
+    """Return a policy of a TLS report as JSON."""
     return {
         "policyType": row.policy_type,
         "policyDomain": row.policy_domain,
@@ -192,7 +192,7 @@ def policy_schema(row: Any) -> dict[str, Any]:
 
 
 def failure_schema(row: Any) -> dict[str, Any]:
-    """A failure report on the wire."""
+    """Return a failure report as JSON."""
     return {
         "id": ids.public("flr", row.id),
         "domainId": ids.public("dom", row.domain_id),
@@ -217,7 +217,7 @@ def failure_schema(row: Any) -> dict[str, Any]:
 
 
 def file_schema(row: Any) -> dict[str, Any]:
-    """A file on the wire."""
+    """Return a report file as JSON."""
     return {
         "id": ids.public("file", row.id),
         "status": row.status,

@@ -1,4 +1,4 @@
-"""Scans: trigger, show, compare and cancel, one or many at a time."""
+"""The scan routes: trigger, list, get, compare and cancel scans, and batches of scans."""
 
 from datetime import timedelta
 from functools import partial
@@ -40,12 +40,12 @@ class BatchBody(Body):
     @model_validator(mode="after")
     def _one_of(self) -> "BatchBody":
         if len(self.model_fields_set) != 1:
-            raise ValueError("exactly one of domains, tag and all")
+            raise ValueError("specify exactly one of domains, tag and all")
         return self
 
 
 class ScanQuery(fields.PeriodQuery):
-    """Which scans."""
+    """Filters of the list of scans."""
 
     domain: fields.Name | None = None
     status: fields.ScanStatus | None = None
@@ -53,7 +53,7 @@ class ScanQuery(fields.PeriodQuery):
 
 
 class DiffQuery(Query):
-    """What to compare with."""
+    """The scan to compare with."""
 
     base: fields.Text | None = Field(
         default=None, description="id of a scan; by default the previous scan"
@@ -73,13 +73,13 @@ def trigger(domain: str, body: TriggerBody) -> Response:
     """Scan a domain."""
     caller = current()
     age = timedelta(seconds=body.max_age_seconds) if body.max_age_seconds else None
-    found = scans.trigger(caller.account_id, domain, actor=caller.actor, max_age=age)
-    scan = found.scan
-    if found.outcome == "fresh":
+    triggered = scans.trigger(caller.account_id, domain, actor=caller.actor, max_age=age)
+    scan = triggered.scan
+    if triggered.outcome == "fresh":
         return responses.item(detail(scans.find(caller.account_id, scan.id)))
     data = {
         **head(scan),
-        "coalesced": found.outcome == "coalesced",
+        "coalesced": triggered.outcome == "coalesced",
         "checks": None,
         "alerts": None,
     }
@@ -100,7 +100,7 @@ def trigger_many(body: BatchBody) -> Response:
 @bp.get("/scan-batches/<id>")
 @endpoint(scopes=READ, returns=schemas.ScanBatch)
 def show_batch(id: str) -> Response:
-    """Get the progress of a batch."""
+    """Get batch progress."""
     return responses.item(batch_schema(scans.find_batch(current().account_id, parsed("batch", id))))
 
 
@@ -125,13 +125,13 @@ def compare(id: str, query: DiffQuery) -> Response:
     """Compare a scan with an earlier one."""
     base_id = ids.parse("scan", query.base) if query.base else None
     if query.base and base_id is None:
-        raise InvalidRequest.field("base", "not a scan's id")
+        raise InvalidRequest.field("base", "not the id of a scan")
     scan, base = scans.find_pair(current().account_id, parsed("scan", id), base_id)
     before = base.result["checks"] if base and base.result else []
     after = scan.result["checks"] if scan.result else []
-    found = diff(before, after) if base else {"dnsChanges": [], "checks": []}
+    changes = diff(before, after) if base else {"dnsChanges": [], "checks": []}
     base_public = ids.public("scan", base.id) if base else None
-    return responses.item({"scanId": id, "baseId": base_public, **found})
+    return responses.item({"scanId": id, "baseId": base_public, **changes})
 
 
 @bp.post("/scans/<id>/cancel")
@@ -142,18 +142,18 @@ def cancel(id: str) -> Response:
 
 
 def parsed(prefix: str, text: str) -> UUID:
-    """The id in a path.
+    """Return the id in a path.
 
     raises  NotFound for an invalid id
     """
-    found = ids.parse(prefix, text)
-    if found is None:
+    id = ids.parse(prefix, text)
+    if id is None:
         raise NotFound
-    return found
+    return id
 
 
 def head(row: Any) -> dict[str, Any]:
-    """A scan, or a row of ``scans.COLUMNS``, without results."""
+    """Return a scan, or a row of ``scans.COLUMNS``, as JSON without results."""
     duration = None
     if row.started_at and row.finished_at:
         duration = round((row.finished_at - row.started_at).total_seconds() * 1000)
@@ -179,13 +179,13 @@ _row_cache = SerializedRowCache(head)
 
 
 def detail(scan: Any) -> dict[str, Any]:
-    """A scan with its results, if it has any yet."""
+    """Return a scan as JSON with its results, if it has any yet."""
     result = scan.result or {"checks": None, "alerts": None}
     return {**head(scan), "coalesced": False, **result}
 
 
 def batch_schema(batch: scans.Batch) -> dict[str, Any]:
-    """A batch and its members."""
+    """Return a batch with its scans as JSON."""
     return {
         "id": ids.public("batch", batch.id),
         "status": "completed" if batch.finished_at else "running",

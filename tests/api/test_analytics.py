@@ -83,7 +83,7 @@ def test_policy_is_simulated(client: Client, domain: Domain) -> None:
     answer = client.data("POST", "/v1/reports/analytics/simulate", json=body)
     assert (answer["affected"], answer["newlyAffected"]) == (400, 0)
     assert [source["name"] for source in answer["sources"]] == ["Mailchimp"]
-    assert [(one["reporter"], one["messages"]) for one in answer["reporters"]] == [
+    assert [(reporter["reporter"], reporter["messages"]) for reporter in answer["reporters"]] == [
         ("google.com", 400)
     ]
 
@@ -92,7 +92,10 @@ def test_reporters_are_listed_with_days_without_reports(client: Client, domain: 
     store(domain, Report([record()], begin=START + 25 * DAY, reporter="late.example"))
     path = "/v1/reports/analytics/reporters?domain=acme.test&from=2026-11-01T00:00:00Z"
     answer = client.data("GET", f"{path}&to=2026-12-01T00:00:00Z")
-    assert [one["reporter"] for one in answer["reporters"]] == ["google.com", "late.example"]
+    assert [reporter["reporter"] for reporter in answer["reporters"]] == [
+        "google.com",
+        "late.example",
+    ]
     assert answer["gaps"] == [
         {"from": "2026-11-21T00:00:00.000Z", "to": "2026-11-26T00:00:00.000Z"}
     ]
@@ -104,7 +107,7 @@ def test_overlapping_tls_policies_are_marked_and_listed_separately(
     store_tls(domain, ("sts", 100, 3), ("tlsa", 90, 0))
     answer = get(client, "tls-rpt")
     assert answer["totals"]["overlapping"] is True
-    assert [one["policyType"] for one in answer["policyTypes"]] == ["sts", "tlsa"]
+    assert [policy_type["policyType"] for policy_type in answer["policyTypes"]] == ["sts", "tlsa"]
     assert answer["policyTypes"][0]["failureRate"] == pytest.approx(3 / 103)
     (host,) = answer["mxHosts"]
     assert (host["host"], host["sessions"]) == ("mx.acme.test", 3)
@@ -131,7 +134,7 @@ def test_invalid_analytics_parameter_is_named(client: Client, query: str, field:
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     response = client("GET", f"/v1/reports/analytics/dmarc?domain=acme.test&{query}")
     assert response.status_code == 400
-    assert [one["field"] for one in response.json["error"]["details"]] == [field]
+    assert [detail["field"] for detail in response.json["error"]["details"]] == [field]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ def test_invalid_simulation_field_is_named(client: Client, body: Any, field: str
         "POST", "/v1/reports/analytics/simulate", json={"domain": "acme.test", **body}
     )
     assert response.status_code == 400
-    assert [one["field"] for one in response.json["error"]["details"]] == [field]
+    assert [detail["field"] for detail in response.json["error"]["details"]] == [field]
 
 
 @pytest.mark.parametrize("what", ["dmarc", "tls-rpt", "sources", "readiness", "reporters"])

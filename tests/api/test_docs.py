@@ -29,11 +29,11 @@ def test_reference_runs_no_scripts(app: Flask) -> None:
 
 
 def test_every_example_body_matches_its_schema(app: Flask) -> None:
-    found = document(app)
-    schemas = found["components"]["schemas"]
+    openapi = document(app)
+    schemas = openapi["components"]["schemas"]
     bodies = [
         call["requestBody"]["content"]["application/json"]["schema"]
-        for methods in found["paths"].values()
+        for methods in openapi["paths"].values()
         for call in methods.values()
         if "application/json" in call.get("requestBody", {}).get("content", {})
     ]

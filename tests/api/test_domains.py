@@ -71,16 +71,16 @@ def test_invalid_name_does_not_stop_a_batch(client: Client) -> None:
 def test_list_is_paginated_by_cursors(client: Client) -> None:
     for name in "abcde":
         add(client, f"{name}.test")
-    seen: list[str] = []
+    names: list[str] = []
     path = "/v1/domains?limit=2&sort=name"
     while path:
         response = client("GET", path)
-        seen += [item["name"] for item in response.json["data"]]
+        names += [item["name"] for item in response.json["data"]]
         pagination = response.json["meta"]["pagination"]
         assert ("Link" in response.headers) is pagination["hasMore"]
         following = pagination["nextCursor"]
         path = f"/v1/domains?limit=2&sort=name&cursor={following}" if following else ""
-    assert seen == [f"{name}.test" for name in "abcde"]
+    assert names == [f"{name}.test" for name in "abcde"]
 
 
 def test_cursor_is_valid_only_for_its_own_list(client: Client, stranger: Client) -> None:
@@ -107,8 +107,8 @@ def test_list_is_filtered(client: Client) -> None:
         ("verified=false", []),
         ("grade=A", []),
     ):
-        found = client.data("GET", f"/v1/domains?{query}")
-        assert [item["name"] for item in found] == names, query
+        matches = client.data("GET", f"/v1/domains?{query}")
+        assert [item["name"] for item in matches] == names, query
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "color=red", "sort=age"])
@@ -152,6 +152,6 @@ def test_spf_is_evaluated_for_an_address(client: Client, zone: Zone) -> None:
 
 def test_draft_record_is_validated(client: Client) -> None:
     draft = {"check": "spf", "name": "acme.test", "records": ["v=spf1 +all"]}
-    found = client.data("POST", "/v1/checks/evaluate", json=draft)
-    assert found["verdict"] == "fail"
-    assert "spf.all_pass" in [finding["code"] for finding in found["findings"]]
+    evaluated = client.data("POST", "/v1/checks/evaluate", json=draft)
+    assert evaluated["verdict"] == "fail"
+    assert "spf.all_pass" in [finding["code"] for finding in evaluated["findings"]]

@@ -13,7 +13,7 @@ from app.services.scans import runner
 from tests.support.api_client import ALL, Client, make_client
 from tests.support.api_reports import REPORTS, reports
 from tests.support.api_scans import BAD
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 # How each route with a parameter is called: its body, and what stands for its parameter.
 CALLS: dict[tuple[str, str], tuple[Any, str]] = {
@@ -77,7 +77,7 @@ def things(client: Client) -> dict[str, str]:
     batch = client.data("POST", "/v1/scans", 202, json={"all": True})
     scan = ids.parse("scan", batch["scans"][0]["id"])
     assert scan is not None
-    runner.run([scan], ZoneDoor(Zone(BAD)))
+    runner.run([scan], ZoneNetwork(Zone(BAD)))
     alert = client.data("GET", "/v1/alerts")[0]
     return {
         "domain": domain["id"],
@@ -125,16 +125,16 @@ def test_resource_of_another_account_is_404(
     assert client.data("GET", "/v1/domains/acme.test")["tags"] == []
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
 def test_time_outside_the_range_of_utc_is_refused(
-    app: Flask, client: Client, things: dict[str, str], moment: str
+    app: Flask, client: Client, things: dict[str, str], timestamp: str
 ) -> None:
     for method, rule, view in routes(app):
         query = ENDPOINTS[view].query
         fields = query.model_fields if query else {}
         for name in {"from_at", "to_at"} & fields.keys():
             where = "&domain=acme.test" if "domain" in fields else ""
-            path = f"{rule.replace('<domain>', 'acme.test')}?{name[:-3]}={moment}{where}"
+            path = f"{rule.replace('<domain>', 'acme.test')}?{name[:-3]}={timestamp}{where}"
             response = client(method, path)
             assert response.status_code == 400, path
             assert "1970" in response.json["error"]["details"][0]["message"]
@@ -162,8 +162,8 @@ def test_key_without_the_scope_gets_403_with_the_required_scopes(
         caller = make_client(app, client.account_id, others)
         response = caller(method, rule.replace("<domain>", "acme.test").replace("<id>", "x"))
         assert response.status_code == 403, f"{method} {rule}"
-        wanted = " or ".join(contract.scopes)
-        message = f"Insufficient permissions. Required scope: {wanted}"
+        required = " or ".join(contract.scopes)
+        message = f"Insufficient permissions. Required scope: {required}"
         assert response.json["error"]["message"] == message
 
 

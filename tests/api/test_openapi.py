@@ -92,16 +92,16 @@ def test_every_v1_response_documents_the_rate_limit_headers(document: dict[str, 
 
 
 def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
-    found = [operation["operationId"] for operation in operations(document).values()]
-    assert len(found) == len(set(found))
+    operation_ids = [operation["operationId"] for operation in operations(document).values()]
+    assert len(operation_ids) == len(set(operation_ids))
 
 
 def test_responses_to_generated_requests_match_the_document(app: Flask) -> None:
     client = make_client(app, make_account().id, rate_limit="1000000 per minute")
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     real = things(client)
-    found: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
-    for operation in sorted(found, key=lambda operation: operation.method == "delete"):
+    generated: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
+    for operation in sorted(generated, key=lambda operation: operation.method == "delete"):
         hold(operation, client, real)
 
 

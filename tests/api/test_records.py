@@ -78,12 +78,12 @@ def check_period(client: Client, period: Any) -> None:
 def test_records_of_a_link_add_up_to_the_figure(
     caller: Client, reports: list[Report], by: str, start: int, length: int
 ) -> None:
-    found = make_domain(caller.account_id)
+    domain = make_domain(caller.account_id)
     for report in reports:
-        store(found, report)
+        store(domain, report)
     from_at = START + timedelta(hours=start, minutes=-20)
     span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
-    path = f"domain={found.name}&{span}"
+    path = f"domain={domain.name}&{span}"
     answer = caller.data("GET", f"/v1/reports/analytics/dmarc?{path}&groupBy={by}")
     check_period(caller, answer["totals"])
     check_period(caller, answer["previousPeriod"])
@@ -94,24 +94,24 @@ def test_records_of_a_link_add_up_to_the_figure(
         items = list(listed(caller, answer["recordsUrl"]))
         assert [item["count"] for item in items] == [item["countInPeriod"] for item in items]
     check_sources(caller, path)
-    domains.delete(caller.account_id, found.name, actor="test")
+    domains.delete(caller.account_id, domain.name, actor="test")
 
 
 def check_sources(client: Client, path: str) -> None:
     """Yield the exact record links of sources and addresses."""
     for source in client.data("GET", f"/v1/reports/analytics/sources?{path}")["sources"]:
         for figure in (source, *source["addresses"]):
-            found = counted(client, figure["recordsUrl"])
+            messages = counted(client, figure["recordsUrl"])
             if figure["recordsUrlExact"]:
-                assert found == figure["messages"]
+                assert messages == figure["messages"]
             else:
-                assert found > figure["messages"]
-    for one in client.data("GET", f"/v1/reports/analytics/reporters?{path}")["reporters"]:
-        assert counted(client, one["recordsUrl"]) == one["messages"]
+                assert messages > figure["messages"]
+    for reporter in client.data("GET", f"/v1/reports/analytics/reporters?{path}")["reporters"]:
+        assert counted(client, reporter["recordsUrl"]) == reporter["messages"]
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_interval_of_a_series_links_to_its_records(client: Client, domain: Domain) -> None:
@@ -119,20 +119,20 @@ def test_interval_of_a_series_links_to_its_records(client: Client, domain: Domai
         store(domain, Report([record(count=10 + day)], begin=START + day * DAY))
     path = "/v1/reports/analytics/dmarc?domain=acme.test&tz=Asia/Kolkata"
     answer = client.data("GET", f"{path}&from={_text(START)}&to={_text(START + 4 * DAY)}")
-    starts = [quote(one["start"]) for one in answer["series"]]
-    for one, begin, end in zip(answer["series"], starts, starts[1:], strict=False):
+    starts = [quote(interval["start"]) for interval in answer["series"]]
+    for interval, begin, end in zip(answer["series"], starts, starts[1:], strict=False):
         link = f"/v1/reports/dmarc/records?domain=acme.test&from={begin}&to={end}"
-        assert counted(client, link) == one["messages"]
+        assert counted(client, link) == interval["messages"]
 
 
 def test_newest_records_come_first_with_their_report(client: Client, domain: Domain) -> None:
     for day in (1, 0, 2):
         store(domain, Report([record(), record("192.0.2.2")], begin=START + day * DAY))
-    found = list(listed(client, "/v1/reports/dmarc/records?domain=acme.test"))
-    assert [(item["at"][:10], item["position"]) for item in found] == [
+    records = list(listed(client, "/v1/reports/dmarc/records?domain=acme.test"))
+    assert [(item["at"][:10], item["position"]) for item in records] == [
         (f"2026-03-{day}", position) for day in (22, 21, 20) for position in (0, 1)
     ]
-    first = found[0]
+    first = records[0]
     shown = client.data("GET", f"/v1/reports/dmarc/{first['report']['id']}")
     assert first["report"] == {name: shown[name] for name in first["report"]}
     of_report = client.data("GET", f"/v1/reports/dmarc/{first['report']['id']}/records")[0]

@@ -67,7 +67,7 @@ def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "expected"),
     [
         ("domain=acme.test", ["second", "first"]),
         ("domain=empty.test", []),
@@ -83,15 +83,15 @@ def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
         ("limit=1", ["second"]),
     ],
 )
-def test_list_is_filtered(full: Client, query: str, wanted: list[str]) -> None:
+def test_list_is_filtered(full: Client, query: str, expected: list[str]) -> None:
     query = query.replace(str(YESTERDAY), _text(YESTERDAY))
-    assert ids_of(full, f"/v1/reports/dmarc?{query}") == wanted
+    assert ids_of(full, f"/v1/reports/dmarc?{query}") == expected
 
 
-def _text(moment: int) -> str:
+def _text(at: int) -> str:
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_pages_are_consecutive(full: Client) -> None:
@@ -121,14 +121,16 @@ def test_records_are_in_the_order_of_the_report(full: Client) -> None:
     report = full.data("GET", "/v1/reports/dmarc")[0]
     path = f"/v1/reports/dmarc/{report['id']}"
     assert full.data("GET", path) == report
-    found = full.data("GET", f"{path}/records")
-    assert [(item["sourceIp"], item["result"]) for item in found] == [
+    records = full.data("GET", f"{path}/records")
+    assert [(item["sourceIp"], item["result"]) for item in records] == [
         ("192.0.2.7", "pass"),
         ("2001:db8::1", "fail"),
         ("192.0.2.8", "pass"),
     ]
-    assert found[2]["dkim"] == "fail"
-    assert found[0]["dkimResults"] == [{"domain": "acme.test", "selector": "s1", "result": "pass"}]
+    assert records[2]["dkim"] == "fail"
+    assert records[0]["dkimResults"] == [
+        {"domain": "acme.test", "selector": "s1", "result": "pass"}
+    ]
     failed = full.data("GET", f"{path}/records?result=fail")
     assert [item["position"] for item in failed] == [1]
     assert len(full.data("GET", f"{path}/records?sourceIp=192.0.2.8")) == 1
@@ -159,10 +161,10 @@ def test_tls_reports_are_listed_and_shown_with_their_policies(full: Client) -> N
     assert (policy["successful"], policy["failed"]) == (40, 2)
     assert policy["failures"][0]["resultType"] == "certificate-expired"
     assert full("GET", f"/v1/reports/tls-rpt/{report['id']}/raw").data == tls_json()
-    known = "/v1/reports/tls-rpt?resultType"
-    assert len(full.data("GET", f"{known}=certificate-expired")) == 1
-    assert full.data("GET", f"{known}=certificate") == []
-    assert full("GET", f"{known}=a%25").status_code == 400
+    base = "/v1/reports/tls-rpt?resultType"
+    assert len(full.data("GET", f"{base}=certificate-expired")) == 1
+    assert full.data("GET", f"{base}=certificate") == []
+    assert full("GET", f"{base}=a%25").status_code == 400
 
 
 def test_failure_reports_have_no_private_data(full: Client) -> None:
@@ -174,10 +176,16 @@ def test_failure_reports_have_no_private_data(full: Client) -> None:
 
 
 def test_every_file_is_listed_with_its_status(full: Client) -> None:
-    found = full.data("GET", "/v1/reports/files")
-    assert [item["status"] for item in found] == ["quarantined", *["parsed"] * 4]
-    assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
-    assert found[0]["reason"]
+    listed_files = full.data("GET", "/v1/reports/files")
+    assert [item["status"] for item in listed_files] == ["quarantined", *["parsed"] * 4]
+    assert [str(item["reportId"])[:4] for item in listed_files] == [
+        "None",
+        "flr_",
+        "tlr_",
+        "dmr_",
+        "dmr_",
+    ]
+    assert listed_files[0]["reason"]
     assert len(full.data("GET", "/v1/reports/files?status=quarantined")) == 1
     assert len(full.data("GET", "/v1/reports/files?kind=tls&policyDomain=acme.test")) == 1
 
@@ -186,8 +194,12 @@ def test_files_with_failed_authentication_are_listed(full: Client) -> None:
     with transaction() as session:
         report_file = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
         report_file.authenticity, report_file.author = "failed", "evil.test"
-    (found,) = full.data("GET", "/v1/reports/files?authenticity=failed")
-    assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")
+    (failed_file,) = full.data("GET", "/v1/reports/files?authenticity=failed")
+    assert (failed_file["kind"], failed_file["author"], failed_file["authenticity"]) == (
+        "tls",
+        "evil.test",
+        "failed",
+    )
     assert full.data("GET", "/v1/reports/files?authenticity=verified") == []
     assert full("GET", "/v1/reports/files?authenticity=maybe").status_code == 400
 
@@ -202,8 +214,8 @@ def test_lists_can_be_exported_as_csv_and_ndjson(full: Client, how: str) -> None
         lines = full("GET", path, headers={"Accept": "application/x-ndjson"})
     assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert table.headers["Content-Disposition"] == 'attachment; filename="dmarc-reports.csv"'
-    found = [json.loads(line) for line in lines.data.splitlines()]
-    assert found == full.data("GET", path)
+    items = [json.loads(line) for line in lines.data.splitlines()]
+    assert items == full.data("GET", path)
     assert [row["policy.p"] for row in rows(table)] == ["reject", "reject"]
     assert [row["reportId"] for row in rows(table)] == ["second", "first"]
     assert rows(table)[0].keys() >= {"policy.discoveryMethod", "messages", "beginAt"}

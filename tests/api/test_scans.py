@@ -17,9 +17,9 @@ def domain(client: Client) -> str:
 def test_scan_is_queued_and_then_completed(client: Client, domain: str) -> None:
     response = client("POST", f"/v1/domains/{domain}/scans")
     assert response.status_code == 202
-    asked = client.data("GET", response.headers["Location"])
-    assert (asked["status"], asked["checks"]) == ("queued", None)
-    done = run(client, asked)
+    scan = client.data("GET", response.headers["Location"])
+    assert (scan["status"], scan["checks"]) == ("queued", None)
+    done = run(client, scan)
     assert done["status"] == "completed"
     verdicts = {check["check"]: check["verdict"] for check in done["checks"]}
     assert (verdicts["spf"], verdicts["dmarc"]) == ("fail", "ok")
@@ -82,17 +82,17 @@ def test_empty_batch_is_refused(client: Client, body: Any) -> None:
 
 
 def test_queued_scan_can_be_cancelled_and_finished_scan_cannot(client: Client, domain: str) -> None:
-    asked = client.data("POST", f"/v1/domains/{domain}/scans", 202)
-    assert client.data("POST", f"/v1/scans/{asked['id']}/cancel")["status"] == "cancelled"
-    assert client("POST", f"/v1/scans/{asked['id']}/cancel").status_code == 409
+    queued = client.data("POST", f"/v1/domains/{domain}/scans", 202)
+    assert client.data("POST", f"/v1/scans/{queued['id']}/cancel")["status"] == "cancelled"
+    assert client("POST", f"/v1/scans/{queued['id']}/cancel").status_code == 409
 
 
 def test_two_scans_are_compared(client: Client, domain: str) -> None:
     first = scan(client)
     second = scan(client, {**BAD, "acme.test": ["v=spf1 mx -all"]})
-    found = client.data("GET", f"/v1/scans/{second['id']}/diff")
-    assert found["baseId"] == first["id"]
-    assert [(check["check"], check["cause"]) for check in found["checks"]] == [("spf", "dns")]
+    difference = client.data("GET", f"/v1/scans/{second['id']}/diff")
+    assert difference["baseId"] == first["id"]
+    assert [(check["check"], check["cause"]) for check in difference["checks"]] == [("spf", "dns")]
 
 
 def test_dns_status_has_results_and_recommendations(client: Client, domain: str) -> None:

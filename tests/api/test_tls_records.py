@@ -58,19 +58,21 @@ def domain(client: Client) -> Domain:
     return make_domain(client.account_id, "acme.test")
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def sessions(client: Client, link: str) -> tuple[int, int]:
     """Return the successful and failed sessions of the listed policies."""
-    found = list(listed(client, link))
-    return sum(one["successful"] for one in found), sum(one["failed"] for one in found)
+    policies = list(listed(client, link))
+    return sum(policy["successful"] for policy in policies), sum(
+        policy["failed"] for policy in policies
+    )
 
 
 def failed(client: Client, link: str) -> int:
     """Return the sum of the listed failures."""
-    return sum(one["failedSessions"] for one in listed(client, link))
+    return sum(policy["failedSessions"] for policy in listed(client, link))
 
 
 def check(client: Client, answer: Any) -> None:
@@ -82,8 +84,8 @@ def check(client: Client, answer: Any) -> None:
         *answer["reporters"],
     )
     for figure in figures:
-        wanted = figure["successful"], figure["failed"]
-        assert sessions(client, figure["recordsUrl"]) == wanted
+        expected = figure["successful"], figure["failed"]
+        assert sessions(client, figure["recordsUrl"]) == expected
     for parts in (answer["policyTypes"], answer["reporters"]):
         order = [part["successful"] + part["failed"] for part in parts]
         assert order == sorted(order, reverse=True)
@@ -92,12 +94,12 @@ def check(client: Client, answer: Any) -> None:
     for host in answer["mxHosts"]:
         for kind, count in host["resultTypes"].items():
             assert failed(client, f"{host['recordsUrl']}&resultType={quote(kind)}") == count
-    starts = [quote(one["start"]) for one in answer["series"]]
+    starts = [quote(interval["start"]) for interval in answer["series"]]
     bounds = [quote(answer["from"]), *starts[1:], quote(answer["to"])]
     path = answer["recordsUrl"].partition("&from=")[0]
-    for one, begin, end in zip(answer["series"], bounds, bounds[1:], strict=False):
-        found = sessions(client, f"{path}&from={begin}&to={end}")
-        assert found == (one["successful"], one["failed"])
+    for interval, begin, end in zip(answer["series"], bounds, bounds[1:], strict=False):
+        counts = sessions(client, f"{path}&from={begin}&to={end}")
+        assert counts == (interval["successful"], interval["failed"])
     items = list(listed(client, answer["recordsUrl"]))
     assert len({item["report"]["id"] for item in items}) == answer["reports"]
     assert answer["recordsUrl"] == answer["totals"]["recordsUrl"]
@@ -122,18 +124,18 @@ def test_records_of_a_link_add_up_to_the_figure(
     length: int,
     series: tuple[str, str],
 ) -> None:
-    found = make_domain(caller.account_id)
+    domain = make_domain(caller.account_id)
     for report in reports:
-        store_tls_report(found, **report)
+        store_tls_report(domain, **report)
     from_at = START + timedelta(hours=start, minutes=-20)
     span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tls, "MAX_HOSTS", most)  # so that some are left out
         patch.setattr(tls, "MAX_GROUPS", most)
         patch.setattr(tls_records, "MAX_FAILURES", most)
-        path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
+        path = f"/v1/reports/analytics/tls-rpt?domain={domain.name}&{span}"
         check(caller, caller.data("GET", f"{path}&interval={series[0]}&tz={series[1]}"))
-    domains.delete(caller.account_id, found.name, actor="test")
+    domains.delete(caller.account_id, domain.name, actor="test")
 
 
 def test_only_matching_failures_are_listed(client: Client, domain: Domain) -> None:
@@ -145,21 +147,21 @@ def test_only_matching_failures_are_listed(client: Client, domain: Domain) -> No
     ]
     store_tls_report(domain, [tls_policy(failed=14, failures=failures), tls_policy("tlsa")])
 
-    def found(query: str) -> list[list[int]]:
+    def counts_of(query: str) -> list[list[int]]:
         items = listed(client, LIST + query)
         shown = [([f["sessions"] for f in item["failures"]], item) for item in items]
         for counts, item in shown:
             assert (sum(counts), len(counts)) == (item["failedSessions"], item["failureCount"])
         return [counts for counts, _ in shown]
 
-    assert found("") == [[2, 3, 4, 5], []]
-    assert found("&resultType=certificate-expired") == [[2, 4]]
-    assert found("&mx=mx1.acme.test") == [[2, 3]]
-    assert found("&mx=mx1.acme.test&resultType=validation-failure") == [[3]]
-    assert found("&hasMx=true") == [[2, 3, 4]]
-    assert found("&hasMx=false") == [[5]]
-    assert found("&mx=mx2.acme.test&resultType=validation-failure") == []
-    assert found("&mx=mx1.acme.test&hasMx=false") == []
+    assert counts_of("") == [[2, 3, 4, 5], []]
+    assert counts_of("&resultType=certificate-expired") == [[2, 4]]
+    assert counts_of("&mx=mx1.acme.test") == [[2, 3]]
+    assert counts_of("&mx=mx1.acme.test&resultType=validation-failure") == [[3]]
+    assert counts_of("&hasMx=true") == [[2, 3, 4]]
+    assert counts_of("&hasMx=false") == [[5]]
+    assert counts_of("&mx=mx2.acme.test&resultType=validation-failure") == []
+    assert counts_of("&mx=mx1.acme.test&hasMx=false") == []
 
 
 def test_many_failures_are_truncated_and_all_are_counted(client: Client, domain: Domain) -> None:
@@ -174,13 +176,13 @@ def test_newest_records_come_first_with_their_report(client: Client, domain: Dom
     for day in (1, 0, 2):
         at = START + day * DAY
         store_tls_report(domain, [tls_policy(), tls_policy("tlsa")], at=at)
-    found = list(listed(client, LIST))
-    assert [(item["at"][:10], item["position"], item["policyType"]) for item in found] == [
+    policies = list(listed(client, LIST))
+    assert [(item["at"][:10], item["position"], item["policyType"]) for item in policies] == [
         (f"2026-03-{day}", position, kind)
         for day in (22, 21, 20)
         for position, kind in enumerate(("sts", "tlsa"))
     ]
-    first = found[0]
+    first = policies[0]
     shown = client.data("GET", f"/v1/reports/tls-rpt/{first['report']['id']}")
     assert first["report"] == {name: shown[name] for name in first["report"]}
     policy = shown["policies"][0]

@@ -25,7 +25,7 @@ from app.services.monitoring import secret_scanning
 from app.settings import Settings
 from tests.support.api_client import Client
 from tests.support.factories import ACTOR, make_key
-from tests.support.receivers import HOST, ReachingDoor, Receiver, receiving
+from tests.support.receivers import HOST, LoopbackNetwork, Receiver, receiving
 
 ALERTS, REPORT = "/v1/secret-scanning/alerts", "/v1/keys/report"
 PAGE = "https://code.example.com/config.py"
@@ -67,7 +67,7 @@ def settings(settings: Settings, key_server: Receiver) -> Settings:
 @pytest.fixture
 def send(app: Flask) -> Send:
     """Sends alerts as the secret scanning service does."""
-    app.extensions["network"] = ReachingDoor()
+    app.extensions["network"] = LoopbackNetwork()
 
     def post(
         alerts: Any,
@@ -228,10 +228,10 @@ def test_key_on_another_curve_is_ignored() -> None:
 
 def test_number_of_alerts_is_limited(send: Send, client: Client) -> None:
     _, token = make_key(client.account_id)
-    known = [{"token": f"mp_{i}", "type": "t"} for i in range(MAX_ALERTS - 1)]
-    labels = [item["label"] for item in verdicts(send([*known, alert(token)]))]
+    unknown_tokens = [{"token": f"mp_{i}", "type": "t"} for i in range(MAX_ALERTS - 1)]
+    labels = [item["label"] for item in verdicts(send([*unknown_tokens, alert(token)]))]
     assert labels == ["false_positive"] * (MAX_ALERTS - 1) + ["true_positive"]
-    assert send([*known, alert(token), alert(token)]).status_code == 400
+    assert send([*unknown_tokens, alert(token), alert(token)]).status_code == 400
     assert send(b'{"token": "t"}').status_code == 400
     assert send(b"[1]").status_code == 400
 

@@ -95,11 +95,11 @@ def domain(client: Client) -> Domain:
 
 
 def made(client: Client, reports: list[Report], dmarc: str) -> Domain:
-    found = make_domain(client.account_id, "acme.test")
-    know(found, dmarc)
+    domain = make_domain(client.account_id, "acme.test")
+    know(domain, dmarc)
     for report in reports:
-        store(found, report)
-    return found
+        store(domain, report)
+    return domain
 
 
 def get(client: Client, what: str) -> Any:
@@ -174,7 +174,7 @@ def test_exact_record_links_add_up_to_their_figures(
     monkeypatch.setattr(sending, "MAX_IDENTITIES", most[1])
     rows = [row for report in reports for row in report.rows]
     is_complete = most[0] > len(rows) and all(len(row.dkim_results) < 20 for row in rows)
-    found = made(caller, reports, dmarc)
+    responses = made(caller, reports, dmarc)
     try:
         check(caller, of_sources(get(caller, "sources")), is_complete)
         readiness = get(caller, "readiness")
@@ -188,9 +188,9 @@ def test_exact_record_links_add_up_to_their_figures(
                 assert sum(part["messages"] for part in parts) == step[figure]
         simulation = simulated(caller, trial)
         check(caller, of_simulation(simulation), is_complete)
-        for one in simulation["reporters"]:
-            listed = counted(caller, one["recordsUrl"])
-            assert listed >= one["messages"]
-            assert listed == one["messages"] or not one["recordsUrlExact"]
+        for reporter in simulation["reporters"]:
+            listed = counted(caller, reporter["recordsUrl"])
+            assert listed >= reporter["messages"]
+            assert listed == reporter["messages"] or not reporter["recordsUrlExact"]
     finally:
-        domains.delete(caller.account_id, found.name, actor="test")
+        domains.delete(caller.account_id, responses.name, actor="test")

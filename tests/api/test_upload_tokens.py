@@ -190,9 +190,9 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     window = Window.between(end - timedelta(days=30), end)
 
     def verdict() -> tuple[int, list[tuple[bool | None, int, int]]]:
-        found = policy.assess_readiness(account_id, "acme.test", window)
-        steps = [(step.is_ready, len(step.blockers), step.spoofed) for step in found.steps]
-        return found.evidence.messages, steps
+        readiness = policy.assess_readiness(account_id, "acme.test", window)
+        steps = [(step.is_ready, len(step.blockers), step.spoofed) for step in readiness.steps]
+        return readiness.evidence.messages, steps
 
     before = verdict()
     rows = [record(count=50_000, dkim="fail", spf="fail"), record(ip="203.0.113.9", count=900)]

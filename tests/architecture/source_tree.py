@@ -44,12 +44,12 @@ def module_imports(path: Path, *, is_load_time: bool = False) -> set[str]:
 
     is_load_time  only imports that run when the module is loaded, not those within functions
     """
-    known = modules()
+    known_modules = modules()
     names = set(_load_time_names(tree(path)) if is_load_time else imported_names(path))
     return {
-        name if name in known else name.rpartition(".")[0]
+        name if name in known_modules else name.rpartition(".")[0]
         for name in names
-        if name in known or name.rpartition(".")[0] in known
+        if name in known_modules or name.rpartition(".")[0] in known_modules
     }
 
 

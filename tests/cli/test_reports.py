@@ -45,9 +45,9 @@ def account_id(run: Run) -> UUID:
 
 
 def token_in(output: str) -> str:
-    found = re.search(r"/ingest/(\w{22})$", output, re.MULTILINE)
-    assert found is not None, output
-    return found[1]
+    match = re.search(r"/ingest/(\w{22})$", output, re.MULTILINE)
+    assert match is not None, output
+    return match[1]
 
 
 def test_report_address_is_created_rotated_and_revoked(run: Run, account_id: UUID) -> None:
@@ -170,8 +170,8 @@ def test_report_files_are_listed_counted_and_retried(
     assert re.search(r"1  unattributed +no_verified_domain", run("files", "counts"))
     assert "1 queued for processing" in run("files", "retry", "--reason", "no_verified_domain")
     assert "1  received" in run("files", "counts", "--account", "Acme")
-    found = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--reason", "x y z"))
-    assert found is None
+    match = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--reason", "x y z"))
+    assert match is None
     bad = re.search(
         r"file_\w+", run("files", "list", "--account", "Acme", "--state", "quarantined")
     )
@@ -193,10 +193,10 @@ def test_report_in_conflict_can_be_used(run: Run, account_id: UUID) -> None:
         raw = dmarc_xml(records=[record(count=count)])
         ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")
     processor.run([])
-    found = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "conflict"))
-    assert found is not None
-    run("files", "use", "--account", "Acme", found[0])
-    run("files", "use", "--account", "Acme", found[0], status=1)
+    match = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "conflict"))
+    assert match is not None
+    run("files", "use", "--account", "Acme", match[0])
+    run("files", "use", "--account", "Acme", match[0], status=1)
     run("files", "use", "--account", "Acme", "file_x", status=1)
     processor.run([])
     listed = run("files", "list", "--account", "Acme", "--state", "conflict")

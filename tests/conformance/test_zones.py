@@ -144,11 +144,12 @@ def _hold(expected: Mapping[str, Any], judgement: CheckResult) -> None:
 def _hold_selectors(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     assert facts.keys() == expected.keys()
     for selector, expected_facts in expected.items():
-        seen = facts[selector]
-        assert seen["status"] in (expected_facts["status"], *expected_facts.get("accept", ())), (
-            selector
-        )
+        selector_facts = facts[selector]
+        assert selector_facts["status"] in (
+            expected_facts["status"],
+            *expected_facts.get("accept", ()),
+        ), selector
         named = {
             name: value for name, value in expected_facts.items() if name not in SELECTOR_NOTES
         }
-        assert {name: seen.get(name) for name in named} == named, selector
+        assert {name: selector_facts.get(name) for name in named} == named, selector

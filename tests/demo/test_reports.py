@@ -14,23 +14,23 @@ DAY = datetime.now(UTC).date()
 
 
 def kinds(directory: Path) -> Counter[str]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for path in directory.iterdir():
         try:
-            for one in parsing.read(path.read_bytes(), "", int(time.time())):
-                found[str(one.kind) if one.report else "refused"] += 1
+            for report in parsing.read(path.read_bytes(), "", int(time.time())):
+                counts[str(report.kind) if report.report else "refused"] += 1
         except ReportRejected:
-            found["refused"] += 1
-    return found
+            counts["refused"] += 1
+    return counts
 
 
 def test_samples_have_every_report_type_and_one_other_file(tmp_path: Path) -> None:
     count = reports.write(tmp_path, DAY)
-    found = kinds(tmp_path)
-    assert sum(found.values()) == count
-    assert found["dmarc"] == reports.DAYS * 9 + 1
-    assert found["tls"] == reports.DAYS * 3
-    assert (found["failure"], found["refused"]) == (1, 1)
+    counts = kinds(tmp_path)
+    assert sum(counts.values()) == count
+    assert counts["dmarc"] == reports.DAYS * 9 + 1
+    assert counts["tls"] == reports.DAYS * 3
+    assert (counts["failure"], counts["refused"]) == (1, 1)
 
 
 def test_later_start_writes_the_same_files_and_newer_ones(tmp_path: Path) -> None:
@@ -50,9 +50,9 @@ def test_samples_have_bursts_and_ordinary_days() -> None:
     volumes = set()
     for number in range(17):
         day = date(2026, 5, 1) + timedelta(days=number)
-        (found,) = parsing.read(reports._dmarc(sample, "bigmail.example", day), "", 2**31)
-        assert isinstance(found.report, AggregateReport)
-        volumes.add(len(found.report.records))
+        (report,) = parsing.read(reports._dmarc(sample, "bigmail.example", day), "", 2**31)
+        assert isinstance(report.report, AggregateReport)
+        volumes.add(len(report.report.records))
     assert len(volumes) == 2
 
 

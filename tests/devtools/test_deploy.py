@@ -41,9 +41,9 @@ def test_unit_gains_no_privileges_and_writes_only_its_data(unit: Path) -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_unit_runs_the_command_of_the_procfile(unit: Path) -> None:
     name = unit.stem.removeprefix("mailwatch-")
-    found = re.search(rf"^{name}: (.+)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
-    assert found is not None
-    assert service(unit)["ExecStart"].removeprefix("/opt/mailwatch/.venv/bin/") == found[1]
+    match = re.search(rf"^{name}: (.+)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
+    assert match is not None
+    assert service(unit)["ExecStart"].removeprefix("/opt/mailwatch/.venv/bin/") == match[1]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

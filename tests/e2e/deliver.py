@@ -21,7 +21,7 @@ from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
 from tests.support.factories import ACTOR, make_account, make_domain
-from tests.support.receivers import ReachingDoor, Received, Receiver
+from tests.support.receivers import LoopbackNetwork, Received, Receiver
 
 PAUSE_SECONDS = 0.05  # between two transitions
 CHANGES = ("acknowledged", "open", "dismissed", "open")  # of an alert that was opened
@@ -43,18 +43,18 @@ class Story:
         for number in range(1, transitions_wanted):
             time.sleep(PAUSE_SECONDS)
             if number % 5:
-                wanted = AlertChange(CHANGES[number % 5 - 1])
-                alerts.change(self.domain.account_id, alert_id, wanted, actor=ACTOR)
+                change = AlertChange(CHANGES[number % 5 - 1])
+                alerts.change(self.domain.account_id, alert_id, change, actor=ACTOR)
             else:
                 alert_id = self._open(number)
             if number in killing:
                 self.service.kill_below("worker")
 
     def _open(self, number: int) -> UUID:
-        moment = datetime.now(UTC)
-        draft = AlertDraft("spf.missing", f"{moment.timestamp()}.{number}", Severity.HIGH, "t", "m")
+        at = datetime.now(UTC)
+        draft = AlertDraft("spf.missing", f"{at.timestamp()}.{number}", Severity.HIGH, "t", "m")
         with transaction() as session:
-            (opened,) = transitions.open_alert(session, self.domain, [draft], moment)
+            (opened,) = transitions.open_alert(session, self.domain, [draft], at)
         return opened
 
 
@@ -84,7 +84,7 @@ def deliver(
     flaky.answer = misbehave
     for name, receiver in (("flaky", flaky), ("healthy", healthy)):
         new = NewChannel(name, "webhook", receiver.url)
-        channels.add(account_id, new, ReachingDoor(), actor=ACTOR)
+        channels.add(account_id, new, LoopbackNetwork(), actor=ACTOR)
     quiet = transitions // 2
     story.go_on(quiet, 0)
     wait_for(lambda: len(_first(healthy.calls)) >= quiet, "the healthy receiver")
@@ -102,10 +102,10 @@ def deliver(
 
 def _first(calls: Sequence[Received]) -> dict[str, Received]:
     """The first call of each event."""
-    found: dict[str, Received] = {}
+    first: dict[str, Received] = {}
     for call in calls:
-        found.setdefault(call.id, call)
-    return found
+        first.setdefault(call.id, call)
+    return first
 
 
 def _pending(account_id: UUID) -> int:
@@ -129,12 +129,12 @@ def _assert_whole(receiver: Receiver, events: int) -> None:
     first = _first(receiver.calls)
     assert len(first) == events, f"{len(first)} of {events} events came"
     assert len({call.body for call in receiver.calls}) == events, "a body changed between tries"
-    told: dict[str, int] = {}
+    last_order: dict[str, int] = {}
     for call in first.values():  # in the order in which they came
-        said = json.loads(call.body)
-        alert = said["data"]["alert"]["id"]
-        assert told.get(alert, 0) < said["sequence"], "an alert was told out of order"
-        told[alert] = said["sequence"]
+        event = json.loads(call.body)
+        alert = event["data"]["alert"]["id"]
+        assert last_order.get(alert, 0) < event["sequence"], "an alert was told out of order"
+        last_order[alert] = event["sequence"]
 
 
 def _delays(calls: Sequence[Received]) -> str:

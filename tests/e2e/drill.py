@@ -61,8 +61,8 @@ def main() -> int:
 
 def _deliver(engine: str, service: Service, receivers: Sequence[Receiver]) -> None:
     flaky, healthy = receivers
-    said = deliver(service, flaky, healthy, transitions=TRANSITIONS, kills=DELIVERY_KILLS)
-    sys.stdout.write(f"{engine:10} | {said}\n")
+    summary = deliver(service, flaky, healthy, transitions=TRANSITIONS, kills=DELIVERY_KILLS)
+    sys.stdout.write(f"{engine:10} | {summary}\n")
     sys.stdout.flush()
 
 

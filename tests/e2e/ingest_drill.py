@@ -102,7 +102,7 @@ def _states(account_id: UUID) -> Counter[str]:
 
 
 def _assert_counted_once(domain_id: UUID, count: int) -> None:
-    wanted = count * (count + 1) // 2
+    expected = count * (count + 1) // 2
     rollup_queue.drain_domains([domain_id])
     with transaction(readonly=True) as session:
         reports = session.scalar(
@@ -114,4 +114,4 @@ def _assert_counted_once(domain_id: UUID, count: int) -> None:
         rolled_up = session.scalar(
             select(func.sum(DmarcHour.messages)).where(DmarcHour.domain_id == domain_id)
         )
-    assert (reports, messages, rolled_up) == (count, wanted, wanted)
+    assert (reports, messages, rolled_up) == (count, expected, expected)

@@ -191,10 +191,10 @@ def _tree(pid: int) -> list[int]:
     """The process and everything below it, if it lives."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     try:
-        found = [int(text) for text in children.read_text().split()]
+        pids = [int(text) for text in children.read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
-    return [pid, *(below for child in found for below in _tree(child))]
+    return [pid, *(below for child in pids for below in _tree(child))]
 
 
 def _write_zones(directory: Path, names: list[str]) -> None:

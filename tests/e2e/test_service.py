@@ -36,19 +36,19 @@ def token(account_id: UUID) -> str:
 def test_domain_is_scanned_and_its_alerts_are_read(service: Service, token: str) -> None:
     made = service.call("POST", "/v1/domains", token, {"name": "d0.test"})
     assert made.status == 201
-    asked = service.call("POST", "/v1/domains/d0.test/scans", token)
-    assert asked.status == 202
-    path = asked.headers["Location"]
+    response = service.call("POST", "/v1/domains/d0.test/scans", token)
+    assert response.status == 202
+    path = response.headers["Location"]
 
     def is_done() -> bool:
         return bool(service.call("GET", path, token).json["data"]["status"] == "completed")
 
     wait_for(is_done, "the scan")
-    found = service.call("GET", path, token).json["data"]
-    verdicts = {check["check"]: check["verdict"] for check in found["checks"]}
+    scan = service.call("GET", path, token).json["data"]
+    verdicts = {check["check"]: check["verdict"] for check in scan["checks"]}
     assert (verdicts["spf"], verdicts["dmarc"], verdicts["mx"]) == ("fail", "warn", "ok")
     alerts = service.call("GET", "/v1/alerts?status=open", token).json["data"]
-    assert {alert["id"] for alert in alerts} == set(found["alerts"]["opened"])
+    assert {alert["id"] for alert in alerts} == set(scan["alerts"]["opened"])
     assert "spf.multiple_records" in {alert["type"] for alert in alerts}
 
 

@@ -61,16 +61,16 @@ Post = Callable[..., Awaitable[Page]]
 async def reaching(server: Server, tls: ssl.SSLContext) -> AsyncIterator[Post]:
     """A function that sends a request to the server, whose name resolves to this address."""
     started = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
-    door = Egress(LOOPBACK, port=started.sockets[0].getsockname()[1])
+    client = Egress(LOOPBACK, port=started.sockets[0].getsockname()[1])
 
     async def post(address: str = "127.0.0.1") -> Page:
-        return await door.fetch(
+        return await client.fetch(
             Zone({(HOST, "A"): [address]}), HOST, "/", Request("POST", {}, b"{}")
         )
 
     async with started:
         yield post
-        door.close()
+        client.close()
 
 
 def run(server: Server, tls: ssl.SSLContext, times: int, pause: float = 0.0) -> list[int]:

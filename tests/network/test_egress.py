@@ -75,9 +75,9 @@ def _fetch(
         server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            door = Egress(LOOPBACK, port=port, seconds=seconds)
+            client = Egress(LOOPBACK, port=port, seconds=seconds)
             zone = Zone({(HOST, "A"): list(addresses)})
-            return await door.fetch(zone, HOST, "/policy.txt", request)
+            return await client.fetch(zone, HOST, "/policy.txt", request)
 
     return _run(main)
 
@@ -292,9 +292,9 @@ def test_invalid_url_characters_are_encoded(tls: ssl.SSLContext) -> None:
     async def main() -> Page:
         handler = _saying(OK + b"\r\n", received)
         async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls) as server:
-            door = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
+            client = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
             zone = Zone({(HOST, "A"): ["127.0.0.1"]})
-            return await door.fetch(zone, HOST, "/a b\r\nX: é?q=%20#x")
+            return await client.fetch(zone, HOST, "/a b\r\nX: é?q=%20#x")
 
     _run(main)
     assert received[0].startswith(b"GET /a%20b%0D%0AX:%20%C3%A9?q=%20%23x HTTP/1.1\r\n")
@@ -320,9 +320,9 @@ def test_proxy_connection_uses_resolved_address(status: int, tls: ssl.SSLContext
         outer = await asyncio.start_server(proxy, "127.0.0.1", 0)
         async with inner, outer:
             port, proxy_port = (s.sockets[0].getsockname()[1] for s in (inner, outer))
-            door = Egress(LOOPBACK, f"http://127.0.0.1:{proxy_port}", port=port)
+            client = Egress(LOOPBACK, f"http://127.0.0.1:{proxy_port}", port=port)
             try:
-                return await door.fetch(Zone({(HOST, "A"): ["127.0.0.1"]}), HOST, "/")
+                return await client.fetch(Zone({(HOST, "A"): ["127.0.0.1"]}), HOST, "/")
             finally:
                 assert connects == [f"CONNECT 127.0.0.1:{port} HTTP/1.1".encode()]
 
@@ -365,9 +365,9 @@ def test_at_most_sixteen_requests_run_concurrently(tls: ssl.SSLContext) -> None:
 
     async def main() -> Page:
         async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls) as server:
-            door = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
+            client = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
             zone = Zone({(HOST, "A"): ["127.0.0.1"]})
-            pages = await asyncio.gather(*(door.fetch(zone, HOST, "/") for _ in range(40)))
+            pages = await asyncio.gather(*(client.fetch(zone, HOST, "/") for _ in range(40)))
             assert [page.status for page in pages] == [200] * 40
             return pages[0]
 

@@ -115,7 +115,7 @@ def look(
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
     return look(tmp_path_factory.mktemp("zones"), ZONES)
 
 
@@ -131,9 +131,9 @@ def codes(check_result: CheckResult) -> set[str]:
 
 @pytest.mark.parametrize("domain", ZONES)
 def test_every_scan_ends_within_its_budget_and_no_check_fails(
-    domain: str, seen: Mapping[str, ScanResult]
+    domain: str, results: Mapping[str, ScanResult]
 ) -> None:
-    examination = seen[domain]
+    examination = results[domain]
     assert examination.query_count <= BUDGET
     assert [check_result.check for check_result in examination.check_results] == [
         check.name for check in CHECKS
@@ -157,21 +157,21 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
     ],
 )
 def test_hostile_domain_has_finding(
-    domain: str, check: str, code: str, seen: Mapping[str, ScanResult]
+    domain: str, check: str, code: str, results: Mapping[str, ScanResult]
 ) -> None:
-    check_result = judgement(seen[domain], check)
+    check_result = judgement(results[domain], check)
     assert check_result.definite
     assert code in codes(check_result)
 
 
-def test_only_ten_report_hosts_are_queried(seen: Mapping[str, ScanResult]) -> None:
-    facts = judgement(seen["reports.test"], "dmarc").facts
+def test_only_ten_report_hosts_are_queried(results: Mapping[str, ScanResult]) -> None:
+    facts = judgement(results["reports.test"], "dmarc").facts
     assert (len(facts["rua_external"]), facts["rua_unasked"]) == (10, 290)
     assert len(facts["rua"]) == 300
 
 
-def test_only_first_mx_hosts_are_queried(seen: Mapping[str, ScanResult]) -> None:
-    check_results = {name: judgement(seen["mx.test"], name) for name in ("mx", "dane", "rdns")}
+def test_only_first_mx_hosts_are_queried(results: Mapping[str, ScanResult]) -> None:
+    check_results = {name: judgement(results["mx.test"], name) for name in ("mx", "dane", "rdns")}
     left_out = {
         name: check_result.facts["hosts_unasked"] for name, check_result in check_results.items()
     }
@@ -181,20 +181,20 @@ def test_only_first_mx_hosts_are_queried(seen: Mapping[str, ScanResult]) -> None
 
 
 def test_alias_loop_is_undetermined_and_not_missing(
-    seen: Mapping[str, ScanResult],
+    results: Mapping[str, ScanResult],
 ) -> None:
-    check_result = judgement(seen["alias.test"], "dmarc")
+    check_result = judgement(results["alias.test"], "dmarc")
     assert (check_result.verdict, check_result.findings) == (Verdict.UNDETERMINED, ())
     assert check_result.reason == "_dmarc.alias.test TXT: servfail"
 
 
-def test_large_txt_set_is_read_over_tcp(seen: Mapping[str, ScanResult]) -> None:
-    check_result = judgement(seen["bulk.test"], "spf")
+def test_large_txt_set_is_read_over_tcp(results: Mapping[str, ScanResult]) -> None:
+    check_result = judgement(results["bulk.test"], "spf")
     assert (check_result.verdict, check_result.facts["record_count"]) == (Verdict.OK, 1)
 
 
-def test_private_addresses_are_named_in_findings(seen: Mapping[str, ScanResult]) -> None:
-    check_result = judgement(seen["inner.test"], "mx")
+def test_private_addresses_are_named_in_findings(results: Mapping[str, ScanResult]) -> None:
+    check_result = judgement(results["inner.test"], "mx")
     named = {
         address for finding in check_result.findings for address in finding.evidence["addresses"]
     }
@@ -205,19 +205,19 @@ def test_silent_domain_does_not_affect_others(tmp_path: Path) -> None:
     good = [f"good{number}.test" for number in range(6)]
     zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
     behavior = Behavior(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
-    seen = look(tmp_path, zones, behavior, query_seconds=3)
+    results = look(tmp_path, zones, behavior, query_seconds=3)
     for apex in good:
-        assert all(check_result.definite for check_result in seen[apex].check_results), apex
-    for check_result in seen["tarpit.test"].check_results:
+        assert all(check_result.definite for check_result in results[apex].check_results), apex
+    for check_result in results["tarpit.test"].check_results:
         assert (check_result.verdict, check_result.definite) == (Verdict.UNDETERMINED, False), (
             check_result.check
         )
         assert "timeout" in str(check_result.reason)
-    silent = judgement(seen["deaf.test"], "dns")
+    silent = judgement(results["deaf.test"], "dns")
     assert not silent.definite
     assert not codes(silent) & {"dns.delegation_lame", "dns.ns_takeover_risk"}
-    assert judgement(seen["deaf.test"], "spf").definite
-    assert all(examination.query_count <= BUDGET for examination in seen.values())
+    assert judgement(results["deaf.test"], "spf").definite
+    assert all(examination.query_count <= BUDGET for examination in results.values())
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def run(
         return runner.run(whole())
 
 
-def ask(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
+def query_soa(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
     """The answer to a query for the SOA of acme.test."""
 
     async def main(servers: NameServers) -> ServerAnswer:
@@ -56,7 +56,7 @@ def ask(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
 def reason(server: Nameserver, seconds: float = 0.2) -> str:
     """The reason for a missing answer."""
     with pytest.raises(LookupFailed) as caught:
-        ask(server, seconds=seconds)
+        query_soa(server, seconds=seconds)
     return caught.value.reason
 
 
@@ -68,7 +68,7 @@ def serving(trouble: Trouble | None = None, **options: Any) -> Nameserver:
 
 def test_server_answers_for_its_zone() -> None:
     with serving() as server:
-        assert ask(server) == SAID
+        assert query_soa(server) == SAID
         assert [flags & 0x0120 for flags in server.flags] == [0]  # neither RD nor AD
 
 
@@ -78,7 +78,7 @@ def test_server_answers_for_its_zone() -> None:
 )
 def test_answer_of_server_without_the_zone_is_returned(trouble: Trouble, rcode: str) -> None:
     with serving(trouble, authoritative=False) as server:
-        assert ask(server) == ServerAnswer(SERVER, rcode, False, ())
+        assert query_soa(server) == ServerAnswer(SERVER, rcode, False, ())
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_answer_of_server_without_the_zone_is_returned(trouble: Trouble, rcode: 
 )
 def test_forged_response_of_name_server_is_ignored(trouble: Trouble) -> None:
     with serving(trouble) as server:
-        assert ask(server) == SAID
+        assert query_soa(server) == SAID
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SECOND = f"b{FIRST}"
 RECORDS = {(FIRST, "A"): ["192.0.2.1"], (SECOND, "A"): ["192.0.2.2"]}
 
 
-def ask(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[str]:
+def resolve_all(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[str]:
     """The addresses of the names, queried in order."""
 
     async def main() -> list[str]:
@@ -33,8 +33,8 @@ def ask(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[
 
 def test_each_query_has_random_case() -> None:
     with Nameserver(RECORDS) as server:
-        ask(server, FIRST)
-        ask(server, FIRST)
+        resolve_all(server, FIRST)
+        resolve_all(server, FIRST)
         first, second = server.spelled
         assert first.lower() == second.lower() == FIRST
         assert len({first, second, FIRST}) == 3
@@ -42,34 +42,34 @@ def test_each_query_has_random_case() -> None:
 
 def test_loopback_server_is_queried_in_lower_case() -> None:
     with Nameserver(RECORDS) as server:
-        ask(server, FIRST, trusts_loopback=True)
+        resolve_all(server, FIRST, trusts_loopback=True)
         assert server.spelled == [FIRST]
 
 
 def test_server_that_loses_case_is_queried_in_lower_case_afterwards() -> None:
     troubles = dict.fromkeys((FIRST, SECOND), Trouble.ANOTHER_CASE)
     with Nameserver(RECORDS, troubles) as server:
-        assert ask(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
+        assert resolve_all(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
         assert server.spelled[1:] == [SECOND]
 
 
 def test_server_that_loses_case_without_tcp_is_accepted() -> None:
     with Nameserver(RECORDS, {FIRST: Trouble.ANOTHER_CASE}, has_tcp=False) as server:
-        assert ask(server, FIRST) == ["192.0.2.1"]
+        assert resolve_all(server, FIRST) == ["192.0.2.1"]
 
 
 def test_answer_with_other_case_is_repeated_over_tcp() -> None:
     with Nameserver(RECORDS, {FIRST: Trouble.MISSPELT}) as server:
-        assert ask(server, FIRST) == ["192.0.2.1"]
-        assert ask(server, FIRST, trusts_loopback=True) == [LIE]
+        assert resolve_all(server, FIRST) == ["192.0.2.1"]
+        assert resolve_all(server, FIRST, trusts_loopback=True) == [LIE]
 
 
 def test_answer_with_other_case_is_forged_if_server_preserved_case_before() -> None:
     troubles = {SECOND: Trouble.MISSPELT}
     with Nameserver(RECORDS, troubles) as server:
-        assert ask(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
+        assert resolve_all(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
     with (
         Nameserver(RECORDS, troubles, has_tcp=False) as server,
         pytest.raises(LookupFailed),
     ):
-        ask(server, FIRST, SECOND)
+        resolve_all(server, FIRST, SECOND)

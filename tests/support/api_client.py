@@ -56,14 +56,14 @@ class Client:
         jsonschema.validate(response.json, full, cls=jsonschema.Draft202012Validator)
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = None
+        operation: dict[str, Any] | None = None
         for template, methods in self.document["paths"].items():
             pattern = re.sub(r"\\{[^}]+\\}|\{[^}]+\}", "[^/]+", template)
             if re.fullmatch(pattern, path) and method.lower() in methods:
-                found = methods[method.lower()]
+                operation = methods[method.lower()]
                 if "{" not in template:
-                    return found
-        return found
+                    return operation
+        return operation
 
 
 def make_client(app: Flask, account_id: UUID, scopes: Sequence[Scope] = ALL, **new: Any) -> Client:

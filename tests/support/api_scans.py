@@ -5,7 +5,7 @@ from typing import Any
 from app import ids
 from app.services.scans import runner
 from tests.support.api_client import Client
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 BAD: dict[Any, Any] = {
     ("acme.test", "NS"): ["ns1.acme.test", "ns2.acme.test"],
@@ -20,9 +20,9 @@ BAD: dict[Any, Any] = {
 
 def run(client: Client, scan: Any, records: Any = BAD) -> Any:
     """The scan, run to its end as a worker runs it."""
-    found = ids.parse("scan", scan["id"])
-    assert found is not None
-    runner.run([found], ZoneDoor(Zone(records)))
+    scan_id = ids.parse("scan", scan["id"])
+    assert scan_id is not None
+    runner.run([scan_id], ZoneNetwork(Zone(records)))
     return client.data("GET", f"/v1/scans/{scan['id']}")
 
 

@@ -16,12 +16,12 @@ SPF = {
 def know(domain: Domain, dmarc: str | None = DMARC) -> None:
     """Have a scan know the domain's records."""
     facts = {"record": dmarc, "record_at": domain.name, "org_domain": domain.name}
-    heard = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
-    known = {
+    records = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
+    results = {
         "dmarc": {"facts": facts, "records": []},
-        "spf": {"facts": {"record": SPF["acme.test"]}, "records": heard},
+        "spf": {"facts": {"record": SPF["acme.test"]}, "records": records},
     }
     with transaction() as session:
         session.add(
-            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=results)
         )

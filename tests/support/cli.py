@@ -14,6 +14,6 @@ def run(app: Flask, *arguments: str, status: int = 0) -> str:
 
 
 def token_in(output: str) -> str:
-    found = re.search(r"mp_\w+", output)
-    assert found is not None, output
-    return found[0]
+    match = re.search(r"mp_\w+", output)
+    assert match is not None, output
+    return match[0]

@@ -9,7 +9,7 @@ from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
@@ -39,4 +39,4 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
 def work(browser: Browser, records: Any = BAD) -> None:
     """Run the queued scans, as a worker does."""
     queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
-    runner.run([row.id for row in queued], ZoneDoor(Zone(records)))
+    runner.run([row.id for row in queued], ZoneNetwork(Zone(records)))

@@ -20,7 +20,7 @@ from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.services.scans import scans
 from app.settings import Settings
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 ACTOR = "key:test"
 _numbers = itertools.count(1)
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
     """The whole application on the test's database, with this zone for DNS."""
-    app = create_app(settings, ZoneDoor(zone or Zone({})))
+    app = create_app(settings, ZoneNetwork(zone or Zone({})))
     transactions.bind(database)  # the engine that create_app made has not connected to anything yet
     return app
 
@@ -61,7 +61,7 @@ def add_email_channel(
 ) -> Channel:
     """An email channel whose recipients have not confirmed."""
     new = NewChannel(name, "email", addresses, **options)
-    return channels.add(account_id, new, ZoneDoor(Zone({})), actor=actor)[0]
+    return channels.add(account_id, new, ZoneNetwork(Zone({})), actor=actor)[0]
 
 
 def confirm_recipients(account_id: UUID) -> None:

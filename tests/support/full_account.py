@@ -42,7 +42,7 @@ from app.services.scans import runner, scans
 from app.services.scans.scans import Selection
 from tests.support.factories import add_email_channel, make_account, make_domain, make_key
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def empty_tables() -> list[str]:
 
 def places(*texts: str) -> set[str]:
     """The columns of the whole database that have one of the texts."""
-    found = set()
+    tables = set()
     with transaction(readonly=True) as session:
         for table in account_rows.tables():
             for row in session.execute(select(table)).mappings():
                 for column, value in row.items():
                     if any(text in form for form in _forms(value) for text in texts):
-                        found.add(f"{table.name}.{column}")
-    return found
+                        tables.add(f"{table.name}.{column}")
+    return tables
 
 
 def _forms(value: Any) -> Iterator[str]:
@@ -129,8 +129,8 @@ def _zone(domain: str, policy: str) -> Zone:
 def _scan(full: FullAccount, actor: str) -> None:
     """Add two scans with a changed record in between, and a queued batch."""
     for policy in ("reject", "none"):
-        asked = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
-        assert runner.run([asked.id], ZoneDoor(_zone(full.domain, policy))) == 1
+        queued = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
+        assert runner.run([queued.id], ZoneNetwork(_zone(full.domain, policy))) == 1
     scans.trigger_many(full.account.id, Selection(all=True), actor=actor)
 
 
@@ -151,7 +151,7 @@ def _receive(full: FullAccount) -> None:
     rollup_queue.drain()
     report_monitor.enqueue_if_due()
     sender_hosts.enqueue_if_due()
-    sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
+    sender_hosts.look_up(ZoneNetwork(_zone(full.domain, "none")))
     listed = sources.search(full.account.id, full.domain, _window()).listed
     note = f"{full.person.email} knows it"
     approved = ManualClassification(listed.sources[0].source.key, "approved", note)
@@ -165,7 +165,7 @@ def _people(full: FullAccount) -> None:
     by = UserSession(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
     invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
     with transaction() as session:
-        moment = now(session)
+        at = now(session)
         email = NewEmail(
             recipient=full.person.email,
             kind="notice",
@@ -178,8 +178,8 @@ def _people(full: FullAccount) -> None:
             SignInNetwork(
                 user_id=full.person.id,
                 network="192.0.2.0/24",
-                first_seen_at=moment,
-                last_seen_at=moment,
+                first_seen_at=at,
+                last_seen_at=at,
             )
         )
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
@@ -188,7 +188,7 @@ def _people(full: FullAccount) -> None:
                 id=full.person.id.bytes * 2,
                 user_id=full.person.id,
                 account_id=full.account.id,
-                expires_at=moment + timedelta(days=1),
+                expires_at=at + timedelta(days=1),
                 agent="a browser",
             )
         )
@@ -218,18 +218,16 @@ def _channels(full: FullAccount, actor: str) -> None:
 def _keys(full: FullAccount) -> None:
     key, _ = make_key(full.account.id)
     with transaction() as session:
-        moment = now(session)
+        at = now(session)
         session.add_all(
             (
-                ApiKeyUsage(
-                    api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1
-                ),
+                ApiKeyUsage(api_key_id=key.id, day=at.date(), route="/v1/me", status=200, count=1),
                 ApiKeyAddress(
                     api_key_id=key.id,
-                    day=moment.date(),
+                    day=at.date(),
                     address="192.0.2.7",
                     count=1,
-                    last_at=moment,
+                    last_at=at,
                 ),
                 IdempotentCall(
                     api_key_id=key.id,
@@ -239,14 +237,14 @@ def _keys(full: FullAccount) -> None:
                     status=201,
                     body=f'{{"name": "{full.domain}"}}'.encode(),
                 ),
-                IngestSource(account_id=full.account.id, source="192.0.2.7", day=moment.date()),
+                IngestSource(account_id=full.account.id, source="192.0.2.7", day=at.date()),
                 TokenLeak(
                     account_id=full.account.id,
                     token=f"mp_{key.key_id}",
                     name="ci",
                     reported_by="person",
                 ),
-                MailHost(name=f"mx.{full.domain}", last_referenced_at=moment, next_at=moment),
+                MailHost(name=f"mx.{full.domain}", last_referenced_at=at, next_at=at),
             )
         )
 

@@ -25,7 +25,7 @@ def write(path: Path, networks: Mapping[str, Any]) -> Path:
     for network, entry in networks.items():
         _insert(nodes, ipaddress.IPv4Network(network), len(data))
         data += _value(entry)
-    tree = b"".join(_record(nodes, one).to_bytes(3, "big") for node in nodes for one in node)
+    tree = b"".join(_record(nodes, target).to_bytes(3, "big") for node in nodes for target in node)
     about: dict[str, Any] = {
         "node_count": len(nodes),
         "record_size": Short(24),
@@ -43,20 +43,20 @@ def write(path: Path, networks: Mapping[str, Any]) -> Path:
 
 def _insert(nodes: list[list[Any]], network: ipaddress.IPv4Network, offset: int) -> None:
     """Point the bits of the network to ``offset`` of the data."""
-    place, bits = 0, f"{int(network.network_address):032b}"[: network.prefixlen]
+    node, bits = 0, f"{int(network.network_address):032b}"[: network.prefixlen]
     for bit in map(int, bits[:-1]):
-        if nodes[place][bit] is None:
+        if nodes[node][bit] is None:
             nodes.append([None, None])
-            nodes[place][bit] = len(nodes) - 1
-        place = nodes[place][bit]
-    nodes[place][int(bits[-1])] = ("data", offset)
+            nodes[node][bit] = len(nodes) - 1
+        node = nodes[node][bit]
+    nodes[node][int(bits[-1])] = ("data", offset)
 
 
-def _record(nodes: list[list[Any]], one: Any) -> int:
+def _record(nodes: list[list[Any]], target: Any) -> int:
     """A node's number; the number of nodes for nothing; above it, where data is."""
-    if one is None:
+    if target is None:
         return len(nodes)
-    return len(nodes) + len(_SEPARATOR) + one[1] if isinstance(one, tuple) else int(one)
+    return len(nodes) + len(_SEPARATOR) + target[1] if isinstance(target, tuple) else int(target)
 
 
 def _value(value: Any) -> bytes:

@@ -39,15 +39,15 @@ def before(day: tuple[int, int], days: int = 20) -> Days:
     return {TODAY - 4 - ago: day for ago in range(days)}
 
 
-def mail(days: Days, **given: Any) -> Mail:
-    return Mail(volume(days), volume(days), identities=IDENTITIES, **given)
+def mail(days: Days, **fields: Any) -> Mail:
+    return Mail(volume(days), volume(days), identities=IDENTITIES, **fields)
 
 
 STEADY = mail(before((100, 0)))
 SOME = recent((100, 0))
 
 
-def posture(**given: Any) -> ReportPosture:
+def posture(**fields: Any) -> ReportPosture:
     values: dict[str, Any] = {
         "domain": DOMAIN,
         "now": NOW,
@@ -57,25 +57,25 @@ def posture(**given: Any) -> ReportPosture:
         "recent": mail(SOME),
         "previous": STEADY,
     }
-    return ReportPosture(**(values | given))
+    return ReportPosture(**(values | fields))
 
 
-def drafts(found: ReportPosture) -> dict[str, AlertDraft]:
+def drafts(current: ReportPosture) -> dict[str, AlertDraft]:
     made = {}
     for rule in RULES:
-        for draft in rule.evaluate(found) or ():
+        for draft in rule.evaluate(current) or ():
             assert not isinstance(draft, Unknown)
             assert draft.type in rule.types
             made[draft.type] = draft
     return made
 
 
-def undecided(found: ReportPosture) -> set[str]:
+def undecided(current: ReportPosture) -> set[str]:
     """Return the alert types that no rule can decide."""
-    return {type for rule in RULES if rule.evaluate(found) is None for type in rule.types}
+    return {type for rule in RULES if rule.evaluate(current) is None for type in rule.types}
 
 
-def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:
+def source(messages: int = 100, failed: int = 0, **fields: Any) -> Source:
     values: dict[str, Any] = {
         "key": "domain:mail.test",
         "service": Service("domain:mail.test", "mail.test", "medium", "…"),
@@ -85,7 +85,7 @@ def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:
         "first_hour": HOUR - 30 * 24,
         "identities": Counter({0: messages - failed, 1: failed}),
     }
-    return Source(**(values | given))
+    return Source(**(values | fields))
 
 
 COMPARED = {"dmarc.compliance_dropped", "dmarc.failure_spike", "dmarc.volume_anomaly"}

@@ -169,7 +169,7 @@ class _LoopbackSession(NetworkSession):
         return await self._egress.refusal(self, host)
 
 
-class ReachingDoor(Network):
+class LoopbackNetwork(Network):
     """A network that reaches servers on loopback by the names of a zone.
 
     seconds  the timeout of one request

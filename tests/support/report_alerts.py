@@ -27,8 +27,8 @@ RUA = {
 GOOD = record(count=100)
 
 
-def bad(count: int, **given: Any) -> Record:
-    results = {"dkim_results": (), "spf_results": ()} | given
+def bad(count: int, **fields: Any) -> Record:
+    results = {"dkim_results": (), "spf_results": ()} | fields
     return record("203.0.113.9", count, dkim=False, spf=False, **results)
 
 
@@ -45,9 +45,9 @@ def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
 
 def know(domain: Domain, facts: dict[str, Any]) -> None:
     with transaction() as session:
-        known = {"dmarc": {"facts": facts}}
+        results = {"dmarc": {"facts": facts}}
         session.add(
-            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=results)
         )
 
 

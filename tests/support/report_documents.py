@@ -69,8 +69,8 @@ Good day, please pay at once.
 
 def record(domain: str = "acme.test", **fields: Any) -> str:
     """One record; ``ip``, ``count``, ``dkim``, ``spf``, ``selector``."""
-    known = {"ip": "192.0.2.1", "count": 3, "dkim": "pass", "spf": "pass", "selector": "s1"}
-    return RECORD.format(domain=domain, **{**known, **fields})
+    defaults = {"ip": "192.0.2.1", "count": 3, "dkim": "pass", "spf": "pass", "selector": "s1"}
+    return RECORD.format(domain=domain, **{**defaults, **fields})
 
 
 def dmarc_xml(
@@ -81,10 +81,10 @@ def dmarc_xml(
     **fields: Any,
 ) -> bytes:
     """An aggregate report; ``org``, ``begin``, ``end``."""
-    known = {"org": "receiver.test", "begin": YESTERDAY, "end": YESTERDAY + DAY - 1}
+    defaults = {"org": "receiver.test", "begin": YESTERDAY, "end": YESTERDAY + DAY - 1}
     body = "".join(records or [record(domain)])
     return REPORT.format(
-        domain=domain, report_id=report_id, records=body, **{**known, **fields}
+        domain=domain, report_id=report_id, records=body, **{**defaults, **fields}
     ).encode()
 
 

@@ -14,7 +14,7 @@ from app.models import ReportFile
 from app.services.ingest import authenticity as worth
 from app.services.ingest import files, processor
 from tests.support.report_documents import dmarc_xml
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -59,7 +59,7 @@ def signed(
 def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
     taken = files.store(account_id, raw, received_via=received_via, sender_metadata=claims)
-    processor.run([taken.file.id], network=ZoneDoor(zone) if zone else None)
+    processor.run([taken.file.id], network=ZoneNetwork(zone) if zone else None)
     with transaction(readonly=True) as session:
         report_file = session.get_one(ReportFile, taken.file.id)
     assert report_file.status == "parsed", report_file.detail

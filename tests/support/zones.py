@@ -148,7 +148,7 @@ class Zone(NetworkSession):
         return wildcard if encloser != name and wildcard in self._names else name
 
 
-class ZoneDoor(Network):
+class ZoneNetwork(Network):
     """A network in which every session answers from this zone."""
 
     def __init__(self, zone: NetworkSession) -> None:

@@ -28,26 +28,26 @@ def _count() -> int:
 
 
 def test_callback_runs_after_row_is_visible_to_others(engine: Engine) -> None:
-    seen: list[int] = []
+    counts: list[int] = []
     with transactions.transaction() as session:
         session.execute(text("INSERT INTO notes VALUES ('kept')"))
-        transactions.after_commit(session, lambda: seen.append(_count()))
-        assert seen == []
-    assert seen == [1]
+        transactions.after_commit(session, lambda: counts.append(_count()))
+        assert counts == []
+    assert counts == [1]
 
 
 def test_exception_rolls_back_row_and_drops_callback(engine: Engine) -> None:
-    seen: list[str] = []
+    calls: list[str] = []
 
     def write_and_fail() -> None:
         with transactions.transaction() as session:
             session.execute(text("INSERT INTO notes VALUES ('lost')"))
-            transactions.after_commit(session, lambda: seen.append("called"))
+            transactions.after_commit(session, lambda: calls.append("called"))
             raise LookupError
 
     with pytest.raises(LookupError):
         write_and_fail()
-    assert (seen, _count()) == ([], 0)
+    assert (calls, _count()) == ([], 0)
 
 
 def test_database_is_ready_when_it_answers(engine: Engine) -> None:

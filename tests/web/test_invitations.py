@@ -43,7 +43,7 @@ def link_in(inbox: Inbox) -> str:
 
 def sent_to(inbox: Inbox, email: str) -> list[str]:
     """The bodies of the emails to this address."""
-    return [letter.get_content() for letter in inbox.messages if letter["To"] == email]
+    return [message.get_content() for message in inbox.messages if message["To"] == email]
 
 
 def accept(app: Flask, path: str) -> int:

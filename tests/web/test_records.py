@@ -187,15 +187,15 @@ def test_report_over_several_days_shows_the_share_of_the_period(
 
 def test_records_are_paginated(browser: Browser, domain: Domain) -> None:
     store(domain, Report([record(f"10.0.0.{n}") for n in range(120)], TODAY - 9 * DAY))
-    page, seen = browser.get(f"{PATH}?to={TODAY - 8 * DAY:%Y-%m-%d}"), set[str]()
+    page, all_rows = browser.get(f"{PATH}?to={TODAY - 8 * DAY:%Y-%m-%d}"), set[str]()
     for _ in range(3):
         rows = set(re.findall(r"<code>(10\.0\.0\.\d+)</code>", page))
-        assert not rows & seen
-        seen |= rows
+        assert not rows & all_rows
+        all_rows |= rows
         assert "messages in" not in page
         following = [address for address, words in links(page) if words == "Next page"]
         page = browser.get(following[0]) if following else ""
-    assert len(seen) == 120
+    assert len(all_rows) == 120
     assert page == ""
 
 

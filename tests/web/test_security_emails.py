@@ -36,8 +36,8 @@ def received(inbox: Inbox) -> dict[str, list[str]]:
     before = len(inbox.messages)
     emails.send_due()
     subjects: dict[str, list[str]] = {}
-    for letter in inbox.messages[before:]:
-        subjects.setdefault(letter["To"], []).append(letter["Subject"])
+    for message in inbox.messages[before:]:
+        subjects.setdefault(message["To"], []).append(message["Subject"])
     return subjects
 
 

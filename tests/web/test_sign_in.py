@@ -138,7 +138,7 @@ def test_suspending_an_account_ends_its_sessions(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "location"),
+    ("requested", "location"),
     [
         ("/alerts?status=open", "/alerts?status=open"),
         ("/domains/acme.test", "/domains/acme.test"),
@@ -155,11 +155,11 @@ def test_suspending_an_account_ends_its_sessions(app: Flask) -> None:
     ],
 )
 def test_next_redirects_only_to_pages_of_this_site(
-    visitor: Browser, wanted: str, location: str
+    visitor: Browser, requested: str, location: str
 ) -> None:
-    form = {"email": visitor.user.email, "password": PASSWORD, "next": wanted}
+    form = {"email": visitor.user.email, "password": PASSWORD, "next": requested}
     response = visitor.client.post("/auth/login", data=form)
-    if "\r" in wanted:
+    if "\r" in requested:
         assert response.headers.get("Location", "/") == "/"
         return
     assert response.headers["Location"] == location

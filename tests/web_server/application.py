@@ -28,7 +28,7 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator
         start_response("413 Content Too Large", [("Content-Length", "0")])
         return iter(())
     body = environ["wsgi.input"].read()
-    seen = {"path": path, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    answer = json.dumps({**seen, "address": environ["REMOTE_ADDR"]}).encode()
+    received = {"path": path, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = json.dumps({**received, "address": environ["REMOTE_ADDR"]}).encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return iter([answer])

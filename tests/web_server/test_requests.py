@@ -55,8 +55,8 @@ def test_a_large_body_is_buffered_and_arrives_unchanged(server: Gunicorn) -> Non
     body = bytes(range(256)) * 4096
     wire = server.connect()
     wire.send(post(body) + get(b"/next"))
-    seen = sent(wire)
-    assert (seen["size"], seen["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+    received = sent(wire)
+    assert (received["size"], received["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
     assert sent(wire)["path"] == "/next"
 
 
@@ -67,8 +67,11 @@ def test_a_chunked_body_ends_where_its_last_chunk_ends(server: Gunicorn, step: i
     wire = server.connect()
     for start in range(0, len(data), step):
         wire.send(data[start : start + step])
-    seen = sent(wire)
-    assert (seen["size"], seen["sha256"]) == (8, hashlib.sha256(b"abc0\r\n\r\n").hexdigest())
+    received = sent(wire)
+    assert (received["size"], received["sha256"]) == (
+        8,
+        hashlib.sha256(b"abc0\r\n\r\n").hexdigest(),
+    )
     assert sent(wire)["path"] == "/next"
 
 

@@ -156,13 +156,13 @@ def test_worker_is_replaced_after_its_maximum_of_requests(tmp_path: Path) -> Non
         statuses = []
         lock = threading.Lock()
 
-        def ask() -> None:
+        def request() -> None:
             for _ in range(15):
                 status = server.get().status
                 with lock:
                     statuses.append(status)
 
-        threads = [threading.Thread(target=ask) for _ in range(4)]
+        threads = [threading.Thread(target=request) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -14,7 +14,7 @@ from app import runtime
 from app.jobs import queue
 from app.services.scans import runner, scans
 from tests.support.factories import make_account, make_domain, make_scan
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 from worker.rq_worker import AllowedJob, JobNotAllowed
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 @pytest.fixture
 def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(runtime, "_network", ZoneDoor(Zone({"acme.test": ["v=spf1 -all"]})))
+    monkeypatch.setattr(runtime, "_network", ZoneNetwork(Zone({"acme.test": ["v=spf1 -all"]})))
     queue.bind(redis_url)
     with Redis.from_url(redis_url) as client:
         yield client
@@ -44,34 +44,34 @@ def work(connection: Any) -> None:
 
 
 def test_triggered_scan_runs(connection: Any, account_id: UUID) -> None:
-    asked = make_scan(account_id, "acme.test")
+    queued = make_scan(account_id, "acme.test")
     work(connection)
-    assert scans.find(account_id, asked.id).status == "completed"
+    assert scans.find(account_id, queued.id).status == "completed"
 
 
 def test_duplicate_job_runs_a_scan_once(connection: Any, account_id: UUID) -> None:
-    asked = make_scan(account_id, "acme.test")
-    assert queue.enqueue_scans([asked.id])
+    queued = make_scan(account_id, "acme.test")
+    assert queue.enqueue_scans([queued.id])
     work(connection)
-    assert scans.find(account_id, asked.id).attempt == 1
+    assert scans.find(account_id, queued.id).attempt == 1
 
 
 def test_scan_with_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
-    asked = make_scan(account_id, "acme.test")
+    queued = make_scan(account_id, "acme.test")
     connection.flushall()
     work(connection)
-    assert scans.find(account_id, asked.id).status == "queued"
+    assert scans.find(account_id, queued.id).status == "queued"
     assert queue.is_idle(queue.SCANS)
-    scans.enqueue([asked.id])
+    scans.enqueue([queued.id])
     work(connection)
-    assert scans.find(account_id, asked.id).status == "completed"
+    assert scans.find(account_id, queued.id).status == "completed"
     assert runner.requeue_stale() == 0
 
 
 def test_queued_jobs_are_json_and_never_pickles(connection: Any, account_id: UUID) -> None:
-    asked = make_scan(account_id, "acme.test")
+    queued = make_scan(account_id, "acme.test")
     job = Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).jobs[0]
-    assert (job.func_name, list(job.args)) == ("worker.jobs.run_scans", [[str(asked.id)]])
+    assert (job.func_name, list(job.args)) == ("worker.jobs.run_scans", [[str(queued.id)]])
 
 
 @pytest.mark.parametrize(

@@ -219,18 +219,18 @@ def test_attempt_without_lease_writes_nothing(account_id: UUID) -> None:
     let_time_pass()
     processor.requeue_stale()
     (second,) = claims.claim([report_file_id])
-    found = parsing.read(dmarc_xml(), "", int(time.time()))
-    processor.store_results([processor.ParsedFile(first, found)])
+    reports = parsing.read(dmarc_xml(), "", int(time.time()))
+    processor.store_results([processor.ParsedFile(first, reports)])
     assert (states(), counted()[0]) == ({"received": 1}, 0)
-    processor.store_results([processor.ParsedFile(second, found)])
-    processor.store_results([processor.ParsedFile(second, found)])
+    processor.store_results([processor.ParsedFile(second, reports)])
+    processor.store_results([processor.ParsedFile(second, reports)])
     assert (states(), counted()) == ({"parsed": 1}, (1, 3))
 
 
 def test_stopped_worker_releases_unstarted_files(connection: Any, account_id: UUID) -> None:
     ids = take(account_id, *several(10))
-    asked = iter([False, False, False, *[True] * 20])
-    processor.run(ids, is_stopping=lambda: next(asked))
+    answers = iter([False, False, False, *[True] * 20])
+    processor.run(ids, is_stopping=lambda: next(answers))
     assert states() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
         waiting = session.execute(
@@ -248,10 +248,10 @@ def test_parser_error_affects_only_one_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.ParsedReport]:
+    def read(raw: bytes, member: str, at: int, guard: Any) -> Sequence[parsing.ParsedReport]:
         if b"cursed" in raw:
             raise ZeroDivisionError
-        return real(raw, member, moment, guard)
+        return real(raw, member, at, guard)
 
     monkeypatch.setattr(processor, "read", read)
     _, cursed, _ = take(
@@ -270,12 +270,12 @@ def test_storage_error_affects_only_one_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.ParsedReport]:
-        found = real(raw, member, moment, guard)
+    def read(raw: bytes, member: str, at: int, guard: Any) -> Sequence[parsing.ParsedReport]:
+        reports = real(raw, member, at, guard)
         if b"cursed" in raw:
-            assert found[0].report is not None
-            object.__setattr__(found[0].report, "report_id", None)  # nothing can be filed so
-        return found
+            assert reports[0].report is not None
+            object.__setattr__(reports[0].report, "report_id", None)  # nothing can be filed so
+        return reports
 
     monkeypatch.setattr(processor, "read", read)
     ids = take(account_id, dmarc_xml(report_id="cursed"), *several(3))

@@ -117,27 +117,27 @@ def report_files_of(account_id: UUID) -> list[ReportFile]:
 @pytest.mark.parametrize("is_lmtp", [True, False])
 def test_mail_over_the_rate_limit_gets_a_temporary_error(is_lmtp: bool, settings: Settings) -> None:
     app_settings.use(settings.replace(ingest_source_rate_limit="2 per hour"))
-    known = token()
+    address = token()
     with client(is_lmtp) as connection:
         codes = []
         for number in range(3):
-            connection.say(recipient(known))
+            connection.say(recipient(address))
             codes += connection.send(MAIL + b"%d" % number)
             connection.say("MAIL FROM:<noreply@receiver.test>")
     assert codes == [b"250", b"250", b"451"]
-    assert len(report_files_of(known.account_id)) == 2
+    assert len(report_files_of(address.account_id)) == 2
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
 def test_mail_is_stored_for_its_account_and_processed(is_lmtp: bool) -> None:
-    known = token()
+    address = token()
     with client(is_lmtp) as connection:
-        assert connection.say(recipient(known)).startswith(b"250")
+        assert connection.say(recipient(address)).startswith(b"250")
         assert connection.send(MAIL) == [b"250"]
-    [report_file] = report_files_of(known.account_id)
+    [report_file] = report_files_of(address.account_id)
     assert (report_file.received_via, report_file.status) == ("mail", "received")
     processor.run([report_file.id])
-    [report_file] = report_files_of(known.account_id)
+    [report_file] = report_files_of(address.account_id)
     assert (report_file.status, report_file.provenance) == ("parsed", "unverified")
 
 
@@ -151,10 +151,10 @@ def test_other_recipients_are_rejected(address: str) -> None:
 
 
 def test_revoked_address_is_unknown() -> None:
-    known = token()
-    tokens.revoke(known.account_id, known.token, actor=ACTOR)
+    address = token()
+    tokens.revoke(address.account_id, address.token, actor=ACTOR)
     with client(True) as connection:
-        assert connection.say(recipient(known)).startswith(b"550")
+        assert connection.say(recipient(address)).startswith(b"550")
 
 
 def test_lmtp_replies_to_each_recipient() -> None:
@@ -164,7 +164,7 @@ def test_lmtp_replies_to_each_recipient() -> None:
         connection.say(recipient(second))
         tokens.revoke(second.account_id, second.token, actor=ACTOR)
         assert connection.send(MAIL, replies=2) == [b"250", b"550"]
-    assert [len(report_files_of(known.account_id)) for known in (first, second)] == [1, 0]
+    assert [len(report_files_of(address.account_id)) for address in (first, second)] == [1, 0]
 
 
 def test_too_large_mail_is_refused_for_each_recipient() -> None:
@@ -181,21 +181,21 @@ def test_too_large_mail_is_refused_for_each_recipient() -> None:
 
 @pytest.mark.parametrize("is_late", [True, False])
 def test_unavailable_database_is_a_temporary_error(database: Engine, is_late: bool) -> None:
-    known = token()
+    address = token()
     url = "postgresql+psycopg://127.0.0.1:1/none"
     away = create_engine(url, connect_args={"connect_timeout": 1})
     with client(True) as connection:
         try:
             if is_late:
-                assert connection.say(recipient(known)).startswith(b"250")
+                assert connection.say(recipient(address)).startswith(b"250")
                 transactions.bind(away)
                 assert connection.send(MAIL) == [b"451"]
             else:
                 transactions.bind(away)
-                assert connection.say(recipient(known)).startswith(b"451")
+                assert connection.say(recipient(address)).startswith(b"451")
         finally:
             transactions.bind(database)
-    assert not report_files_of(known.account_id)
+    assert not report_files_of(address.account_id)
 
 
 @pytest.fixture
@@ -212,13 +212,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 
 def test_mail_addresses_are_not_logged(written: io.StringIO) -> None:
-    known = token()
+    address = token()
     with client(True) as connection:
-        connection.say(recipient(known))
+        connection.say(recipient(address))
         connection.send(MAIL)
     logging.getLogger("worker.smtp_receiver").info("listening")
     assert "listening" in written.getvalue()
-    assert known.token not in written.getvalue()
+    assert address.token not in written.getvalue()
 
 
 def test_number_of_connections_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ from tests.support.api_client import Client, make_client
 from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 FOLDER = ROOT / "docs" / "api"
 INDEX = (FOLDER / "README.md").read_text()
@@ -102,12 +102,12 @@ class Story:
     def publish(self, name: str, *values: str) -> None:
         """Change the DNS data."""
         self.records[name] = list(values)
-        self.client.app.extensions["network"] = ZoneDoor(Zone(self.records))
+        self.client.app.extensions["network"] = ZoneNetwork(Zone(self.records))
 
     def work(self) -> None:
         """Run the queued jobs as a worker does."""
         queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
-        runner.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
+        runner.run([row.id for row in queued], ZoneNetwork(Zone(self.records)))
 
     def read(self) -> None:
         """Read the reports that have come, and a failure report, as a worker does."""
@@ -169,14 +169,14 @@ class Story:
 
     def filled(self, text: str) -> str:
         """The text with its $VARIABLES; an unknown one is an error."""
-        return re.sub(r"\$([A-Z_]+)", lambda found: self.variables[found[1]], text)
+        return re.sub(r"\$([A-Z_]+)", lambda match: self.variables[match[1]], text)
 
     def learn(self, response: TestResponse) -> None:
         """$DOMAIN, $SCAN, … are the ids of the last thing of that kind, $ETAG the last ETag."""
         if etag := response.headers.get("ETag"):
             self.variables["ETAG"] = etag
-        found = (response.json or {}).get("data") if response.is_json else None
-        first = found[0] if isinstance(found, list) and found else found
+        data = (response.json or {}).get("data") if response.is_json else None
+        first = data[0] if isinstance(data, list) and data else data
         if isinstance(first, dict) and "id" in first:
             prefix = str(first["id"]).partition("_")[0]
             self.variables[VARIABLES.get(prefix, "OTHER")] = str(first["id"])
@@ -223,14 +223,14 @@ def story(client: Client) -> Story:
 
 def steps() -> Iterator[str | Example]:
     """The examples of the page, and the actions between them."""
-    for found in EXAMPLE.finditer(TEXT):
-        if found["meanwhile"]:
-            yield found["meanwhile"]
+    for match in EXAMPLE.finditer(TEXT):
+        if match["meanwhile"]:
+            yield match["meanwhile"]
             continue
-        status, *headers = found["answer"].split(" · ")
+        status, *headers = match["answer"].split(" · ")
         named = dict(header.strip("`").split(": ", 1) for header in headers)
-        body = json.loads(found[4]) if found[4] else None
-        yield Example(found[2], int(status), named, body)
+        body = json.loads(match[4]) if match[4] else None
+        yield Example(match[2], int(status), named, body)
 
 
 def plain(value: Any) -> Any:
@@ -247,52 +247,60 @@ def plain(value: Any) -> Any:
     return value
 
 
-def differences(said: Any, real: Any, at: str = "") -> list[str]:
+def differences(documented: Any, real: Any, at: str = "") -> list[str]:
     """The paths at which the response differs from the page."""
-    if said == "…":
+    if documented == "…":
         return []
-    if isinstance(said, dict) and isinstance(real, dict):
-        return _in_objects(said, real, at)
-    if isinstance(said, list) and isinstance(real, list):
-        may_go_on = said[-1:] == ["…"]
-        wanted = said[:-1] if may_go_on else said
-        if len(real) < len(wanted) or (len(real) > len(wanted) and not may_go_on):
-            return [f"{at}: {len(wanted)} items said, {len(real)} answered"]
-        pairs = enumerate(zip(wanted, real, strict=False))
+    if isinstance(documented, dict) and isinstance(real, dict):
+        return _in_objects(documented, real, at)
+    if isinstance(documented, list) and isinstance(real, list):
+        may_go_on = documented[-1:] == ["…"]
+        expected = documented[:-1] if may_go_on else documented
+        if len(real) < len(expected) or (len(real) > len(expected) and not may_go_on):
+            return [f"{at}: {len(expected)} items said, {len(real)} answered"]
+        pairs = enumerate(zip(expected, real, strict=False))
         return [line for i, (a, b) in pairs for line in differences(a, b, f"{at}[{i}]")]
-    if isinstance(said, str) and isinstance(real, str):
-        pattern = ".*".join(map(re.escape, said.split("…")))
-        return [] if re.fullmatch(pattern, real, re.DOTALL) else [f"{at}: {said!r}, not {real!r}"]
-    return [] if said == real and type(said) is type(real) else [f"{at}: {said!r}, not {real!r}"]
+    if isinstance(documented, str) and isinstance(real, str):
+        pattern = ".*".join(map(re.escape, documented.split("…")))
+        return (
+            []
+            if re.fullmatch(pattern, real, re.DOTALL)
+            else [f"{at}: {documented!r}, not {real!r}"]
+        )
+    return (
+        []
+        if documented == real and type(documented) is type(real)
+        else [f"{at}: {documented!r}, not {real!r}"]
+    )
 
 
-def _in_objects(said: dict[str, Any], real: dict[str, Any], at: str) -> list[str]:
-    wanted = {name: value for name, value in said.items() if name != "…"}
-    extra = set() if "…" in said else real.keys() - wanted.keys()
-    found = [f"{at}: {name} is not on the page" for name in sorted(extra)]
-    found += [f"{at}: {name} is not answered" for name in sorted(wanted.keys() - real.keys())]
-    for name in wanted.keys() & real.keys():
-        found += differences(wanted[name], real[name], f"{at}.{name}")
-    return found
+def _in_objects(documented: dict[str, Any], real: dict[str, Any], at: str) -> list[str]:
+    expected = {name: value for name, value in documented.items() if name != "…"}
+    extra = set() if "…" in documented else real.keys() - expected.keys()
+    problems = [f"{at}: {name} is not on the page" for name in sorted(extra)]
+    problems += [f"{at}: {name} is not answered" for name in sorted(expected.keys() - real.keys())]
+    for name in expected.keys() & real.keys():
+        problems += differences(expected[name], real[name], f"{at}.{name}")
+    return problems
 
 
 def test_every_example_gets_the_documented_response(story: Story) -> None:
-    found: list[str] = []
+    problems: list[str] = []
     for step in steps():
         if isinstance(step, str):
             MEANWHILE[step](story)
             continue
         response = story.call(step.command)
-        said = {"status": step.status, "headers": step.headers, "body": step.body}
+        documented = {"status": step.status, "headers": step.headers, "body": step.body}
         real = {
             "status": response.status_code,
             "headers": {name: response.headers.get(name) for name in step.headers},
             "body": response.json if response.is_json else None,
         }
-        lines = differences(plain(said), plain(real))
-        found += [f"{step.command.strip()}\n  {line}" for line in lines]
+        lines = differences(plain(documented), plain(real))
+        problems += [f"{step.command.strip()}\n  {line}" for line in lines]
         story.learn(response)
-    assert not found, "\n".join(found)
+    assert not problems, "\n".join(problems)
 
 
 def tour() -> Iterator[tuple[str, int]]:
@@ -348,8 +356,8 @@ def scope_words(contract: EndpointSpec) -> str:
 
 
 def test_page_documents_exactly_the_routes_and_scopes(app: Flask) -> None:
-    said = {(method, path): scope for method, path, scope in ROUTE.findall(TEXT)}
-    assert said == {route: scope_words(contract) for route, contract in routes(app).items()}
+    documented = {(method, path): scope for method, path, scope in ROUTE.findall(TEXT)}
+    assert documented == {route: scope_words(contract) for route, contract in routes(app).items()}
 
 
 def test_the_index_lists_every_page_once() -> None:

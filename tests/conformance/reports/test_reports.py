@@ -47,7 +47,7 @@ def test_file_has_the_expected_outcome_and_content(case: Case) -> None:
         assert differences(facts_of(report), facts) == {}
 
 
-def differences(found: Facts, facts: Facts) -> dict[str, tuple[Any, Any]]:
+def differences(actual: Facts, facts: Facts) -> dict[str, tuple[Any, Any]]:
     """The differences by name; an empty value equals none."""
     expected = dict(facts)
     addresses = {canonical(text) for text in expected.pop("source_ips_sample", ())}
@@ -60,16 +60,16 @@ def differences(found: Facts, facts: Facts) -> dict[str, tuple[Any, Any]]:
     if expected.get("identity_alignment"):
         expected["identity_alignment"] = expected["identity_alignment"].replace(" ", "")
     different = {
-        name: (found[name], value)
+        name: (actual[name], value)
         for name, value in expected.items()
-        if (found[name] or None) != (value or None) and found[name] != emptied(value)
+        if (actual[name] or None) != (value or None) and actual[name] != emptied(value)
     }
-    if not addresses <= found.get("source_ips", set()):
-        different["source_ips"] = (found["source_ips"], addresses)
-    if not authors <= found.get("header_froms", set()):
-        different["header_froms"] = (found["header_froms"], authors)
-    if found.get("incidents", 1) != (incidents or 1):
-        different["incidents"] = (found["incidents"], incidents)
+    if not addresses <= actual.get("source_ips", set()):
+        different["source_ips"] = (actual["source_ips"], addresses)
+    if not authors <= actual.get("header_froms", set()):
+        different["header_froms"] = (actual["header_froms"], authors)
+    if actual.get("incidents", 1) != (incidents or 1):
+        different["incidents"] = (actual["incidents"], incidents)
     return different
 
 
@@ -78,8 +78,8 @@ def emptied(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [
-        {**one, "policy_domain": one["policy_domain"] or ""} if isinstance(one, dict) else one
-        for one in value
+        {**item, "policy_domain": item["policy_domain"] or ""} if isinstance(item, dict) else item
+        for item in value
     ]
 
 

@@ -28,7 +28,7 @@ from app.services.notifications import feed
 from app.services.scans import runner, scans
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -57,10 +57,10 @@ TYPES = {"bad": "spf.multiple_records", "worse": "spf.missing"}
 
 
 def scan(account_id: UUID, records: dict[Any, Any], page: Page | Trouble = SERVED) -> UUID:
-    asked = make_scan(account_id, "acme.test")
+    queued = make_scan(account_id, "acme.test")
     zone = Zone(GOOD | records, {(HOST, PATH): page})
-    assert runner.run([asked.id], ZoneDoor(zone)) == 1
-    return asked.id
+    assert runner.run([queued.id], ZoneNetwork(zone)) == 1
+    return queued.id
 
 
 def standing(account_id: UUID) -> dict[tuple[str, str], Alert]:
@@ -77,15 +77,15 @@ def types(account_id: UUID) -> set[str]:
 
 
 def transitions_of(account_id: UUID) -> dict[UUID, list[AlertTransition]]:
-    found: dict[UUID, list[AlertTransition]] = {}
+    transitions_by_alert: dict[UUID, list[AlertTransition]] = {}
     with transaction(readonly=True) as session:
         for row in session.scalars(
             select(AlertTransition)
             .where(AlertTransition.account_id == account_id)
             .order_by(AlertTransition.id)
         ):
-            found.setdefault(row.alert_id, []).append(row)
-    return found
+            transitions_by_alert.setdefault(row.alert_id, []).append(row)
+    return transitions_by_alert
 
 
 @given(st.lists(st.sampled_from(sorted(SPF)), min_size=1, max_size=7))
@@ -107,8 +107,8 @@ def test_no_sequence_of_scans_duplicates_an_alert_or_breaks_its_history(
             assert {key: alert.status for key, alert in after.items()} == before
         else:
             last = outcome
-        wanted = {TYPES[last]} if last in TYPES else set()
-        assert {type for type, _ in after if type in TYPES.values()} == wanted
+        expected = {TYPES[last]} if last in TYPES else set()
+        assert {type for type, _ in after if type in TYPES.values()} == expected
     assert_explained(account_id)
 
 
@@ -159,8 +159,8 @@ def test_flapping_finding_opens_an_alert_at_the_second_conclusive_scan(account_i
     scan(account_id, {}, TIMEOUT)  # neither counts nor resets the count
     assert "mta_sts.policy_unreachable" not in types(account_id)
     scan(account_id, {}, GONE)
-    found = standing(account_id)
-    opened = {type: alert.severity for (type, _), alert in found.items()}
+    live = standing(account_id)
+    opened = {type: alert.severity for (type, _), alert in live.items()}
     assert opened["mta_sts.policy_unreachable"] == "critical"
     assert opened["mta_sts.policy_broken"] == "critical"
     scan(account_id, {}, TIMEOUT)
@@ -216,22 +216,25 @@ def test_expiring_certificate_and_dropped_score_open_alerts(account_id: UUID) ->
     scan(account_id, {})
     page = Page(SERVED.url, 200, "text/plain", POLICY, not_after=soon)
     scan(account_id, {("acme.test", "TXT"): [], "_dmarc.acme.test": []}, page)
-    found = {type: alert for (type, _), alert in standing(account_id).items()}
-    assert found["cert.expiring"].severity == "high"
-    assert found["score.dropped"].evidence["baseline"] > found["score.dropped"].evidence["observed"]
-    assert found["score.grade_changed"].evidence["before"] != "F"
+    by_type = {type: alert for (type, _), alert in standing(account_id).items()}
+    assert by_type["cert.expiring"].severity == "high"
+    assert (
+        by_type["score.dropped"].evidence["baseline"]
+        > by_type["score.dropped"].evidence["observed"]
+    )
+    assert by_type["score.grade_changed"].evidence["before"] != "F"
     scan(account_id, {})
     assert types(account_id).isdisjoint({"cert.expiring", "score.dropped"})
 
 
 def test_repeated_scan_failures_have_an_alert_until_a_scan_completes(account_id: UUID) -> None:
     for number in (1, 2):
-        asked = make_scan(account_id, "acme.test")
+        queued = make_scan(account_id, "acme.test")
         with transaction() as session:
             long_ago = datetime.now(UTC) - timedelta(hours=1)
             session.execute(
                 update(Scan)
-                .where(Scan.id == asked.id)
+                .where(Scan.id == queued.id)
                 .values(status="running", attempt=MAX_ATTEMPTS, lease_until=long_ago)
             )
         runner.requeue_stale()
@@ -244,16 +247,16 @@ def test_verification_is_lost_after_three_conclusive_lookups_without_the_record(
     account_id: UUID, settings: Settings
 ) -> None:
     challenge = verification.challenge(account_id, "acme.test")
-    there = ZoneDoor(Zone({challenge.name: [challenge.value]}))
-    nothing, broken = ZoneDoor(Zone({})), ZoneDoor(Zone({challenge.name: SERVFAIL}))
+    there = ZoneNetwork(Zone({challenge.name: [challenge.value]}))
+    nothing, broken = ZoneNetwork(Zone({})), ZoneNetwork(Zone({challenge.name: SERVFAIL}))
     domain = verification.verify(account_id, "acme.test", there, actor=ACTOR)
 
     def is_verified() -> bool:
         with transaction(readonly=True) as session:
             return session.get_one(Domain, domain.id).verified_at is not None
 
-    for door in (nothing, broken, broken, broken, nothing, there, nothing, nothing, broken):
-        verification_recheck.recheck([domain.id], door)
+    for network in (nothing, broken, broken, broken, nothing, there, nothing, nothing, broken):
+        verification_recheck.recheck([domain.id], network)
         assert is_verified()
     verification_recheck.recheck([domain.id], nothing)
     assert not is_verified()
@@ -265,10 +268,12 @@ def test_verification_is_lost_after_three_conclusive_lookups_without_the_record(
 def test_event_feed_has_no_gaps_and_is_stable(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
     rows, _ = feed.read(account_id, 0, limit=100)
-    seen = [row.sequence for row in rows]
+    sequences = [row.sequence for row in rows]
     scan(account_id, {})
-    more, _ = feed.read(account_id, seen[-1], limit=100)
-    assert [*seen, *(row.sequence for row in more)] == list(range(1, len(seen) + len(more) + 1))
+    more, _ = feed.read(account_id, sequences[-1], limit=100)
+    assert [*sequences, *(row.sequence for row in more)] == list(
+        range(1, len(sequences) + len(more) + 1)
+    )
     assert feed.read(account_id, 0, limit=100)[0][: len(rows)] == rows
 
 

@@ -62,8 +62,8 @@ def test_snoozed_alert_reopens_when_the_snooze_expires(account_id: UUID, alert_i
     assert alerts.reopen_snoozed() == 0
     time.sleep(max(0, (until - datetime.now(UTC)).total_seconds()) + 0.1)
     assert alerts.reopen_snoozed() == 1
-    found = alerts.find(account_id, alert_id)
-    assert (found.status, found.snoozed_until) == ("open", None)
+    alert = alerts.find(account_id, alert_id)
+    assert (alert.status, alert.snoozed_until) == ("open", None)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_alert_of_another_account_is_not_found(alert_id: UUID) -> None:
 def test_bulk_change_returns_the_outcome_of_each_alert(account_id: UUID, alert_id: UUID) -> None:
     foreign_account = make_account().id
     foreign = open_alert(foreign_account, make_domain(foreign_account, "other.test"))
-    wanted = [ids.public("alert", alert_id), ids.public("alert", foreign), "nonsense"]
-    changed = alerts.change_many(account_id, wanted, AlertChange("acknowledged"), actor=ACTOR)
-    assert [one.error.code if one.error else None for one in changed] == [
+    requested = [ids.public("alert", alert_id), ids.public("alert", foreign), "nonsense"]
+    changed = alerts.change_many(account_id, requested, AlertChange("acknowledged"), actor=ACTOR)
+    assert [result.error.code if result.error else None for result in changed] == [
         None,
         "not_found",
         "not_found",

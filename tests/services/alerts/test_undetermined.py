@@ -17,7 +17,7 @@ from app.models import Alert, DnsChange, Scan
 from app.services.domains import dns_status
 from app.services.scans import runner, scans
 from tests.support.factories import make_account, make_domain, make_scan
-from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
+from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -67,10 +67,10 @@ def account_id() -> UUID:
 
 def scan(account_id: UUID, *failing: tuple[str, str], trouble: Trouble = SERVFAIL) -> Scan:
     """One scan of acme.test while these questions fail."""
-    asked = make_scan(account_id, "acme.test")
+    queued = make_scan(account_id, "acme.test")
     records = FAULTY | dict.fromkeys(failing, trouble)
-    runner.run([asked.id], ZoneDoor(Zone(records)))
-    return scans.find(account_id, asked.id)
+    runner.run([queued.id], ZoneNetwork(Zone(records)))
+    return scans.find(account_id, queued.id)
 
 
 def standing() -> set[tuple[str, str, str]]:
@@ -79,7 +79,7 @@ def standing() -> set[tuple[str, str, str]]:
     return {(row[0], row[1], row[2]) for row in rows}
 
 
-def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
+def known_result(account_id: UUID, check: str) -> tuple[Any, str | None]:
     """The last result of the check, and the reason why it is undetermined now."""
     _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
@@ -88,15 +88,15 @@ def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
 
 def checks_of(done: Scan) -> dict[str, Any]:
     assert done.result is not None
-    return {one["check"]: one for one in done.result["checks"]}
+    return {check["check"]: check for check in done.result["checks"]}
 
 
-@pytest.mark.parametrize(("name", "rdtype", "check"), QUESTIONS, ids=lambda one: str(one))
+@pytest.mark.parametrize(("name", "rdtype", "check"), QUESTIONS, ids=lambda value: str(value))
 def test_failed_lookup_changes_neither_results_nor_alerts(
     account_id: UUID, name: str, rdtype: str, check: str
 ) -> None:
     scan(account_id)
-    before, alerts = known(account_id, check), standing()
+    before, alerts = known_result(account_id, check), standing()
     assert before[0] is not None
     assert before[1] is None
     for trouble in (SERVFAIL, REFUSED, TIMEOUT):
@@ -106,7 +106,7 @@ def test_failed_lookup_changes_neither_results_nor_alerts(
         assert standing() == alerts
         assert done.result is not None
         assert (done.result["alerts"]["opened"], done.result["alerts"]["resolved"]) == ([], [])
-        after, reason = known(account_id, check)
+        after, reason = known_result(account_id, check)
         assert after == before[0]
         assert reason
     with transaction(readonly=True) as session:
@@ -120,7 +120,7 @@ def test_unscanned_domain_gets_no_alert_while_dns_fails(account_id: UUID, troubl
     failed = {check for *_, check in QUESTIONS}
     assert not any(one["definite"] for name, one in checks_of(done).items() if name in failed)
     assert standing() == set()
-    assert all(known(account_id, check)[0] is None for check in failed)
+    assert all(known_result(account_id, check)[0] is None for check in failed)
 
 
 def test_problems_of_the_domain_open_alerts(account_id: UUID) -> None:

@@ -84,9 +84,9 @@ def inherit(domain: Domain, text: str, at: str) -> None:
     """Have a scan know that a record above holds for the domain."""
     facts = {"record": text, "record_at": at, "org_domain": at, "policy_tag": "sp"}
     with transaction() as session:
-        known = {"dmarc": {"facts": facts, "records": []}}
+        results = {"dmarc": {"facts": facts, "records": []}}
         session.add(
-            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=results)
         )
 
 
@@ -111,14 +111,14 @@ def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
             if not any(address in NETS[other] for other in NETS if other not in trial.remove_spf)
         }
         dkim = any(
-            one.result == "pass" and aligned(one.domain, row.header_from, trial.adkim or "r")
-            for one in row.dkim_results
+            result.result == "pass" and aligned(result.domain, row.header_from, trial.adkim or "r")
+            for result in row.dkim_results
         )
         spf = any(
-            one.result == "pass"
-            and aligned(one.domain, row.header_from, trial.aspf or "r")
-            and not (one.domain == "acme.test" and row.source_ip in gone)
-            for one in row.spf_results
+            result.result == "pass"
+            and aligned(result.domain, row.header_from, trial.aspf or "r")
+            and not (result.domain == "acme.test" and row.source_ip in gone)
+            for result in row.spf_results
         )
         policy = (trial.p if row.header_from == "acme.test" else trial.sp) or Policy.NONE
         after = 0 if dkim or spf else strength[policy]
@@ -154,31 +154,35 @@ def test_simulation_equals_a_replay_of_every_record(
     database: Engine, reports: list[Report], trial: PolicyTrial
 ) -> None:
     domain = make(reports)
-    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
+    simulated = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
     rows = [row for report in reports for row in report.rows]
-    wanted = replay(rows, trial)
-    got = found.replay
+    expected = replay(rows, trial)
+    got = simulated.replay
     assert got.messages == sum(row.count for row in rows)
     assert (got.affected, got.newly_affected, got.no_longer_affected) == tuple(
-        wanted[name] for name in ("affected", "newly_affected", "no_longer_affected")
+        expected[name] for name in ("affected", "newly_affected", "no_longer_affected")
     )
-    assert (got.header_from, got.addresses) == (wanted["names"], wanted["addresses"])
+    assert (got.header_from, got.addresses) == (expected["names"], expected["addresses"])
     assert sum(got.sources.values()) == got.affected
     telling = Counter[str]()
     for report in reports:
         telling[report.reporter] += replay(list(report.rows), trial)["affected"]
-    if found.reporter_counts_are_upper_bounds:
-        assert set(found.reporters) >= set(+telling)
-        assert all(found.reporters[name] >= count for name, count in telling.items())
+    if simulated.reporter_counts_are_upper_bounds:
+        assert set(simulated.reporters) >= set(+telling)
+        assert all(simulated.reporters[name] >= count for name, count in telling.items())
     else:
-        assert found.reporters == +telling
+        assert simulated.reporters == +telling
 
 
 def test_simulating_the_published_policy_changes_nothing(account_id: UUID) -> None:
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([record(count=10), bad], begin=START)])
-    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
-    assert (found.proposal.p, found.replay.affected, found.replay.passed) == (Policy.NONE, 0, 10)
+    simulated = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
+    assert (simulated.proposal.p, simulated.replay.affected, simulated.replay.passed) == (
+        Policy.NONE,
+        0,
+        10,
+    )
 
 
 def test_simulation_of_a_subdomain_does_not_use_the_record_of_its_parent(
@@ -191,10 +195,10 @@ def test_simulation_of_a_subdomain_does_not_use_the_record_of_its_parent(
     )
     for day in range(20):
         store(domain, Report([record(count=10, header_from=domain.name), bad], START + day * DAY))
-    found = analytics_policy.assess_readiness(account_id, domain.name, WINDOW)
-    (step,) = found.steps
-    assert found.published is not None
-    assert (found.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
+    readiness = analytics_policy.assess_readiness(account_id, domain.name, WINDOW)
+    (step,) = readiness.steps
+    assert readiness.published is not None
+    assert (readiness.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
     as_it_is = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
     assert (as_it_is.proposal.p, as_it_is.replay.affected) == (Policy.NONE, 0)
@@ -205,9 +209,9 @@ def test_policy_in_testing_mode_affects_no_more_mail_than_now(account_id: UUID) 
     domain = make_domain(account_id, "acme.test")
     know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
     store(domain, Report([bad], begin=START))
-    found = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
-    assert (found.proposal.p, found.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
-    assert found.replay.affected == 0
+    simulated = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
+    assert (simulated.proposal.p, simulated.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
+    assert simulated.replay.affected == 0
 
 
 def test_added_dkim_signer_makes_its_source_pass(account_id: UUID) -> None:
@@ -231,13 +235,13 @@ def test_added_dkim_signer_makes_its_source_pass(account_id: UUID) -> None:
 def test_simulation_lists_its_caveats(account_id: UUID) -> None:
     unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([unsaid], begin=START)])
-    found = analytics_policy.simulate(
+    simulated = analytics_policy.simulate(
         domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )
-    assert found.replay.affected == 0
+    assert simulated.replay.affected == 0
     description = "DKIM passed in alignment, but the report does not name the domain"
-    assert Caveat(description, 7) in found.caveats
-    assert found.confidence == "low"
+    assert Caveat(description, 7) in simulated.caveats
+    assert simulated.confidence == "low"
 
 
 @pytest.mark.parametrize(
@@ -269,12 +273,12 @@ def test_manual_classification_changes_readiness(database: Engine) -> None:
     account_id, name = domain.account_id, domain.name
 
     def answer() -> tuple[bool | None, list[str]]:
-        found = analytics_policy.assess_readiness(account_id, name, WINDOW)
-        step = found.steps[0]
+        readiness = analytics_policy.assess_readiness(account_id, name, WINDOW)
+        step = readiness.steps[0]
         return step.is_ready, [blocker.source.kind for blocker in step.blockers]
 
     assert answer() == (False, [SourceClass.UNKNOWN])
-    for state, wanted in (
+    for state, expected in (
         ("approved", (False, [SourceClass.OWN])),
         ("blocked", (True, [])),
         ("ignored", (True, [])),
@@ -282,11 +286,11 @@ def test_manual_classification_changes_readiness(database: Engine) -> None:
     ):
         change = ManualClassification("service:Mailchimp", state, "")
         sources.classify(account_id, name, change, actor=ACTOR)
-        assert answer() == wanted
+        assert answer() == expected
 
 
 def test_readiness_is_unknown_without_reports(database: Engine) -> None:
     domain = make([])
-    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
-    assert [step.is_ready for step in found.steps] == [None, None, None]
-    assert len(found.unmet_requirements) == 2
+    readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
+    assert [step.is_ready for step in readiness.steps] == [None, None, None]
+    assert len(readiness.unmet_requirements) == 2

@@ -167,17 +167,17 @@ def test_readiness_equals_an_evaluation_of_every_record(
 
     policies["p"] = policies["p"] or "none"
     domain = make_domain(make_account().id, "acme.test")
-    told = "; ".join(f"{tag}={policy}" for tag, policy in policies.items() if policy)
-    know(domain, f"v=DMARC1; {told}")
+    record_text = "; ".join(f"{tag}={policy}" for tag, policy in policies.items() if policy)
+    know(domain, f"v=DMARC1; {record_text}")
     for (_, row), day in mail:
         store(domain, Report([row], START + timedelta(days=day)))
     if state and any(row.count for row in service):
         classify_service(domain, state)
 
-    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
+    readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})
     names = {"own": "own", SERVICE: "service"}
-    assert found.evidence.days == days
+    assert readiness.evidence.days == days
     assert [
         {
             "tag": step.tag,
@@ -185,8 +185,8 @@ def test_readiness_equals_an_evaluation_of_every_record(
             "ready": step.is_ready,
             "lost": step.legitimate_failing,
             "forged": step.spoofed,
-            "good": found.evidence.messages,
-            "blockers": {names[one.source.key]: one.messages for one in step.blockers},
+            "good": readiness.evidence.messages,
+            "blockers": {names[blocker.source.key]: blocker.messages for blocker in step.blockers},
         }
-        for step in found.steps
+        for step in readiness.steps
     ] == judged(by_sender, days, policies, state)

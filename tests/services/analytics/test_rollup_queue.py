@@ -70,8 +70,8 @@ def of_sources(domain: Domain) -> int:
 
 
 def of_reporters(domain: Domain) -> int:
-    found = sources.coverage(domain.account_id, domain.name, WEEK)
-    return sum(reporter.messages for reporter in found.reporters)
+    coverage = sources.coverage(domain.account_id, domain.name, WEEK)
+    return sum(reporter.messages for reporter in coverage.reporters)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_source_of_a_pending_report_can_be_classified(domain: Domain) -> None:
     store(domain, Report([record()]), is_pending=True)
     approved = ManualClassification("own", "approved")
     sources.classify(domain.account_id, domain.name, approved, actor=ACTOR)
-    found = sources.search(domain.account_id, domain.name, WEEK)
-    assert [detail.source.review is not None for detail in found.listed.sources] == [True]
+    result = sources.search(domain.account_id, domain.name, WEEK)
+    assert [detail.source.review is not None for detail in result.listed.sources] == [True]
 
 
 @pytest.mark.parametrize("is_pending", [True, False])
@@ -154,11 +154,11 @@ def test_concurrent_storing_and_removing_counts_each_report_once(
     numbers = list(range(48))
     random.Random(7).shuffle(numbers)
     with ThreadPoolExecutor(6) as pool:
-        wanted = sum(pool.map(work, numbers))
+        expected = sum(pool.map(work, numbers))
     rollup_queue.drain()
     assert waiting() == 0
-    assert counted() == [wanted] * 3
-    assert messages(domain) == wanted
+    assert counted() == [expected] * 3
+    assert messages(domain) == expected
 
 
 def test_more_reports_than_one_batch_are_rolled_up(

@@ -94,8 +94,8 @@ def messages(reports: list[Report]) -> Iterator[tuple[Report, Record, datetime, 
         for row in report.rows:
             for day in range(report.days):
                 part = row.count // report.days + (1 if day < row.count % report.days else 0)
-                moment = report.begin + length * day + length / 2
-                yield report, row, moment.replace(minute=0, second=0, microsecond=0), part
+                at = report.begin + length * day + length / 2
+                yield report, row, at.replace(minute=0, second=0, microsecond=0), part
 
 
 def reporters_of(counted: list[tuple[Report, Record, datetime, int]]) -> int:
@@ -103,9 +103,9 @@ def reporters_of(counted: list[tuple[Report, Record, datetime, int]]) -> int:
     return len({report.reporter for report, *_, part in counted if part})
 
 
-def label(moment: datetime, interval: str, zone: ZoneInfo) -> Any:
+def label(at: datetime, interval: str, zone: ZoneInfo) -> Any:
     """The local label of the interval that contains the time."""
-    local = moment.astimezone(zone)
+    local = at.astimezone(zone)
     match interval:
         case "hour":
             return (local.date(), local.hour, local.utcoffset())
@@ -163,7 +163,7 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     )
 
     all_of = list(messages(reports))
-    inside = [one for one in all_of if from_at <= one[2] < to_at]
+    inside = [entry for entry in all_of if from_at <= entry[2] < to_at]
     totals = answer.totals
     assert totals.messages == sum(part for *_, part in inside)
     assert totals.passed == sum(part for _, row, _, part in inside if row.dkim or row.spf)
@@ -171,7 +171,7 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     assert totals.spf_aligned == sum(part for _, row, _, part in inside if row.spf)
     assert totals.unverified == sum(p for r, *_, p in inside if r.provenance == "unverified")
     assert totals.reporters == reporters_of(inside)
-    earlier = [one for one in all_of if before_at <= one[2] < from_at]
+    earlier = [entry for entry in all_of if before_at <= entry[2] < from_at]
     assert answer.previous_period.messages == sum(part for *_, part in earlier)
     assert answer.previous_period.reporters == reporters_of(earlier)
 
@@ -183,9 +183,9 @@ def _check_parts(answer: Any, inside: list[tuple[Report, Record, datetime, int]]
     interval, zone, by = (answer.query.interval, answer.query.zone, answer.query.group_by)
     dispositions = Counter[str]()
     by_label, by_key, by_both = Counter[Any](), Counter[str](), Counter[Any]()
-    for report, row, moment, part in inside:
+    for report, row, at, part in inside:
         dispositions[row.disposition] += part
-        name = label(moment, interval, zone)
+        name = label(at, interval, zone)
         by_label[name] += part
         by_key[key_of(by, report, row)] += part
         by_both[key_of(by, report, row), name] += part
@@ -211,15 +211,15 @@ def contents() -> dict[str, list[Any]]:
 
 
 @many
-@given(kept=st.lists(REPORTS, max_size=3), taken=st.lists(REPORTS, min_size=1, max_size=3))
+@given(remaining=st.lists(REPORTS, max_size=3), removed=st.lists(REPORTS, min_size=1, max_size=3))
 def test_removed_reports_leave_no_rollups(
-    account_id: UUID, kept: list[Report], taken: list[Report]
+    account_id: UUID, remaining: list[Report], removed: list[Report]
 ) -> None:
     domain = make_domain(account_id)
-    for report in kept:
+    for report in remaining:
         store(domain, report)
     before = contents()
-    for stored in [store(domain, report) for report in taken]:
+    for stored in [store(domain, report) for report in removed]:
         with transaction() as session:
             rollup_queue.unroll(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
@@ -255,24 +255,24 @@ def test_concurrent_ingestion_loses_no_report(account_id: UUID) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(12)))
-    wanted = 12 * sum(range(100))
+    expected = 12 * sum(range(100))
     with transaction(readonly=True) as session:
         for table in (DmarcHour.messages, ReporterCount.messages, FlowCount.messages):
-            assert session.scalar(select(func.sum(table))) == wanted
+            assert session.scalar(select(func.sum(table))) == expected
 
 
 def sums(span: int) -> dict[tuple[Any, ...], int]:
     """Messages by week and counter, from the rows of the span."""
     week = periods.WEEK
-    found = Counter[tuple[Any, ...]]()
+    sums_by_key = Counter[tuple[Any, ...]]()
     with transaction(readonly=True) as session:
         closed = set(session.scalars(select(DmarcWeek.start).where(DmarcWeek.is_compacted)))
         for row in session.scalars(select(FlowCount).where(FlowCount.span == span)):
-            found[row.start // week * week, row.flow_id] += row.messages
+            sums_by_key[row.start // week * week, row.flow_id] += row.messages
         for told in session.scalars(select(ReporterCount).where(ReporterCount.span == span)):
-            place = (told.start // week * week, told.reporter, told.identity_id)
-            found[place] += told.messages
-    return {key: count for key, count in found.items() if key[0] in closed and count}
+            key_of_count = (told.start // week * week, told.reporter, told.identity_id)
+            sums_by_key[key_of_count] += told.messages
+    return {key: count for key, count in sums_by_key.items() if key[0] in closed and count}
 
 
 @many

@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests.support import mmdb
 from tests.support.factories import make_account, make_domain
 from tests.support.stored_reports import Report, record, store
-from tests.support.zones import SERVFAIL, TIMEOUT, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone, ZoneNetwork
 
 PTR = ("1.2.0.192.in-addr.arpa", "PTR")
 NAMED: dict[Any, Any] = {PTR: ["mx.acme.test"], ("mx.acme.test", "A"): ["192.0.2.1"]}
@@ -49,11 +49,11 @@ def make_due() -> None:
 
 
 def look(data: dict[Any, Any]) -> int:
-    return sender_hosts.look_up(ZoneDoor(Zone(data)))
+    return sender_hosts.look_up(ZoneNetwork(Zone(data)))
 
 
 @pytest.mark.parametrize(
-    ("data", "wanted"),
+    ("data", "expected"),
     [
         (NAMED, Reverse("confirmed", "mx.acme.test")),
         ({}, Reverse("none")),
@@ -72,8 +72,10 @@ def look(data: dict[Any, Any]) -> int:
         ),  # the eleventh name
     ],
 )
-async def test_ptr_name_is_confirmed_by_its_address(data: dict[Any, Any], wanted: Reverse) -> None:
-    assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == wanted
+async def test_ptr_name_is_confirmed_by_its_address(
+    data: dict[Any, Any], expected: Reverse
+) -> None:
+    assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == expected
 
 
 async def test_ipv6_address_is_confirmed_in_any_notation() -> None:
@@ -82,8 +84,8 @@ async def test_ipv6_address_is_confirmed_in_any_notation() -> None:
         (pointer, "PTR"): ["mx.acme.test"],
         ("mx.acme.test", "AAAA"): ["2001:db8:0::1"],
     }
-    found = await sender_hosts.reverse("2001:db8::1", Zone(data))
-    assert found == Reverse("confirmed", "mx.acme.test")
+    result = await sender_hosts.reverse("2001:db8::1", Zone(data))
+    assert result == Reverse("confirmed", "mx.acme.test")
 
 
 @pytest.mark.parametrize(
@@ -121,11 +123,11 @@ def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -
     for _ in range(4):
         make_due()
         assert look({PTR: SERVFAIL}) == 1
-        found = host()
-        assert (found.status, found.name) == ("confirmed", "mx.acme.test")
-        assert found.lookup_failure is not None
-        assert found.looked_up_at is not None
-        waits.append(found.due_at - found.looked_up_at)
+        row = host()
+        assert (row.status, row.name) == ("confirmed", "mx.acme.test")
+        assert row.lookup_failure is not None
+        assert row.looked_up_at is not None
+        waits.append(row.due_at - row.looked_up_at)
     assert waits == [*RETRY_AFTER, RETRY_AFTER[-1]]
     make_due()
     look({})
@@ -140,9 +142,9 @@ def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -
 def test_known_address_is_looked_up_again_after_a_month(domain: Any) -> None:
     add("192.0.2.1")
     look(NAMED)
-    found = host()
-    assert found.looked_up_at is not None
-    assert found.due_at - found.looked_up_at == REFRESH_AFTER
+    row = host()
+    assert row.looked_up_at is not None
+    assert row.due_at - row.looked_up_at == REFRESH_AFTER
     with transaction() as session:
         session.execute(update(SenderHost).values(due_at=now(session) - timedelta(seconds=1)))
     moved: dict[Any, Any] = {PTR: ["new.acme.test"], ("new.acme.test", "A"): ["192.0.2.1"]}
@@ -164,18 +166,18 @@ def test_concurrent_workers_claim_different_addresses(
     domain: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender_hosts, "BATCH_SIZE", 3)
-    wanted = [f"192.0.2.{n}" for n in range(40)]
-    add(*wanted)
+    addresses = [f"192.0.2.{n}" for n in range(40)]
+    add(*addresses)
 
     def work(_: int) -> list[str]:
         taken: list[str] = []
-        while some := sender_hosts._claim():
-            taken.extend(some)
+        while batch := sender_hosts._claim():
+            taken.extend(batch)
         return taken
 
     with ThreadPoolExecutor(4) as pool:
-        found = [address for taken in pool.map(work, range(4)) for address in taken]
-    assert sorted(found) == sorted(wanted)
+        claimed = [address for taken in pool.map(work, range(4)) for address in taken]
+    assert sorted(claimed) == sorted(addresses)
 
 
 def test_address_of_a_killed_worker_is_claimed_after_the_lease(domain: Any) -> None:
@@ -191,7 +193,7 @@ def test_address_of_a_killed_worker_is_claimed_after_the_lease(domain: Any) -> N
 
 def test_stopping_worker_claims_no_addresses(domain: Any) -> None:
     add("192.0.2.1")
-    assert sender_hosts.look_up(ZoneDoor(Zone(NAMED)), is_stopping=lambda: True) == 0
+    assert sender_hosts.look_up(ZoneNetwork(Zone(NAMED)), is_stopping=lambda: True) == 0
     assert host().status == "new"
 
 
@@ -218,7 +220,7 @@ NETWORKS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("address", "wanted"),
+    ("address", "expected"),
     [
         ("192.0.2.1", (64500, "Example Net", None)),
         ("192.0.2.200", (64501, "Other Net", "DE")),
@@ -229,13 +231,13 @@ NETWORKS: dict[str, Any] = {
     ],
 )
 def test_network_database_names_the_network_of_an_address(
-    domain: Any, use_file: Any, tmp_path: Path, address: str, wanted: tuple[Any, ...]
+    domain: Any, use_file: Any, tmp_path: Path, address: str, expected: tuple[Any, ...]
 ) -> None:
     use_file(mmdb.write(tmp_path / "networks.mmdb", NETWORKS))
     add(address)
     look({})
-    found = host(address)
-    assert (found.asn, found.network, found.country) == wanted
+    row = host(address)
+    assert (row.asn, row.network, row.country) == expected
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database at all"])

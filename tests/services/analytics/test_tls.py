@@ -65,30 +65,30 @@ def plain(counts: Sessions) -> tuple[int, int]:
     return counts.successful, counts.failed
 
 
-def check(found: TlsResult, reports: list[dict[str, Any]]) -> None:
+def check(result: TlsResult, reports: list[dict[str, Any]]) -> None:
     """All but the series."""
     policies = [(report, policy) for report in reports for policy in report["policies"]]
-    assert plain(found.totals) == (
+    assert plain(result.totals) == (
         sum(cut(policy["successful"]) for _, policy in policies),
         sum(cut(policy["failed"]) for _, policy in policies),
     )
-    assert found.reports == len(reports)
+    assert result.reports == len(reports)
     kinds = [{policy["policy_type"] for policy in report["policies"]} for report in reports]
-    assert found.is_overlapping == any(len(types) > 1 for types in kinds)
+    assert result.is_overlapping == any(len(types) > 1 for types in kinds)
     by_type, by_reporter = Counter[str](), Counter[str]()
     for report, policy in policies:
         by_type[policy["policy_type"]] += cut(policy["successful"])
         by_reporter[report["reporter"]] += cut(policy["successful"])
-    for groups, wanted in ((found.policy_types, by_type), (found.reporters, by_reporter)):
-        assert {name: counts.successful for name, counts in groups.items()} == dict(wanted)
+    for groups, expected in ((result.policy_types, by_type), (result.reporters, by_reporter)):
+        assert {name: counts.successful for name, counts in groups.items()} == dict(expected)
     by_host: dict[str, Counter[str]] = {}
     for _, policy in policies:
         for failure in policy["failures"]:
             counts = by_host.setdefault(failure["mx"] or "", Counter())
             counts[failure["result_type"]] += cut(failure["sessions"])
-    assert found.host_types == by_host
-    assert found.hosts == {name: counts.total() for name, counts in by_host.items()}
-    assert found.result_types == sum(by_host.values(), Counter())
+    assert result.host_types == by_host
+    assert result.hosts == {name: counts.total() for name, counts in by_host.items()}
+    assert result.result_types == sum(by_host.values(), Counter())
 
 
 @settings(
@@ -124,8 +124,10 @@ def test_every_sum_equals_a_naive_count(
         label = report["at"].astimezone(zone).date()
         days[label] += sum(cut(policy["successful"]) for policy in report["policies"])
     pairs = zip(answer.starts, answer.current.series, strict=True)
-    told = {begin.date(): counts.successful for begin, counts in pairs if counts.successful}
-    assert told == dict(+days)
+    counts_by_day = {
+        begin.date(): counts.successful for begin, counts in pairs if counts.successful
+    }
+    assert counts_by_day == dict(+days)
 
 
 def test_hosts_over_the_limit_are_included_in_the_sums(
@@ -139,7 +141,7 @@ def test_hosts_over_the_limit_are_included_in_the_sums(
     policy = {"policy_type": "sts", "successful": 1, "failed": 36, "failures": failures}
     domain = make_domain(account_id)
     store(domain, [{"at": START, "reporter": "google.com", "policies": [policy]}])
-    found = tls.summarize(account_id, SeriesQuery(domain.name, START - DAY, START + DAY)).current
-    assert found.host_types == {"mx3.test": {"a": 7, "b": 8}, "mx2.test": {"b": 6}}
-    assert found.hosts == {"mx3.test": 7 + 8, "mx2.test": 5 + 6, "mx1.test": 3 + 4}
-    assert found.result_types == {"a": 1 + 3 + 5 + 7, "b": 2 + 4 + 6 + 8}
+    current = tls.summarize(account_id, SeriesQuery(domain.name, START - DAY, START + DAY)).current
+    assert current.host_types == {"mx3.test": {"a": 7, "b": 8}, "mx2.test": {"b": 6}}
+    assert current.hosts == {"mx3.test": 7 + 8, "mx2.test": 5 + 6, "mx1.test": 3 + 4}
+    assert current.result_types == {"a": 1 + 3 + 5 + 7, "b": 2 + 4 + 6 + 8}

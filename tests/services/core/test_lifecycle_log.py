@@ -22,7 +22,7 @@ from app.services.scans import runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.lifecycle_lines import events, lines
 from tests.support.report_documents import dmarc_xml
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -53,7 +53,7 @@ def test_a_scan_is_queued_started_and_completed_and_opens_alerts(
     account_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     scan = make_scan(account_id, "acme.test")
-    runner.run([scan.id], ZoneDoor(Zone({"acme.test": ["v=spf1 +all"]})))
+    runner.run([scan.id], ZoneNetwork(Zone({"acme.test": ["v=spf1 +all"]})))
     assert events(caplog, "scan.") == ["scan.queued", "scan.started", "scan.completed"]
     for line in lines(caplog):
         assert line["account_id"] == str(account_id)
@@ -146,7 +146,7 @@ def test_an_alert_is_acknowledged_and_resolved(
     account_id: UUID, caplog: pytest.LogCaptureFixture
 ) -> None:
     scan = make_scan(account_id, "acme.test")
-    runner.run([scan.id], ZoneDoor(Zone({"acme.test": ["v=spf1 +all"]})))
+    runner.run([scan.id], ZoneNetwork(Zone({"acme.test": ["v=spf1 +all"]})))
     (opened,) = [line for line in lines(caplog) if line.get("alert_type") == "spf.all_pass"]
     caplog.clear()
     alert_id = UUID(opened["alert_id"])

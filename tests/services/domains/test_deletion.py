@@ -57,13 +57,13 @@ def test_deleted_domain_remains_only_in_the_audit_log_and_short_lived_rows(
 
 def test_deleted_account_leaves_no_rows(full: FullAccount) -> None:
     other = full_account.make("other")
-    kept = full_account.places(*other.names)
+    remaining = full_account.places(*other.names)
     assert full_account.places(*full.names)
     deletion.delete_now(full.account.name, actor=ACTOR)
     assert full_account.places(*full.names, full.owner.email, full.person.email) == set()
     left = full_account.places(full.domain)
     assert left <= {"mail_hosts.name", "sender_hosts.name"}
-    assert full_account.places(*other.names) == kept
+    assert full_account.places(*other.names) == remaining
 
 
 def test_deleted_user_remains_only_in_the_audit_log(full: FullAccount) -> None:

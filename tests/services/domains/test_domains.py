@@ -16,7 +16,7 @@ from app.services.domains.domains import DomainFilter, NewDomain
 from app.services.notifications import feed
 from app.services.scans import scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -75,7 +75,7 @@ def test_invalid_name_does_not_stop_a_batch() -> None:
     account = make_account()
     news = [NewDomain(name) for name in ("a.test", "192.0.2.1", "b.test", "A.test")]
     added = domains.create_many(account.id, news, actor=ACTOR)
-    assert [one.error.code if one.error else None for one in added] == [
+    assert [result.error.code if result.error else None for result in added] == [
         None,
         "invalid_request",
         None,
@@ -110,14 +110,14 @@ def test_pages_contain_each_domain_once(sort: str) -> None:
     account = make_account()
     for number in range(7):
         make_domain(account.id, f"d{number}.test")
-    seen: list[str] = []
+    names: list[str] = []
     place: list[object] | None = None
     while True:
         rows, place = domains.search(account.id, DomainFilter(sort=sort), place=place, limit=3)
-        seen += [row.name for row in rows]
+        names += [row.name for row in rows]
         if place is None:
             break
-    assert sorted(seen) == [f"d{number}.test" for number in range(7)]
+    assert sorted(names) == [f"d{number}.test" for number in range(7)]
 
 
 def test_change_with_an_outdated_version_is_refused() -> None:
@@ -147,16 +147,16 @@ def test_deleting_a_domain_deletes_its_scans() -> None:
     assert alerts.search(account.id, alerts.AlertFilter())[0] == []
 
 
-def door(account_id: object, name: str, *, of: object = None) -> ZoneDoor:
+def network(account_id: object, name: str, *, of: object = None) -> ZoneNetwork:
     record = verification.challenge(of or account_id, name)  # type: ignore[arg-type]
-    return ZoneDoor(Zone({record.name: [record.value]}))
+    return ZoneNetwork(Zone({record.name: [record.value]}))
 
 
 def test_record_of_the_account_verifies_a_domain() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     verified = verification.verify(
-        account.id, "acme.test", door(account.id, "acme.test"), actor=ACTOR
+        account.id, "acme.test", network(account.id, "acme.test"), actor=ACTOR
     )
     assert verified.verified_at is not None
 
@@ -164,14 +164,14 @@ def test_record_of_the_account_verifies_a_domain() -> None:
 def test_record_of_another_account_does_not_verify() -> None:
     account, other = make_account(), make_account()
     make_domain(account.id, "acme.test")
-    copied = door(account.id, "acme.test", of=other.id)
+    copied = network(account.id, "acme.test", of=other.id)
     assert verification.verify(account.id, "acme.test", copied, actor=ACTOR).verified_at is None
 
 
 def test_domain_is_verified_for_one_account_only() -> None:
     for index, account in enumerate((make_account(), make_account())):
         make_domain(account.id, "acme.test")
-        own = door(account.id, "acme.test")
+        own = network(account.id, "acme.test")
         if index == 0:
             verification.verify(account.id, "acme.test", own, actor=ACTOR)
         else:
@@ -184,7 +184,7 @@ def test_dns_failure_is_reported_and_changes_no_verification() -> None:
 
     account = make_account()
     make_domain(account.id, "acme.test")
-    broken = ZoneDoor(Zone({"_mp-challenge.acme.test": SERVFAIL}))
+    broken = ZoneNetwork(Zone({"_mp-challenge.acme.test": SERVFAIL}))
     with pytest.raises(ServiceUnavailable):
         verification.verify(account.id, "acme.test", broken, actor=ACTOR)
 

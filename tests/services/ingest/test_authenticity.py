@@ -40,19 +40,19 @@ def of_another(number: int) -> bytes:
     return signed(mail("noreply@evil.test", report_id=f"f{number}"), "evil.test")
 
 
-def told() -> Sequence[Alert]:
+def open_alerts() -> Sequence[Alert]:
     """The alerts after one evaluation."""
     report_monitor.evaluate_accounts()
-    wanted = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
+    is_open = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
     with transaction(readonly=True) as session:
-        return session.scalars(select(Alert).where(wanted)).all()
+        return session.scalars(select(Alert).where(is_open)).all()
 
 
 def test_forged_report_of_a_well_known_reporter_opens_an_alert(account_id: UUID) -> None:
     read(account_id, genuine(1), ZONE)
-    assert told() == []
+    assert open_alerts() == []
     first, second = read(account_id, of_another(1), ZONE), read(account_id, broken(1), ZONE)
-    [alert] = told()
+    [alert] = open_alerts()
     assert (alert.subject, alert.severity, alert.domain_id) == ("reporter.test", "info", None)
     observed = alert.evidence["observed"]
     assert observed["reports"] == 2
@@ -65,10 +65,10 @@ def test_forged_report_of_a_well_known_reporter_opens_an_alert(account_id: UUID)
 
 def test_alert_about_unverified_mail_is_never_above_info(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
-    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [False]
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in open_alerts()] == [False]
     read(account_id, genuine(1), ZONE)
-    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [True]
-    assert [alert.severity for alert in told()] == ["info"]
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in open_alerts()] == [True]
+    assert [alert.severity for alert in open_alerts()] == ["info"]
 
 
 def test_inconclusive_authentication_opens_no_alert(account_id: UUID) -> None:
@@ -78,22 +78,22 @@ def test_inconclusive_authentication_opens_no_alert(account_id: UUID) -> None:
     read(account_id, broken(3), None)
     read(account_id, mail(report_id="u1"), ZONE)  # no signature
     read(account_id, mail("noreply@evil.test", report_id="u2"), ZONE)
-    assert told() == []
+    assert open_alerts() == []
 
 
 def test_alert_is_resolved_after_a_week_without_failures(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
-    assert len(told()) == 1
+    assert len(open_alerts()) == 1
     with transaction() as session:
         session.execute(update(ReportFile).values(finished_at=now(session) - timedelta(days=8)))
-    assert told() == []
+    assert open_alerts() == []
 
 
 def test_dns_failure_does_not_resolve_the_alert(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
-    assert len(told()) == 1
+    assert len(open_alerts()) == 1
     read(account_id, broken(2), Zone({NAME: SERVFAIL}))
-    assert len(told()) == 1
+    assert len(open_alerts()) == 1
 
 
 def test_made_up_names_do_not_displace_known_senders(
@@ -117,11 +117,11 @@ def test_made_up_names_do_not_displace_known_senders(
             )
             for number in range(6)
         )
-    assert [alert.subject for alert in told()] == ["reporter.test"]
+    assert [alert.subject for alert in open_alerts()] == ["reporter.test"]
 
 
 def test_failures_of_another_account_open_no_alert(account_id: UUID) -> None:
     other = make_account("other")
     make_domain(other.id, "acme.test")
     read(other.id, broken(1), ZONE)
-    assert [alert.account_id for alert in told()] == [other.id]
+    assert [alert.account_id for alert in open_alerts()] == [other.id]

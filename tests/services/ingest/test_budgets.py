@@ -135,8 +135,8 @@ def test_other_account_waits_for_one_slice_and_not_for_the_batch(
     for number in range(10):
         post(hostile, f"junk {number}".encode())
     post(account_id, dmarc_xml())
-    asked = iter(range(100))
-    processor.run([], is_stopping=lambda: next(asked) > 6)
+    calls = iter(range(100))
+    processor.run([], is_stopping=lambda: next(calls) > 6)
     assert states(account_id) == {"parsed": 1}
     assert states(hostile)["received"] > 5
     processor.run([])

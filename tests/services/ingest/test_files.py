@@ -70,10 +70,10 @@ def count(table: type) -> int:
 
 
 def states(account_id: UUID) -> Counter[str]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for row in files.counts(account_id):
-        found[row.status] += row.number
-    return found
+        counts[row.status] += row.number
+    return counts
 
 
 def test_report_is_stored_before_it_is_parsed(account_id: UUID) -> None:
@@ -85,8 +85,8 @@ def test_report_is_stored_before_it_is_parsed(account_id: UUID) -> None:
 
 
 def test_aggregate_report_is_stored_as_rows(account_id: UUID) -> None:
-    some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
-    report_file = take(account_id, dmarc_xml(records=some))
+    records = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
+    report_file = take(account_id, dmarc_xml(records=records))
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (
         "parsed",
         "dmarc",
@@ -139,7 +139,7 @@ def test_tls_report_is_attributed_to_the_domain_at_or_above_its_policy(
     rows = [] if state == "unattributed" else [(type, 40, 2)]
     with transaction(readonly=True) as session:
         policies = session.scalars(select(TlsPolicy)).all()
-    assert [(one.policy_type, one.successful, one.failed) for one in policies] == rows
+    assert [(policy.policy_type, policy.successful, policy.failed) for policy in policies] == rows
 
 
 def test_tls_report_prefers_its_policy_domain_over_a_mail_host(account_id: UUID) -> None:
@@ -168,9 +168,11 @@ def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None
     assert (report.auth_failure, report.identity_alignment) == (["dmarc"], ["dkim", "spf"])
     assert report.sender is not None
     assert report.sender.rstrip(">").endswith("@evil.test")
-    kept = str({column.name: getattr(report, column.name) for column in report.__table__.columns})
+    columns = str(
+        {column.name: getattr(report, column.name) for column in report.__table__.columns}
+    )
     for private in ("bounce", "victim", "ceo", "Good day"):
-        assert private not in kept
+        assert private not in columns
     assert take(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
 
 
@@ -338,17 +340,17 @@ def test_retried_quarantined_file_stays_one_file(account_id: UUID) -> None:
 
 
 def test_selectors_of_passing_signatures_are_stored(account_id: UUID) -> None:
-    some = [
+    selected = [
         record(selector="Good"),
         record(selector="bad", dkim="fail"),
         record("mail.acme.test", selector="below"),
         record("stranger.test", selector="theirs"),
         record(selector="not a selector"),
     ]
-    take(account_id, dmarc_xml(records=some), received_via="upload")
+    take(account_id, dmarc_xml(records=selected), received_via="upload")
     with transaction(readonly=True) as session:
-        found = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
-    assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
+        selectors = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
+    assert {tuple(row) for row in selectors} == {("acme.test", "good"), ("mail.acme.test", "below")}
 
 
 def test_daily_limits_are_enforced(account_id: UUID, settings: Settings) -> None:
@@ -377,9 +379,9 @@ def test_deleted_report_that_is_received_again_is_processed(account_id: UUID) ->
 def test_twenty_concurrent_uploads_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))
-    assert sum(taken.is_new for taken in found) == 4
-    ids = sorted({taken.file.id for taken in found})
+        stored = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))
+    assert sum(taken.is_new for taken in stored) == 4
+    ids = sorted({taken.file.id for taken in stored})
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda id: processor.run([id]), ids))
     assert states(account_id) == {"parsed": 1, "duplicate": 3}

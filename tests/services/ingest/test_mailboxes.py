@@ -54,12 +54,12 @@ def account_id() -> UUID:
 
 
 def pull(row: ReportMailbox) -> mailboxes.PollResult:
-    found = mailboxes.poll(row.id, is_forced=True, context=TRUST)
-    assert found is not None
-    return found
+    result = mailboxes.poll(row.id, is_forced=True, context=TRUST)
+    assert result is not None
+    return result
 
 
-def kept(account_id: UUID) -> list[bytes]:
+def stored_mails(account_id: UUID) -> list[bytes]:
     with transaction(readonly=True) as session:
         mine = ReportFile.account_id == account_id
         rows = session.scalars(select(ReportFile).where(mine).order_by(ReportFile.id)).all()
@@ -81,7 +81,7 @@ def test_unread_messages_are_imported_once_and_marked_as_seen(account_id: UUID) 
         mails.content[3] = mail(3)
         assert pull(row) == mailboxes.PollResult(imported_count=1)
     assert mails.fetched == [1, 2, 3]
-    assert len(kept(account_id)) == 3
+    assert len(stored_mails(account_id)) == 3
     assert (again(row).imported_count, again(row).failure) == (3, None)
 
 
@@ -153,11 +153,11 @@ def test_message_is_marked_only_after_it_is_stored(account_id: UUID) -> None:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         app_settings.use(before.replace(ingest_files_per_day=1))
         try:
-            found = pull(row)
+            result = pull(row)
         finally:
             app_settings.use(before)
-        assert found.imported_count == 1
-        assert found.failure
+        assert result.imported_count == 1
+        assert result.failure
         assert mails.flags == {1: {r"\Seen"}}
         assert pull(row) == mailboxes.PollResult(imported_count=1)
 
@@ -165,10 +165,10 @@ def test_message_is_marked_only_after_it_is_stored(account_id: UUID) -> None:
 def test_interrupted_poll_continues_immediately_with_the_next(
     account_id: UUID,
 ) -> None:
-    asked = iter([False, True])
+    answers = iter([False, True])
     with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(asked))
+        first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(answers))
         assert first == mailboxes.PollResult(imported_count=1, is_cut=True)
         assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
         assert mailboxes.poll(row.id, context=TRUST) is None
@@ -193,7 +193,7 @@ def test_repeated_mail_is_one_file(account_id: UUID) -> None:
         mails.breaks_at = ""
         assert pull(row) == mailboxes.PollResult(duplicate_count=1)
     assert mails.flags == {1: {r"\Seen"}}
-    assert len(kept(account_id)) == 1
+    assert len(stored_mails(account_id)) == 1
 
 
 def test_too_large_mail_is_left_in_the_mailbox_and_counted(account_id: UUID) -> None:
@@ -212,7 +212,7 @@ def test_server_that_sends_more_than_announced_is_disconnected(account_id: UUID)
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert "more than the maximum message size" in (pull(row).failure or "")
-    assert not kept(account_id)
+    assert not stored_mails(account_id)
 
 
 def test_endless_server_is_disconnected_with_an_error(

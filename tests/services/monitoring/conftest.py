@@ -13,8 +13,8 @@ from tests.support.stored_reports import DAY
 @pytest.fixture
 def domain(database: Engine) -> Domain:
     """A domain that is watched since sixty days, with reports of all of them but the last week."""
-    found = make_domain(make_account().id, "acme.test")
+    row = make_domain(make_account().id, "acme.test")
     with transaction() as session:
         old = now(session) - 60 * DAY
         session.execute(update(Domain).values(created_at=old, verified_at=old))
-    return found
+    return row

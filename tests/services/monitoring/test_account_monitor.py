@@ -53,10 +53,10 @@ def test_new_key_opens_an_alert_of_the_account(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     account_monitor.check_accounts()
     account_monitor.check_accounts()
-    found = open_alerts(account_id)["key.created"]
-    assert (found.domain_id, found.domain_name) == (None, None)
-    assert found.subject == f"mp_{key.key_id}"
-    assert len(alerts.history(account_id, found.id)) == 1
+    alert = open_alerts(account_id)["key.created"]
+    assert (alert.domain_id, alert.domain_name) == (None, None)
+    assert alert.subject == f"mp_{key.key_id}"
+    assert len(alerts.history(account_id, alert.id)) == 1
 
 
 def test_revoked_key_opens_an_alert(account_id: UUID) -> None:
@@ -144,8 +144,8 @@ def test_acknowledged_alert_is_not_reminded(account_id: UUID, alert_id: UUID) ->
 
 def accept(account_id: UUID, alert_id: UUID, days: float) -> Alert:
     until = datetime.now(UTC) + timedelta(days=days)
-    wanted = AlertChange("dismissed", "we retire it", None, until, "Ada")
-    return alerts.change(account_id, alert_id, wanted, actor=ACTOR)
+    change = AlertChange("dismissed", "we retire it", None, until, "Ada")
+    return alerts.change(account_id, alert_id, change, actor=ACTOR)
 
 
 def test_accepted_risk_opens_an_alert_two_weeks_before_it_expires(
@@ -157,9 +157,9 @@ def test_accepted_risk_opens_an_alert_two_weeks_before_it_expires(
     assert open_alerts(account_id) == {}
     put_back(accepted_until=-timedelta(days=13))
     account_monitor.check_accepted_risks()
-    found = open_alerts(account_id)["acceptance.expiring"]
-    assert found.evidence["alertId"] == ids.public("alert", alert_id)
-    assert found.domain_name == "acme.test"
+    alert = open_alerts(account_id)["acceptance.expiring"]
+    assert alert.evidence["alertId"] == ids.public("alert", alert_id)
+    assert alert.domain_name == "acme.test"
     accept(account_id, alert_id, 90)
     account_monitor.check_accepted_risks()
     assert open_alerts(account_id) == {}
@@ -169,12 +169,12 @@ def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUI
     accept(account_id, alert_id, 30)
     put_back(accepted_until=timedelta(seconds=1))
     assert alerts.reopen_snoozed() == 1
-    found = alerts.find(account_id, alert_id)
-    assert (found.status, found.accepted_until, found.risk_owner) == ("open", None, None)
+    alert = alerts.find(account_id, alert_id)
+    assert (alert.status, alert.accepted_until, alert.risk_owner) == ("open", None, None)
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "change",
     [
         AlertChange("dismissed", "why", None, datetime(2020, 1, 1, tzinfo=UTC), "Ada"),
         AlertChange("dismissed", None, None, datetime(2099, 1, 1, tzinfo=UTC), "Ada"),
@@ -184,10 +184,10 @@ def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUI
     ],
 )
 def test_accepted_risk_has_owner_reason_and_expiry(
-    account_id: UUID, alert_id: UUID, wanted: AlertChange
+    account_id: UUID, alert_id: UUID, change: AlertChange
 ) -> None:
     with pytest.raises(InvalidRequest):
-        alerts.change(account_id, alert_id, wanted, actor=ACTOR)
+        alerts.change(account_id, alert_id, change, actor=ACTOR)
 
 
 def test_expiring_key_opens_an_alert(account_id: UUID) -> None:

@@ -10,11 +10,11 @@ from tests.support.report_alerts import GOOD, opened, send
 from tests.support.stored_reports import record
 
 
-def forged(addresses: int, each: int, disposition: str = "reject") -> list[Record]:
+def forged(addresses: int, count: int, disposition: str = "reject") -> list[Record]:
     return [
         record(
             f"203.0.113.{number}",
-            each,
+            count,
             dkim=False,
             spf=False,
             disposition=disposition,
@@ -68,8 +68,8 @@ def test_unused_selector_opens_an_alert_after_a_long_silence(
 ) -> None:
     send(domain, range(silent_days, 34), GOOD)
     send(domain, range(1, silent_days), signed("s2"))
-    found = opened(domain, "dkim.selector_gone")
-    assert [(alert.subject, alert.severity) for alert in found.values()] == (
+    alerts = opened(domain, "dkim.selector_gone")
+    assert [(alert.subject, alert.severity) for alert in alerts.values()] == (
         [("s1", "low")] if is_told else []
     )
 
@@ -92,8 +92,8 @@ def test_passing_mail_of_a_parked_domain_opens_an_alert(
     with transaction() as session:
         session.execute(update(Domain).values(usage=usage))
     send(domain, range(1, 3), GOOD, *forged(3, 9))
-    found = opened(domain, "domain.parked_active")
-    assert [alert.severity for alert in found.values()] == (["high"] if is_told else [])
+    alerts = opened(domain, "domain.parked_active")
+    assert [alert.severity for alert in alerts.values()] == (["high"] if is_told else [])
 
 
 def test_spoofed_parked_domain_is_not_active(domain: Domain) -> None:

@@ -28,7 +28,7 @@ STOPPED = "reports.reporter_stopped"
 NEW_KEY = (DkimResult("acme.test", "s2", "pass"),)
 
 
-def letter(count: int) -> Record:
+def newsletter(count: int) -> Record:
     return record("198.51.100.60", count, dkim_results=(DkimResult("acme.test", "nl", "pass"),))
 
 
@@ -42,7 +42,7 @@ def passed_on(count: int, *reasons: Reason) -> Record:
     )
 
 
-def told(domain: Domain) -> set[str]:
+def open_problems(domain: Domain) -> set[str]:
     """The types of open alerts above low severity."""
     return {type for type, alert in opened(domain).items() if alert.severity not in ("info", "low")}
 
@@ -51,9 +51,9 @@ def test_new_key_does_not_make_a_source_or_subdomain_new(domain: Domain) -> None
     shop = record(count=30, header_from="shop.acme.test")
     send(domain, range(4, 34), GOOD, shop)
     send(domain, range(1, 3), *(row._replace(dkim_results=NEW_KEY) for row in (GOOD, shop)))
-    found = opened(domain)
-    assert found["dkim.selector_new"].subject == "s2"
-    assert not {"source.new", "subdomain.new_sending"} & set(found)
+    alerts = opened(domain)
+    assert alerts["dkim.selector_new"].subject == "s2"
+    assert not {"source.new", "subdomain.new_sending"} & set(alerts)
 
 
 def test_new_addresses_do_not_make_a_service_new(domain: Domain) -> None:
@@ -65,7 +65,7 @@ def test_new_addresses_do_not_make_a_service_new(domain: Domain) -> None:
 def test_slightly_more_failures_than_usual_are_not_a_spike(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=1000), bad(60))
     send(domain, range(1, 3), record(count=1000), bad(75))
-    assert told(domain) == set()
+    assert open_problems(domain) == set()
 
 
 @pytest.mark.parametrize("reasons", [(), (Reason("mailing_list", None),)])
@@ -74,34 +74,34 @@ def test_more_mail_of_a_mailing_list_is_not_a_spike(
 ) -> None:
     send(domain, range(4, 34), record(count=2000), passed_on(20, *reasons))
     send(domain, range(1, 3), record(count=2000), passed_on(140, *reasons))
-    assert told(domain) == set()
+    assert open_problems(domain) == set()
 
 
 def test_spike_opens_an_alert_despite_more_mailing_list_mail(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000), passed_on(20))
     send(domain, range(1, 3), record(count=2000), passed_on(90), bad(140))
-    assert "dmarc.failure_spike" in told(domain)
+    assert "dmarc.failure_spike" in open_problems(domain)
 
 
 def test_unverified_reports_cannot_hide_a_spike_as_forwarding(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000))
     send(domain, range(1, 3), record(count=2000), bad(140))
     send(domain, range(1, 3), passed_on(9000), provenance="unverified", reporter="liar.example")
-    assert "dmarc.failure_spike" in told(domain)
+    assert "dmarc.failure_spike" in open_problems(domain)
 
 
 @pytest.mark.parametrize("still", [0, 1, 2])
 def test_stopped_reporter_does_not_change_compliance(domain: Domain, still: int) -> None:
     send(domain, range(4 - still, 34), record(count=900))
     send(domain, range(1, 34), record(count=80), bad(20), reporter="yahoo.com")
-    assert told(domain) == set()
+    assert open_problems(domain) == set()
 
 
 @pytest.mark.parametrize("days", [3, 5, 8, 12])
 def test_new_reporter_does_not_change_compliance(domain: Domain, days: int) -> None:
     send(domain, range(1, 34), record(count=100))
     send(domain, range(1, days), record(count=800), bad(200), reporter="microsoft.com")
-    assert told(domain) - {"source.spoofing_suspected"} == set()
+    assert open_problems(domain) - {"source.spoofing_suspected"} == set()
 
 
 def test_drop_at_one_reporter_opens_an_alert_despite_a_new_reporter(domain: Domain) -> None:
@@ -114,9 +114,9 @@ def test_drop_at_one_reporter_opens_an_alert_despite_a_new_reporter(domain: Doma
 
 def test_biweekly_newsletter_is_normal_volume(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
-    send(domain, range(16, 34, 14), letter(2000))
-    send(domain, range(2, 3), letter(2200))
-    assert told(domain) == set()
+    send(domain, range(16, 34, 14), newsletter(2000))
+    send(domain, range(2, 3), newsletter(2200))
+    assert open_problems(domain) == set()
 
 
 def test_weekly_reporter_has_not_stopped_before_its_next_report(domain: Domain) -> None:
@@ -124,14 +124,14 @@ def test_weekly_reporter_has_not_stopped_before_its_next_report(domain: Domain) 
     for day in (48, 41, 34, 27, 20, 13):
         weekly = Report([record(count=70)], midnight(day), 7 * DAY, reporter="weekly.test")
         store(domain, weekly)
-    assert told(domain) == set()
+    assert open_problems(domain) == set()
 
 
 def test_reporter_of_little_mail_has_not_stopped(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     send(domain, range(20, 24), record(count=500), reporter="few-days.test")
     send(domain, range(20, 34), record(count=1), reporter="few-messages.test")
-    assert told(domain) == set()
+    assert open_problems(domain) == set()
 
 
 def waiting_file(domain: Domain, minutes: int) -> None:
@@ -193,4 +193,4 @@ def test_no_alert_is_evaluated_while_rollups_are_pending(
 def test_day_without_reports_opens_no_alert(domain: Domain, missing: int) -> None:
     for days in (range(1, missing), range(missing + 1, 34)):
         send(domain, days, record(count=1000), bad(60))
-    assert told(domain) == set()
+    assert open_problems(domain) == set()

@@ -46,9 +46,9 @@ def test_domain_without_reports_has_no_report_alerts(domain: Domain) -> None:
 def test_steady_passing_mail_opens_only_the_policy_suggestion(domain: Domain) -> None:
     know(domain, RUA)
     send(domain, range(1, 35), GOOD)
-    found = opened(domain)
-    assert set(found) == {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
-    fix = found["dmarc.ready_for_next_policy"].fix
+    alerts = opened(domain)
+    assert set(alerts) == {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
+    fix = alerts["dmarc.ready_for_next_policy"].fix
     assert fix is not None
     assert fix["after"] == "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
 
@@ -75,9 +75,9 @@ def test_alert_from_unverified_reports_is_info(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD)
     send(domain, range(1, 3), bad(900), provenance="unverified")
-    found = opened(domain)
-    assert found["dmarc.compliance_dropped"].severity == "info"
-    assert {alert.severity for alert in found.values()} == {"info"}
+    alerts = opened(domain)
+    assert alerts["dmarc.compliance_dropped"].severity == "info"
+    assert {alert.severity for alert in alerts.values()} == {"info"}
 
 
 def test_alert_is_kept_while_there_is_no_data(domain: Domain) -> None:
@@ -109,17 +109,17 @@ def test_approved_source_that_fails_has_regressed(domain: Domain) -> None:
     sources.classify(domain.account_id, "acme.test", approved, actor=ACTOR)
     broken = record(*other, dkim=False, spf=False, spf_results=(MAILCHIMP,), dkim_results=NO_DKIM)
     send(domain, range(1, 3), GOOD, broken)
-    found = opened(domain)
-    assert found["source.approved_regressed"].subject == "service:Mailchimp"
-    assert "source.new_failing" not in found
+    alerts = opened(domain)
+    assert alerts["source.approved_regressed"].subject == "service:Mailchimp"
+    assert "source.new_failing" not in alerts
 
 
 def test_failing_selector_is_named_in_its_alert(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     new = record(count=60, dkim_results=(DkimResult("acme.test", "s2", "pass"),))
     send(domain, range(1, 3), record(count=100, dkim=False, dkim_results=NO_DKIM), new)
-    found = opened(domain, "dkim.selector_failing", "dkim.selector_new")
-    assert {type: alert.subject for type, alert in found.items()} == {
+    alerts = opened(domain, "dkim.selector_failing", "dkim.selector_new")
+    assert {type: alert.subject for type, alert in alerts.items()} == {
         "dkim.selector_failing": "s1",
         "dkim.selector_new": "s2",
     }
@@ -152,8 +152,8 @@ def test_severity_of_tls_failures_depends_on_their_share(
     domain: Domain, failed: int, severity: str | None
 ) -> None:
     store_tls(domain, ("sts", 100, failed), begin=midnight(1))
-    found = opened(domain, "tls.failure_rate")
-    assert [alert.severity for alert in found.values()] == ([severity] if severity else [])
+    alerts = opened(domain, "tls.failure_rate")
+    assert [alert.severity for alert in alerts.values()] == ([severity] if severity else [])
 
 
 def add_report_files(account_id: UUID, state: str, count: int, about: str | None = None) -> None:
@@ -184,18 +184,20 @@ def test_rejected_files_and_foreign_domains_open_account_alerts(database: Engine
     add_report_files(account_id, "unattributed", 3, "other.test")
     report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
-        found = {alert.type: alert for alert in session.scalars(select(Alert))}
-    assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
-    assert found["report.foreign_domain"].subject == "other.test"
-    assert all(alert.domain_id is None for alert in found.values())
+        alerts_by_type = {alert.type: alert for alert in session.scalars(select(Alert))}
+    assert alerts_by_type["report.parse_failed_rate"].evidence["observed"]["reasons"] == {
+        "doctype": 2
+    }
+    assert alerts_by_type["report.foreign_domain"].subject == "other.test"
+    assert all(alert.domain_id is None for alert in alerts_by_type.values())
 
 
 def unhealthy() -> list[Alert]:
     """The alerts after one evaluation."""
     report_monitor.evaluate_accounts()
-    wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
+    is_open = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
     with transaction(readonly=True) as session:
-        return list(session.scalars(select(Alert).where(wanted)))
+        return list(session.scalars(select(Alert).where(is_open)))
 
 
 def test_mailbox_that_fails_for_an_hour_has_an_alert_until_it_succeeds(

@@ -188,11 +188,11 @@ def test_readiness_is_unknown_with_a_reason_if_all_reports_are_unverified(
     know(domain, RUA)
     send(domain, range(1, 34), GOOD, bad(60), provenance="unverified")
     end = datetime.now(UTC)
-    found = policy.assess_readiness(
+    readiness = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
-    assert [step.is_ready for step in found.steps] == [None] * len(found.steps)
-    assert any("unverified" in text for text in found.unmet_requirements)
+    assert [step.is_ready for step in readiness.steps] == [None] * len(readiness.steps)
+    assert any("unverified" in text for text in readiness.unmet_requirements)
     assert above_info(domain) == set()
 
 

@@ -18,7 +18,7 @@ from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import LOOPBACK, ReachingDoor, Receiver, receiving
+from tests.support.receivers import LOOPBACK, LoopbackNetwork, Receiver, receiving
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def settings(settings: Settings, receiver: Receiver) -> Settings:
 
 
 @pytest.fixture
-def door() -> ReachingDoor:
-    return ReachingDoor()
+def network() -> LoopbackNetwork:
+    return LoopbackNetwork()
 
 
 @pytest.fixture
@@ -54,9 +54,13 @@ def domain(account_id: UUID) -> Domain:
 
 
 @pytest.fixture
-def webhook(account_id: UUID, receiver: Receiver, door: ReachingDoor) -> tuple[Channel, str | None]:
+def webhook(
+    account_id: UUID, receiver: Receiver, network: LoopbackNetwork
+) -> tuple[Channel, str | None]:
     """A channel to the receiver, and its secret."""
-    return channels.add(account_id, NewChannel("hook", "webhook", receiver.url), door, actor=ACTOR)
+    return channels.add(
+        account_id, NewChannel("hook", "webhook", receiver.url), network, actor=ACTOR
+    )
 
 
 @pytest.fixture

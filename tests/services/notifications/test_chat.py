@@ -30,7 +30,7 @@ from app.settings import Settings
 from tests.support.chat_examples import ADDRESSES, EXAMPLES
 from tests.support.factories import ACTOR
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor
+from tests.support.receivers import LoopbackNetwork
 from tests.support.zones import Zone
 
 PAGERDUTY = EXAMPLES["PagerDuty"][0]
@@ -108,9 +108,9 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside
 
 
 @pytest.fixture
-def door(outside: Outside) -> ReachingDoor:
+def network(outside: Outside) -> LoopbackNetwork:
     zone = Zone({(host, "A"): ["127.0.0.1"] for host in HOSTS})
-    return ReachingDoor(zone, proxy=outside.url)
+    return LoopbackNetwork(zone, proxy=outside.url)
 
 
 @pytest.fixture
@@ -119,7 +119,9 @@ def settings(settings: Settings) -> Settings:
 
 
 def add(account_id: UUID, url: str, name: str = "chat") -> Channel:
-    return channels.add(account_id, NewChannel(name, "chat", url), ReachingDoor(), actor=ACTOR)[0]
+    return channels.add(account_id, NewChannel(name, "chat", url), LoopbackNetwork(), actor=ACTOR)[
+        0
+    ]
 
 
 def store_address(account_id: UUID, url: str) -> None:
@@ -145,13 +147,13 @@ def test_each_service_gets_an_alert_at_its_own_host(
     account_id: UUID,
     open_alert: OpenAlert,
     outside: Outside,
-    door: ReachingDoor,
+    network: LoopbackNetwork,
     name: str,
     url: str,
 ) -> None:
     add(account_id, url)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     ((host, request_line, body),) = outside.requests
     assert host in HOSTS
     assert request_line.startswith("POST /")
@@ -160,11 +162,11 @@ def test_each_service_gets_an_alert_at_its_own_host(
 
 
 def test_incident_is_opened_and_resolved_with_its_alert(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
     add(account_id, PAGERDUTY)
     resolve(open_alert())
-    dispatcher.run(door)
+    dispatcher.run(network)
     opened, resolved = outside.bodies
     assert (opened["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert opened["dedup_key"] == resolved["dedup_key"]
@@ -172,45 +174,45 @@ def test_incident_is_opened_and_resolved_with_its_alert(
 
 
 def test_failed_delivery_to_a_service_is_retried(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
     outside.status = 500
     add(account_id, PAGERDUTY)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(outside.requests) == 2
     assert last_error(account_id) == "it answered 500"
 
 
 def test_redirect_is_not_followed(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
     outside.status, outside.extra = 307, f"Location: {outside.url}/internal\r\n"
     add(account_id, SLACK)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert {host for host, _, _ in outside.requests} == {"hooks.slack.com"}
     assert last_error(account_id) == "it redirects, and redirects are not followed"
 
 
 def test_untrusted_certificate_fails_the_delivery(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
     outside.is_trusted = False
     add(account_id, SLACK)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert outside.requests == []
     assert last_error(account_id) == "its certificate is not trusted"
 
 
 def test_service_name_with_a_private_address_is_not_contacted(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
-    door.zone = Zone({("hooks.slack.com", "A"): ["10.0.0.1"]})
+    network.zone = Zone({("hooks.slack.com", "A"): ["10.0.0.1"]})
     add(account_id, SLACK)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert outside.requests == []
     assert last_error(account_id) == "its address is not public"
 
@@ -228,12 +230,12 @@ def test_unknown_addresses_are_refused(account_id: UUID, url: str) -> None:
 
 
 def test_stored_address_that_is_no_longer_accepted_disables_the_channel(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, network: LoopbackNetwork
 ) -> None:
     add(account_id, SLACK)
     store_address(account_id, ATTACK)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert outside.requests == []
     channel = channels.find(account_id, "chat")
     assert channel.disabled_at is not None

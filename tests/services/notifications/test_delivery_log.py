@@ -9,25 +9,25 @@ from app.models import Channel
 from app.services.notifications import dispatcher
 from tests.support.lifecycle_lines import lines
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor, Receiver
+from tests.support.receivers import LoopbackNetwork, Receiver
 
 
 def test_a_delivery_fails_is_sent_and_is_abandoned(
     webhook: tuple[Channel, str],
     open_alert: OpenAlert,
     receiver: Receiver,
-    door: ReachingDoor,
+    network: LoopbackNetwork,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app_settings.use(app_settings.current().replace(delivery_schedule=(0.0, 0.0)))
     caplog.set_level(logging.INFO)
     receiver.answer = lambda _: (500 if len(receiver.calls) == 1 else 200, {})
     alert_id = open_alert()
-    while dispatcher.run(door):
+    while dispatcher.run(network):
         pass
     receiver.answer = lambda _: (500, {})
     open_alert("spf.other")
-    while dispatcher.run(door):
+    while dispatcher.run(network):
         pass
     deliveries = [line for line in lines(caplog) if line["event"].startswith("delivery.")]
     assert [line["event"] for line in deliveries] == [

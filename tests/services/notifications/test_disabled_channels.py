@@ -13,7 +13,7 @@ from app.services.monitoring import account_monitor
 from app.services.notifications import channels, dispatcher
 from tests.support.factories import ACTOR
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor, Receiver
+from tests.support.receivers import LoopbackNetwork, Receiver
 
 Hook = tuple[Channel, str]
 
@@ -37,35 +37,43 @@ def test_five_days_without_success_disable_the_channel(
     webhook: Hook,
     open_alert: OpenAlert,
     receiver: Receiver,
-    door: ReachingDoor,
+    network: LoopbackNetwork,
     days: float,
     is_disabled: bool,
 ) -> None:
     receiver.answer = lambda _: (500, {})
     open_alert()
     failing_for(days)
-    dispatcher.run(door)
-    found = channels.find(account_id, "hook")
-    assert found.disabled_reason == ("no successful delivery for 5 days" if is_disabled else None)
+    dispatcher.run(network)
+    channel = channels.find(account_id, "hook")
+    assert channel.disabled_reason == ("no successful delivery for 5 days" if is_disabled else None)
     assert statuses(account_id) == ["dead"]
 
 
 def test_success_restarts_the_five_days(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     open_alert()
     failing_for(9)
-    dispatcher.run(door)
-    found = channels.find(account_id, "hook")
-    assert (found.failing_since, found.failures, found.disabled_at) == (None, 0, None)
+    dispatcher.run(network)
+    channel = channels.find(account_id, "hook")
+    assert (channel.failing_since, channel.failures, channel.disabled_at) == (None, 0, None)
 
 
 def test_disabled_channel_has_an_alert_until_it_is_enabled(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (410, {})
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert disabled_alerts() == ["open"]
     channels.enable(account_id, "hook", actor=ACTOR)
     assert disabled_alerts() == ["resolved"]
@@ -78,18 +86,22 @@ def disabled_alerts() -> list[str]:
 
 
 def test_failed_deliveries_are_replayed_in_order_with_the_same_ids_and_bodies(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (500, {})
     for number in range(3):
         open_alert(f"spf.{number}")
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert statuses(account_id) == ["dead"] * 3
     missed = {call.id: call.body for call in receiver.calls}
     receiver.calls.clear()
     receiver.answer = lambda _: (200, {})
     assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 3
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert [(call.id, call.body) for call in receiver.calls] == list(missed.items())
     assert statuses(account_id) == ["delivered"] * 3
     assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 0

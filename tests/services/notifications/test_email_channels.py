@@ -23,7 +23,7 @@ from app.services.notifications import channels, dispatcher, feed
 from app.settings import Settings
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor
+from tests.support.receivers import LoopbackNetwork
 from tests.support.smtp_server import Inbox, open_inbox
 
 TO = "ops@acme.test"
@@ -47,8 +47,8 @@ def add(account_id: UUID, **options: Any) -> Channel:
     return channel
 
 
-def parts(letter: EmailMessage) -> tuple[str, str]:
-    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+def parts(message: EmailMessage) -> tuple[str, str]:
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
     assert plain is not None
     assert html is not None
     return plain.get_content(), html.get_content()
@@ -56,8 +56,8 @@ def parts(letter: EmailMessage) -> tuple[str, str]:
 
 def log(account_id: UUID) -> list[Delivery]:
     with transaction(readonly=True) as session:
-        found = select(Delivery).where(Delivery.account_id == account_id)
-        return list(session.scalars(found.order_by(Delivery.event_number)))
+        statement = select(Delivery).where(Delivery.account_id == account_id)
+        return list(session.scalars(statement.order_by(Delivery.event_number)))
 
 
 def let_digest_be_due(account_id: UUID) -> None:
@@ -69,23 +69,23 @@ def let_digest_be_due(account_id: UUID) -> None:
 
 
 def test_alert_is_emailed_as_text_and_html(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id)
     open_alert()
-    dispatcher.run(door)
-    (letter,) = inbox.messages
-    assert letter["Subject"] == "[high] No SPF record – acme.test"
-    assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", TO)
-    assert letter["Auto-Submitted"] == "auto-generated"
-    plain, html = parts(letter)
+    dispatcher.run(network)
+    (message,) = inbox.messages
+    assert message["Subject"] == "[high] No SPF record – acme.test"
+    assert (message["From"], message["To"]) == ("Watch <w@watch.test>", TO)
+    assert message["Auto-Submitted"] == "auto-generated"
+    plain, html = parts(message)
     for text in (plain, html):
         assert "acme.test: no SPF record" in text
         assert "/docs/alerts#spf.missing" in text
 
 
 def test_emails_about_one_alert_are_one_thread_and_sent_once(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id)
     alert_id = open_alert()
@@ -93,8 +93,8 @@ def test_emails_about_one_alert_are_one_thread_and_sent_once(
         alert = session.get_one(Alert, alert_id)
         step = transitions.Transition("resolved", note="no longer so")
         transitions.transition(session, alert, step, now(session))
-    dispatcher.run(door)
-    dispatcher.run(door)
+    dispatcher.run(network)
+    dispatcher.run(network)
     opened, resolved = inbox.messages
     assert opened["References"] == resolved["References"]
     assert opened["Message-ID"] != resolved["Message-ID"]
@@ -102,74 +102,74 @@ def test_emails_about_one_alert_are_one_thread_and_sent_once(
 
 
 def test_changes_by_users_are_not_emailed(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id)
     alerts.change(account_id, open_alert(), AlertChange("acknowledged"), actor=ACTOR)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(inbox.messages) == 1
 
 
 def test_alert_text_cannot_inject_headers_or_markup(
-    account_id: UUID, inbox: Inbox, door: ReachingDoor, domain: Any
+    account_id: UUID, inbox: Inbox, network: LoopbackNetwork, domain: Any
 ) -> None:
     evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
     draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
     add(account_id)
     with transaction() as session:
         transitions.open_alert(session, domain, [draft], datetime.now(UTC))
-    dispatcher.run(door)
-    (letter,) = inbox.messages
-    assert letter["Bcc"] is None
+    dispatcher.run(network)
+    (message,) = inbox.messages
+    assert message["Bcc"] is None
     assert inbox.recipients == [[TO]]
-    assert "<script" not in parts(letter)[1]
+    assert "<script" not in parts(message)[1]
 
 
 def test_email_channel_without_a_mail_server_reports_the_missing_setting(
-    account_id: UUID, settings: Settings, open_alert: OpenAlert, door: ReachingDoor
+    account_id: UUID, settings: Settings, open_alert: OpenAlert, network: LoopbackNetwork
 ) -> None:
     channel = add(account_id)
     assert channels.target_error(channel) is None
     app_settings.use(settings.replace(smtp_url=None))
     assert channels.target_error(channel) == smtp.NOT_SET
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert log(account_id)[0].error == smtp.NOT_SET
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])
 def test_email_refused_by_the_server_is_retried(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, answer: str
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork, answer: str
 ) -> None:
     inbox.answer = answer
     add(account_id)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (entry,) = log(account_id)
     assert (entry.status, entry.response_status) == ("dead", int(answer[:3]))
     assert entry.attempts == 10
 
 
 def test_digest_combines_events_and_lists_the_most_severe_first(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id, cadence="daily")
     open_alert("dmarc.missing", Severity.LOW)
     open_alert("spf.missing", Severity.CRITICAL)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert inbox.messages == []
     let_digest_be_due(account_id)
-    dispatcher.run(door)
-    (letter,) = inbox.messages
-    assert letter["Subject"].startswith("2 problems, 0 resolved since ")
-    plain, html = parts(letter)
+    dispatcher.run(network)
+    (message,) = inbox.messages
+    assert message["Subject"].startswith("2 problems, 0 resolved since ")
+    plain, html = parts(message)
     for text in (plain, html):
         assert text.index("critical") < text.index("low")
     assert {entry.status for entry in log(account_id)} == {"delivered"}
 
 
 def test_digest_without_problems_is_not_sent(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     alert_id = open_alert()
     feed.distribute_all()
@@ -179,18 +179,18 @@ def test_digest_without_problems_is_not_sent(
         transitions.transition(session, alert, transitions.Transition("resolved"), now(session))
     feed.distribute_all()
     let_digest_be_due(account_id)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert inbox.messages == []
     assert [entry.status for entry in log(account_id)] == ["skipped"]
 
 
 def test_test_event_of_a_digest_channel_is_sent_immediately(
-    account_id: UUID, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id, cadence="daily")
     channels.test(account_id, "ops", actor=ACTOR)
-    dispatcher.run(door)
-    assert [letter["Subject"] for letter in inbox.messages] == ["Test message from mailwatch"]
+    dispatcher.run(network)
+    assert [message["Subject"] for message in inbox.messages] == ["Test message from mailwatch"]
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,9 @@ def test_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox:
     server = smtp.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
-        letter = email.EmailContent(
+        message = email.EmailContent(
             "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
         )
-    outcome = email.submit(server, letter, seconds=5)
+    outcome = email.submit(server, message, seconds=5)
     assert outcome.error is not None
     assert inbox.messages == []

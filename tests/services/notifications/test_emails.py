@@ -17,7 +17,7 @@ from app.services.core import emails
 from app.services.core.emails import NewEmail
 from app.services.operations import retention
 from app.settings import Settings
-from tests.support.receivers import ReachingDoor
+from tests.support.receivers import LoopbackNetwork
 from tests.support.smtp_server import Inbox, open_inbox
 from worker import jobs, shutdown
 
@@ -63,11 +63,11 @@ def test_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: Inb
     assert LINK not in only_row().body
     assert emails.send_due() == 1
     assert emails.send_due() == 0
-    (letter,) = inbox.messages
-    assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", "bob@acme.test")
-    assert letter["Subject"] == "Join Acme"
-    assert letter["Auto-Submitted"] == "auto-generated"
-    assert LINK in letter.get_content()
+    (message,) = inbox.messages
+    assert (message["From"], message["To"]) == ("Watch <w@watch.test>", "bob@acme.test")
+    assert message["Subject"] == "Join Acme"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert LINK in message.get_content()
     row = only_row()
     assert (row.status, row.body, row.attempts, row.error) == ("sent", "", 1, None)
     assert row.sent_at is not None
@@ -173,10 +173,10 @@ def test_old_rows_are_deleted(account_id: UUID) -> None:
 
 
 def test_delivery_job_sends_emails(
-    account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
+    account_id: UUID, inbox: Inbox, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "_is_requested", False)
-    monkeypatch.setattr(runtime, "_network", door)
+    monkeypatch.setattr(runtime, "_network", network)
     enqueue(account_id=account_id)
     jobs.deliver()
     assert len(inbox.messages) == 1

@@ -18,7 +18,7 @@ from app.services.notifications.channels import NewChannel
 from app.services.notifications.delivery_queue import Claim
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor, Received, Receiver
+from tests.support.receivers import LoopbackNetwork, Received, Receiver
 
 Hook = tuple[Channel, str]
 
@@ -59,14 +59,14 @@ def test_claimed_deliveries_are_not_claimed_again(webhook: Hook, open_alert: Ope
 
 
 def test_deliveries_of_a_killed_process_are_claimed_immediately(
-    webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    webhook: Hook, open_alert: OpenAlert, receiver: Receiver, network: LoopbackNetwork
 ) -> None:
     open_alert()
     lost = claim()
     with transaction() as session:
         session.execute(update(Channel).values(lease_holder=ended_process()))
     assert delivery_queue.is_due()
-    assert dispatcher.run(door) == 1
+    assert dispatcher.run(network) == 1
     assert len(receiver.calls) == 1
     assert delivery_queue.advance(lost, (), take=True) == []
 
@@ -111,7 +111,11 @@ def test_emails_are_claimed_one_by_one(account_id: UUID, open_alert: OpenAlert) 
 
 
 def test_deliveries_sent_before_a_failure_are_not_repeated(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     alert_ids = [open_alert(f"spf.{number}") for number in range(3)]
     change(account_id, alert_ids[1], AlertChange("acknowledged"), actor=ACTOR)
@@ -121,22 +125,26 @@ def test_deliveries_sent_before_a_failure_are_not_repeated(
         return (500 if is_second and len(receiver.calls) == 2 else 200), {}
 
     receiver.answer = answer
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert [json.loads(call.body)["sequence"] for call in receiver.calls] == [1, 2, 2, 3, 4]
 
 
 def test_healthy_channels_come_first_and_failing_channels_leave_room(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     for number in range(4):
         new = NewChannel(f"failing {number}", "webhook", receiver.url)
-        channels.add(account_id, new, door, actor=ACTOR)
+        channels.add(account_id, new, network, actor=ACTOR)
     with transaction() as session:
         session.execute(update(Channel).where(Channel.name != "hook").values(failures=1))
     open_alert()
     feed.distribute_all()
     claims = delivery_queue.claim_due(10, failing=2)
-    assert [found.is_failing for found in claims] == [False, True, True]
+    assert [claim.is_failing for claim in claims] == [False, True, True]
     assert claims[0].channel_id == webhook[0].id
 
 

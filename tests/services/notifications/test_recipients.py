@@ -25,7 +25,7 @@ from tests.support.factories import (
     make_app,
 )
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor
+from tests.support.receivers import LoopbackNetwork
 from tests.support.smtp_server import Inbox, open_inbox
 
 ANNA, BORIS = "anna@acme.test", "boris@acme.test"
@@ -63,9 +63,9 @@ def link(inbox: Inbox, address: str, page: str = "confirm") -> str:
     """The path in the last email to the address."""
     body = inbox.to(address)[-1].get_body(("plain",))
     assert body is not None
-    found = re.search(rf"{BASE_URL}(/notifications/{page}/\S+)", body.get_content())
-    assert found is not None
-    return found[1]
+    match = re.search(rf"{BASE_URL}(/notifications/{page}/\S+)", body.get_content())
+    assert match is not None
+    return match[1]
 
 
 def statuses(account_id: UUID, channel: Channel) -> dict[str, str]:
@@ -73,11 +73,11 @@ def statuses(account_id: UUID, channel: Channel) -> dict[str, str]:
 
 
 def test_only_one_confirmation_email_is_sent_before_confirmation(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     channel = add(account_id)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     emails.send_due()
     with pytest.raises(InvalidRequest):
         channels.test(account_id, "ops", actor=ACTOR)
@@ -87,7 +87,11 @@ def test_only_one_confirmation_email_is_sent_before_confirmation(
 
 
 def test_confirmation_requires_the_button_and_not_only_the_link(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, client: FlaskClient
+    account_id: UUID,
+    open_alert: OpenAlert,
+    inbox: Inbox,
+    network: LoopbackNetwork,
+    client: FlaskClient,
 ) -> None:
     channel = add(account_id, f"{ANNA},{BORIS}")
     emails.send_due()
@@ -98,7 +102,7 @@ def test_confirmation_requires_the_button_and_not_only_the_link(
     assert "Confirmed" in client.post(path).text
     assert statuses(account_id, channel) == {ANNA: "confirmed", BORIS: "pending"}
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(inbox.to(ANNA)) == 2
     assert len(inbox.to(BORIS)) == 1
 
@@ -124,12 +128,16 @@ def test_confirmation_link_is_stored_as_a_hash_expires_and_is_replaced(
 
 
 def test_every_email_has_a_one_click_unsubscribe_link(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, client: FlaskClient
+    account_id: UUID,
+    open_alert: OpenAlert,
+    inbox: Inbox,
+    network: LoopbackNetwork,
+    client: FlaskClient,
 ) -> None:
     channel = add(account_id, f"{ANNA},{BORIS}")
     confirm_recipients(account_id)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (message,) = inbox.to(ANNA)
     assert message["To"] == ANNA
     path = link(inbox, ANNA, "unsubscribe")
@@ -144,7 +152,7 @@ def test_every_email_has_a_one_click_unsubscribe_link(
     assert (response.status_code, "Unsubscribed" in response.text) == (200, True)
     assert statuses(account_id, channel) == {ANNA: "unsubscribed", BORIS: "confirmed"}
     open_alert("dmarc.missing")
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 2)
 
 
@@ -197,20 +205,20 @@ def test_channel_tests_are_limited_to_five_per_hour(account_id: UUID) -> None:
 
 
 def test_refused_recipient_does_not_cause_duplicates_for_others(
-    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, network: LoopbackNetwork
 ) -> None:
     add(account_id, f"{ANNA},{BORIS}")
     confirm_recipients(account_id)
     inbox.refused = {ANNA}
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(inbox.to(BORIS)) == 1
     entry = dispatcher.log(account_id, "ops")[0].delivery
     assert (entry.status, entry.attempts) == ("dead", 3)
     assert len(entry.delivered_to or ()) == 1
     inbox.refused = set()
     dispatcher.replay(account_id, "ops", actor=ACTOR)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 1)
 
 

@@ -20,7 +20,7 @@ from app.services.notifications import channel_secrets, channels, dispatcher, fe
 from app.services.notifications.channels import NewChannel
 from tests.support.factories import ACTOR, make_account
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import HOST, ReachingDoor, Receiver
+from tests.support.receivers import HOST, LoopbackNetwork, Receiver
 from tests.support.zones import SERVFAIL, Zone
 
 Hook = tuple[Channel, str]
@@ -38,23 +38,27 @@ def log(account_id: UUID) -> list[Delivery]:
 
 
 def test_standard_webhooks_library_verifies_deliveries(
-    webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    webhook: Hook, open_alert: OpenAlert, receiver: Receiver, network: LoopbackNetwork
 ) -> None:
     alert_id = open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (call,) = receiver.calls
-    said: Any = Webhook(webhook[1]).verify(call.body, call.headers)
-    assert (said["type"], said["sequence"]) == ("alert.opened", 1)
-    assert said["data"]["alert"]["id"] == ids.public("alert", alert_id)
-    assert said["id"] == call.id
+    event: Any = Webhook(webhook[1]).verify(call.body, call.headers)
+    assert (event["type"], event["sequence"]) == ("alert.opened", 1)
+    assert event["data"]["alert"]["id"] == ids.public("alert", alert_id)
+    assert event["id"] == call.id
     assert call.id.startswith("evt_")
 
 
 def test_event_feed_equals_webhook_deliveries(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (row,), _ = feed.read(account_id, 0)
     assert {"id": ids.public("evt", row.id), "sequence": row.sequence, **row.body} == json.loads(
         receiver.calls[0].body
@@ -62,16 +66,20 @@ def test_event_feed_equals_webhook_deliveries(
 
 
 def test_both_secrets_verify_during_rotation(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     _, second = channels.rotate_secret(account_id, "hook", timedelta(hours=1), actor=ACTOR)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     for secret in (webhook[1], second):
         Webhook(secret).verify(receiver.calls[-1].body, receiver.calls[-1].headers)
     _, third = channels.rotate_secret(account_id, "hook", timedelta(0), actor=ACTOR)
     open_alert("dmarc.missing")
-    dispatcher.run(door)
+    dispatcher.run(network)
     last = receiver.calls[-1]
     Webhook(third).verify(last.body, last.headers)
     with pytest.raises(Exception, match="No matching signature"):
@@ -79,11 +87,15 @@ def test_both_secrets_verify_during_rotation(
 
 
 def test_retries_have_the_same_id_and_body_and_a_new_timestamp(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (500 if len(receiver.calls) < 3 else 204, {})
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(receiver.calls) == 3
     assert len({(call.id, call.body) for call in receiver.calls}) == 1
     for call in receiver.calls:
@@ -93,30 +105,40 @@ def test_retries_have_the_same_id_and_body_and_a_new_timestamp(
 
 
 def test_delivery_fails_permanently_after_the_last_attempt(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (500, {})
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (entry,) = log(account_id)
     assert (entry.status, entry.attempts, entry.response_status) == ("dead", 10, 500)
     assert entry.error == "it answered 500"
 
 
 def test_events_of_one_alert_are_ordered_and_others_do_not_wait(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     first = open_alert()
     alerts.change(account_id, first, AlertChange("acknowledged"), actor=ACTOR)
     open_alert("dmarc.missing")
 
     def answer(call: Any) -> tuple[int, dict[str, str]]:
-        said = json.loads(call.body)
-        is_stuck = said["type"] == "alert.opened" and said["data"]["alert"]["type"] == "spf.missing"
+        event = json.loads(call.body)
+        is_stuck = (
+            event["type"] == "alert.opened" and event["data"]["alert"]["type"] == "spf.missing"
+        )
         return (500 if is_stuck and len(receiver.calls) < 4 else 200), {}
 
     receiver.answer = answer
-    dispatcher.run(door)
+    dispatcher.run(network)
     done = [entry for entry in log(account_id) if entry.status == "delivered"]
     assert len(done) == 3
     sequences = [json.loads(call.body)["sequence"] for call in receiver.calls]
@@ -124,23 +146,31 @@ def test_events_of_one_alert_are_ordered_and_others_do_not_wait(
 
 
 def test_410_gone_disables_the_channel(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (410, {})
     open_alert()
     open_alert("dmarc.missing")
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(receiver.calls) == 1
     assert channels.find(account_id, "hook").disabled_reason == "it answered 410: it wants no more"
     assert {entry.status for entry in log(account_id)} == {"dead"}
 
 
 def test_retry_after_is_respected(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     receiver.answer = lambda _: (429, {"Retry-After": "3600"})
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (entry,) = log(account_id)
     waited = entry.next_at - entry.created_at
     assert timedelta(minutes=59) < waited < timedelta(minutes=62)
@@ -153,12 +183,12 @@ def test_redirect_is_a_failure_and_not_followed(
     webhook: Hook,
     open_alert: OpenAlert,
     receiver: Receiver,
-    door: ReachingDoor,
+    network: LoopbackNetwork,
     status: int,
 ) -> None:
     receiver.answer = lambda _: (status, {"Location": receiver.url})
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     (entry,) = log(account_id)
     assert (entry.status, entry.response_status) == ("dead", status)
     assert "redirects" in (entry.error or "")
@@ -168,7 +198,7 @@ def test_host_whose_address_became_private_is_refused(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
     open_alert()
-    dispatcher.run(ReachingDoor(Zone({(HOST, "A"): ["127.0.0.1"], (HOST, "AAAA"): ["fd00::1"]})))
+    dispatcher.run(LoopbackNetwork(Zone({(HOST, "A"): ["127.0.0.1"], (HOST, "AAAA"): ["fd00::1"]})))
     (entry,) = log(account_id)
     assert entry.error == "its address is not public"
     assert receiver.calls == []
@@ -219,7 +249,7 @@ def test_forbidden_url_is_refused_immediately(account_id: UUID, url: str) -> Non
     refused: Any = None
     try:
         new = NewChannel("bad", "webhook", url)
-        channels.add(account_id, new, ReachingDoor(zone), actor=ACTOR)
+        channels.add(account_id, new, LoopbackNetwork(zone), actor=ACTOR)
     except InvalidRequest as error:
         refused = error.extra["details"][0]["field"]
     # Loopback is what the settings of these tests let pass; nothing else is.
@@ -227,7 +257,7 @@ def test_forbidden_url_is_refused_immediately(account_id: UUID, url: str) -> Non
 
 
 def test_url_with_a_failed_lookup_is_refused(account_id: UUID) -> None:
-    broken = ReachingDoor(Zone({HOST: SERVFAIL}))
+    broken = LoopbackNetwork(Zone({HOST: SERVFAIL}))
     with pytest.raises(ServiceUnavailable):
         channels.add(
             account_id, NewChannel("hook", "webhook", f"https://{HOST}/"), broken, actor=ACTOR
@@ -241,10 +271,10 @@ def test_secret_is_stored_encrypted(webhook: Hook) -> None:
     assert channel_secrets.decrypt(channel).keys == (secret,)
 
 
-def test_channel_name_is_unique(account_id: UUID, webhook: Hook, door: ReachingDoor) -> None:
+def test_channel_name_is_unique(account_id: UUID, webhook: Hook, network: LoopbackNetwork) -> None:
     new = NewChannel("hook", "webhook", webhook[0].target)
     with pytest.raises(Conflict):
-        channels.add(account_id, new, door, actor=ACTOR)
+        channels.add(account_id, new, network, actor=ACTOR)
 
 
 def test_channel_of_another_account_is_not_found(webhook: Hook) -> None:
@@ -258,15 +288,15 @@ def test_channel_of_another_account_is_not_found(webhook: Hook) -> None:
 
 
 def test_test_event_is_delivered_to_one_channel_only(
-    account_id: UUID, webhook: Hook, receiver: Receiver, door: ReachingDoor
+    account_id: UUID, webhook: Hook, receiver: Receiver, network: LoopbackNetwork
 ) -> None:
     other = NewChannel("other", "webhook", receiver.url + "/other")
-    channels.add(account_id, other, door, actor=ACTOR)
+    channels.add(account_id, other, network, actor=ACTOR)
     channels.test(account_id, "hook", actor=ACTOR)
-    dispatcher.run(door)
+    dispatcher.run(network)
     (call,) = receiver.calls
-    said: Any = Webhook(webhook[1]).verify(call.body, call.headers)
-    assert (call.path, said["type"]) == ("/hook", "test")
+    event: Any = Webhook(webhook[1]).verify(call.body, call.headers)
+    assert (call.path, event["type"]) == ("/hook", "test")
 
 
 @pytest.mark.parametrize(
@@ -288,27 +318,31 @@ def test_channel_gets_only_matching_alerts(
     account_id: UUID,
     open_alert: OpenAlert,
     receiver: Receiver,
-    door: ReachingDoor,
+    network: LoopbackNetwork,
     filters: dict[str, Any],
     is_told: bool,
 ) -> None:
     new = NewChannel("x", "webhook", receiver.url, **filters)
-    channels.add(account_id, new, door, actor=ACTOR)
+    channels.add(account_id, new, network, actor=ACTOR)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert bool(receiver.calls) is is_told
 
 
 def test_disabled_channel_sends_pending_deliveries_after_it_is_enabled(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    network: LoopbackNetwork,
 ) -> None:
     open_alert()
     feed.distribute_all()
     channels.disable(account_id, "hook", actor=ACTOR)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert receiver.calls == []
     channels.enable(account_id, "hook", actor=ACTOR)
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert len(receiver.calls) == 1
 
 
@@ -316,9 +350,9 @@ def test_hanging_receiver_does_not_delay_others(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
     """A delivery to another channel does not wait for the channel that hangs."""
-    door = ReachingDoor(seconds=3)
+    network = LoopbackNetwork(seconds=3)
     other = NewChannel("other", "webhook", receiver.url + "/other", types=["dmarc.*"])
-    channels.add(account_id, other, door, actor=ACTOR)
+    channels.add(account_id, other, network, actor=ACTOR)
     order: list[str] = []
 
     def answer(call: Any) -> tuple[int, dict[str, str]]:
@@ -334,5 +368,5 @@ def test_hanging_receiver_does_not_delay_others(
 
     receiver.answer = answer
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert order[:3] == ["hanging", "other", "hung"]

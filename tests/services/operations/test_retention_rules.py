@@ -17,7 +17,7 @@ from app.services.scans import runner
 from tests.support import full_account
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.full_account import FullAccount
-from tests.support.zones import SERVFAIL, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -131,9 +131,9 @@ def test_first_last_and_changed_scans_are_kept() -> None:
     make_domain(account.id, "acme.test", schedule="off")
     scans = []
     for records in (GOOD, GOOD, GOOD, OTHER, OTHER, UNSEEN, OTHER, GOOD, GOOD, GOOD):
-        asked = make_scan(account.id, "acme.test")
-        assert runner.run([asked.id], ZoneDoor(Zone(records))) == 1
-        scans.append(asked.id)
+        queued = make_scan(account.id, "acme.test")
+        assert runner.run([queued.id], ZoneNetwork(Zone(records))) == 1
+        scans.append(queued.id)
     assert left(29) == scans
     first, changed, back, last = scans[0], scans[3], scans[7], scans[9]
     assert left(31) == [first, changed, back, last]
@@ -155,8 +155,8 @@ def test_scan_of_an_earlier_release_is_not_thinned() -> None:
     account = make_account()
     make_domain(account.id, "acme.test", schedule="off")
     for _ in range(3):
-        asked = make_scan(account.id, "acme.test")
-        runner.run([asked.id], ZoneDoor(Zone(GOOD)))
+        queued = make_scan(account.id, "acme.test")
+        runner.run([queued.id], ZoneNetwork(Zone(GOOD)))
     with transaction() as session:
         for row in session.scalars(select(Scan)):
             row.has_changes = None

@@ -11,7 +11,7 @@ from app.services.domains import domains
 from app.services.scans import runner, scans
 from tests.support.dkim_keys import GOOD, SHORT, rsa
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -28,7 +28,7 @@ def shared(account_id: UUID, *names: str, key: Any = GOOD) -> Sequence[list[str]
     queued = [make_scan(account_id, name) for name in names]
     texts = key if key is SERVFAIL else [f"v=DKIM1; p={key}"]
     data: Any = {f"one._domainkey.{name}": texts for name in names}
-    assert runner.run([scan.id for scan in queued], ZoneDoor(Zone(data))) == len(queued)
+    assert runner.run([scan.id for scan in queued], ZoneNetwork(Zone(data))) == len(queued)
     return [_named(scans.find(account_id, scan.id).result) for scan in queued]
 
 

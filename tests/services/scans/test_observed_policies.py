@@ -11,7 +11,7 @@ from app.protocols import timestamps
 from app.services.scans import observed_policies, runner, scans
 from tests.support.factories import make_account, make_domain, make_scan
 from tests.support.stored_reports import DAY, POLICY, Report, store
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -80,7 +80,7 @@ def test_scan_reports_a_policy_that_differs_from_the_published_one(
 
 def _codes(domain: Domain, zone: Zone) -> list[str]:
     scan = make_scan(domain.account_id, domain.name)
-    assert runner.run([scan.id], ZoneDoor(zone)) == 1
+    assert runner.run([scan.id], ZoneNetwork(zone)) == 1
     result: Any = scans.find(domain.account_id, scan.id).result
     return [
         finding["code"]

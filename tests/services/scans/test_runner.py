@@ -19,7 +19,7 @@ from app.services.alerts import alerts
 from app.services.domains import dns_status
 from app.services.scans import claims, results, runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
+from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -55,14 +55,14 @@ def account_id() -> UUID:
     return account.id
 
 
-def healthy_network() -> ZoneDoor:
-    return ZoneDoor(Zone(HEALTHY))
+def healthy_network() -> ZoneNetwork:
+    return ZoneNetwork(Zone(HEALTHY))
 
 
 def scan(account_id: UUID, records: Records = HEALTHY) -> Scan:
     """Run a scan of acme.test against these records and return it."""
     queued_scan = make_scan(account_id, "acme.test")
-    assert runner.run([queued_scan.id], ZoneDoor(Zone(records))) == 1
+    assert runner.run([queued_scan.id], ZoneNetwork(Zone(records))) == 1
     return scans.find(account_id, queued_scan.id)
 
 
@@ -146,7 +146,7 @@ def test_stopping_job_releases_its_unfinished_scans() -> None:
     queued_scans = queued("a1.test", "a2.test", "a3.test", "a4.test")
     zone = SilentZone("a3.test", "a4.test")
     scan_ids = [queued_scans[0].id, queued_scans[1].id]
-    runner.run(scan_ids, ZoneDoor(zone), is_stopping=lambda: zone.is_waiting)
+    runner.run(scan_ids, ZoneNetwork(zone), is_stopping=lambda: zone.is_waiting)
     rows = [scans.find(scan.account_id, scan.id) for scan in queued_scans]
     expected = [("completed", 1), ("completed", 1), ("queued", 0), ("queued", 0)]
     assert [(scan.status, scan.attempt) for scan in rows] == expected
@@ -330,7 +330,7 @@ def test_scan_with_lost_job_is_enqueued_again(account_id: UUID, enqueued: list[l
 def test_stopping_worker_releases_its_scans(account_id: UUID, enqueued: list[list[UUID]]) -> None:
     scan_row = make_scan(account_id, "acme.test")
     enqueued.clear()
-    runner.run([scan_row.id], ZoneDoor(SilentZone("acme.test")), is_stopping=lambda: True)
+    runner.run([scan_row.id], ZoneNetwork(SilentZone("acme.test")), is_stopping=lambda: True)
     row = scans.find(account_id, scan_row.id)
     assert (row.status, row.attempt, row.lease_until) == ("queued", 0, None)
     assert enqueued == [[scan_row.id]]

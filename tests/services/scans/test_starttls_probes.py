@@ -19,7 +19,7 @@ from app.ports.smtp import TlsProbe
 from app.services.scans import runner, scans, starttls_probes
 from app.settings import Settings
 from tests.support.factories import make_account, make_domain, make_scan
-from tests.support.zones import Data, Zone, ZoneDoor
+from tests.support.zones import Data, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -50,7 +50,7 @@ class HostsNetwork(Network):
         self._hosts = hosts
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        return ZoneDoor(self._hosts).run(main)
+        return ZoneNetwork(self._hosts).run(main)
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def starttls_checks(
     checks: list[StoredCheck] = []
     for name in names:
         scan = make_scan(account_id, name)
-        runner.run([scan.id], ZoneDoor(Zone(ZONE)))
+        runner.run([scan.id], ZoneNetwork(Zone(ZONE)))
         result = scans.find(account_id, scan.id).result
         assert result is not None
         checks += [check for check in result["checks"] if check["check"] == "starttls"]

@@ -45,11 +45,11 @@ def test_reporters_include_all_messages_in_descending_order(
 
 @given(HOURS, st.integers(0, 400 * DAY))
 def test_stopped_reporter_was_never_silent_for_so_long_before(hours: list[int], later: int) -> None:
-    seen = sorted(set(hours))
-    now = seen[-1] + later
+    unique_hours = sorted(set(hours))
+    now = unique_hours[-1] + later
     (reporter,) = reporters([("a.test", hour, 1) for hour in hours], now)
-    steps = [b - a for a, b in pairwise(seen)]
-    if len(seen) < MIN_REPORTS:
+    steps = [b - a for a, b in pairwise(unique_hours)]
+    if len(unique_hours) < MIN_REPORTS:
         assert (reporter.typical_interval, reporter.has_stopped) == (None, False)
         return
     assert reporter.typical_interval == round(median(steps))

@@ -147,13 +147,13 @@ async def test_logo_needs_enforced_policy_of_domain_and_organization(
 
 
 async def test_every_declared_code_can_occur() -> None:
-    seen = {code for texts, _ in RECORDS for code in await codes(texts, GOOD)}
+    occurring = {code for texts, _ in RECORDS for code in await codes(texts, GOOD)}
     for logo, _ in LOGOS:
-        seen.update(await codes([RECORD], logo))
-    seen.update(await codes([RECORD], GOOD, {}))
+        occurring.update(await codes([RECORD], logo))
+    occurring.update(await codes([RECORD], GOOD, {}))
     for vmc, _ in CERTIFICATES:
-        seen.update(await codes([RECORD], GOOD, vmc=vmc))
-    assert seen == {kind.code for kind in bimi.finds}
+        occurring.update(await codes([RECORD], GOOD, vmc=vmc))
+    assert occurring == {kind.code for kind in bimi.finds}
 
 
 @pytest.mark.parametrize("usage", list(Usage))

@@ -83,10 +83,10 @@ async def test_selector_is_queried_at_its_possible_names(
 
 
 async def test_every_declared_code_can_occur() -> None:
-    seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
+    occurring = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
     for subject, data, _ in PLACES:
-        seen.update(await codes(subject, data))
-    assert seen == {kind.code for kind in dkim.finds} - {
+        occurring.update(await codes(subject, data))
+    assert occurring == {kind.code for kind in dkim.finds} - {
         kind.code for kind in key_hygiene.FINDING_TYPES
     }
 
@@ -151,8 +151,8 @@ async def test_only_named_selectors_are_queried_once() -> None:
 
 
 async def test_selector_from_reports_is_checked_if_it_has_a_key() -> None:
-    seen = (("two", "example.org"), ("gone", "example.org"), ("two", "mail.example.org"))
-    subject = Subject(DomainName("example.org"), observed_selectors=seen)
+    observed = (("two", "example.org"), ("gone", "example.org"), ("two", "mail.example.org"))
+    subject = Subject(DomainName("example.org"), observed_selectors=observed)
     key = TABLE[0][0][0]
     zone = Zone({"two._domainkey.example.org": [key], "two._domainkey.mail.example.org": [key]})
     outcome = await dkim.run(subject, zone)
@@ -161,9 +161,9 @@ async def test_selector_from_reports_is_checked_if_it_has_a_key() -> None:
 
 
 async def test_selectors_from_reports_are_queried_before_common_ones() -> None:
-    seen = tuple((f"s{number}", "example.org") for number in range(50))
+    observed = tuple((f"s{number}", "example.org") for number in range(50))
     zone = Zone({})
-    await dkim.run(Subject(DomainName("example.org"), observed_selectors=seen), zone)
+    await dkim.run(Subject(DomainName("example.org"), observed_selectors=observed), zone)
     queried = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
     assert queried[:-1] == [f"s{number}" for number in range(30)]
 

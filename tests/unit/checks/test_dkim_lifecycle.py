@@ -21,14 +21,14 @@ BY_ALIAS: dict[Any, Any] = {(ONE, "CNAME"): ["k.example.net"], "k.example.net": 
 TWO = ("two", "example.org")
 
 
-def known(**selector: Any) -> Mapping[str, Mapping[str, Any]]:
+def last_results(**selector: Any) -> Mapping[str, Mapping[str, Any]]:
     """The facts of the last definite result about the selector."""
     return {"dkim": {"selectors": {"one": {"found": True, **selector}}}}
 
 
 def since(age: timedelta, key: str = GOOD) -> Mapping[str, Mapping[str, Any]]:
     """The facts of a key that was first seen ``age`` ago."""
-    return known(key_sha256=digest(key), since=(NOW - age).isoformat())
+    return last_results(key_sha256=digest(key), since=(NOW - age).isoformat())
 
 
 async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
@@ -43,7 +43,7 @@ async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
         (since(timedelta(days=365)), []),
         (since(timedelta(days=366)), ["dkim.key_old"]),
         (since(timedelta(days=366), key=SHORT), []),  # it was another key
-        (known(key_sha256=digest(GOOD), since="2025-01-0… [cut]"), []),
+        (last_results(key_sha256=digest(GOOD), since="2025-01-0… [cut]"), []),
     ],
 )
 async def test_key_is_old_after_a_year_without_change(
@@ -84,24 +84,24 @@ async def test_shared_key_of_a_service_is_info(data: dict[Any, Any], severity: s
 
 
 @pytest.mark.parametrize(
-    ("seen", "before", "expected"),
+    ("observed", "before", "expected"),
     [
-        ((), known(seen_in_reports=True), []),  # no reports at all, so use is unknown
+        ((), last_results(seen_in_reports=True), []),  # no reports at all, so use is unknown
         ((("one", "example.org"),), {}, []),
         ((("ONE", "example.org"), TWO), {}, []),
         ((TWO,), {}, ["dkim.selector_unused"]),
-        ((TWO,), known(seen_in_reports=True), ["dkim.selector_stale"]),
+        ((TWO,), last_results(seen_in_reports=True), ["dkim.selector_stale"]),
     ],
 )
 async def test_selector_without_reports_is_unused_or_stale(
-    seen: tuple[tuple[str, str], ...], before: Any, expected: list[str]
+    observed: tuple[tuple[str, str], ...], before: Any, expected: list[str]
 ) -> None:
-    assert await codes(replace(SUBJECT, observed_selectors=seen, last_facts=before)) == expected
+    assert await codes(replace(SUBJECT, observed_selectors=observed, last_facts=before)) == expected
 
 
 async def test_incomplete_selector_list_causes_no_finding() -> None:
-    seen = tuple((f"s{number}", "example.org") for number in range(MAX_OBSERVED_SELECTORS))
-    assert await codes(replace(SUBJECT, observed_selectors=seen)) == []
+    observed = tuple((f"s{number}", "example.org") for number in range(MAX_OBSERVED_SELECTORS))
+    assert await codes(replace(SUBJECT, observed_selectors=observed)) == []
 
 
 async def test_earlier_use_of_a_selector_is_carried_on() -> None:
@@ -117,7 +117,7 @@ async def test_earlier_use_of_a_selector_is_carried_on() -> None:
     ("data", "after"), [(DIRECT, "v=DKIM1; p="), (BY_ALIAS, None)], ids=["own", "by alias"]
 )
 async def test_fix_revokes_own_stale_key(data: dict[Any, Any], after: str | None) -> None:
-    before = known(seen_in_reports=True)
+    before = last_results(seen_in_reports=True)
     subject = replace(SUBJECT, observed_selectors=(TWO,), last_facts=before)
     (finding,) = (await dkim.run(subject, Zone(data))).findings
     assert (finding.fix and (finding.fix.before, finding.fix.after)) == (after and (RECORD, after))

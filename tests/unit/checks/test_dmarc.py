@@ -136,13 +136,13 @@ async def test_domain_without_mail_should_reject_everything(
 
 
 async def test_every_declared_code_can_occur() -> None:
-    seen = {code for record, _ in RECORDS for code in await codes(SUBJECT, {NAME: [record]})}
+    occurring = {code for record, _ in RECORDS for code in await codes(SUBJECT, {NAME: [record]})}
     for domain, data, _ in PLACES:
-        seen.update(await codes(Subject(domain), data))
+        occurring.update(await codes(Subject(domain), data))
     for usage, record, _ in SILENT:
-        seen.update(await codes(Subject(DOMAIN, usage), {NAME: [record]}))
+        occurring.update(await codes(Subject(DOMAIN, usage), {NAME: [record]}))
     of_reports = {kind.code for kind in observed.FINDING_TYPES}
-    assert seen == {kind.code for kind in dmarc.finds} - of_reports
+    assert occurring == {kind.code for kind in dmarc.finds} - of_reports
 
 
 @pytest.mark.parametrize(

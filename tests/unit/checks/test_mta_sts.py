@@ -217,15 +217,19 @@ async def test_sends_the_same_queries_as_the_dane_check(hosts: list[str]) -> Non
 
 
 async def test_every_declared_code_can_occur() -> None:
-    seen = set(await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY)))
-    seen.update(await codes(BROKEN, [RECORD], text(POLICY)), await codes(TODAY, [RECORD], ENDING))
+    occurring = set(
+        await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY))
+    )
+    occurring.update(
+        await codes(BROKEN, [RECORD], text(POLICY)), await codes(TODAY, [RECORD], ENDING)
+    )
     for texts, usage, _ in RECORDS:
-        seen.update(await codes(Subject(DOMAIN, usage), texts, text(POLICY)))
+        occurring.update(await codes(Subject(DOMAIN, usage), texts, text(POLICY)))
     for page in (*(text(policy) for policy, _ in POLICIES), *(page for page, *_ in PAGES)):
-        seen.update(await codes(SUBJECT, [RECORD], page))
+        occurring.update(await codes(SUBJECT, [RECORD], page))
     armed = Zone(ARMED, {HOST: text(POLICY)}, authenticated=True)
-    seen.update(finding.kind.code for finding in (await mta_sts.run(SUBJECT, armed)).findings)
-    assert seen == {kind.code for kind in mta_sts.finds}
+    occurring.update(finding.kind.code for finding in (await mta_sts.run(SUBJECT, armed)).findings)
+    assert occurring == {kind.code for kind in mta_sts.finds}
 
 
 @pytest.mark.parametrize("page", [Page(URL, 404), text("<html>")])

@@ -35,8 +35,8 @@ async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
 
 async def later(days: float = 1, facts: Any = None) -> Subject:
     """The subject of a later scan."""
-    known = {"spf": facts if facts is not None else (await look(SUBJECT))[0]}
-    return replace(SUBJECT, last_facts=known, now=NOW + timedelta(days=days))
+    last_results = {"spf": facts if facts is not None else (await look(SUBJECT))[0]}
+    return replace(SUBJECT, last_facts=last_results, now=NOW + timedelta(days=days))
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ ZONE: Data = {(DOMAIN, "MX"): [f"10 {MX}"]}
 GOOD = TlsProbe(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
 
 
-def subject(*seen: TlsProbe) -> Subject:
-    return Subject(DOMAIN, tls_probes={handshake.host: handshake for handshake in seen}, now=NOW)
+def subject(*probes: TlsProbe) -> Subject:
+    return Subject(DOMAIN, tls_probes={handshake.host: handshake for handshake in probes}, now=NOW)
 
 
 @pytest.mark.parametrize(
-    ("seen", "codes"),
+    ("probe", "codes"),
     [
         (GOOD, []),
         (GOOD._replace(version="TLSv1.2"), ["starttls.no_tls13"]),
@@ -38,8 +38,8 @@ def subject(*seen: TlsProbe) -> Subject:
         (TlsProbe(MX, True, problem="key_usage"), ["starttls.cert_key_usage"]),
     ],
 )
-async def test_findings_describe_probe_of_each_host(seen: TlsProbe, codes: list[str]) -> None:
-    outcome = await starttls.run(subject(seen), Zone(ZONE))
+async def test_findings_describe_probe_of_each_host(probe: TlsProbe, codes: list[str]) -> None:
+    outcome = await starttls.run(subject(probe), Zone(ZONE))
     assert [finding.kind.code for finding in outcome.findings] == codes
 
 
@@ -76,9 +76,11 @@ async def test_dns_failure_is_undetermined() -> None:
     assert judgement.verdict is Verdict.UNDETERMINED
 
 
-async def look(seen: TlsProbe, known: Any) -> tuple[Any, list[str]]:
+async def look(probe: TlsProbe, last_results: Any) -> tuple[Any, list[str]]:
     """Facts and codes, after a scan with these facts."""
-    outcome = await starttls.run(replace(subject(seen), last_facts={"starttls": known}), Zone(ZONE))
+    outcome = await starttls.run(
+        replace(subject(probe), last_facts={"starttls": last_results}), Zone(ZONE)
+    )
     return outcome.facts, [finding.kind.code for finding in outcome.findings]
 
 

@@ -57,9 +57,9 @@ async def test_record_is_expected_of_receiving_domains(
 
 
 async def test_every_declared_code_can_occur() -> None:
-    seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {NAME: texts})}
-    seen.update(await codes(SUBJECT, STS))
-    assert seen == {kind.code for kind in tls_rpt.finds}
+    occurring = {code for texts, _ in TABLE for code in await codes(SUBJECT, {NAME: texts})}
+    occurring.update(await codes(SUBJECT, STS))
+    assert occurring == {kind.code for kind in tls_rpt.finds}
 
 
 @pytest.mark.parametrize(

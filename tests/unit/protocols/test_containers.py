@@ -12,7 +12,7 @@ RUF = DATA / "reports" / "ruf"
 XML = xml()
 
 
-def found(raw: bytes, limits: Limits = LIMITS) -> list[tuple[str, str | None, bytes]]:
+def entries_of(raw: bytes, limits: Limits = LIMITS) -> list[tuple[str, str | None, bytes]]:
     return [(m.path, m.kind, m.document) for m in unwrap.unwrap(raw, limits)]
 
 
@@ -38,7 +38,7 @@ def reason(raw: bytes, limits: Limits) -> str:
     ],
 )
 def test_file_type_is_detected_from_content(raw: bytes, kind: str, document: bytes) -> None:
-    assert found(raw) == [("", kind, document)]
+    assert entries_of(raw) == [("", kind, document)]
 
 
 def test_each_zip_entry_is_accepted_or_rejected_separately() -> None:
@@ -50,7 +50,7 @@ def test_each_zip_entry_is_accepted_or_rejected_separately() -> None:
 
 def test_checksum_of_stored_entry_is_verified() -> None:
     archive = zipped(XML, method=0)
-    assert found(archive) == [("1", "dmarc", XML)]
+    assert entries_of(archive) == [("1", "dmarc", XML)]
     assert reason(archive.replace(b"192.0.2.1", b"192.0.2.2"), LIMITS) == "damaged"
 
 
@@ -66,11 +66,13 @@ def test_all_parts_of_a_message_are_searched(newline: bytes) -> None:
         *(b"Content-Type: application/json", b"Content-Transfer-Encoding: Base64", b""),
         *(_base64(TLS).replace(b"\n", newline), b'--b"1--', b"epilogue", XML),
     ]
-    assert found(newline.join(lines)) == [("4", "dmarc", XML), ("5.1", "tls", TLS)]
+    assert entries_of(newline.join(lines)) == [("4", "dmarc", XML), ("5.1", "tls", TLS)]
 
 
 def test_last_part_without_closing_boundary_extends_to_the_end() -> None:
-    assert found(mail(b"--b\n\n" + XML, b"multipart/mixed; boundary=b")) == [("1", "dmarc", XML)]
+    assert entries_of(mail(b"--b\n\n" + XML, b"multipart/mixed; boundary=b")) == [
+        ("1", "dmarc", XML)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_last_part_without_closing_boundary_extends_to_the_end() -> None:
     ],
 )
 def test_message_body_may_be_the_report(raw: bytes) -> None:
-    assert found(raw) == [("", "dmarc", XML)]
+    assert entries_of(raw) == [("", "dmarc", XML)]
 
 
 @pytest.mark.parametrize("footer", [b"", b"\n", b"\n-- \nhow to leave this list\n"])
@@ -93,9 +95,9 @@ def test_missing_padding_and_footers_are_tolerated(footer: bytes) -> None:
     encoded = [_base64(gzip.compress(content, 9, mtime=0)) for content in (XML, *contents)]
     assert len({text.count(b"=") for text in encoded}) > 1
     for text in encoded:
-        assert found(header + text.rstrip(b"=\n"))[0][1] == "dmarc"
+        assert entries_of(header + text.rstrip(b"=\n"))[0][1] == "dmarc"
         if b"=" in text:
-            assert found(header + text + footer)[0][1] == "dmarc"
+            assert entries_of(header + text + footer)[0][1] == "dmarc"
 
 
 def test_failure_report_has_headers_but_not_body_of_original() -> None:
@@ -138,7 +140,7 @@ def test_message_may_contain_several_failure_reports() -> None:
 )
 def test_exceeding_a_limit_rejects_the_file(raw: bytes, limits: Limits, expected: str) -> None:
     assert reason(raw, limits) == expected
-    assert found(raw)
+    assert entries_of(raw)
 
 
 def test_inflated_sizes_of_zip_entries_are_added_up() -> None:
@@ -147,8 +149,8 @@ def test_inflated_sizes_of_zip_entries_are_added_up() -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    assert found(gzip.compress(XML, 9), Limits(inflated=len(XML))) == [("", "dmarc", XML)]
-    assert found(nested_mail(3), Limits(mime_depth=3, mime_parts=4))
+    assert entries_of(gzip.compress(XML, 9), Limits(inflated=len(XML))) == [("", "dmarc", XML)]
+    assert entries_of(nested_mail(3), Limits(mime_depth=3, mime_parts=4))
 
 
 def _base64(content: bytes) -> bytes:

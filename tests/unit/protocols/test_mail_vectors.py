@@ -46,7 +46,7 @@ def test_dmarc_record_requests_policy_of_rfc_example(vector: dict[str, Any]) -> 
 )
 def test_dmarc_tag_has_value_of_rfc_example(vector: dict[str, Any]) -> None:
     record = dmarc.parse_record(vector["input"])
-    seen = {
+    used_vectors = {
         "aspf": record.aspf,
         "np": record.np,
         "psd": record.psd,
@@ -54,8 +54,8 @@ def test_dmarc_tag_has_value_of_rfc_example(vector: dict[str, Any]) -> None:
         "rua": list(record.rua),
         "removed": list(record.removed_tags),
     }
-    assert {tag: seen[tag] for tag in seen if tag in vector} == {
-        tag: vector[tag] for tag in seen if tag in vector
+    assert {tag: used_vectors[tag] for tag in used_vectors if tag in vector} == {
+        tag: vector[tag] for tag in used_vectors if tag in vector
     }
 
 

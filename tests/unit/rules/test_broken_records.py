@@ -22,8 +22,8 @@ def posture(
     check: str, before: dict[str, Any] | None, now: dict[str, Any], *, definite: bool = True
 ) -> Posture:
     result = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
-    known = {check: {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {check: result}, last_results=known)
+    last_results = {check: {"facts": before}} if before is not None else {}
+    return Posture(DOMAIN, NOW, {check: result}, last_results=last_results)
 
 
 def evaluate(posture_now: Posture, *subjects: str) -> Plan[LiveAlert]:

@@ -29,19 +29,21 @@ def record(name: str, type: str, *values: str, rcode: str = "NOERROR") -> Record
     return Record(name, type, rcode, 300, values)
 
 
-def known(
+def last_results(
     check: str, *records: Record, findings: Sequence[Finding] = (), logic: int = 1
 ) -> dict[str, Any]:
     stored = [
         {"name": r.name, "type": r.type, "rcode": r.rcode, "ttl": r.ttl, "values": list(r.values)}
         for r in records
     ]
-    found = [{"code": finding.kind.code, "subject": finding.subject} for finding in findings]
-    return {check: {"records": stored, "findings": found, "logicVersion": logic}}
+    stored_findings = [
+        {"code": finding.kind.code, "subject": finding.subject} for finding in findings
+    ]
+    return {check: {"records": stored, "findings": stored_findings, "logicVersion": logic}}
 
 
 @pytest.mark.parametrize(
-    ("check", "before", "after", "seen"),
+    ("check", "before", "after", "is_detected"),
     [
         ("mx", ("example.org", "MX", "10 a."), ("example.org", "MX", "10 b."), True),
         ("mx", ("example.org", "MX", "1 a.", "1 b."), ("example.org", "MX", "1 b.", "1 a."), False),
@@ -53,20 +55,22 @@ def known(
     ],
 )
 def test_change_of_own_records_is_detected(
-    check: str, before: tuple[str, ...], after: tuple[str, ...], seen: bool
+    check: str, before: tuple[str, ...], after: tuple[str, ...], is_detected: bool
 ) -> None:
-    found = dns.between(DOMAIN, known(check, record(*before)), [result(check, record(*after))], NOW)
-    assert bool(found) is seen
+    changes = dns.between(
+        DOMAIN, last_results(check, record(*before)), [result(check, record(*after))], NOW
+    )
+    assert bool(changes) is is_detected
 
 
 def test_failed_lookup_is_not_a_change() -> None:
-    before = known("mx", record("example.org", "MX", "10 a."))
+    before = last_results("mx", record("example.org", "MX", "10 a."))
     failed = result("mx", record("example.org", "MX", rcode="servfail"))
     assert dns.between(DOMAIN, before, [failed], NOW) == []
 
 
 def test_inconclusive_result_is_not_a_change() -> None:
-    before = known("mx", record("example.org", "MX", "10 a."))
+    before = last_results("mx", record("example.org", "MX", "10 a."))
     unsure = result("mx", record("example.org", "MX"), definite=False)
     assert dns.between(DOMAIN, before, [unsure], NOW) == []
 
@@ -83,7 +87,7 @@ STAYS, WENT, CAME = (
 
 
 def test_change_lists_findings_that_appeared_or_cleared() -> None:
-    before = known("mx", MX_A, findings=[STAYS, WENT]) | known("dane", MX_A)
+    before = last_results("mx", MX_A, findings=[STAYS, WENT]) | last_results("dane", MX_A)
     came = replace(CAME, kind=replace(CAME.kind, code="dane.came"))
     after = [
         result("mx", MX_B, findings=[STAYS, CAME]),
@@ -101,7 +105,7 @@ def test_change_lists_findings_that_appeared_or_cleared() -> None:
 
 
 def test_findings_of_another_logic_version_are_not_part_of_a_change() -> None:
-    before = known("mx", MX_A, findings=[WENT], logic=2)
+    before = last_results("mx", MX_A, findings=[WENT], logic=2)
     [change] = dns.between(DOMAIN, before, [result("mx", MX_B, findings=[CAME])], NOW)
     assert (change.findings_appeared, change.findings_resolved) == ((), ())
 
@@ -143,8 +147,8 @@ def dmarc_change(before: list[str], after: list[str], *, hours_ago: int = 1) -> 
 def test_change_opens_the_expected_alerts(
     before: list[str], after: list[str], expected: list[tuple[str, Severity]]
 ) -> None:
-    found = [(draft.type, draft.severity) for draft in alerts(dmarc_change(before, after))]
-    assert found == expected
+    severities = [(draft.type, draft.severity) for draft in alerts(dmarc_change(before, after))]
+    assert severities == expected
 
 
 @pytest.mark.parametrize(
@@ -167,10 +171,10 @@ def test_change_opens_the_expected_alerts(
 def test_policy_is_weaker_if_it_applies_to_less_mail(
     before: str, after: str, expected: str | None, changed: set[str]
 ) -> None:
-    found = {draft.type: draft for draft in alerts(dmarc_change([before], [after]))}
-    found.pop("dns.record_changed.dmarc")
-    assert list(found) == ([expected] if expected else [])
-    assert all(set(draft.evidence["policies"]) == changed for draft in found.values())
+    by_type = {draft.type: draft for draft in alerts(dmarc_change([before], [after]))}
+    by_type.pop("dns.record_changed.dmarc")
+    assert list(by_type) == ([expected] if expected else [])
+    assert all(set(draft.evidence["policies"]) == changed for draft in by_type.values())
 
 
 def test_only_the_last_change_of_a_record_counts() -> None:

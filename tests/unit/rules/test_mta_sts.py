@@ -24,12 +24,12 @@ def posture(
     definite: bool = True,
 ) -> Posture:
     judgement = CheckResult("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
-    known = {"mta_sts": {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {"mta_sts": judgement}, changes, known)
+    last_results = {"mta_sts": {"facts": before}} if before is not None else {}
+    return Posture(DOMAIN, NOW, {"mta_sts": judgement}, changes, last_results)
 
 
-def drafts(seen: Posture) -> list[AlertDraft]:
-    return plan((), seen, mta_sts.RULES).opened
+def drafts(current: Posture) -> list[AlertDraft]:
+    return plan((), current, mta_sts.RULES).opened
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def drafts(seen: Posture) -> list[AlertDraft]:
 def test_broken_policy_opens_an_alert_at_the_second_scan(
     mode: str | None, before: dict[str, Any], severity: Severity | None
 ) -> None:
-    found = drafts(posture(BROKEN | {"known_mode": mode}, before=before))
-    assert [draft.severity for draft in found] == ([severity] if severity else [])
+    opened = drafts(posture(BROKEN | {"known_mode": mode}, before=before))
+    assert [draft.severity for draft in opened] == ([severity] if severity else [])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_changed_policy_opens_an_alert_with_both_texts(
     before: tuple[str, ...], after: tuple[str, ...], count: int
 ) -> None:
     url = "https://mta-sts.example.org/.well-known/mta-sts.txt"
-    found = drafts(posture(GOOD, Change("mta_sts", url, "HTTPS", before, after, NOW)))
-    assert [draft.type for draft in found] == ["mta_sts.policy_changed"] * count
+    opened = drafts(posture(GOOD, Change("mta_sts", url, "HTTPS", before, after, NOW)))
+    assert [draft.type for draft in opened] == ["mta_sts.policy_changed"] * count
     if count:
-        assert (found[0].evidence["before"], found[0].evidence["after"]) == ("a", "b")
+        assert (opened[0].evidence["before"], opened[0].evidence["after"]) == ("a", "b")

@@ -29,59 +29,63 @@ def rule(*types: str, yields: Iterable[AlertDraft | Unknown] | None) -> Rule[Pos
     return Rule(frozenset(types), lambda _: yields)
 
 
-def run(standing: list[Alert], *rules: Rule[Posture]) -> Plan[Alert]:
-    return plan(standing, POSTURE, rules)
+def reconcile(live: list[Alert], *rules: Rule[Posture]) -> Plan[Alert]:
+    return plan(live, POSTURE, rules)
 
 
 def test_new_draft_opens_an_alert() -> None:
-    assert run([], rule("a", yields=[draft("a")])).opened == [draft("a")]
+    assert reconcile([], rule("a", yields=[draft("a")])).opened == [draft("a")]
 
 
 def test_repeated_draft_refreshes_its_alert() -> None:
     alert = Alert("a", "example.org")
-    found = run([alert], rule("a", yields=[draft("a")]))
-    assert (found.opened, found.sustained) == ([], [(alert, draft("a"))])
+    result = reconcile([alert], rule("a", yields=[draft("a")]))
+    assert (result.opened, result.sustained) == ([], [(alert, draft("a"))])
 
 
 def test_alert_without_a_draft_is_resolved() -> None:
     alert = Alert("a", "example.org")
-    assert run([alert], rule("a", yields=[])).resolved == [alert]
+    assert reconcile([alert], rule("a", yields=[])).resolved == [alert]
 
 
 def test_other_subject_is_a_separate_alert() -> None:
     alert = Alert("a", "mail.example.org")
-    found = run([alert], rule("a", yields=[draft("a")]))
-    assert (found.opened, found.resolved) == ([draft("a")], [alert])
+    result = reconcile([alert], rule("a", yields=[draft("a")]))
+    assert (result.opened, result.resolved) == ([draft("a")], [alert])
 
 
 def test_undecided_subject_is_unchanged_and_others_are_decided() -> None:
-    unseen, over = Alert("a", "unseen"), Alert("a", "over")
+    unseen, cleared = Alert("a", "unseen"), Alert("a", "over")
     keep = Unknown("a", lambda subject: subject == "unseen")
-    found = run([unseen, over], rule("a", yields=[keep, draft("a", "new")]))
-    assert (found.opened, found.sustained, found.resolved) == ([draft("a", "new")], [], [over])
+    result = reconcile([unseen, cleared], rule("a", yields=[keep, draft("a", "new")]))
+    assert (result.opened, result.sustained, result.resolved) == (
+        [draft("a", "new")],
+        [],
+        [cleared],
+    )
 
 
 def test_undecided_subject_opens_nothing_and_hides_no_draft() -> None:
     alert, keep = Alert("a", "x"), Unknown("a", lambda _: True)
-    assert run([], rule("a", yields=[keep])) == Plan()
-    assert run([alert], rule("a", yields=[keep, draft("a", "x")])).sustained == [
+    assert reconcile([], rule("a", yields=[keep])) == Plan()
+    assert reconcile([alert], rule("a", yields=[keep, draft("a", "x")])).sustained == [
         (alert, draft("a", "x"))
     ]
     other = Alert("b", "x")
-    assert run([other], rule("a", yields=[keep]), rule("b", yields=[])).resolved == [other]
+    assert reconcile([other], rule("a", yields=[keep]), rule("b", yields=[])).resolved == [other]
 
 
 def test_undecided_rule_leaves_its_alerts_unchanged() -> None:
-    found = run([Alert("a", "example.org")], rule("a", yields=None))
-    assert found == Plan()
+    result = reconcile([Alert("a", "example.org")], rule("a", yields=None))
+    assert result == Plan()
 
 
 def test_rule_resolves_no_alert_of_another_rule() -> None:
-    assert run([Alert("b", "example.org")], rule("a", yields=[])) == Plan()
+    assert reconcile([Alert("b", "example.org")], rule("a", yields=[])) == Plan()
 
 
 def test_duplicate_drafts_open_one_alert() -> None:
-    assert run([], rule("a", yields=[draft("a"), draft("a")])).opened == [draft("a")]
+    assert reconcile([], rule("a", yields=[draft("a"), draft("a")])).opened == [draft("a")]
 
 
 outcomes = st.lists(
@@ -93,13 +97,13 @@ outcomes = st.lists(
 def test_no_sequence_of_outcomes_opens_two_alerts_for_one_subject(
     sequence: list[list[str] | None],
 ) -> None:
-    standing: list[Alert] = []
+    live: list[Alert] = []
     for subjects in sequence:
         drafts = None if subjects is None else [draft("a", subject) for subject in subjects]
-        found = run(standing, rule("a", yields=drafts))
-        before = [alert.subject for alert in standing]
-        standing = [alert for alert in standing if alert not in found.resolved]
-        standing += [Alert(opened.type, opened.subject) for opened in found.opened]
-        now = [alert.subject for alert in standing]
+        result = reconcile(live, rule("a", yields=drafts))
+        before = [alert.subject for alert in live]
+        live = [alert for alert in live if alert not in result.resolved]
+        live += [Alert(opened.type, opened.subject) for opened in result.opened]
+        now = [alert.subject for alert in live]
         assert len(set(now)) == len(now)
         assert sorted(now) == sorted(before if subjects is None else set(subjects))

@@ -46,9 +46,9 @@ from tests.support.postures import (
     ],
 )
 def test_rules_are_undecided_with_little_mail(now: Days, usual: Days, is_opened: bool) -> None:
-    found = posture(recent=mail(now), previous=mail(usual))
-    assert ("dmarc.compliance_dropped" in drafts(found)) is is_opened
-    assert bool(COMPARED & undecided(found)) is not is_opened
+    current = posture(recent=mail(now), previous=mail(usual))
+    assert ("dmarc.compliance_dropped" in drafts(current)) is is_opened
+    assert bool(COMPARED & undecided(current)) is not is_opened
 
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
@@ -58,13 +58,13 @@ COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers
 def test_compliance_drop_opens_below_ninety_percent_or_after_ten_points(
     now: tuple[int, int], usual: tuple[int, int]
 ) -> None:
-    found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
+    current = posture(recent=mail(recent(now)), previous=mail(before(usual)))
     if now[0] < 50 or usual[0] * 20 < 200:
-        assert undecided(found) >= COMPARED
+        assert undecided(current) >= COMPARED
         return
     rate, was = (1 - Fraction(failed, count) for count, failed in (now, usual))
     tenth = Fraction(1, 10)
-    assert ("dmarc.compliance_dropped" in drafts(found)) is (
+    assert ("dmarc.compliance_dropped" in drafts(current)) is (
         rate < 9 * tenth <= was or was - rate >= tenth
     )
 
@@ -79,18 +79,20 @@ REPORTER_DAYS = st.dictionaries(st.integers(0, 20), COUNTS, min_size=1, max_size
 def test_each_reporter_is_compared_with_its_own_baseline(
     now: dict[str, tuple[int, int]], usual: dict[str, dict[int, tuple[int, int]]]
 ) -> None:
-    told = Volume({name: {TODAY - 1: day} for name, day in now.items()})
-    known = Volume(
+    volumes_now = Volume({name: {TODAY - 1: day} for name, day in now.items()})
+    volumes_before = Volume(
         {name: {TODAY - 4 - ago: day for ago, day in days.items()} for name, days in usual.items()}
     )
-    found = posture(recent=Mail(told, told), previous=Mail(known, known))
+    current = posture(
+        recent=Mail(volumes_now, volumes_now), previous=Mail(volumes_before, volumes_before)
+    )
     newest = min((ago for days in usual.values() for ago in days), default=0)
     same = [name for name in now if name in usual and max(usual[name]) >= newest + 6]
     messages = sum(now[name][0] for name in same)
     days = {ago for name in same for ago in usual[name]}
     much = sum(count for name in same for count, _ in usual[name].values())
     if messages < 50 or much < 200 or len(days) < 7:
-        assert undecided(found) >= COMPARED
+        assert undecided(current) >= COMPARED
         return
     rate = 1 - Fraction(sum(now[name][1] for name in same), messages)
     expected = Fraction(0)
@@ -99,7 +101,7 @@ def test_each_reporter_is_compared_with_its_own_baseline(
         expected += now[name][0] * (1 - Fraction(failed, count))
     expected /= messages
     tenth = Fraction(1, 10)
-    assert ("dmarc.compliance_dropped" in drafts(found)) is (
+    assert ("dmarc.compliance_dropped" in drafts(current)) is (
         rate < 9 * tenth <= expected or expected - rate >= tenth
     )
 
@@ -119,8 +121,8 @@ def test_each_reporter_is_compared_with_its_own_baseline(
 def test_failure_spike_must_exceed_random_variation(
     now: tuple[int, int], usual: tuple[int, int], is_opened: bool
 ) -> None:
-    found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
-    assert ("dmarc.failure_spike" in drafts(found)) is is_opened
+    current = posture(recent=mail(recent(now)), previous=mail(before(usual)))
+    assert ("dmarc.failure_spike" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(
@@ -137,8 +139,8 @@ def test_failure_spike_must_exceed_random_variation(
 def test_volume_is_unusual_compared_with_mean_and_maximum(
     usual: Days, most: int, is_opened: bool
 ) -> None:
-    found = posture(recent=mail(recent((most, 0))), previous=mail(usual))
-    assert ("dmarc.volume_anomaly" in drafts(found)) is is_opened
+    current = posture(recent=mail(recent((most, 0))), previous=mail(usual))
+    assert ("dmarc.volume_anomaly" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(
@@ -148,10 +150,10 @@ def test_volume_is_unusual_compared_with_mean_and_maximum(
 def test_stopped_reporter_opens_an_alert_if_it_reported_enough(
     messages: int, days: int, has_stopped: bool, is_opened: bool
 ) -> None:
-    told = Reporter("yahoo.com", messages, HOUR - 900, HOUR - 500, days, 24, has_stopped)
-    found = posture(reporters=[told])
-    assert ("reports.reporter_stopped" in drafts(found)) is is_opened
-    behind = replace(found, is_behind=True)
+    reporter = Reporter("yahoo.com", messages, HOUR - 900, HOUR - 500, days, 24, has_stopped)
+    current = posture(reporters=[reporter])
+    assert ("reports.reporter_stopped" in drafts(current)) is is_opened
+    behind = replace(current, is_behind=True)
     assert "reports.reporter_stopped" in undecided(behind)
 
 
@@ -160,9 +162,9 @@ def test_missing_reports_open_an_alert_three_days_after_the_request(
     hours: int, is_opened: bool
 ) -> None:
     since = NOW - timedelta(hours=hours)
-    found = posture(policy_since=since, rua=["mailto:d@acme.test"])
-    assert ("reports.none_received" in drafts(found)) is is_opened
-    assert "reports.none_received" in undecided(replace(found, is_behind=True))
+    current = posture(policy_since=since, rua=["mailto:d@acme.test"])
+    assert ("reports.none_received" in drafts(current)) is is_opened
+    assert "reports.none_received" in undecided(replace(current, is_behind=True))
 
 
 @pytest.mark.parametrize(("is_ready", "days"), [(True, 30), (True, 29), (False, 30), (None, 30)])
@@ -172,11 +174,11 @@ def test_ready_policy_that_is_unchanged_for_thirty_days_opens_an_alert(
     step = PolicyStep(
         "p", Policy.NONE, Policy.QUARANTINE, RecordFilter(), is_ready, (), (), (), "…", "…"
     )
-    found = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
+    current = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
     types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
-    wanted = types if is_ready and days == 30 else {"dmarc.ready_for_next_policy"}
-    assert set(drafts(found)) & types == (wanted if is_ready else set())
-    assert bool(undecided(found) & types) is (is_ready is None)
+    expected = types if is_ready and days == 30 else {"dmarc.ready_for_next_policy"}
+    assert set(drafts(current)) & types == (expected if is_ready else set())
+    assert bool(undecided(current) & types) is (is_ready is None)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +195,8 @@ def test_ready_policy_that_is_unchanged_for_thirty_days_opens_an_alert(
 def test_tls_failures_have_a_severity_from_twenty_sessions(
     sessions: int, failed: int, severity: Severity | None
 ) -> None:
-    found = posture(tls=[Tls(2, sessions - failed, failed, {"x": failed}, {}, True)])
-    draft = drafts(found).get("tls.failure_rate")
+    current = posture(tls=[Tls(2, sessions - failed, failed, {"x": failed}, {}, True)])
+    draft = drafts(current).get("tls.failure_rate")
     assert (draft and draft.severity) == severity
 
 
@@ -205,20 +207,22 @@ def test_share_of_rejected_files_opens_an_alert(
     files: int, quarantined: int, is_opened: bool | None
 ) -> None:
     of_day = DayFiles(files, {"no_report": quarantined})
-    for found, severity in (
+    for current, severity in (
         (AccountPosture(NOW, all_files=of_day), Severity.INFO),
         (AccountPosture(NOW, of_day, of_day), Severity.MEDIUM),
     ):
-        told = ingest_health.ACCOUNT_RULES[0].evaluate(found)
-        assert (None if told is None else bool(list(told))) is is_opened
-        assert {one.severity for one in told or () if isinstance(one, AlertDraft)} <= {severity}
+        alerts = ingest_health.ACCOUNT_RULES[0].evaluate(current)
+        assert (None if alerts is None else bool(list(alerts))) is is_opened
+        assert {draft.severity for draft in alerts or () if isinstance(draft, AlertDraft)} <= {
+            severity
+        }
 
 
 @pytest.mark.parametrize(("minutes", "is_opened"), [(59, False), (60, True)])
 def test_mailbox_is_unhealthy_after_an_hour(minutes: int, is_opened: bool) -> None:
     since = NOW - timedelta(minutes=minutes)
-    found = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
-    assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(found) or ())) is is_opened
+    current = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
+    assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(current) or ())) is is_opened
 
 
 def test_rules_on_mail_are_undecided_without_recent_reports() -> None:

@@ -26,7 +26,7 @@ from tests.support.postures import (
 
 
 @pytest.mark.parametrize(
-    ("messages", "failed", "age", "known", "type"),
+    ("messages", "failed", "age", "known_age", "type"),
     [
         (49, 0, WEEK, None, None),
         (50, 0, WEEK, None, "source.new"),
@@ -38,20 +38,24 @@ from tests.support.postures import (
     ],
 )
 def test_source_is_new_for_a_week(
-    messages: int, failed: int, age: int, known: int | None, type: str | None
+    messages: int, failed: int, age: int, known_age: int | None, type: str | None
 ) -> None:
-    seen = [source(first_hour=HOUR - known)] if known else []
+    known_sources = [source(first_hour=HOUR - known_age)] if known_age else []
     new = source(messages, failed, first_hour=HOUR - age)
-    found = posture(recent=mail(SOME, sources=[new]), previous=replace(STEADY, sources=seen))
-    assert [one for one in drafts(found) if one.startswith("source.")] == ([type] if type else [])
+    current = posture(
+        recent=mail(SOME, sources=[new]), previous=replace(STEADY, sources=known_sources)
+    )
+    assert [type_name for type_name in drafts(current) if type_name.startswith("source.")] == (
+        [type] if type else []
+    )
 
 
 @pytest.mark.parametrize(("age", "is_opened"), [(TWO_WEEKS - 1, False), (TWO_WEEKS, True)])
 def test_no_source_is_new_without_two_weeks_of_reports(age: int, is_opened: bool) -> None:
     new = source(first_hour=HOUR)
-    found = posture(recent=mail(SOME, sources=[new]), first_hour=HOUR - age)
-    assert ("source.new" in drafts(found)) is is_opened
-    assert ("source.new" in undecided(found)) is not is_opened
+    current = posture(recent=mail(SOME, sources=[new]), first_hour=HOUR - age)
+    assert ("source.new" in drafts(current)) is is_opened
+    assert ("source.new" in undecided(current)) is not is_opened
 
 
 @pytest.mark.parametrize(
@@ -72,14 +76,14 @@ def test_approved_source_regresses_if_its_failure_rate_rises(
 ) -> None:
     review = SourceReview(state, None, "user:ann") if state else None
     sources = [source(*now, review=review)]
-    found = posture(
+    current = posture(
         recent=mail(SOME, sources=sources), previous=replace(STEADY, sources=[source(*usual)])
     )
-    assert ("source.approved_regressed" in drafts(found)) is is_opened
+    assert ("source.approved_regressed" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(
-    ("messages", "age", "known", "is_opened"),
+    ("messages", "age", "known_age", "is_opened"),
     [
         (9, WEEK, None, False),
         (10, WEEK, None, True),
@@ -89,12 +93,14 @@ def test_approved_source_regresses_if_its_failure_rate_rises(
     ],
 )
 def test_subdomain_is_new_for_a_week(
-    messages: int, age: int, known: int | None, is_opened: bool
+    messages: int, age: int, known_age: int | None, is_opened: bool
 ) -> None:
-    seen = [Subdomain("a.acme.test", 1, 1, HOUR - known)] if known else []
+    known_subdomains = [Subdomain("a.acme.test", 1, 1, HOUR - known_age)] if known_age else []
     new = Subdomain("a.acme.test", messages, messages, HOUR - age)
-    found = posture(recent=mail(SOME, subdomains=[new]), previous=replace(STEADY, subdomains=seen))
-    assert ("subdomain.new_sending" in drafts(found)) is is_opened
+    current = posture(
+        recent=mail(SOME, subdomains=[new]), previous=replace(STEADY, subdomains=known_subdomains)
+    )
+    assert ("subdomain.new_sending" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(
@@ -110,10 +116,10 @@ def test_selector_fails_if_its_failure_rate_rises_from_a_tenth_to_half(
     now: tuple[int, int], usual: tuple[int, int], is_opened: bool
 ) -> None:
     uses = [[SelectorUse("s1", *counts, True)] for counts in (now, usual)]
-    found = posture(
+    current = posture(
         recent=mail(SOME, selectors=uses[0]), previous=replace(STEADY, selectors=uses[1])
     )
-    assert ("dkim.selector_failing" in drafts(found)) is is_opened
+    assert ("dkim.selector_failing" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(
@@ -155,14 +161,14 @@ def suspicious(messages: int, addresses: int) -> list[Source]:
 def test_spoofing_is_suspected_with_many_addresses_and_unusual_volume(
     now: tuple[int, int], usual: int | None, is_opened: bool
 ) -> None:
-    known = suspicious(usual, 10) if usual else []
-    found = posture(
-        recent=mail(SOME, sources=suspicious(*now)), previous=replace(STEADY, sources=known)
+    known_sources = suspicious(usual, 10) if usual else []
+    current = posture(
+        recent=mail(SOME, sources=suspicious(*now)), previous=replace(STEADY, sources=known_sources)
     )
-    assert ("source.spoofing_suspected" in drafts(found)) is is_opened
+    assert ("source.spoofing_suspected" in drafts(current)) is is_opened
 
 
 @pytest.mark.parametrize(("passed", "is_opened"), [(9, False), (10, True)])
 def test_parked_domain_is_active_from_ten_passing_messages(passed: int, is_opened: bool) -> None:
-    found = posture(usage="parked", recent=mail(recent((passed + 40, 40))))
-    assert ("domain.parked_active" in drafts(found)) is is_opened
+    current = posture(usage="parked", recent=mail(recent((passed + 40, 40))))
+    assert ("domain.parked_active" in drafts(current)) is is_opened

@@ -262,16 +262,10 @@ def differences(documented: Any, real: Any, at: str = "") -> list[str]:
         return [line for i, (a, b) in pairs for line in differences(a, b, f"{at}[{i}]")]
     if isinstance(documented, str) and isinstance(real, str):
         pattern = ".*".join(map(re.escape, documented.split("…")))
-        return (
-            []
-            if re.fullmatch(pattern, real, re.DOTALL)
-            else [f"{at}: {documented!r}, not {real!r}"]
-        )
-    return (
-        []
-        if documented == real and type(documented) is type(real)
-        else [f"{at}: {documented!r}, not {real!r}"]
-    )
+        is_same = bool(re.fullmatch(pattern, real, re.DOTALL))
+    else:
+        is_same = documented == real and type(documented) is type(real)
+    return [] if is_same else [f"{at}: {documented!r}, not {real!r}"]
 
 
 def _in_objects(documented: dict[str, Any], real: dict[str, Any], at: str) -> list[str]:

@@ -23,7 +23,7 @@ from app.services.notifications import channels, dispatcher
 from app.services.notifications.channels import NewChannel
 from tests.support.factories import ACTOR
 from tests.support.open_alert import OpenAlert
-from tests.support.receivers import ReachingDoor, Receiver
+from tests.support.receivers import LoopbackNetwork, Receiver
 
 
 class Ticket(ChannelType):
@@ -57,26 +57,28 @@ def ticket_type(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_registered_type_delivers_alerts(
-    account_id: UUID, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+    account_id: UUID, open_alert: OpenAlert, receiver: Receiver, network: LoopbackNetwork
 ) -> None:
     channel, secret = channels.add(
-        account_id, NewChannel("tickets", "ticket", receiver.url), door, actor=ACTOR
+        account_id, NewChannel("tickets", "ticket", receiver.url), network, actor=ACTOR
     )
     assert (channel.target, secret) == ("Ticket system", None)
     open_alert()
-    dispatcher.run(door)
+    dispatcher.run(network)
     assert [json.loads(call.body) for call in receiver.calls] == [["No SPF record"]]
     assert dispatcher.log(account_id, "tickets")[0].delivery.status == "delivered"
 
 
-def test_errors_of_a_registered_type_name_its_field(account_id: UUID, door: ReachingDoor) -> None:
+def test_errors_of_a_registered_type_name_its_field(
+    account_id: UUID, network: LoopbackNetwork
+) -> None:
     with pytest.raises(InvalidRequest, match="url: it is not a URL"):
-        channels.add(account_id, NewChannel("tickets", "ticket", "queue"), door, actor=ACTOR)
+        channels.add(account_id, NewChannel("tickets", "ticket", "queue"), network, actor=ACTOR)
 
 
 def test_a_type_without_digests_rejects_another_cadence(
-    account_id: UUID, receiver: Receiver, door: ReachingDoor
+    account_id: UUID, receiver: Receiver, network: LoopbackNetwork
 ) -> None:
     new = NewChannel(name="tickets", type="ticket", target=receiver.url, cadence="daily")
     with pytest.raises(InvalidRequest, match="cadence"):
-        channels.add(account_id, new, door, actor=ACTOR)
+        channels.add(account_id, new, network, actor=ACTOR)

@@ -1,8 +1,8 @@
 """The keys of this process: one for each purpose, derived from SECRET_KEY or a setting of its own.
 
-A key is HKDF-SHA-256 (RFC 5869) of a secret, with the purpose in ``info``, so that none says
-anything about another. The first key of a purpose makes; all of them verify. A purpose whose own
-setting is set can be rotated without the others.
+A key is HKDF-SHA-256 (RFC 5869) of a secret, with the purpose in ``info``, so that no key reveals
+another. The first key of a purpose is used for new data; all of them verify existing data. A
+purpose with a setting of its own can be rotated without the others.
 """
 
 import enum
@@ -19,7 +19,7 @@ KEY_BYTES = 32
 
 
 class Purpose(enum.Enum):
-    """What a key is for: its name in HKDF's ``info``, and the label of the former derivation."""
+    """The purpose of a key: its name in HKDF's ``info``, and the label of the former derivation."""
 
     API_KEYS = ("api-key-digests", "keys")
     ENCRYPTION = ("encryption", "seal")
@@ -34,14 +34,14 @@ class Purpose(enum.Enum):
 
 
 def current(purpose: Purpose) -> bytes:
-    """The key that makes what is new."""
+    """Return the key for new data."""
     return usable(purpose)[0]
 
 
 def usable(purpose: Purpose) -> tuple[bytes, ...]:
-    """Every key that verifies what exists: the current one first, then older ones.
+    """Return the keys that existing data may depend on: the current one first, then older ones.
 
-    The last are those of the derivation before HKDF, which old digests and sealed secrets have.
+    The last ones are those of the derivation before HKDF, for old digests and encrypted secrets.
     """
     chosen = settings.current()
     secrets = (chosen.secret_key, *chosen.secret_key_previous)

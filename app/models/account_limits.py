@@ -1,4 +1,4 @@
-"""What an operator allows an account beyond the defaults."""
+"""Limits of single accounts, set by an operator."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from app.db.types import Base
 
 
 class AccountLimits(Base):
-    """The limits of one account that differ from the settings; None: as the settings have it.
+    """The limits of one account that differ from the settings; None: the setting applies.
 
     rate_limit              API requests of all keys together, like ``1000 per minute``
     max_api_keys            keys that are neither revoked nor expired

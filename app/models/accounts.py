@@ -1,4 +1,4 @@
-"""Accounts, the people in them, and the log of what was done."""
+"""Accounts, their users and sessions, and the audit log."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,14 +22,14 @@ ROLES = ("owner", "admin", "member", "viewer")
 
 
 def utc_now() -> datetime:
-    """The default of ``…_at`` columns: the moment a row is made."""
+    """Return the current time, the default of ``…_at`` columns."""
     return datetime.now(UTC)
 
 
 class Account(Base):
-    """Whose domains, keys, scans and alerts they are. Nothing is shared between two.
+    """The owner of domains, keys, scans and alerts; accounts share no data.
 
-    last_sequence  the number of its last event that others can see
+    last_sequence  the number of the last event that readers can see
     deletion_requested_at  the account is suspended, and the clock process deletes it
     """
 
@@ -47,9 +47,9 @@ class Account(Base):
 class User(Base):
     """A person who signs in. ``email`` is in lower case; ``password_hash`` is argon2id.
 
-    totp_secret  sealed; None: the password alone is enough
-    totp_step    the time step of the last code that was taken: neither it nor one before is again
-    disabled_at  the person cannot sign in, and has no sessions; None: the person can
+    totp_secret  encrypted; None: two-factor authentication is off
+    totp_step    the time step of the last accepted code; it and earlier ones are not valid again
+    disabled_at  the user cannot sign in since then; None: the user can
     """
 
     __tablename__ = "users"
@@ -66,7 +66,7 @@ class User(Base):
 
 
 class RecoveryCode(Base):
-    """One way in for who has lost the authenticator; it works once. ``digest``: its SHA-256."""
+    """A code that replaces one of the authenticator app, once. ``digest``: its SHA-256."""
 
     __tablename__ = "recovery_codes"
 
@@ -80,8 +80,8 @@ class RecoveryCode(Base):
 class Invitation(Base):
     """A link with which a person joins an account, once. ``digest``: SHA-256 of its token.
 
-    inviter_id  who made it; the invitation is deleted with that user
-    is_emailed  the link went to ``email`` and nowhere else, so who has it can read that mailbox
+    inviter_id  the user who created it; the invitation is deleted with that user
+    is_emailed  the link was sent to ``email`` only, so it proves access to that mailbox
     """
 
     __tablename__ = "invitations"
@@ -106,10 +106,10 @@ class Invitation(Base):
 class BrowserSession(Base):
     """A browser session of a user; without the row its cookie is invalid.
 
-    id           SHA-256 of the token in the cookie, so that a stolen table opens no door
-    expires_at   the end, however busy it is
-    mfa_pending  the password was right and the second factor is still required
-    agent        what the browser says that it is
+    id           SHA-256 of the token in the cookie, so that a stolen table contains no token
+    expires_at   the session ends then, even if it is in use
+    mfa_pending  the password was correct and the second factor is still required
+    agent        the User-Agent header
     """
 
     __tablename__ = "sessions"
@@ -141,11 +141,11 @@ class SignInNetwork(Base):
 
 
 class AuditEvent(Base):
-    """One act, written in the transaction of the act; never changed: a trigger refuses it.
+    """One action, stored in its transaction; a trigger rejects changes.
 
     actor                ``key:<key id>``, ``user:<email>`` or ``system``
-    target               what it was done to, as its public id
-    address, request_id  where the request came from that did it; None if it was none
+    target               the public id of the object
+    address, request_id  those of the request; None without one
     """
 
     __tablename__ = "audit_events"

@@ -1,4 +1,4 @@
-"""What people change about their own sign-in: the password, and two-factor authentication.
+"""Changes of a user's own password and two-factor authentication.
 
 Each change requires the current password, because a session may be stolen and a browser may be left
 unattended. It ends the person's other sessions, which an intruder may have opened, and emails the
@@ -25,23 +25,23 @@ RESET = "Two-factor authentication was reset"
 CODES = "Your recovery codes were replaced"
 
 
-def change_password(visitor: UserSession, token: str, current: str, wanted: str) -> None:
+def change_password(visitor: UserSession, token: str, current: str, new: str) -> None:
     """Change the password.
 
-    token    of the session that stays; all others end
+    token    the token of the current session; all other sessions end
     raises   InvalidRequest if the current password is wrong, or the new one is too weak
     """
     check_password(visitor, current)
-    complaints = passwords.validation_errors(wanted, visitor.email)
-    if wanted == current:
+    errors = passwords.validation_errors(new, visitor.email)
+    if new == current:
         message = "Choose a password other than the current one"
-        complaints = [{"field": "password", "code": "same", "message": message}]
-    if complaints:
-        raise InvalidRequest(complaints)
-    made = passwords.digest(wanted)
+        errors = [{"field": "password", "code": "same", "message": message}]
+    if errors:
+        raise InvalidRequest(errors)
+    password_hash = passwords.digest(new)
     with transaction() as session:
         user = _act(session, visitor, token, "user.password_changed", PASSWORD)
-        user.password_hash = made
+        user.password_hash = password_hash
 
 
 def enable_two_factor(

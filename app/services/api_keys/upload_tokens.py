@@ -1,4 +1,4 @@
-"""Upload tokens: created, checked on every upload with one, and revoked.
+"""Upload tokens: creating, checking and revoking them.
 
 A token is ``mu_`` + 12 characters of public id + 32 of secret + 6 of checksum, all base 62, like
 an API key. Only its HMAC-SHA-256 is stored. A report that is uploaded with one is the account's
@@ -43,7 +43,7 @@ class Uploader:
 def issue(
     account_id: UUID, name: str, *, actor: str, expires_at: datetime | None = None
 ) -> tuple[UploadToken, str]:
-    """Create an upload token: its row, and the token itself, which is shown once and not stored.
+    """Create an upload token; return its row and the token, which is shown once and not stored.
 
     raises  InvalidRequest
     """
@@ -80,7 +80,7 @@ def issue(
 
 
 def search(account_id: UUID) -> Sequence[UploadToken]:
-    """The account's upload tokens, newest first, including the revoked and the expired ones."""
+    """Return the account's upload tokens, newest first, including revoked and expired ones."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(UploadToken)
@@ -90,7 +90,7 @@ def search(account_id: UUID) -> Sequence[UploadToken]:
 
 
 def revoke(account_id: UUID, token_id: str, *, actor: str) -> UploadToken:
-    """Refuse the token from now on.
+    """Revoke the token.
 
     raises  NotFound
     """
@@ -111,7 +111,7 @@ def revoke(account_id: UUID, token_id: str, *, actor: str) -> UploadToken:
 
 
 def authenticate(token: str) -> Uploader | None:
-    """The holder of this token; None if it is unknown, revoked or expired.
+    """Return the holder of the token, or None if it is unknown, revoked or expired.
 
     raises   ServiceUnavailable if the database is unavailable
     effects  stores the time of use, at most once a minute
@@ -160,17 +160,17 @@ def _expect_room(session: Session, account_id: UUID, at: datetime) -> None:
 
 
 def is_well_formed(token: str) -> bool:
-    """Whether this is the text of an upload token, by its form and its checksum."""
+    """Return whether the text is an upload token, by its form and its checksum."""
     return _TOKEN.fullmatch(token) is not None and key_tokens.checksum(token[:-6]) == token[-6:]
 
 
 def matches_digest(token: str, stored: bytes) -> bool:
-    """Whether the stored digest is that of this token, under any SECRET_KEY in use."""
+    """Return whether the digest is that of the token, under any key that is in use."""
     return any(hmac.compare_digest(digest, stored) for digest in _digests(token))
 
 
 def token_id_of(token: str) -> str:
-    """The public id in a well-formed token."""
+    """Return the public id of a well-formed token."""
     return token[len(PREFIX) : len(PREFIX) + 12]
 
 

@@ -1,4 +1,4 @@
-"""How keys are used: counted in memory, and flushed to the database every few seconds."""
+"""The usage of API keys: counted in memory, and stored in the database every few seconds."""
 
 import logging
 import threading
@@ -51,7 +51,7 @@ def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
 
 
 def flush() -> None:
-    """Write what was counted; what cannot be written is kept for the next time."""
+    """Store the counts; if the database is unavailable, the next flush stores them."""
     with _lock:
         counts, addresses, last_used = dict(_counts), dict(_addresses), dict(_last_used)
         _counts.clear()
@@ -63,7 +63,7 @@ def flush() -> None:
         _write(counts, addresses, last_used)
         _stored.clear()
     except ServiceUnavailable:
-        logger.warning("key uses not written; kept for the next time")
+        logger.warning("API key usage flush failed; will retry")
         with _lock:
             _counts.update(counts)
             _addresses.update(addresses)
@@ -72,19 +72,19 @@ def flush() -> None:
 
 
 def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
-    """(route, status, count) of the key's calls today (UTC), by route, then status.
+    """Return (route, status, count) of the key's calls today (UTC), by route, then status.
 
     Calls that other processes counted in the last 2 × FLUSH_SECONDS may not be in it yet.
     """
     day = datetime.now(UTC).date()
-    found: Counter[tuple[str, int]] = Counter()
+    totals: Counter[tuple[str, int]] = Counter()
     for route, status, count in _written(api_key_id, day):
-        found[(route, status)] += count
+        totals[(route, status)] += count
     with _lock:
         for (key, counted_on, route, status), count in _counts.items():
             if key == api_key_id and counted_on == day:
-                found[(route, status)] += count
-    return [(route, status, count) for (route, status), count in sorted(found.items())]
+                totals[(route, status)] += count
+    return [(route, status, count) for (route, status), count in sorted(totals.items())]
 
 
 def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
@@ -107,7 +107,7 @@ def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
 
 
 def activity(api_key_id: UUID) -> api_keys.Activity:
-    """What the key did in the last SHOWN_DAYS days, today being the last of them."""
+    """Return the usage of the key in the last SHOWN_DAYS days, including today."""
     flush()
     last = datetime.now(UTC).date()
     first = last - timedelta(days=SHOWN_DAYS - 1)
@@ -127,7 +127,7 @@ def activity(api_key_id: UUID) -> api_keys.Activity:
 
 
 class Flusher(threading.Thread):
-    """Flushes every FLUSH_SECONDS until it is stopped, and once more then."""
+    """A thread that flushes every FLUSH_SECONDS, and once more when it is stopped."""
 
     def __init__(self) -> None:
         super().__init__(name="usage", daemon=True)
@@ -139,14 +139,14 @@ class Flusher(threading.Thread):
             refusals.flush()
 
     def stop(self) -> None:
-        """Flush what is left; returns when that is done."""
+        """Stop the thread after a last flush."""
         self._over.set()
         flush()
         refusals.flush()
 
 
 def _seen_addresses(session: Session, api_key_id: UUID, today: date) -> list[api_keys.Address]:
-    """Where calls came from, last seen first."""
+    """Return the addresses of the calls, the most recent first."""
     is_today = ApiKeyAddress.day == today
     rows: Any = session.execute(
         select(
@@ -170,7 +170,7 @@ def _write(
     last_used: dict[tuple[UUID, date, str], datetime],
 ) -> None:
     with transaction() as session:
-        # A key that was deleted meanwhile must not take the others' counts with it.
+        # The counts of a deleted key are dropped.
         keys = {key for key, *_ in counts}
         known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(keys))))
         _add_up(
@@ -209,7 +209,7 @@ def _add_up(
     key: list[str],
     rows: list[Any],
 ) -> None:
-    """Add the counts of ``rows`` to those that are there."""
+    """Add the counts of ``rows`` to the stored ones."""
     if not rows:
         return
     statement = insert(session, table)

@@ -16,12 +16,12 @@ BATCH_SIZES = {"dmarc_reports": 50, "raw_files": 200, "tls_reports": 200, "scans
 
 
 def tables() -> Sequence[Table]:
-    """Every table, each before those that refer to it."""
+    """Return every table, each before those that refer to it."""
     return Base.metadata.sorted_tables
 
 
 def owned_by(table: Table, account_id: UUID) -> ColumnElement[bool] | None:
-    """The condition for the account's rows of ``table``; None for a table that no account owns.
+    """Return the condition for the account's rows; None for a table that no account owns.
 
     A table without the column ``account_id`` belongs to the account through what it refers to.
     """
@@ -40,18 +40,18 @@ def owned_by(table: Table, account_id: UUID) -> ColumnElement[bool] | None:
 
 
 def batch_size(table: Table) -> int:
-    """How many rows of the table are deleted in one transaction."""
+    """Return the number of rows of the table that are deleted in one transaction."""
     return BATCH_SIZES.get(table.name, BATCH_SIZE)
 
 
 def delete_batch(session: Session, table: Table, condition: ColumnElement[bool]) -> int:
-    """Delete some of the rows; how many. A step.
+    """Delete one batch of the rows in the caller's transaction; return their number.
 
     Rows that another transaction has locked are left for the next batch.
     """
     keys = list(table.primary_key.columns)
-    some = select(*keys).where(condition).limit(batch_size(table))
-    rows = session.execute(some.with_for_update(skip_locked=True, of=table)).all()
+    batch = select(*keys).where(condition).limit(batch_size(table))
+    rows = session.execute(batch.with_for_update(skip_locked=True, of=table)).all()
     if not rows:
         return 0
     session.execute(delete(table).where(_is_any(keys, rows)))
@@ -63,9 +63,9 @@ def delete_all(
     condition: ColumnElement[bool],
     check: Callable[[Session], object] = lambda _: None,
 ) -> int:
-    """Delete all of the rows, a batch a transaction; how many.
+    """Delete all of the rows, each batch in a transaction; return their number.
 
-    check  called at the beginning of each transaction; what it raises ends the work
+    check  is called at the beginning of each transaction; an exception stops the deletion
     """
     count = 0
     while True:

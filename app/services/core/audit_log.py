@@ -1,4 +1,4 @@
-"""The log of what was done: a step of the act itself, so that there is no act without it."""
+"""The audit log: an entry is written in the transaction of the action that it records."""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -29,7 +29,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The request that is being answered: where it came from, and its id."""
+    """The client address and the id of the current request."""
 
     address: str | None = None
     request_id: str | None = None
@@ -37,7 +37,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which acts. ``actor`` and ``target`` are parts of the text, ``action`` its beginning."""
+    """Which entries; ``actor`` and ``target`` match a part, ``action`` the beginning of a text."""
 
     actor: str | None = None
     action: str | None = None
@@ -49,14 +49,14 @@ class AuditFilter:
 # The log is immutable: entries of earlier versions keep the former name of their action.
 _FORMER_PREFIXES = {"report_file.": "intake."}
 
-# Set once for each request, so that no service has to pass on what only this log wants to know.
+# Set once for each request, so that services need not pass it on.
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
 
 
 def record(
     session: Session, account_id: UUID, *, actor: str, action: str, target: str, **details: Any
 ) -> None:
-    """Note one act in its own transaction; ``details`` are JSON without secrets."""
+    """Record an action in its own transaction; ``details`` are JSON without secrets."""
     source = origin.get()
     session.add(
         AuditEvent(
@@ -72,7 +72,7 @@ def record(
 
 
 def record_read(account_id: UUID, *, actor: str, action: str, target: str, **details: Any) -> None:
-    """Record an act that changes nothing, like an export; in a transaction of its own."""
+    """Record an action without changes, like an export, in a transaction of its own."""
     with transaction() as session:
         record(session, account_id, actor=actor, action=action, target=target, **details)
 
@@ -80,7 +80,7 @@ def record_read(account_id: UUID, *, actor: str, action: str, target: str, **det
 def search(
     account_id: UUID, filters: AuditFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the place of the next page, if any."""
+    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any."""
     statement: Select[Any] = select(*COLUMNS).where(AuditEvent.account_id == account_id)
     for column, part in ((AuditEvent.actor, filters.actor), (AuditEvent.target, filters.target)):
         if part:

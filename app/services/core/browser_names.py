@@ -1,4 +1,4 @@
-"""What a browser calls itself, as people call it."""
+"""The names of browsers and operating systems in User-Agent headers."""
 
 _BROWSERS = (  # the first match counts: most of them claim to be several
     ("Edg/", "Edge"),
@@ -20,7 +20,7 @@ _SYSTEMS = (
 
 
 def browser(agent: str | None) -> str:
-    """``Firefox on Linux``: words of ours only, as far as the User-Agent header tells."""
+    """Return a name like ``Firefox on Linux`` for a User-Agent header; no part of it is copied."""
     text = agent or ""
     name = next((name for sign, name in _BROWSERS if sign in text), "A program")
     system = next((name for sign, name in _SYSTEMS if sign in text), "")

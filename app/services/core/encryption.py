@@ -1,4 +1,4 @@
-"""Secrets that must be readable again, sealed so that a stolen database alone tells none."""
+"""Encryption of stored secrets with AES-256-GCM, so that a stolen database reveals none."""
 
 import base64
 import secrets
@@ -17,60 +17,60 @@ NONCE_BYTES = 12
 
 
 class DecryptionError(ValueError):
-    """It was sealed under a SECRET_KEY that this process was not given, or for another purpose."""
+    """The text was encrypted with a key that this process does not have, or for another purpose."""
 
 
 def encrypt(text: str, purpose: str) -> str:
-    """``text`` under AES-256-GCM with the current key; it opens for this purpose only."""
+    """Return the text encrypted with the current key; it can be decrypted for this purpose only."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    sealed = AESGCM(keyring.current(Purpose.ENCRYPTION)).encrypt(
+    ciphertext = AESGCM(keyring.current(Purpose.ENCRYPTION)).encrypt(
         nonce, text.encode(), purpose.encode()
     )
-    return base64.urlsafe_b64encode(nonce + sealed).decode()
+    return base64.urlsafe_b64encode(nonce + ciphertext).decode()
 
 
-def decrypt(sealed: str, purpose: str) -> str:
-    """What was sealed, also under an older key.
+def decrypt(encrypted: str, purpose: str) -> str:
+    """Return the text, which may be encrypted with an older key.
 
-    raises  Unsealable
+    raises  DecryptionError
     """
-    return _open(sealed, purpose)[0]
+    return _decrypt(encrypted, purpose)[0]
 
 
 def renew(
     session: Session,
     column: InstrumentedAttribute[Any],
     row_id: UUID,
-    sealed: str | None,
+    encrypted: str | None,
     purpose: str,
 ) -> None:
-    """Seal the value of a row again with the current key, if an older key has sealed it.
+    """Encrypt the value of a row with the current key if it is encrypted with an older one.
 
-    Nothing happens if the value has changed since it was read, or cannot be opened.
+    Nothing happens if the value has changed since it was read, or cannot be decrypted.
     """
     try:
-        text, is_outdated = _open(sealed, purpose) if sealed else ("", False)
+        text, is_outdated = _decrypt(encrypted, purpose) if encrypted else ("", False)
     except DecryptionError:
         return
     if is_outdated:
         table = column.class_
         session.execute(
             update(table)
-            .where(table.id == row_id, column == sealed)
+            .where(table.id == row_id, column == encrypted)
             .values({column: encrypt(text, purpose)})
             .execution_options(synchronize_session=False)
         )
 
 
-def _open(sealed: str, purpose: str) -> tuple[str, bool]:
-    """The text, and whether an older key has sealed it."""
-    raw = base64.urlsafe_b64decode(sealed)
-    for place, key in enumerate(keyring.usable(Purpose.ENCRYPTION)):
+def _decrypt(encrypted: str, purpose: str) -> tuple[str, bool]:
+    """Return the text, and whether it is encrypted with an older key."""
+    raw = base64.urlsafe_b64decode(encrypted)
+    for index, key in enumerate(keyring.usable(Purpose.ENCRYPTION)):
         try:
             text = AESGCM(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], purpose.encode())
-            return text.decode(), place > 0
+            return text.decode(), index > 0
         except InvalidTag:
             continue
     raise DecryptionError(
-        "SECRET_KEY is another than when this was kept; add the old one as previous"
+        "SECRET_KEY has changed since this was stored; add the old one to SECRET_KEY_PREVIOUS"
     )

@@ -1,4 +1,4 @@
-"""Refusals in the audit log: failed sign-ins, refused keys, and acts beyond a role or a scope.
+"""Refusals in the audit log: failed sign-ins, refused keys and missing permissions.
 
 1. ``note`` counts in memory, so that a refused request writes nothing itself.
 2. ``flush`` adds the counts to those of all processes in this hour.
@@ -35,7 +35,7 @@ _MAX_UNFLUSHED = 2_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """Who was refused what, and why.
+    """The actor, the action and the reason of a refusal.
 
     actor   as in the audit log; ANONYMOUS for a caller who proved nothing
     target  a key id, an email address, or what was called
@@ -72,7 +72,7 @@ def note(refusal: Refusal, address: str | None = None) -> None:
 
 
 def flush() -> None:
-    """Write what was counted; what cannot be written stays for the next time."""
+    """Store the counts; if the database is unavailable, the next flush stores them."""
     with _lock:
         counts = dict(_counts)
         _counts.clear()
@@ -80,8 +80,8 @@ def flush() -> None:
         return
     try:
         with transaction() as session:
-            wanted = {refusal.account_id for refusal in counts}
-            accounts = set(session.scalars(select(Account.id).where(Account.id.in_(wanted))))
+            account_ids = {refusal.account_id for refusal in counts}
+            accounts = set(session.scalars(select(Account.id).where(Account.id.in_(account_ids))))
             for refusal, count in sorted(_bounded(counts).items()):
                 if refusal.account_id in accounts:
                     _add(session, refusal, count)
@@ -104,7 +104,14 @@ def _bounded(counts: dict[Refusal, int]) -> Counter[Refusal]:
 
 def _summary(refusal: Refusal) -> Refusal:
     account_id, action = refusal.account_id, refusal.action
-    return Refusal(account_id, ANONYMOUS, action, VARIOUS, "too many kinds to list", VARIOUS)
+    return Refusal(
+        account_id=account_id,
+        actor=ANONYMOUS,
+        action=action,
+        target=VARIOUS,
+        reason="too many kinds to list",
+        network=VARIOUS,
+    )
 
 
 def _add(session: Session, refusal: Refusal, count: int) -> None:

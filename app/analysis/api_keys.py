@@ -66,11 +66,11 @@ class Activity:
         return [(route, dict(sorted(statuses.items()))) for route, statuses in busiest]
 
     def total(self, *ends: str) -> int:
-        """The number of calls, of all outcomes or only of these."""
+        """Return the number of calls, of all outcomes or only of these."""
         return sum(use.count for use in self.uses if not ends or expiry_of(use.status) in ends)
 
     def remarks(self) -> Sequence[UsageAnomaly]:
-        """The unusual activity and the refused calls of today."""
+        """Return the unusual activity and the refused calls of today."""
         return [
             remark
             for remark in (self._rush(), self._strangers(), self._denied(), self._limited())
@@ -112,7 +112,7 @@ class Activity:
 
 
 def expiry_of(status: int) -> str:
-    """The outcome of a call with this status."""
+    """Return the outcome of a call with this status."""
     if status in (401, 403):
         return "denied"
     if status == 429:

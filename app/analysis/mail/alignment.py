@@ -10,25 +10,27 @@ from functools import lru_cache
 from app.protocols import public_suffix
 
 
-def organizational(name: str, walked: str | None = None) -> str:
-    """The Organizational Domain of a name.
+def organizational(name: str, org_domain: str | None = None) -> str:
+    """Return the Organizational Domain of a name.
 
-    walked  the Organizational Domain that a tree walk determined; it applies to names below it too
+    org_domain  the Organizational Domain by a tree walk; it applies to names below it, too
     """
-    if walked and is_within(name, walked):
-        return walked
+    if org_domain and is_within(name, org_domain):
+        return org_domain
     return _registrable(name)
 
 
-def is_aligned(name: str, author: str, *, strict: bool = False, walked: str | None = None) -> bool:
-    """Whether ``name`` is aligned with the author's domain."""
+def is_aligned(
+    name: str, author: str, *, strict: bool = False, org_domain: str | None = None
+) -> bool:
+    """Return whether ``name`` is aligned with the author's domain."""
     if name == author:
         return True
-    return not strict and organizational(name, walked) == organizational(author, walked)
+    return not strict and organizational(name, org_domain) == organizational(author, org_domain)
 
 
 def is_within(name: str, domain: str) -> bool:
-    """Whether the name is the domain or below it."""
+    """Return whether the name is the domain or below it."""
     return name == domain or name.endswith(f".{domain}")
 
 

@@ -97,7 +97,7 @@ SPOOFED = SourceClassification(SourceClass.SUSPICIOUS, "Not authenticated: SPF a
 
 
 def classify(clue: Clue, sender: Sender | None, *, is_listed: bool) -> SourceClassification:
-    """The classification of mail with this identity from this service.
+    """Return the classification of mail with this identity from this service.
 
     is_listed  whether the domain's SPF record authorizes the address
     """

@@ -96,20 +96,20 @@ class FlowIndex:
         self._provenance = provenance
         self._domain, self._sources, self._identities = domain, sources, identities
         self._sums: dict[RecordFilter, int | None] = {}
-        self._far: dict[RecordFilter, bool] = {}
+        self._may_be_elsewhere: dict[RecordFilter, bool] = {}
         self._sent: dict[Sequence[str], Counter[int]] = {}
 
     def of_source(self, source: Source) -> RecordLink:
-        """The record list of a source, by its addresses."""
+        """Return the record list of a source, by its addresses."""
         sent = source.addresses + Counter({ELSEWHERE: int(source.has_more_addresses)})
         return self._by_address(sent, source.messages, ALL)
 
     def of_mail(self, sent: Mapping[str, int], filter: RecordFilter = ALL) -> RecordLink:
-        """The record list of a figure whose mail all matches, by its messages from each address."""
+        """Return the record list of mail that all matches, by its messages from each address."""
         return self._by_address(sent, sum(sent.values()), filter)
 
     def of_flows(self, parts: Iterable[Sequence[Flow]], filter: RecordFilter) -> RecordLink:
-        """The same as ``of_mail``, for the flows of a figure."""
+        """Return the same as ``of_mail``, for the flows of a figure."""
         sent = Counter[str]()
         for flows in parts:
             for address, _, messages, _, _ in flows:
@@ -117,12 +117,12 @@ class FlowIndex:
         return self.of_mail(sent, filter)
 
     def of_part(self, source: Source, filter: RecordFilter) -> RecordLink:
-        """The record list of the mail of a source that matches."""
+        """Return the record list of the mail of a source that matches."""
         fitting = (flows for number, flows in source.flows.items() if self._fits(number, filter))
         return self.of_flows(fitting, filter)
 
     def signers(self, source: Source, most: int) -> Iterator[tuple[DkimKey, int, RecordLink]]:
-        """The DKIM results of a source with the most messages, with their record lists."""
+        """Yield the DKIM results of a source with the most messages, with their record lists."""
         counts = Counter[DkimKey]()
         for number, messages in source.identities.items():
             for signer in self._identities[number].dkim_results:
@@ -131,7 +131,7 @@ class FlowIndex:
             yield signer, messages, self._within(source, messages, dkim_filter(*signer))
 
     def envelopes(self, source: Source, most: int) -> Iterator[tuple[SpfKey, int, RecordLink]]:
-        """The SPF results of a source with the most messages, in any scope, with record lists."""
+        """Yield the SPF results of a source with the most messages, in any scope."""
         counts = Counter[SpfKey]()
         for number, messages in source.identities.items():
             results = self._identities[number].spf_results
@@ -141,26 +141,26 @@ class FlowIndex:
             yield envelope, messages, self._within(source, messages, spf_filter(*envelope))
 
     def authors(self, source: Source, most: int) -> Iterator[tuple[str, int, RecordLink]]:
-        """The authors' domains of a source with the most messages, with their record lists."""
+        """Yield the From domains of a source with the most messages, with their record lists."""
         for name, messages in source.header_from.most_common(most):
             yield name, messages, self._within(source, messages, self.author(name))
 
     def part(self, messages: int, filter: RecordFilter) -> RecordLink:
-        """The record list of this number of matching messages from any address."""
+        """Return the record list of this number of matching messages from any address."""
         return self._list(filter, (), messages == self._listed(filter))
 
     def all_records(self, filter: RecordFilter) -> RecordLink:
-        """The record list of all mail that is known to match."""
+        """Return the record list of all mail that is known to match."""
         unclear = (self._fits(number, filter) is None for number in self._unclear)
         return self._list(filter, (), not any(unclear))
 
     def author(self, name: str) -> RecordFilter:
-        """The filter for an author's domain in the form in which sources name it."""
+        """Return the filter for an author's domain in the form in which sources name it."""
         is_rare = name == f"*.{self._domain}" and any(number < 0 for number in self._identities)
         return RecordFilter(subdomains_only=True) if is_rare else RecordFilter(header_from=name)
 
     def is_all(self, filter: RecordFilter, numbers: Set[int]) -> bool:
-        """Whether no other identities match."""
+        """Return whether no other identities match."""
         return all(
             number in numbers or self._fits(number, filter) is False for number in self._identities
         )
@@ -193,7 +193,7 @@ class FlowIndex:
     def _listed(self, filter: RecordFilter, addresses: Sequence[str] = ()) -> int | None:
         """The number of messages in a list, of these addresses if any; None: unknown."""
         if addresses:
-            return None if self._is_far(filter) else self._sum(self._of(addresses), filter)
+            return None if self._is_elsewhere(filter) else self._sum(self._of(addresses), filter)
         if filter not in self._sums:
             self._sums[filter] = self._sum(self._totals, filter)
         return self._sums[filter]
@@ -207,14 +207,14 @@ class FlowIndex:
             total += mail[number] * fits
         return total
 
-    def _is_far(self, filter: RecordFilter) -> bool:
+    def _is_elsewhere(self, filter: RecordFilter) -> bool:
         """Whether mail from unknown addresses may match."""
-        is_far = self._far.get(filter)
-        if is_far is None:
+        is_elsewhere = self._may_be_elsewhere.get(filter)
+        if is_elsewhere is None:
             numbers = self._candidates(filter, self._elsewhere)
             fits = (self._fits(number, filter) for number in numbers)
-            is_far = self._far[filter] = any(fit is not False for fit in fits)
-        return is_far
+            is_elsewhere = self._may_be_elsewhere[filter] = any(fit is not False for fit in fits)
+        return is_elsewhere
 
     def _fits(self, number: int, filter: RecordFilter) -> bool | None:
         """Whether mail with the identity matches; None: unknown."""

@@ -48,7 +48,7 @@ class Identity:
 
 
 def of(record: Record, *, trusted: bool) -> Identity:
-    """The identity of a record, with names in lower case."""
+    """Return the identity of a record, with names in lower case."""
     envelope = record.envelope_from or ""
     return Identity(
         header_from=record.header_from.lower(),
@@ -64,7 +64,7 @@ def of(record: Record, *, trusted: bool) -> Identity:
 
 
 def from_row(row: Any) -> Identity:
-    """The identity in a database row that has its columns."""
+    """Return the identity in a database row that has its columns."""
     return Identity(
         header_from=row.header_from,
         disposition=row.disposition,

@@ -1,8 +1,8 @@
-"""At which hour messages are counted, and what a window of time consists of. Pure.
+"""The hours at which messages are counted, and the windows and intervals of figures. Pure.
 
-A report says how many messages came within its period, not when. They are counted at the middle
-of the period, in the full hour that it is in; those of a period of several days in equal parts.
-Full hours of UTC add up to the days, weeks and months of every time zone.
+A report has the number of messages of its period, not their times. They are counted in the hour of
+the middle of the period; those of a period of several days are spread evenly over the days. Full
+hours of UTC add up to the days, weeks and months of every time zone.
 """
 
 from bisect import bisect_right
@@ -16,8 +16,8 @@ from app.analysis.mail import periods
 
 HOUR = 3600
 WEEK = 168  # hours; weeks are counted from the epoch, and begin on a Thursday
-SPANS = (1, WEEK)  # hours that one row of the roll-ups is about
-LONG_PERIOD = timedelta(hours=36)  # what is longer is spread over days
+SPANS = (1, WEEK)  # hours that one row of the rollups covers
+LONG_PERIOD = timedelta(hours=36)  # longer periods are spread over days
 MAX_DAYS = 366
 
 Interval = Literal["hour", "day", "week", "month"]
@@ -26,41 +26,41 @@ _DAY = timedelta(days=1)
 
 
 def middle(begin: datetime, end: datetime) -> datetime:
-    """When the messages of a period are counted.
+    """Return the time at which the messages of a period are counted.
 
-    Reporters end a day at 23:59:59 or at 24:00:00: that is the same middle.
+    Some reporters end a day at 23:59:59 and some at 24:00:00; the middle is the same.
     """
     return begin + timedelta(seconds=int((end - begin + _SECOND).total_seconds()) // 2)
 
 
 def days_of(begin: datetime, end: datetime) -> int:
-    """Over how many days the counts of a period are spread: 1 unless it is a long one."""
+    """Return the number of days over which messages are spread; 1 unless the period is long."""
     length = end - begin
     if length <= LONG_PERIOD:
         return 1
     return min(max(round(length / _DAY), 2), MAX_DAYS)
 
 
-def hour_of(moment: datetime) -> int:
-    """The full hour of UTC that the moment is in, counted from the epoch."""
-    return int(moment.timestamp()) // HOUR
+def hour_of(time: datetime) -> int:
+    """Return the full hour of UTC of this time, counted from the epoch."""
+    return int(time.timestamp()) // HOUR
 
 
 def at(hour: int) -> datetime:
-    """When that hour begins."""
+    """Return the time at which the hour begins."""
     return datetime.fromtimestamp(hour * HOUR, UTC)
 
 
 def hours(begin: datetime, end: datetime, days: int) -> tuple[int, ...]:
-    """The hours at which a report's messages are counted: one for each of its days."""
+    """Return the hours at which a report's messages are counted: one for each of its days."""
     part = (end - begin + _SECOND) / days
     return tuple(hour_of(begin + part * i + part / 2) for i in range(days))
 
 
 def shares(count: int, days: int) -> list[int]:
-    """The count in so many parts, as equal as whole numbers can be, the larger ones first."""
-    each, rest = divmod(count, days)
-    return [each + (i < rest) for i in range(days)]
+    """Return the count in equal parts; the first parts have one more if it does not divide."""
+    part, rest = divmod(count, days)
+    return [part + (i < rest) for i in range(days)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Window:
 
     @classmethod
     def between(cls, from_at: datetime, to_at: datetime) -> "Window":
-        """The hours that begin at or after ``from_at`` and before ``to_at``."""
+        """Return the hours that begin at or after ``from_at`` and before ``to_at``."""
         return cls(_next_hour(from_at), _next_hour(to_at))
 
     @property
@@ -82,22 +82,22 @@ class Window:
 
     @property
     def with_before(self) -> "Window":
-        """This one and the one before it, as one."""
+        """This window and the previous one, as one window."""
         return Window(self.before.start, self.stop)
 
     @property
     def days(self) -> int:
-        """Days begun."""
+        """The number of days, rounded up."""
         return -(-(self.stop - self.start) // 24)
 
-    def blocks(self, closed: Iterable[int]) -> tuple[tuple[int, int, int], ...]:
-        """(span, start, stop): weeks that are added up, where they are whole; all else by hours.
+    def blocks(self, weeks: Iterable[int]) -> tuple[tuple[int, int, int], ...]:
+        """Return (span, start, stop) of blocks that cover the window: whole weeks, and hours.
 
-        closed  the first hours of those weeks
+        weeks  the first hours of weeks that have weekly sums
         """
         parts = []
         at = self.start
-        for week in sorted(closed):
+        for week in sorted(weeks):
             if week < at or week + WEEK > self.stop:
                 continue
             if week > at:
@@ -107,43 +107,43 @@ class Window:
             else:
                 parts.append((WEEK, week, week + WEEK))
             at = week + WEEK
-        if at < self.stop or not parts:  # there is one in any case
+        if at < self.stop or not parts:  # there is at least one block
             parts.append((1, at, self.stop))
         return tuple(parts)
 
 
-def _next_hour(moment: datetime) -> int:
-    return -(-int(moment.timestamp() * 1_000_000) // (HOUR * 1_000_000))
+def _next_hour(time: datetime) -> int:
+    return -(-int(time.timestamp() * 1_000_000) // (HOUR * 1_000_000))
 
 
 class Buckets:
-    """The intervals of a calendar that a window is in, in a time zone, in order.
+    """The calendar intervals of a window in a time zone, in order.
 
-    starts  when each begins; the first and the last may be in the window only in part, but
-            none begins after the last hour does, for nothing could be counted there
+    starts  the start of each; the first and the last may be only partly in the window, but none
+            starts after the last hour of the window
     """
 
     def __init__(self, window: Window, interval: Interval, zone: ZoneInfo) -> None:
         first = at(window.start).astimezone(zone)
         if interval == "hour":
-            # Clocks may be half an hour off, so an hour there is not an hour of UTC.
+            # The offset may be half an hour, so a local hour is not an hour of UTC.
             begin = at(window.start) - timedelta(minutes=first.minute)
-            found = [begin + timedelta(hours=i) for i in range(window.stop - window.start)]
+            starts = [begin + timedelta(hours=i) for i in range(window.stop - window.start)]
         else:
             last = at(max(window.start, window.stop - 1))
-            found = list(_starts(first.date(), interval, zone, last))
-        self.starts = tuple(start.astimezone(zone) for start in found)
-        self._seconds = [int(start.timestamp()) for start in found]
+            starts = list(_starts(first.date(), interval, zone, last))
+        self.starts = tuple(start.astimezone(zone) for start in starts)
+        self._seconds = [int(start.timestamp()) for start in starts]
 
     def index(self, hour: int) -> int:
-        """Which one the hour of UTC is in."""
+        """Return the index of the interval that contains the hour of UTC."""
         return bisect_right(self._seconds, hour * HOUR) - 1
 
 
 def _starts(first: date, interval: Interval, zone: ZoneInfo, last: datetime) -> Iterator[datetime]:
     day = first
     if interval == "week":
-        day -= timedelta(days=day.weekday())  # ISO 8601: a week begins on Monday
+        day -= timedelta(days=day.weekday())  # ISO 8601: weeks begin on Monday
     elif interval == "month":
         day = day.replace(day=1)
     while (start := midnight(day, zone)) <= last:
@@ -155,7 +155,7 @@ def _starts(first: date, interval: Interval, zone: ZoneInfo, last: datetime) -> 
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """When the day begins there, in UTC; at the turn of the clocks where 0:00 is left out."""
+    """Return the start of the day in the zone, in UTC; later than 0:00 if the clock skips 0:00."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
@@ -163,7 +163,7 @@ MAX_COUNT = 10**12  # messages per record, so that forged counts cannot overflow
 
 
 def allocate(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
-    """(hour, messages) pairs that distribute a record's messages over the hours of its report."""
+    """Return (hour, messages) pairs that spread a record's messages over its report's hours."""
     count = min(count, MAX_COUNT)
     if len(hours) == 1:  # the usual case
         return [(hours[0], count)] if count else []

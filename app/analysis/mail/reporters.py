@@ -49,7 +49,7 @@ def reporters(
     now_hour: int,
     within: Mapping[str, Set[int]] = MappingProxyType({}),
 ) -> list[Reporter]:
-    """The reporters in rows of (reporter, hour, messages), most messages first.
+    """Return the reporters in rows of (reporter, hour, messages), most messages first.
 
     within  by reporter: hours of all days but the last that a multi-day report covers; it counts
             as one report, so these hours do not shorten the interval
@@ -58,11 +58,11 @@ def reporters(
     for name, hour, messages in rows:
         hours = hours_by_reporter.setdefault(name, {})
         hours[hour] = hours.get(hour, 0) + messages
-    made = [
+    reporters = [
         _reporter(name, hours, now_hour, within.get(name, frozenset()))
         for name, hours in hours_by_reporter.items()
     ]
-    return sorted(made, key=lambda reporter: (-reporter.messages, reporter.name))
+    return sorted(reporters, key=lambda reporter: (-reporter.messages, reporter.name))
 
 
 def _reporter(name: str, hours: Mapping[int, int], now_hour: int, within: Set[int]) -> Reporter:
@@ -87,7 +87,7 @@ def _reporter(name: str, hours: Mapping[int, int], now_hour: int, within: Set[in
 
 
 def gaps(hours: Iterable[int]) -> Sequence[tuple[int, int]]:
-    """The ranges of UTC days without messages, the end excluded.
+    """Return the ranges of UTC days without messages, the end excluded.
 
     Days before the first and after the last message are not gaps.
     """

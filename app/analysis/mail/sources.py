@@ -126,36 +126,36 @@ class Source:
 class Context:
     """The information about the domain that does not come from reports.
 
-    walked     the domain's Organizational Domain by the tree walk of its last scan
+    org_domain  the domain's Organizational Domain by the tree walk of its last scan
     selectors  the facts of the last scan about DKIM selectors, by selector
-    states     manual classifications by source key
+    reviews     manual classifications by source key
     """
 
     domain: str
-    walked: str | None = None
+    org_domain: str | None = None
     spf: SpfPaths | None = None
     selectors: Mapping[str, Any] = field(default_factory=dict)
     hosts: Mapping[str, Host] = field(default_factory=dict)
-    states: Mapping[str, SourceReview] = field(default_factory=dict)
+    reviews: Mapping[str, SourceReview] = field(default_factory=dict)
 
 
 def gather(
     flows: Iterable[Flow], identities: Mapping[int, Identity], context: Context
 ) -> list[Source]:
-    """The sources, most messages first.
+    """Return the sources, most messages first.
 
     flows  one for each address and identity; those from ELSEWHERE are attributed by identity only
     """
-    clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
+    clues = {number: clue(identity, context.org_domain) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
     for flow in flows:
         by_address.setdefault(flow[0], []).append(flow)
     gathered = _Gathered({}, {})
     for flow in by_address.pop(ELSEWHERE, ()):  # each identity is attributed by itself
         gathered.add(_by_identities(ELSEWHERE, [clues[flow.identity]]), [flow], clues)
-    letting = context.spf.letting if context.spf else _nothing
+    authorizing = context.spf.authorizing if context.spf else _nothing
     for address, address_flows in by_address.items():
-        if terms := letting(address):
+        if terms := authorizing(address):
             service = _by_term(terms[0])
         else:
             host = context.hosts.get(address, UNKNOWN_SERVICE)
@@ -171,26 +171,27 @@ def _nothing(_address: str) -> tuple[Term, ...]:
     return ()
 
 
-def clue(identity: Identity, walked: str | None = None) -> Clue:
-    """The authentication evidence of an identity."""
+def clue(identity: Identity, org_domain: str | None = None) -> Clue:
+    """Return the authentication evidence of an identity."""
     author = identity.header_from
-    own_domain = alignment.organizational(author, walked)
+    own_domain = alignment.organizational(author, org_domain)
     spf = next((result[0] for result in identity.spf_results if result[2] == "pass"), None)
     is_own_envelope = any(
-        alignment.organizational(result[0], walked) == own_domain for result in identity.spf_results
+        alignment.organizational(result[0], org_domain) == own_domain
+        for result in identity.spf_results
     )
     signers = [result[0] for result in identity.dkim_results if result[2] == "pass"]
-    own = [name for name in signers if alignment.organizational(name, walked) == own_domain]
+    own = [name for name in signers if alignment.organizational(name, org_domain) == own_domain]
     others = [name for name in signers if name not in own]
     is_broken = any(
-        result[2] != "pass" and alignment.organizational(result[0], walked) == own_domain
+        result[2] != "pass" and alignment.organizational(result[0], org_domain) == own_domain
         for result in identity.dkim_results
     )
     return Clue(
         identity=identity,
-        spf_domain=spf if spf and alignment.organizational(spf, walked) != own_domain else None,
+        spf_domain=spf if spf and alignment.organizational(spf, org_domain) != own_domain else None,
         is_own_envelope=is_own_envelope,
-        is_own_spf=bool(spf) and alignment.organizational(spf or "", walked) == own_domain,
+        is_own_spf=bool(spf) and alignment.organizational(spf or "", org_domain) == own_domain,
         is_own_signed=bool(own),
         is_own_broken=is_broken and not own,
         signer=max(others, key=lambda name: senders.of(name) is not None, default=None),
@@ -258,7 +259,7 @@ class _Part(NamedTuple):
 
     source: Source
     identity: Identity
-    judged: SourceClassification
+    classification: SourceClassification
     flows: list[Flow]
 
 
@@ -278,11 +279,11 @@ class _Gathered(NamedTuple):
             part = parts.get(flow[1])
             if part is None:
                 clue = clues[flow[1]]
-                judged = classify(clue, service.sender, is_listed=is_listed)
-                passed_on = "/forwarding" if judged.kind is SourceClass.FORWARDER else ""
-                key = f"{service.key}{passed_on}"
+                classification = classify(clue, service.sender, is_listed=is_listed)
+                suffix = "/forwarding" if classification.kind is SourceClass.FORWARDER else ""
+                key = f"{service.key}{suffix}"
                 source = self.by_key.setdefault(key, Source(key, service))
-                part = parts[flow[1]] = _Part(source, clue.identity, judged, [])
+                part = parts[flow[1]] = _Part(source, clue.identity, classification, [])
             part.flows.append(flow)
 
     def sources(self) -> list[Source]:
@@ -304,7 +305,7 @@ def _add(part: _Part) -> None:
     source.spf_aligned += count * identity.spf
     source.first_hour = min(source.first_hour, min([flow[3] for flow in flows]))
     source.last_hour = max(source.last_hour, max([flow[4] for flow in flows]))
-    source.reasons[part.judged] += count
+    source.reasons[part.classification] += count
     source.header_from[identity.header_from] += count
     number = flows[0].identity
     source.identities[number] += count
@@ -313,15 +314,15 @@ def _add(part: _Part) -> None:
 
 def _build_source(source: Source, context: Context) -> None:
     """Set the classification: that of most messages, unless there is a manual one."""
-    judged, _ = source.reasons.most_common(1)[0]
-    source.kind, source.reason = judged.kind, judged.reason
+    classification, _ = source.reasons.most_common(1)[0]
+    source.kind, source.reason = classification.kind, classification.reason
     source.has_more_addresses = source.addresses.pop(ELSEWHERE, 0) > 0
     for address, count in source.addresses.items():
         host = context.hosts.get(address)
         if host and host.country:
             source.countries[host.country] += count
     keys = (source.key, *(f"ip:{address}" for address in source.addresses))
-    source.review = next((context.states[key] for key in keys if key in context.states), None)
+    source.review = next((context.reviews[key] for key in keys if key in context.reviews), None)
     if source.review and source.review.decision == "approved":
         source.kind, source.reason = SourceClass.OWN, f"Approved by {source.review.actor}"
     elif source.review and source.review.decision == "blocked":

@@ -32,7 +32,7 @@ class SpfPaths:
     """
 
     def __init__(self, domain: str, records: Iterable[Mapping[str, Any]]) -> None:
-        self._heard = {(record["name"], record["type"]): record["values"] for record in records}
+        self._answers = {(record["name"], record["type"]): record["values"] for record in records}
         self._by_network: dict[tuple[int, int], dict[int, list[int]]] = {}
         self.domain = domain
         self.terms: tuple[Term, ...] = tuple(self._read(domain))
@@ -46,14 +46,14 @@ class SpfPaths:
         }
 
     @classmethod
-    def known(cls, domain: str, judgement: Mapping[str, Any] | None) -> "SpfPaths | None":
-        """The record in the last definite result of check ``spf``; None if there is none."""
-        if not judgement or not judgement["facts"].get("record"):
+    def from_result(cls, domain: str, result: Mapping[str, Any] | None) -> "SpfPaths | None":
+        """Return the record in the last definite result of check ``spf``; None if there is none."""
+        if not result or not result["facts"].get("record"):
             return None
-        return cls(domain, judgement["records"])
+        return cls(domain, result["records"])
 
-    def letting(self, address: str) -> tuple[Term, ...]:
-        """The terms that are known to authorize the address."""
+    def authorizing(self, address: str) -> tuple[Term, ...]:
+        """Return the terms that are known to authorize the address."""
         family = AF_INET6 if ":" in address else AF_INET
         number = int.from_bytes(inet_pton(family, address))  # ten times as fast as ipaddress
         indexes: list[int] = []
@@ -82,7 +82,7 @@ class SpfPaths:
     def _collect(self, term: spf.Directive, owner: str, index: int, seen: set[str]) -> bool:
         """Index the networks of the term; returns whether it may have others."""
         if term.network:
-            self._note(term.network, index)
+            self._add_network(term.network, index)
             return False
         name = _name(term, owner)
         if term.mechanism == "a" and name:
@@ -99,18 +99,18 @@ class SpfPaths:
 
     def _addresses(self, name: str, term: spf.Directive, index: int) -> bool:
         for kind, bits in (("A", term.cidr4), ("AAAA", term.cidr6)):
-            for address in self._heard.get((name, kind), ()):
-                self._note(ipaddress.ip_network(f"{address}/{bits}", strict=False), index)
-        return (name, "AAAA") not in self._heard
+            for address in self._answers.get((name, kind), ()):
+                self._add_network(ipaddress.ip_network(f"{address}/{bits}", strict=False), index)
+        return (name, "AAAA") not in self._answers
 
-    def _note(self, network: spf.Network, index: int) -> None:
+    def _add_network(self, network: spf.Network, index: int) -> None:
         bits = network.prefixlen
         first = int(network.network_address) >> (network.max_prefixlen - bits)
         networks = self._by_network.setdefault((network.version, bits), {})
         networks.setdefault(first, []).append(index)
 
     def _record(self, name: str) -> spf.Record | None:
-        texts = [text for text in self._heard.get((name, "TXT"), ()) if spf.is_record(text)]
+        texts = [text for text in self._answers.get((name, "TXT"), ()) if spf.is_record(text)]
         if len(texts) != 1:
             return None
         return _parsed(texts[0])

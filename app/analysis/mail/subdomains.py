@@ -16,15 +16,15 @@ MAX_SUBDOMAINS = 3  # names in a caveat
 def unknowns(
     tag: Literal["p", "sp", "np"], record: Record, below: Sequence[Subdomain]
 ) -> list[tuple[str, int]]:
-    """The caveats about a step of the tag, each with the number of failed messages concerned."""
+    """Return the caveats about a step of the tag, each with the number of failed messages."""
     failing = [subdomain for subdomain in below if subdomain.passed < subdomain.messages]
     if not failing or tag == "p" or (tag == "sp" and record.np is None):
         return []
     names = ", ".join(subdomain.name for subdomain in failing[:MAX_SUBDOMAINS])
     more = f" and {len(failing) - MAX_SUBDOMAINS} more" if len(failing) > MAX_SUBDOMAINS else ""
     if tag == "sp":
-        what = "np applies instead to those that do not exist"
+        condition = "np applies instead to those that do not exist"
     else:
-        what = "np applies only to those that do not exist, and sp to the others"
-    words = f"Reports do not state whether {names}{more} exist: {what}"
-    return [(words, sum(subdomain.messages - subdomain.passed for subdomain in failing))]
+        condition = "np applies only to those that do not exist, and sp to the others"
+    text = f"Reports do not state whether {names}{more} exist: {condition}"
+    return [(text, sum(subdomain.messages - subdomain.passed for subdomain in failing))]

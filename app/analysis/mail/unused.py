@@ -53,7 +53,7 @@ class Subdomain:
 def terms(
     spf: SpfPaths | None, sources: Iterable[Source], identities: Mapping[int, Identity], days: int
 ) -> list[TermUse]:
-    """The terms of the record with their use, in order; a message counts for each matching term.
+    """Return the terms of the record with their use; a message counts for each matching term.
 
     days  number of days with reports
     """
@@ -63,7 +63,7 @@ def terms(
     passing = {number for number, identity in identities.items() if _passes(identity, spf.domain)}
     for source in sources:
         for address, _, messages, _, _ in _flows(source, passing):
-            matches = spf.letting(address) if address else ()
+            matches = spf.authorizing(address) if address else ()
             for text in {term.text for term in matches}:
                 used[text] += messages
             unexplained += 0 if matches else messages
@@ -83,7 +83,7 @@ def selectors(
     sources: Iterable[Source],
     known: Mapping[str, Any],
 ) -> list[SelectorUse]:
-    """The domain's selectors in signatures or in the last scan, most used first."""
+    """Return the domain's selectors in signatures or in the last scan, most used first."""
     valid, failed = Counter[str](), Counter[str]()
     for source in sources:
         for number, messages in source.identities.items():
@@ -92,17 +92,17 @@ def selectors(
             for selector, is_valid in uses:
                 (valid if is_valid else failed)[selector] += messages
     names = {*valid, *failed, *(name for name in known if name != "*")}
-    made = [
+    selector_uses = [
         SelectorUse(name, valid[name], failed[name], _is_published(known.get(name)))
         for name in names
     ]
-    return sorted(made, key=lambda use: (-use.messages, use.selector))
+    return sorted(selector_uses, key=lambda use: (-use.messages, use.selector))
 
 
 def subdomains(
     domain: str, sources: Iterable[Source], identities: Mapping[int, Identity]
 ) -> list[Subdomain]:
-    """The names below the domain in the From field of mail, most messages first."""
+    """Return the names below the domain in the From field of mail, most messages first."""
     messages, passed = Counter[str](), Counter[str]()
     first: dict[str, int] = {}
     below = {number for number, identity in identities.items() if identity.header_from != domain}

@@ -80,10 +80,11 @@ class FailingSource:
 class PolicyStep:
     """The next stricter policy for one tag.
 
-    meets      filter for the affected mail
+    scope      the filter of the affected mail
     is_ready   None: the evidence is insufficient
-    losing     other sources of legitimate mail that fails: forwarders, and those below the limits
-    forging    sources of spoofed mail; sources are ordered by messages, most first
+    legitimate_failing_sources  other sources of legitimate mail that fails: forwarders, and
+                                sources below the limits
+    spoofing_sources            sources of spoofed mail; all are ordered by messages, most first
     record     the record to publish; None if no record is known
     rollback   the record that is published now; None if no record is known
     """
@@ -134,7 +135,7 @@ class Published:
 
 
 def inherited(name: str, text: str, record: Record, tag: str | None) -> Published:
-    """The record of a parent domain that applies to the domain (RFC 9989 §4.10.1).
+    """Return the record of a parent domain that applies to the domain (RFC 9989 §4.10.1).
 
     tag  the tag that applies to the domain: ``sp``, or ``np`` if the domain does not exist
     """
@@ -150,12 +151,12 @@ def inherited(name: str, text: str, record: Record, tag: str | None) -> Publishe
 
 
 def is_covered(policy: Policy | None, record: Record) -> Policy | None:
-    """The effective policy: with ``t=y`` it is one step weaker (RFC 9989 §4.7)."""
+    """Return the effective policy: with ``t=y`` it is one step weaker (RFC 9989 §4.7)."""
     return policy.lowered if policy and record.testing else policy
 
 
 def evidence(sources: Iterable[Source], *, window_days: int, days: int, reporters: int) -> Evidence:
-    """The evidence in these sources."""
+    """Return the evidence in these sources."""
     return Evidence(
         window_days=window_days,
         days=days,
@@ -171,27 +172,29 @@ def steps(
     evidence: Evidence,
     published: Published | None,
 ) -> tuple[PolicyStep, ...]:
-    """The next steps for those of p, sp and np that apply to mail and are not at reject yet."""
+    """Return the next step of each of p, sp and np that applies to mail and is not at reject."""
     record = published.record if published else Record()
     p = is_covered(record.p, record) or Policy.NONE
     sp = is_covered(record.sp, record) or p
     current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": is_covered(record.np, record) or sp}
-    made = []
+    next_steps = []
     if published and not published.is_organizational:
         current = {"p": p}
     for tag, policy in current.items():
         if next_policy := _NEXT.get(policy):
-            meets = _meets(tag, record, domain)
-            failing_sources = (_failing(source, identities, domain, meets) for source in sources)
+            scope = _scope(tag, record, domain)
+            failing_sources = (_failing(source, identities, domain, scope) for source in sources)
             failing = [
                 failing_source for failing_source in failing_sources if failing_source.messages
             ]
             failing.sort(key=lambda failing_source: -failing_source.messages)
-            made.append(_step(tag, (policy, next_policy, meets), failing, evidence, published))
-    return tuple(made)
+            next_steps.append(
+                _step(tag, (policy, next_policy, scope), failing, evidence, published)
+            )
+    return tuple(next_steps)
 
 
-def _meets(tag: Tag, record: Record, domain: str) -> RecordFilter:
+def _scope(tag: Tag, record: Record, domain: str) -> RecordFilter:
     """The failed mail that the step affects: from the domain itself, from below it, or both."""
     own, below = tag == "p", tag != "p" or record.sp is None
     if record.testing:  # the step removes t=y, so that the whole record takes effect
@@ -203,14 +206,14 @@ def _meets(tag: Tag, record: Record, domain: str) -> RecordFilter:
 
 
 def _failing(
-    source: Source, identities: dict[int, Identity], domain: str, meets: RecordFilter
+    source: Source, identities: dict[int, Identity], domain: str, scope: RecordFilter
 ) -> FailingSource:
     """The messages of the source that the policy would affect."""
     sent, failed = Counter[str](), Counter[str]()
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
-        if not ((meets.subdomains_only and is_own) or (meets.header_from and not is_own)):
+        if not ((scope.subdomains_only and is_own) or (scope.header_from and not is_own)):
             sent[identity.header_from] += messages
             failed[identity.header_from] += 0 if identity.passed else messages
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
@@ -231,27 +234,27 @@ def _step(
         and (blocker := _blocker(failing_source, evidence.messages))
     )
     blocking = {blocker.source.key for blocker in blockers}
-    losing = (
+    legitimate = (
         failing_source
         for failing_source in failing
         if _is_good(failing_source.source) and failing_source.source.key not in blocking
     )
-    forging = (
+    spoofing = (
         failing_source
         for failing_source in failing
         if failing_source.source.kind is SourceClass.SUSPICIOUS
     )
     is_ready = not blockers if evidence.is_sufficient and published else None
-    current, next_policy, meets = move
+    current, next_policy, scope = move
     return PolicyStep(
         tag=tag,
         current=current,
         proposed=next_policy,
-        scope=meets,
+        scope=scope,
         is_ready=is_ready,
         blockers=blockers,
-        legitimate_failing_sources=tuple(losing),
-        spoofing_sources=tuple(forging),
+        legitimate_failing_sources=tuple(legitimate),
+        spoofing_sources=tuple(spoofing),
         record=_rewritten(tag, next_policy, published) if published else None,
         rollback=published.own_text if published else None,
     )
@@ -285,17 +288,17 @@ def _blocker(failing: FailingSource, good: int) -> Blocker | None:
         return None
     name = source.service.name
     if source.kind is SourceClass.OWN and (share >= MAX_FAILING_SHARE or failing.is_stream):
-        why = (
+        reason = (
             f"{name} is one of your sources, and {failed:,} of its messages fail. {source.reason}."
         )
-        return Blocker(source, failed, share, why, _advice(source))
+        return Blocker(source, failed, share, reason, _advice(source))
     if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
-        why = (
+        reason = (
             f"{name} sent {failed:,} unauthenticated messages and is not classified. "
             f"{source.reason}."
         )
         advice = f"If it is yours, approve it; if not, block or ignore it. {_advice(source)}"
-        return Blocker(source, failed, share, why, advice)
+        return Blocker(source, failed, share, reason, advice)
     return None
 
 

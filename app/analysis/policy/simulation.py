@@ -63,7 +63,7 @@ class Outcome:
     """The simulated result for mail with one identity.
 
     disposition  none for mail that passes
-    unsure       why the result is uncertain; None if it is certain
+    is_uncertain  the reason why the result is uncertain; None if it is certain
     """
 
     passed: bool
@@ -81,14 +81,14 @@ OTHER_MODE = "SPF may pass by a term whose addresses the scan did not resolve"
 class Replay:
     """The result of a simulation.
 
-    hit          messages that would be quarantined or rejected
-    newly_hit    those of them that were delivered when they were received
-    spared       messages that were quarantined or rejected, and would be delivered
-    unsure       uncertain messages by reason
-    overridden   affected messages whose receivers did less than the policy requested, and may again
-    identities   identities of affected mail
-    not_hit      identities of mail that is not affected
-    mail         affected mail by source
+    affected            messages that would be quarantined or rejected
+    newly_affected      affected messages that were delivered when they were received
+    no_longer_affected  messages that were quarantined or rejected, and would be delivered
+    uncertain           messages with an uncertain result, by reason
+    overridden          affected messages whose receivers did less than the policy requested
+    identities          identities of affected mail
+    unaffected          identities of mail that is not affected
+    mail                affected mail by source
     """
 
     messages: int = 0
@@ -111,13 +111,22 @@ class SimulationResult:
     """The simulation of a proposal for one domain."""
 
     def __init__(
-        self, domain: str, proposal: PolicyProposal, spf: SpfPaths | None, walked: str | None = None
+        self,
+        domain: str,
+        proposal: PolicyProposal,
+        spf: SpfPaths | None,
+        org_domain: str | None = None,
     ) -> None:
-        self._domain, self._proposal, self._spf, self._walked = domain, proposal, spf, walked
+        self._domain, self._proposal, self._spf, self._org_domain = (
+            domain,
+            proposal,
+            spf,
+            org_domain,
+        )
         self._results: dict[tuple[Identity, bool, bool | None], Outcome] = {}
 
     def run(self, mail: Iterable[Mail]) -> Replay:
-        """The result for all of the mail; its sums are over the affected mail."""
+        """Return the result for all of the mail; its sums are over the affected mail."""
         replay = Replay()
         for sent in mail:
             signs = sent.source in self._proposal.add_dkim
@@ -173,14 +182,14 @@ class SimulationResult:
 
     def _replay(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal
-        dkim, dkim_unsure = self._aligned(
+        dkim, dkim_doubt = self._aligned(
             identity,
             identity.dkim,
             identity.dkim_results,
             (proposal.current.adkim, proposal.modes.adkim),
             NO_DKIM_RESULT,
         )
-        spf, spf_unsure = self._aligned(
+        spf, spf_doubt = self._aligned(
             identity,
             identity.spf,
             identity.spf_results,
@@ -188,11 +197,11 @@ class SimulationResult:
             NO_SPF_RESULT,
         )
         if spf and lets is not True:
-            spf, spf_unsure = (False, None) if lets is False else (True, OTHER_MODE)
-        if signs or (dkim and not dkim_unsure) or (spf and not spf_unsure):
+            spf, spf_doubt = (False, None) if lets is False else (True, OTHER_MODE)
+        if signs or (dkim and not dkim_doubt) or (spf and not spf_doubt):
             return Outcome(True, Policy.NONE)
         if dkim or spf:
-            return Outcome(True, Policy.NONE, dkim_unsure or spf_unsure)
+            return Outcome(True, Policy.NONE, dkim_doubt or spf_doubt)
         if identity.header_from == self._domain:
             return Outcome(False, proposal.p)
         return Outcome(False, proposal.sp, None if proposal.np is proposal.sp else MAY_NOT_EXIST)
@@ -203,23 +212,25 @@ class SimulationResult:
         evaluated: bool,
         results: Sequence[tuple[str, str, str]],
         modes: tuple[str, str],
-        unsaid: str,
+        doubt: str,
     ) -> tuple[bool, str | None]:
         """Whether the method still passes in alignment, and why that is uncertain."""
         current, proposed = modes
         if current == proposed:
             return evaluated, None
         passing = [name for name, _, result in results if result == PASS]
-        author, walked = identity.header_from, self._walked
+        author, org_domain = identity.header_from, self._org_domain
         if proposed == "r":
-            relaxed = any(alignment.is_aligned(name, author, walked=walked) for name in passing)
+            relaxed = any(
+                alignment.is_aligned(name, author, org_domain=org_domain) for name in passing
+            )
             return evaluated or relaxed, None
         if not evaluated:
             return False, None
         if author in passing:
             return True, None
-        named = any(alignment.is_aligned(name, author, walked=walked) for name in passing)
-        return (False, None) if named else (True, unsaid)
+        named = any(alignment.is_aligned(name, author, org_domain=org_domain) for name in passing)
+        return (False, None) if named else (True, doubt)
 
     def _still_lets(self, address: str) -> bool | None:
         """Whether the remaining SPF record authorizes the address; None: unknown.
@@ -229,17 +240,17 @@ class SimulationResult:
         removed = self._proposal.remove_spf
         if self._spf is None:
             return None
-        terms = self._spf.letting(address) if address else ()
+        terms = self._spf.authorizing(address) if address else ()
         remaining = [term for term in terms if not removed.intersection((term.text, term.domain))]
         if remaining:
             return True
-        gone = [t for t in self._spf.terms if removed.intersection((t.text, t.domain))]
-        if not gone:
+        removed_terms = [t for t in self._spf.terms if removed.intersection((t.text, t.domain))]
+        if not removed_terms:
             return True
-        others = [term for term in self._spf.terms if term not in gone]
+        others = [term for term in self._spf.terms if term not in removed_terms]
         if terms:
             return None if any(term.is_open for term in others) else False
-        return None if any(term.is_open for term in gone) or not address else True
+        return None if any(term.is_open for term in removed_terms) or not address else True
 
     def _passes_by_own_record(self, identity: Identity) -> bool:
         """Whether SPF passed by the record of the domain itself, which the proposal changes."""
@@ -249,10 +260,10 @@ class SimulationResult:
 
 
 def confidence(replay: Replay, days: int) -> Literal["high", "medium", "low"]:
-    """The confidence in a result, by messages, days with reports, and uncertain messages."""
-    unsure = replay.uncertain.total()
-    if replay.messages >= 1_000 and days >= 14 and unsure * 100 <= replay.messages:
+    """Return the confidence in a result, by messages, days with reports, and uncertain messages."""
+    uncertain = replay.uncertain.total()
+    if replay.messages >= 1_000 and days >= 14 and uncertain * 100 <= replay.messages:
         return "high"
-    if replay.messages >= 100 and days >= 7 and unsure * 20 <= replay.messages:
+    if replay.messages >= 100 and days >= 7 and uncertain * 20 <= replay.messages:
         return "medium"
     return "low"

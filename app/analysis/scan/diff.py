@@ -8,7 +8,7 @@ Key = tuple[str, str]
 
 
 def diff(base: Sequence[Check], scan: Sequence[Check]) -> dict[str, Any]:
-    """The changes from the checks of one scan to those of a later one; both as stored.
+    """Return the changes from the checks of one scan to those of a later one; both as stored.
 
     returns  JSON: ``dnsChanges`` (check, name, type, before, after: record sets that differ between
              the scans) and ``checks`` whose verdict or findings differ: check, before and after

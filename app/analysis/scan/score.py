@@ -69,7 +69,7 @@ class Score:
     version: int = VERSION
 
     def as_json(self) -> dict[str, Any]:
-        """The score as stored and as returned by the API."""
+        """Return the score as stored and as returned by the API."""
         return {
             "value": self.value,
             "grade": self.grade,
@@ -92,7 +92,7 @@ class Score:
 
 
 def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
-    """The score for the last results of the checks.
+    """Return the score for the last results of the checks.
 
     results  the last definite result of each check, as stored
     """
@@ -115,7 +115,7 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
 
 
 def grade(value: int) -> str:
-    """The grade of a score from 0 to 100."""
+    """Return the grade of a score from 0 to 100."""
     return next(letter for least, letter in GRADES if value >= least)
 
 

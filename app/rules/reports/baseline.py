@@ -30,7 +30,7 @@ class Comparison:
 
 
 def compare(recent: Volume, before: Volume) -> Comparison | None:
-    """Both periods for the reporters that they share; None if there is too little to compare."""
+    """Return both periods for the reporters that they share; None if there is too little data."""
     last = max(before.days, default=0)
     same = [
         name

@@ -19,7 +19,7 @@ ABSENCES = frozenset(("reports.none_received", "reports.reporter_stopped", "dkim
 
 
 def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
-    """The rule applied to trusted reports and to all reports."""
+    """Return the rule applied to trusted reports and to all reports."""
 
     def judge(posture: GradedPosture) -> Outcome:
         everything = rule.evaluate(posture.everything)

@@ -36,7 +36,7 @@ class Volume:
         return totals
 
     def of(self, reporters: Iterable[str]) -> "Volume":
-        """The volume that these reporters reported; each must have reported messages."""
+        """Return the volume that these reporters reported; each must have reported messages."""
         return Volume({name: self.reporters[name] for name in reporters}, self.passed_on)
 
     @property
@@ -121,7 +121,7 @@ class ReportPosture:
     signers: Sequence[Reporter] = ()
 
     def capped(self, severity: Severity) -> Severity:
-        """The severity, or info if all reports are unverified."""
+        """Return the severity, or info if all reports are unverified."""
         is_verified = self.recent.verified.messages or self.previous.verified.messages
         return severity if is_verified else Severity.INFO
 

@@ -129,7 +129,7 @@ def _samples(source: Source) -> list[dict[str, Any]]:
 
 
 def quiet(recent: Mail, before: Mail) -> list[str]:
-    """The selectors that signed much of the earlier email, and none of the recent email."""
+    """Return the selectors that signed much of the earlier email, and none of the recent email."""
     used = {use.selector for use in recent.selectors if use.messages + use.failed}
     return [
         use.selector

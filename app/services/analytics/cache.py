@@ -10,7 +10,7 @@ from app.analysis.mail.periods import WEEK, Window
 from app.models import DmarcWeek
 
 LIFETIME_SECONDS = 60.0  # for changes that the version does not show
-MAX_ENTRIES = 16  # of one kind
+MAX_ENTRIES = 16  # in each cache
 
 
 def lifetime() -> float:

@@ -237,7 +237,9 @@ def _simulated(
 ) -> SimulatedPolicy:
     report = sending.load(session, domain, window)
     proposal = _proposal(report, trial)
-    simulation = SimulationResult(domain.name, proposal, report.context.spf, report.context.walked)
+    simulation = SimulationResult(
+        domain.name, proposal, report.context.spf, report.context.org_domain
+    )
     replay = simulation.run(_mail(report))
     reporters = _reporters(session, report, replay.identities)
     by_key = {source.key: source for source in report.sources}

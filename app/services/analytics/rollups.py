@@ -1,4 +1,4 @@
-"""Rollups of aggregate reports; ``counting`` decides when they are updated.
+"""Rollups of aggregate reports; ``rollup_queue`` decides when they are updated.
 
 Adding or removing a report locks the rows of its weeks, so that concurrent updates wait for each
 other. Every statement locks its rows in the order of their keys.
@@ -34,7 +34,7 @@ from app.models import (
 from app.protocols.report_formats.aggregate import Record
 
 QUIET_HOURS = 72  # after a week before it is summed; most reports have arrived by then
-WEEKS_AT_ONCE = 50
+WEEK_BATCH_SIZE = 50
 
 Row = tuple[Any, ...]
 _Flow = tuple[str, int]  # source_ip, identity id
@@ -45,7 +45,7 @@ _Table = type[DmarcHour] | type[ReporterCount] | type[FlowCount]
 class ReportCounts:
     """The contents of a report that are counted.
 
-    records  as ``protocols.dmarc_report`` parses them
+    records  as the parser of aggregate reports returns them
     """
 
     domain_id: UUID
@@ -88,18 +88,18 @@ def remove(session: Session, report: ReportCounts) -> None:
 class _Counts:
     """Messages of one domain; identities are numbered by their index in ``identities``.
 
-    sent  by (source_ip, identity, hour)
-    told  by (hour, reporter, identity)
+    sent      by (source_ip, identity, hour)
+    reported  by (hour, reporter, identity)
     """
 
     identities: dict[Identity, int]
     sent: Counter[tuple[str, int, int]]
-    told: Counter[tuple[int, str, int]]
+    reported: Counter[tuple[int, str, int]]
 
 
 def _counts(reports: Iterable[ReportCounts]) -> _Counts:
     counts = _Counts({}, Counter(), Counter())
-    sent, told = counts.sent, counts.told
+    sent, reported = counts.sent, counts.reported
     numbers: dict[Row, int] = {}  # most records differ only in their address
     for report in reports:
         hours, trusted = report.hours, report.provenance != "unverified"
@@ -114,21 +114,23 @@ def _counts(reports: Iterable[ReportCounts]) -> _Counts:
                 numbers[key] = number
             for hour, part in periods.allocate(record.count, hours):
                 sent[record.source_ip, number, hour] += part
-                told[hour, report.reporter, number] += part
+                reported[hour, report.reporter, number] += part
     return counts
 
 
 def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> None:
     if not counts.sent:
         return
-    closed = _compacted(session, domain_id, {hour // WEEK * WEEK for hour, *_ in counts.told})
+    compacted = _compacted(
+        session, domain_id, {hour // WEEK * WEEK for hour, *_ in counts.reported}
+    )
     by_identity = _identity_ids(session, domain_id, counts.identities)
     numbers = [by_identity[identity] for identity in counts.identities]
     flow_ids = _flow_ids(session, domain_id, counts, numbers)
 
     by_index = list(counts.identities)
     totals, by_reporter, by_flow = Counter[Row](), Counter[Row](), Counter[Row]()
-    for (hour, reporter, index), count in counts.told.items():
+    for (hour, reporter, index), count in counts.reported.items():
         identity = by_index[index]
         result = (
             identity.header_from,
@@ -138,26 +140,26 @@ def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> Non
             identity.trusted,
         )
         totals[(hour, reporter, *result)] += sign * count
-        for span, start in bucket_keys(hour, closed):
+        for span, start in bucket_keys(hour, compacted):
             by_reporter[span, start, reporter, numbers[index]] += sign * count
     for (ip, index, hour), count in counts.sent.items():
         flow_id = flow_ids[ip, numbers[index]]
-        for span, start in bucket_keys(hour, closed):
+        for span, start in bucket_keys(hour, compacted):
             by_flow[span, start, flow_id] += sign * count
     _accumulate(session, DmarcHour, domain_id, totals)
     _accumulate(session, ReporterCount, domain_id, by_reporter)
     _accumulate(session, FlowCount, domain_id, by_flow)
 
 
-def bucket_keys(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...]:
-    """(span, start) of the rows in which an hour is counted."""
+def bucket_keys(hour: int, compacted: frozenset[int]) -> tuple[tuple[int, int], ...]:
+    """Return (span, start) of the rows in which an hour is counted."""
     week = hour // WEEK * WEEK
-    return ((1, hour), (WEEK, week)) if week in closed else ((1, hour),)
+    return ((1, hour), (WEEK, week)) if week in compacted else ((1, hour),)
 
 
 def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
-    """The weeks that have weekly sums; locks the rows of all given weeks until the commit."""
-    closed: dict[int, bool] = {}
+    """The weeks that have weekly sums; locks the rows of these weeks until the commit."""
+    is_compacted: dict[int, bool] = {}
     for part in bulk.batched(sorted(weeks)):
         session.connection().execute(
             bulk.insert(session, DmarcWeek).on_conflict_do_nothing(),
@@ -170,27 +172,27 @@ def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> froze
             .order_by(DmarcWeek.start)
             .with_for_update()
         )
-        closed.update((row.start, row.is_compacted) for row in rows)
+        is_compacted.update((row.start, row.is_compacted) for row in rows)
         session.execute(update(DmarcWeek).where(matches).values(version=DmarcWeek.version + 1))
-    return frozenset(start for start, is_closed in closed.items() if is_closed)
+    return frozenset(start for start, is_so in is_compacted.items() if is_so)
 
 
 def compact_weeks() -> int:
     """Create the sums of past weeks with few outstanding reports, and return how many."""
     count = 0
-    while closed := _compact_some():
-        count += closed
+    while compacted := _compact_batch():
+        count += compacted
     return count
 
 
-def _compact_some() -> int:
+def _compact_batch() -> int:
     with transaction() as session:
         end = hour_of(now(session)) - QUIET_HOURS - WEEK
         rows = session.execute(
             select(DmarcWeek.domain_id, DmarcWeek.start)
             .where(~DmarcWeek.is_compacted, DmarcWeek.start <= end)
             .order_by(DmarcWeek.domain_id, DmarcWeek.start)
-            .limit(WEEKS_AT_ONCE)
+            .limit(WEEK_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         for domain_id, start in rows:
@@ -268,8 +270,8 @@ def _identity_ids(
     session: Session, domain_id: UUID, requested: Iterable[Identity]
 ) -> dict[Identity, int]:
     by_digest = {identity.digest: identity for identity in requested}
-    known = _known_identities(session, domain_id, by_digest)
-    if missing := sorted(by_digest.keys() - known.keys()):
+    existing = _known_identities(session, domain_id, by_digest)
+    if missing := sorted(by_digest.keys() - existing.keys()):
         rows = [
             {"domain_id": domain_id, "digest": digest, **asdict(by_digest[digest])}
             for digest in missing
@@ -278,8 +280,8 @@ def _identity_ids(
             index_elements=["domain_id", "digest"]
         )
         session.connection().execute(statement, rows)
-        known |= _known_identities(session, domain_id, missing)
-    return {by_digest[digest]: number for digest, number in known.items()}
+        existing |= _known_identities(session, domain_id, missing)
+    return {by_digest[digest]: number for digest, number in existing.items()}
 
 
 def _known_identities(
@@ -331,24 +333,24 @@ def _flow_ids(
 
 @cache
 def _known_flows(dialect: str) -> Any:
-    """Each given flow with its stored row; the outer join keeps SQLite from scanning all flows."""
-    flow, given = DmarcFlow.__table__.c, bulk.values_table(dialect, DmarcFlow, _ENDS)
+    """Each flow with its stored row; the outer join prevents SQLite from scanning all flows."""
+    flow, values = DmarcFlow.__table__.c, bulk.values_table(dialect, DmarcFlow, _ENDS)
     is_it = and_(
         flow.domain_id == bulk.fixed_value(DmarcFlow, "domain_id"),
-        flow.source_ip == given.c.source_ip,
-        flow.identity_id == given.c.identity_id,
+        flow.source_ip == values.c.source_ip,
+        flow.identity_id == values.c.identity_id,
     )
     return select(
-        flow.id, given.c.source_ip, given.c.identity_id, flow.first_hour, flow.last_hour
-    ).select_from(given.outerjoin(DmarcFlow, is_it))
+        flow.id, values.c.source_ip, values.c.identity_id, flow.first_hour, flow.last_hour
+    ).select_from(values.outerjoin(DmarcFlow, is_it))
 
 
 @cache
 def _seen_flows(dialect: str) -> Any:
     statement = bulk.insert_values(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
-    given, flow = statement.excluded, DmarcFlow.__table__.c
-    first = case((given.first_hour < flow.first_hour, given.first_hour), else_=flow.first_hour)
-    last = case((given.last_hour > flow.last_hour, given.last_hour), else_=flow.last_hour)
+    new, flow = statement.excluded, DmarcFlow.__table__.c
+    first = case((new.first_hour < flow.first_hour, new.first_hour), else_=flow.first_hour)
+    last = case((new.last_hour > flow.last_hour, new.last_hour), else_=flow.last_hour)
     return statement.on_conflict_do_update(
         index_elements=["domain_id", "source_ip", "identity_id"],
         set_={"first_hour": first, "last_hour": last},
@@ -368,10 +370,10 @@ def _shrink(session: Session, report: ReportCounts) -> None:
         .group_by(FlowCount.flow_id)
         .order_by(FlowCount.flow_id)
     ).all()
-    gone = set(session.scalars(touched)) - {row[0] for row in remaining}
+    unused = set(session.scalars(touched)) - {row[0] for row in remaining}
     for number, first, last in remaining:
         session.execute(
             update(DmarcFlow).where(DmarcFlow.id == number).values(first_hour=first, last_hour=last)
         )
-    for part in bulk.batched(sorted(gone)):
+    for part in bulk.batched(sorted(unused)):
         session.execute(delete(DmarcFlow).where(DmarcFlow.id.in_(part)))

@@ -1,7 +1,7 @@
-"""The reverse names and networks of addresses that mail comes from, looked up and kept.
+"""The reverse names and networks of the addresses that email comes from.
 
-A row of ``sender_hosts`` is the job: an address is looked up once it is due, by the holder of its
-lease. A look that fails leaves what is known, and is tried again later and later.
+A row of ``sender_hosts`` is the job: the worker that holds its lease looks the address up once it
+is due. A failed lookup changes nothing that is known, and is retried at growing intervals.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from app.services.core.leases import LeaseTable
 logger = logging.getLogger(__name__)
 
 LEASE_DURATION = timedelta(minutes=5)
-BATCH_SIZE = 200  # addresses a transaction, all asked about at the same time
-NEW_BATCH_SIZE = 5_000  # flows whose addresses are noted
-BATCHES = 20  # of one job; the clock rings for the rest
-MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
+BATCH_SIZE = 200  # addresses in a transaction, looked up concurrently
+NEW_BATCH_SIZE = 5_000  # flows whose addresses are added
+BATCHES = 20  # in one job; the clock enqueues another one for the rest
+MAX_NAMES = 10  # of one address; receivers ignore more (RFC 7208 §4.6.4)
 REFRESH_AFTER = timedelta(days=30)
 RETRY_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
 
@@ -47,7 +47,7 @@ Status = Literal["confirmed", "mismatch", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Reverse:
-    """What an address is called in reverse; ``name`` only if it leads back to the address."""
+    """The reverse name of an address; ``name`` only if it resolves back to the address."""
 
     status: Status
     name: str | None = None
@@ -55,7 +55,7 @@ class Reverse:
 
 @dataclass(frozen=True, slots=True)
 class NetworkOwner:
-    """Whose an address is, as far as GEOIP_DATABASE knows."""
+    """The owner of an address according to GEOIP_DATABASE."""
 
     asn: int | None = None
     name: str | None = None
@@ -63,20 +63,20 @@ class NetworkOwner:
 
 
 def schedule_lookup(address: str) -> bool:
-    """Schedule another lookup of the address; False if no mail ever came from it."""
+    """Schedule another lookup, and return False if no email ever came from the address."""
     with transaction() as session:
-        found = session.get(SenderHost, address)
-        if found is None:
+        host = session.get(SenderHost, address)
+        if host is None:
             return False
-        found.due_at = transactions.now(session)
+        host.due_at = transactions.now(session)
         after_commit(session, queue.enqueue_reverse_dns)
         return True
 
 
 def enqueue_if_due() -> int:
-    """Note the addresses of new flows, and have a worker look at what is due; how many that are."""
+    """Add the addresses of new flows, enqueue a job if any is due, and return how many are."""
     with transaction() as session:
-        _note_new(session)
+        _add_new(session)
         now = transactions.now(session)
         count = session.scalar(select(func.count()).where(*_due(session, now))) or 0
         if count:
@@ -95,7 +95,7 @@ def _claim() -> list[str]:
         return [lease.key for lease in leases]
 
 
-def _note_new(session: Session) -> None:
+def _add_new(session: Session) -> None:
     rows = session.execute(
         select(DmarcFlow.id, DmarcFlow.source_ip)
         .where(DmarcFlow.is_new)
@@ -111,21 +111,21 @@ def _note_new(session: Session) -> None:
         )
 
 
-def look_up(door: Network, *, is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Look at those that are due, some at a time; how many that were.
+def look_up(network: Network, *, is_stopping: Callable[[], bool] = lambda: False) -> int:
+    """Look up the addresses that are due, in batches, and return how many there were.
 
-    effects  for each few one transaction before and one after; the network in between
+    effects  for each batch a transaction before and one after the lookups
     """
     count = 0
     for _ in range(BATCHES):
         if is_stopping() or not (claimed := _claim()):
             break
-        _write(door.run(partial(_ask, claimed)))
+        _write(network.run(partial(_resolve, claimed)))
         count += len(claimed)
     return count
 
 
-async def _ask(
+async def _resolve(
     addresses: Sequence[str], open_answers: SessionFactory
 ) -> dict[str, Reverse | LookupFailed]:
     answers = await asyncio.gather(
@@ -135,7 +135,7 @@ async def _ask(
 
 
 async def reverse(address: str, dns: Resolver) -> Reverse:
-    """What the address is called.
+    """Return the reverse name of the address.
 
     raises  LookupFailed if no name resolves back and a lookup failed
     source  RFC 8601 §2.7.3 (iprev)
@@ -143,46 +143,48 @@ async def reverse(address: str, dns: Resolver) -> Reverse:
     ip = ipaddress.ip_address(address)
     names = await dns.hosts(ip.reverse_pointer, "PTR")
     rdtype = "A" if ip.version == 4 else "AAAA"
-    asked = names[:MAX_NAMES]
-    answers = await asyncio.gather(*(or_failure(dns.resolve(name, rdtype)) for name in asked))
+    names_to_check = names[:MAX_NAMES]
+    answers = await asyncio.gather(
+        *(or_failure(dns.resolve(name, rdtype)) for name in names_to_check)
+    )
     failures = []
-    for name, answer in zip(asked, answers, strict=True):
+    for name, answer in zip(names_to_check, answers, strict=True):
         if isinstance(answer, LookupFailed):
             failures.append(answer)
-        elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):
+        elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):
             return Reverse("confirmed", name)
     if failures:
         raise failures[0]
     return Reverse("mismatch" if names else "none")
 
 
-def _write(found: dict[str, Reverse | LookupFailed]) -> None:
-    networks = _networks(found)
+def _write(results: dict[str, Reverse | LookupFailed]) -> None:
+    networks = _networks(results)
     with transaction() as session:
         now = transactions.now(session)
         rows = session.scalars(
             select(SenderHost)
-            .where(SenderHost.address.in_(found))
+            .where(SenderHost.address.in_(results))
             .order_by(SenderHost.address)
             .with_for_update()
         )
         for host in rows:
-            seen = found[host.address]
+            result = results[host.address]
             host.lease_until, host.looked_up_at = None, now
             if networks is not None:
                 network = networks[host.address]
                 host.asn, host.network, host.country = network.asn, network.name, network.country
-            if isinstance(seen, LookupFailed):
-                host.lookup_failure = str(seen)[:300]
+            if isinstance(result, LookupFailed):
+                host.lookup_failure = str(result)[:300]
                 host.due_at = now + RETRY_AFTER[min(host.failures, len(RETRY_AFTER) - 1)]
                 host.failures += 1
             else:
-                host.status, host.name, host.lookup_failure = seen.status, seen.name, None
+                host.status, host.name, host.lookup_failure = result.status, result.name, None
                 host.due_at, host.failures = now + REFRESH_AFTER, 0
 
 
 def _networks(addresses: Iterable[str]) -> dict[str, NetworkOwner] | None:
-    """Whose each is; None if the file cannot be read, so that what is known stays."""
+    """The owner of each address; None if the file cannot be read, so that the rows stay as is."""
     path = settings.current().geoip_database
     if path is None:
         return {address: NetworkOwner() for address in addresses}
@@ -190,19 +192,19 @@ def _networks(addresses: Iterable[str]) -> dict[str, NetworkOwner] | None:
         with maxminddb.open_database(path) as database:
             return {address: _network(_entry(database, address)) for address in addresses}
     except (OSError, maxminddb.InvalidDatabaseError) as error:
-        logger.warning("GEOIP_DATABASE cannot be read", extra={"reason": str(error)})
+        logger.warning("cannot open GEOIP_DATABASE", extra={"reason": str(error)})
         return None
 
 
 def _entry(database: maxminddb.Reader, address: str) -> object:
     try:
         return database.get(address)
-    except ValueError:  # it knows IPv4 only
+    except ValueError:  # the database has IPv4 only
         return None
 
 
 def _network(record: object) -> NetworkOwner:
-    """What an entry says, in the fields of the ASN, City, Country and combined databases."""
+    """The owner in an entry of an ASN, City, Country or combined database."""
     if not isinstance(record, dict):
         return NetworkOwner()
     country = record.get("country")

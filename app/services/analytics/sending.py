@@ -97,7 +97,7 @@ def load(
 
 
 def unverified_messages(session: Session, domain_id: UUID, window: Window) -> int:
-    """The number of messages of the window in unverified reports; in the caller's transaction."""
+    """Return the number of messages in unverified reports, in the caller's transaction."""
     statement = select(dmarc.sum_of(DmarcHour.messages)).where(
         DmarcHour.domain_id == domain_id,
         DmarcHour.hour >= window.start,
@@ -130,11 +130,11 @@ def _gather(
         flows, by_number = flows + rare_flows, by_number | rare_identities
     context = Context(
         domain=domain.name,
-        walked=results.get("dmarc", {}).get("facts", {}).get("org_domain"),
-        spf=SpfPaths.known(domain.name, results.get("spf")),
+        org_domain=results.get("dmarc", {}).get("facts", {}).get("org_domain"),
+        spf=SpfPaths.from_result(domain.name, results.get("spf")),
         selectors=results.get("dkim", {}).get("facts", {}).get("selectors", {}),
         hosts=hosts,
-        states=reviews,
+        reviews=reviews,
     )
     reported_hours = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
     gathered = sources.gather(flows, by_number, context)
@@ -286,7 +286,7 @@ def _decisions(session: Session, domain: Domain) -> dict[str, SourceReview]:
 def hours(
     session: Session, domain_id: UUID, window: Window, *, is_trusted_only: bool = False
 ) -> list[tuple[str, int, int]]:
-    """(reporter, hour, messages) rows of the window, in the caller's transaction."""
+    """Return (reporter, hour, messages) rows of the window, in the caller's transaction."""
     rows = session.execute(
         select(DmarcHour.reporter, DmarcHour.hour, dmarc.sum_of(DmarcHour.messages))
         .where(
@@ -301,7 +301,7 @@ def hours(
 
 
 def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, set[int]]:
-    """The hours, except the last, at which multi-day reports are counted, by reporter."""
+    """Return the hours, except the last, at which multi-day reports are counted, by reporter."""
     rows = session.execute(
         select(
             DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days

@@ -202,7 +202,7 @@ def _read_failures(session: Session, within: Conditions, result: TlsResult) -> N
         return session.execute(
             select(*keys, total)
             .select_from(TlsPolicy)
-            .join(failures.each, true())
+            .join(failures.table, true())
             .where(*within, HAS_FAILURES)
             .group_by(*keys)
             .order_by(total.desc(), *keys)

@@ -55,54 +55,54 @@ def total(sessions: Any) -> ColumnElement[int]:
 class Failures:
     """The failures of policies as a table, to join with the policies or to query for each.
 
-    each  the table
-    mx    ``""``: the session failed before a host was reached
+    table  the table
+    mx     ``""``: the session failed before a host was reached
     """
 
-    each: Any
+    table: Any
     result_type: ColumnElement[str]
     mx: ColumnElement[str]
     sessions: ColumnElement[int]
-    _gathered: Callable[[ColumnElement[Any]], ColumnElement[Any]]
+    _as_array: Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
     @classmethod
     def of(cls, dialect: str) -> "Failures":
         """Return the table in the SQL of this dialect."""
         is_sqlite = dialect == "sqlite"
-        every = func.json_each if is_sqlite else func.json_array_elements
-        each = every(TlsPolicy.failures).table_valued("value", name="failure")
+        elements = func.json_each if is_sqlite else func.json_array_elements
+        table = elements(TlsPolicy.failures).table_valued("value", name="failure")
 
         def value(name: str, kind: Any) -> ColumnElement[Any]:
             if is_sqlite:
-                return func.json_extract(each.c.value, f"$.{name}", type_=kind)
-            return cast(each.c.value.op("->>")(name), kind)
+                return func.json_extract(table.c.value, f"$.{name}", type_=kind)
+            return cast(table.c.value.op("->>")(name), kind)
 
-        def gathered(failures: ColumnElement[Any]) -> ColumnElement[Any]:
+        def as_array(failures: ColumnElement[Any]) -> ColumnElement[Any]:
             if is_sqlite:
                 return func.json_group_array(func.json(failures))
             return func.json_agg(failures)
 
         mx = func.coalesce(value("mx", Text), "")
         sessions = value("sessions", BigInteger)
-        return cls(each, value("result_type", Text), mx, sessions, gathered)
+        return cls(table, value("result_type", Text), mx, sessions, as_array)
 
     def exist(self, conditions: Conditions) -> ColumnElement[bool]:
         """Return whether a policy has a failure that meets the conditions."""
-        return HAS_FAILURES & exists(select(literal(1)).select_from(self.each).where(*conditions))
+        return HAS_FAILURES & exists(select(literal(1)).select_from(self.table).where(*conditions))
 
     def count(self, conditions: Conditions) -> ColumnElement[int]:
         """Return the number of a policy's failures that meet the conditions."""
-        return select(func.count()).select_from(self.each).where(*conditions).scalar_subquery()
+        return select(func.count()).select_from(self.table).where(*conditions).scalar_subquery()
 
     def total(self, conditions: Conditions) -> ColumnElement[int]:
         """Return the number of failed sessions in a policy's failures that meet the conditions."""
         sessions = cast(func.coalesce(total(self.sessions), 0), BigInteger)
-        return select(sessions).select_from(self.each).where(*conditions).scalar_subquery()
+        return select(sessions).select_from(self.table).where(*conditions).scalar_subquery()
 
     def first(self, conditions: Conditions, limit: int) -> ColumnElement[Any]:
         """Return a policy's failures that meet the conditions as an array, in the report's order.
 
         returns  NULL if there are none
         """
-        matches = select(self.each.c.value).where(*conditions).limit(limit).subquery("matches")
-        return type_coerce(select(self._gathered(matches.c.value)).scalar_subquery(), Json)
+        matches = select(self.table.c.value).where(*conditions).limit(limit).subquery("matches")
+        return type_coerce(select(self._as_array(matches.c.value)).scalar_subquery(), Json)

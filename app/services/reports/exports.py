@@ -1,4 +1,4 @@
-"""Lists as files: CSV that is safe to open in a spreadsheet, and lines of JSON."""
+"""Lists as files: CSV that is safe to open in a spreadsheet, and NDJSON."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ Path = Sequence[str]  # of keys, to a value
 
 
 def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
-    """All rows of the list, read while they are iterated; ``of`` converts a row.
+    """Return all rows of the list, read while they are iterated; ``of`` converts a row.
 
     raises  InvalidRequest at once for more than MAX_ROWS rows
     """
@@ -37,7 +37,7 @@ def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
 
 
 def csv_lines(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
-    """A table with a header row, many lines at a time; every cell is quoted."""
+    """Return a table with a header row, many lines at a time; every cell is quoted."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
     writer.writerow([".".join(path) for path in columns])
@@ -51,13 +51,13 @@ def csv_lines(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
 
 
 def ndjson_lines(items: Iterable[Item]) -> Iterator[bytes]:
-    """An object on each line."""
+    """Return an object on each line."""
     for item in items:
         yield orjson.dumps(item) + b"\n"
 
 
 def safe_cell(text: str) -> str:
-    """The text with an apostrophe wherever a spreadsheet would otherwise start a formula."""
+    """Return the text with an apostrophe wherever a spreadsheet would otherwise start a formula."""
     text = _INNER_FORMULA.sub(r"\1'", text)
     if text.lstrip(_IGNORED).startswith((*_FORMULA, *_SEPARATORS)):
         return f"'{text}"

@@ -54,7 +54,7 @@ def test_domain_with_all_sources_aligned_is_ready() -> None:
 
 def test_unaligned_approved_source_is_a_blocker() -> None:
     approved = {"service:Mailchimp": APPROVED}
-    step = judge((GOOD, 9_800), (SERVICE, 200), states=approved)[0]
+    step = judge((GOOD, 9_800), (SERVICE, 200), reviews=approved)[0]
     assert step.is_ready is False
     (blocker,) = step.blockers
     assert (blocker.source.service.name, blocker.messages) == ("Mailchimp", 200)
@@ -69,13 +69,13 @@ def test_unclassified_source_blocks_until_it_is_classified() -> None:
     assert "is not classified" in blocker.reason
     for decided in ("ignored", "blocked"):
         states = {"service:Mailchimp": SourceReview(decided, None, "user:ann")}
-        assert judge(*mail, states=states)[0].is_ready is True
+        assert judge(*mail, reviews=states)[0].is_ready is True
 
 
 @pytest.mark.parametrize(("count", "stands"), [(19, False), (20, True)])
 def test_small_source_that_fails_completely_is_a_blocker(count: int, stands: bool) -> None:
     approved = {"service:Mailchimp": APPROVED}
-    step = judge((GOOD, 1_000_000), (SERVICE, count), states=approved)[0]
+    step = judge((GOOD, 1_000_000), (SERVICE, count), reviews=approved)[0]
     assert bool(step.blockers) is stands
     assert step.legitimate_failing == (0 if stands else count)
 

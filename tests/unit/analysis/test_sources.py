@@ -174,7 +174,7 @@ def test_manual_classification_overrides_evidence(state: str, kind: SourceClass)
     sender = identity(spf_results=(("other.example", "mfrom", "pass"),))
     decision = SourceReview(state, None, "user:ann")
     for key in ("domain:other.example", "ip:203.0.113.5"):
-        source = the_only(sender, states={key: decision})
+        source = the_only(sender, reviews={key: decision})
         assert (source.kind, source.review) == (kind, decision)
 
 
@@ -194,6 +194,6 @@ def test_names_below_organizational_domain_are_aligned() -> None:
         spf_results=(("mail.dept.uni.example", "m", "pass"),),
         header_from="dept.uni.example",
     )
-    other = Context("dept.uni.example", walked="dept.uni.example")
+    other = Context("dept.uni.example", org_domain="dept.uni.example")
     (source,) = gather([Flow("203.0.113.5", 1, 1, 1, 1)], {1: dept}, other)
     assert source.key == "own"

@@ -37,7 +37,7 @@ RECORDS = dns_records(
     ],
 )
 def test_address_matches_terms_whose_networks_contain_it(address: str, terms: list[str]) -> None:
-    matches = SpfPaths("acme.test", RECORDS).letting(address)
+    matches = SpfPaths("acme.test", RECORDS).authorizing(address)
     assert [term.text for term in matches] == terms
 
 
@@ -72,7 +72,7 @@ def test_each_name_of_a_nested_record_is_read_once() -> None:
 
 @pytest.mark.parametrize("judgement", [None, {"facts": {}, "records": []}])
 def test_missing_record_has_no_paths(judgement: Any) -> None:
-    assert SpfPaths.known("acme.test", judgement) is None
+    assert SpfPaths.from_result("acme.test", judgement) is None
 
 
 @given(
@@ -90,4 +90,4 @@ def test_matching_networks_agree_with_ipaddress(
     paths = SpfPaths("acme.test", dns_records(("acme.test", "TXT", [text])))
     ip = ipaddress.IPv4Address(base + address)
     expected = [f"ip4:{network}" for network in made if ip in network]
-    assert [term.text for term in paths.letting(str(ip))] == expected
+    assert [term.text for term in paths.authorizing(str(ip))] == expected

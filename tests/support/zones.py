@@ -165,11 +165,12 @@ def read_master_files(*paths: Path) -> dict[str | tuple[str, str], list[Rdata]]:
         zone = dns.zone.from_file(str(path), relativize=False, check_origin=False)
         for name, _, rdata in zone.iterate_rdatas():
             key = (name.to_text(omit_final_dot=True), rdata.rdtype.name)
-            data.setdefault(key, []).append(_from_dnspython(rdata))
+            data.setdefault(key, []).append(rdata_from_dnspython(rdata))
     return data
 
 
-def _from_dnspython(rdata: Any) -> Rdata:
+def rdata_from_dnspython(rdata: Any) -> Rdata:
+    """The value of a record as ``Zone`` takes it."""
     match rdata.rdtype.name:
         case "TXT":
             return b"".join(rdata.strings).decode("utf-8", "backslashreplace")

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from app.checks import CHECKS
+from app.checks.engine.execution import run_check
 from app.checks.engine.runner import ScanResult, run_checks
-from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
+from app.checks.engine.types import CheckResult, Subject, Verdict
 from app.checks.transport.mta_sts import PATH
 from app.network.session import LiveNetwork
 from app.ports.http import Page

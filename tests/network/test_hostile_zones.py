@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.checks import CHECKS
+from app.checks.engine.execution import run_check
 from app.checks.engine.runner import ScanResult, run_checks
-from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
+from app.checks.engine.types import CheckResult, Subject, Verdict
 from app.network.session import LiveNetwork
 from app.ports.network import SessionFactory
 from app.protocols.names import DomainName

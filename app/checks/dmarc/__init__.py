@@ -5,7 +5,7 @@ from typing import Any
 
 from app.checks.dmarc import destinations as dmarc_destinations
 from app.checks.dmarc import discovery as dmarc_discovery
-from app.checks.dmarc import observed
+from app.checks.dmarc import keeping, observed
 from app.checks.dmarc import policy as dmarc_policy
 from app.checks.dmarc.destinations import Source
 from app.checks.engine.types import (
@@ -21,7 +21,8 @@ from app.checks.engine.types import (
 )
 from app.ports.dns import Resolver
 from app.protocols import dmarc as protocol
-from app.protocols import public_suffix
+from app.protocols import public_suffix, tags
+from app.protocols.dmarc import repair
 from app.protocols.dmarc.discovery import Discovery
 from app.protocols.names import DomainName
 
@@ -30,30 +31,36 @@ MISSING = FindingType(
     Severity.CRITICAL,
     "No DMARC record: anyone can spoof this domain",
     "RFC 9989 §4.7",
+    leads_to=("dmarc.policy_none", "dmarc.rua_missing", "dmarc.rua_mailbox_no_mx"),
 )
 SEVERAL = FindingType(
     "dmarc.multiple_records",
     Severity.CRITICAL,
     "DMARC: more than one record, so receivers ignore all of them",
     "RFC 9989 §4.10",
+    hides_others=True,
 )
 SYNTAX = FindingType(
     "dmarc.syntax_error",
     Severity.CRITICAL,
     "DMARC: malformed record, so receivers ignore it",
     "RFC 9989 §4.8",
+    hides_others=True,
 )
 VERSION = FindingType(
     "dmarc.version_not_first",
     Severity.CRITICAL,
     "DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
     "RFC 9989 §4.7",
+    hides_others=True,
 )
 WRONG_PLACE = FindingType(
     "dmarc.wrong_location",
     Severity.HIGH,
     "DMARC: record is not at _dmarc, so receivers do not find it",
     "RFC 9989 §4.7",
+    hides_others=True,
+    leads_to=("dmarc.policy_none",),
 )
 UNRELATED = FindingType(
     "dmarc.unrelated_txt", Severity.LOW, "DMARC: unrelated TXT records at _dmarc", "RFC 9989 §4.7"
@@ -97,7 +104,8 @@ TLD_RECORD = FindingType(
         ),
         *observed.FINDING_TYPES,
     ),
-    logic_version=2,
+    logic_version=3,
+    keeps=keeping.keeps,
 )
 async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     """Check the policy that applies to mail from this domain, and the record that it comes from.
@@ -163,30 +171,50 @@ def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -
     others = [text for text in texts if not protocol.is_record(text)]
     attempts = [text for text in others if protocol.is_attempt(text)]
     if len(own) > 1:
-        why = "Receivers ignore all records if there is more than one. Keep the one to use."
-        back = "Publish the previous records again."
-        fix = Fix("replace", name, "TXT", "\n".join(own), own[0], back, why)
-        yield SEVERAL.at(name, records=list(own), fix=fix)
+        yield SEVERAL.at(name, records=sorted(own), fix=_merged(name, own))
     if not own:
         for text in attempts:
             why = "Receivers ignore the record, because it must start with exactly v=DMARC1."
-            after = _respelled(text)
-            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
-            yield SYNTAX.at(name, record=text, fix=fix)
+            yield SYNTAX.at(name, record=text, fix=_repaired(name, text, why))
         misplaced = [text for text in others if "v=DMARC1" in text and text not in attempts]
         for text in misplaced:
-            after = f"v=DMARC1; {text.replace('v=DMARC1', '').strip('; ')}"
             why = "Receivers ignore a record whose first tag is not v=DMARC1. Move it to the front."
-            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
-            yield VERSION.at(name, record=text, fix=fix)
+            yield VERSION.at(name, record=text, fix=_repaired(name, text, why))
         others = [text for text in others if text not in (*attempts, *misplaced)]
     if others:
         yield UNRELATED.at(name, records=others)
 
 
-def _respelled(text: str) -> str:
-    rest = text.strip(" \t\"'").partition(";")[2].strip(" \t\"'")
-    return f"v=DMARC1; {rest}" if rest else "v=DMARC1; p=none"
+def _repaired(name: str, text: str, why: str) -> Fix | None:
+    after = repair.repaired(text)
+    if after is None:
+        return None
+    return Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+
+
+def _merged(name: str, own: Sequence[str]) -> Fix | None:
+    """The strictest of the records, with the report addresses of all; None if one is unreadable."""
+    texts = sorted(own)
+    records = [repair.lenient(text) for text in texts]
+    fixed = [repair.repaired(text) for text in texts]
+    if None in records or None in fixed:
+        return None
+    ranked = [
+        (keeping.policies(record), text)
+        for record, text in zip(records, fixed, strict=True)
+        if record and text
+    ]
+    _, after = max(ranked)
+    for tag in ("rua", "ruf"):
+        addresses = dict.fromkeys(uri for record in records for uri in getattr(record, tag))
+        if addresses:
+            after = tags.replaced(after, tag, ",".join(addresses))
+    why = (
+        "Receivers ignore all records if there is more than one. Publish one only: this is the "
+        "strictest of them, with the report addresses of all."
+    )
+    back = "Publish the previous records again."
+    return Fix("replace", name, "TXT", "\n".join(texts), after, back, why)
 
 
 async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
@@ -194,12 +222,15 @@ async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
     name = f"_dmarc.{domain}"
     is_silent = subject.usage in (Usage.PARKED, Usage.RECEIVES)
     policy = "reject" if is_silent else "none"
-    record = f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@{domain}"
+    takes_mail = any(mx.host for mx in await dns.mx(domain))
+    record = f"v=DMARC1; p={policy}" + (
+        f"; rua=mailto:dmarc-reports@{domain}" if takes_mail else ""
+    )
     why = (
         "The domain sends no mail, so receivers can reject everything that claims to be from it."
         if is_silent
-        else "p=none does not affect your mail, and the reports show who sends as your domain. "
-        "The mailbox must exist."
+        else "p=none does not affect your mail, and with a report address (rua) the reports show "
+        "who sends as your domain. The mailbox must exist."
     )
     fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
     findings = [MISSING.at(name, fix=fix)]

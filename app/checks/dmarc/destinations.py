@@ -8,7 +8,7 @@ from app.checks.dmarc import discovery
 from app.checks.engine.types import Finding, FindingType, Fix, Severity, Verdict
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import dmarc, names, tags
-from app.protocols.dmarc import Record
+from app.protocols.dmarc import Record, repair
 from app.protocols.names import DomainName
 from app.protocols.uris import Uri
 
@@ -85,6 +85,14 @@ class Source:
     def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
         """The fix that sets the tag to this value; None removes the tag."""
         after = tags.replaced(self.text, tag, value)
+        back = f"Publish the previous record again: {self.text}"
+        return Fix("replace", self.name, "TXT", self.text, after, back, why)
+
+    def repaired(self, why: str) -> Fix | None:
+        """The fix that corrects every mistake in the record; None if the meaning is not evident."""
+        after = repair.repaired(self.text)
+        if after is None or after == self.text:
+            return None
         back = f"Publish the previous record again: {self.text}"
         return Fix("replace", self.name, "TXT", self.text, after, back, why)
 
@@ -207,10 +215,7 @@ def _of_text(source: Source) -> Iterator[Finding]:
     record, name = source.record, source.name
     unreadable = [problem for problem in record.problems if problem.name == "rua"]
     for problem in unreadable[:MAX_INVALID]:
-        fix = None
-        if ":" not in problem.value and "@" in problem.value:
-            addresses = [f"mailto:{problem.value}", *map(str, record.rua)]
-            fix = source.rewritten("rua", ",".join(addresses), "Start the address with mailto:")
+        fix = source.repaired("Each address must be a URI such as mailto:reports@example.com.")
         yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"

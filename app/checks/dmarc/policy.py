@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from app.checks.dmarc.destinations import Source
 from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject, Usage, Verdict
-from app.protocols import public_suffix
-from app.protocols.dmarc import Alignment, Policy, Psd, Record
+from app.protocols import public_suffix, repair
+from app.protocols.dmarc import VERSION, Alignment, Policy, Psd
 from app.protocols.dmarc.discovery import Discovery
 
 MAX_RECORD = 450  # characters, so that the answer fits into one UDP packet of 512 octets
@@ -28,12 +28,14 @@ MISSING_P = FindingType(
     Severity.MEDIUM,
     "DMARC: no policy (p), so receivers assume p=none",
     "RFC 9989 §4.10.1",
+    leads_to=("dmarc.policy_none",),
 )
 POLICY_INVALID = FindingType(
     "dmarc.policy_invalid",
     Severity.CRITICAL,
     "DMARC: invalid policy value, so the record counts as p=none or not at all",
     "RFC 9989 §4.10.1",
+    hides_others=True,
 )
 SUBDOMAIN_WEAKER = FindingType(
     "dmarc.subdomain_policy_weaker",
@@ -170,9 +172,7 @@ def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterat
     record, policy = source.record, discovery.effective_policy
     unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
     for problem in unreadable:
-        fix = source.rewritten(
-            problem.name, "none", "Correct it: only none, quarantine and reject are valid."
-        )
+        fix = source.repaired("Correct it: only none, quarantine and reject are valid.")
         yield POLICY_INVALID.at(
             source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
         )
@@ -197,7 +197,11 @@ def _locked(subject: Subject, source: Source) -> Fix | None:
     if source.record_at == subject.domain:
         is_reject = source.record.p is Policy.REJECT  # then t=y weakens the policy
         return None if is_reject else source.rewritten("p", "reject", why)
-    name, record = f"_dmarc.{subject.domain}", "v=DMARC1; p=reject"
+    tags = [("v", VERSION), ("p", "reject")]
+    for tag in ("rua", "ruf"):
+        if addresses := getattr(source.record, tag):
+            tags.append((tag, ",".join(addresses)))  # reports about the domain go where they went
+    name, record = f"_dmarc.{subject.domain}", repair.joined(tags)
     return Fix("publish", name, "TXT", None, record, "Remove the record.", why)
 
 
@@ -257,11 +261,12 @@ def _of_tags(source: Source) -> Iterator[Finding]:
     if record.unknown_tags:
         yield UNKNOWN_TAG.at(source.name, tags=list(record.unknown_tags))
     if record.duplicate_tags:
-        yield DUPLICATE_TAG.at(source.name, tags=list(record.duplicate_tags))
-    yield from _of_problems(source.name, record)
+        once = source.repaired("Receivers read the first occurrence only. List each tag once.")
+        yield DUPLICATE_TAG.at(source.name, tags=list(record.duplicate_tags), fix=once)
+    yield from _of_problems(source)
 
 
-def _of_problems(name: str, record: Record) -> Iterator[Finding]:
+def _of_problems(source: Source) -> Iterator[Finding]:
     kinds = {
         "": NOT_A_TAG,
         "fo": FO_INVALID,
@@ -270,10 +275,11 @@ def _of_problems(name: str, record: Record) -> Iterator[Finding]:
         "t": TAG_INVALID,
         "psd": TAG_INVALID,
     }
-    for problem in record.problems:
+    fix = source.repaired("Receivers ignore the invalid part. Correct or remove it.")
+    for problem in source.record.problems:
         if kind := kinds.get(problem.name):
-            subject = f"{name} {problem.name or problem.value[:60]}"
-            yield kind.at(subject, value=problem.value, reason=problem.reason)
+            subject = f"{source.name} {problem.name or problem.value[:60]}"
+            yield kind.at(subject, value=problem.value, reason=problem.reason, fix=fix)
 
 
 def _without_pct(source: Source) -> Fix:

@@ -45,6 +45,26 @@ class Recorder(NetworkSession):
         """The records in the order of the queries, each query once, not truncated."""
         return tuple([_record(*key, answer) for key, answer in self._answers.items()])
 
+    def recorded(self, name: str, rdtype: str) -> Answer | Page | str | None:
+        """The answer to a question of the check, or the reason why there is none."""
+        return self._answers.get((name, rdtype))
+
+    def owned(self, name: str, rdtype: str) -> Answer | str | None:
+        """The answer with the records at this name, which may have been reached by an alias."""
+        for (_, asked), reached in self._answers.items():
+            if asked == rdtype and isinstance(reached, Answer) and name in reached.aliases[-1:]:
+                return reached
+        answer = self._answers.get((name, rdtype))
+        return None if isinstance(answer, Page) else answer
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        """The answer of the network, which is not recorded."""
+        return await self._dns.resolve(name, rdtype, checking_disabled=checking_disabled)
+
+    async def load(self, host: str, path: str, request: Request | None = None) -> Page:
+        """The page from the network, which is not recorded."""
+        return await self._dns.fetch(host, path, request)
+
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         try:
             answer = await self._dns.resolve(name, rdtype, checking_disabled=checking_disabled)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.checks import CHECKS
-from app.checks.engine.types import Check, CheckResult, Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Check, CheckResult, Subject, Verdict
 from app.ports.network import NetworkSession, SessionFactory
 
 K = TypeVar("K")

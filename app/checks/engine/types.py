@@ -1,27 +1,22 @@
-"""The types of checks, findings and results, and ``judge``, which runs one check.
+"""The types of checks, findings and results.
 
-A check is a coroutine over ``Answers``. It never catches ``Undetermined``: ``judge`` turns it into
-the verdict of that name, so that a failed lookup is never reported as a missing record
+A check is a coroutine over DNS answers. It never catches ``LookupFailed``: ``run_check`` turns it
+into the verdict *undetermined*, so that a failed lookup is never reported as a missing record
 (RFC 2308 §7, RFC 9989 §4.10.1).
 """
 
-import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from app.checks.engine import evidence
-from app.checks.engine.evidence import Record, Recorder
+from app.checks.engine.evidence import Record
 from app.ports.dns import LookupFailed
 from app.ports.network import NetworkSession
 from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
-
-logger = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
@@ -103,9 +98,11 @@ class Fix(NamedTuple):
 class FindingType:
     """A type of finding. Its code is public API and never changes its meaning.
 
-    flaps    whether it depends on more than DNS; an alert then waits for a second definite scan
-    verdict  the best verdict that the check can have with this finding; by default it follows from
-             the severity, and ``info`` leaves it ``ok``
+    flaps         whether it depends on more than DNS; an alert then waits for a second scan
+    hides_others  whether the record could not be read, so that a fix may reveal lesser findings
+    leads_to      codes that its fix may reveal, because they are the next step
+    verdict       the best verdict that the check can have with this finding; by default it follows
+                  from the severity, and ``info`` leaves it ``ok``
     """
 
     code: str
@@ -114,6 +111,8 @@ class FindingType:
     reference: str
     verdict: Verdict | None = None
     flaps: bool = False
+    hides_others: bool = False
+    leads_to: tuple[str, ...] = ()
 
     def at(
         self,
@@ -249,23 +248,32 @@ class Subject:
 
 
 Run = Callable[[Subject, NetworkSession], Awaitable[Outcome]]
+Keeps = Callable[[Subject, Fix, NetworkSession, NetworkSession], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a domain. ``logic_version`` rises when the same answers get another result."""
+    """One check of a domain. ``logic_version`` rises when the same answers get another result.
+
+    keeps  whether a fix keeps what the owner had, with the answers before and after it
+    """
 
     name: str
     finds: tuple[FindingType, ...]
     logic_version: int
     run: Run
+    keeps: Keeps | None = None
 
 
 def check(
-    name: str, *, finds: Sequence[FindingType], logic_version: int = 1
+    name: str,
+    *,
+    finds: Sequence[FindingType],
+    logic_version: int = 1,
+    keeps: Keeps | None = None,
 ) -> Callable[[Run], Check]:
     """Turn a coroutine into a check; ``finds`` lists every type of finding that it can have."""
-    return lambda run: Check(name, tuple(finds), logic_version, run)
+    return lambda run: Check(name, tuple(finds), logic_version, run, keeps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,52 +293,3 @@ class CheckResult:
     elapsed_ms: int
     definite: bool
     reason: str | None = None
-
-
-async def run_check(check: Check, subject: Subject, dns: NetworkSession) -> CheckResult:
-    """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
-    witness = Recorder(dns)
-    started = time.monotonic()
-    outcome: Outcome | None = None
-    reason: str | None = None
-    try:
-        outcome = await check.run(subject, witness)
-    except LookupFailed as error:
-        reason = str(error)
-    except Exception:  # a bug in one check must not stop the others
-        logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
-        reason = "the check failed because of an internal error"
-    verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
-    facts = outcome.facts if outcome else {"undetermined": True}
-    findings, records = outcome.findings if outcome else (), witness.records()
-    if evidence.size(records) > evidence.SMALL_VALUE:
-        records = evidence.EvidenceBudget().bounded(records)
-        facts, findings = _bounded(facts, findings)
-    return CheckResult(
-        check=check.name,
-        logic_version=check.logic_version,
-        verdict=verdict,
-        facts=facts,
-        findings=findings,
-        records=records,
-        elapsed_ms=round((time.monotonic() - started) * 1000),
-        definite=outcome.definite if outcome else False,
-        reason=reason,
-    )
-
-
-def _bounded(
-    facts: Mapping[str, Any], findings: Sequence[Finding]
-) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
-    """Facts and findings with long texts truncated; a fix that is too long is left out."""
-    allowance = evidence.EvidenceBudget()
-    facts = allowance.bounded(facts)
-    return facts, tuple(
-        replace(
-            finding,
-            subject=evidence.truncate(finding.subject, evidence.MAX_SUBJECT),
-            evidence=allowance.bounded(finding.evidence),
-            fix=finding.fix if finding.fix and allowance.fits(finding.fix.size) else None,
-        )
-        for finding in findings
-    )

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.checks.bimi import bimi
-from app.checks.engine.types import Subject, Usage, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Subject, Usage, Verdict
 from app.ports.http import Page
 from app.protocols.names import DomainName
 from tests.support.logotypes import logotype

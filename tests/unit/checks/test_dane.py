@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Verdict
 from app.checks.transport.dane import dane
 from app.ports.dns import Answer, LookupFailed, Tlsa
 from app.protocols.names import DomainName

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.checks.dkim import COMMON, dkim, key_hygiene
-from app.checks.engine.types import Subject, Usage, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Subject, Usage, Verdict
 from app.protocols.names import DomainName
 from tests.support.dkim_keys import GOOD, ONE, SHORT, WEAK, digest
 from tests.support.zones import SERVFAIL, TIMEOUT, Zone

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.checks.dmarc import dmarc, observed
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Usage, Verdict
 from app.protocols.names import DomainName
 from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.checks.dmarc import dmarc
-from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict
 from app.protocols.names import DomainName
 from tests.support.zones import SERVFAIL, Zone
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.checks.dns import dns
-from app.checks.engine.types import Severity, Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Verdict
 from app.protocols.names import DomainName
 from tests.support.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
 

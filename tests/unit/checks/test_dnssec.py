@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.checks.dns.dnssec import dnssec
-from app.checks.engine.types import Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Subject, Verdict
 from app.ports.dns import Answer, LookupFailed, Signature, Soa
 from app.protocols.names import DomainName
 from tests.support.zones import SERVFAIL, TIMEOUT, Zone

@@ -1,7 +1,8 @@
 """The evidence of a check is limited in size."""
 
 from app.checks.engine import evidence
-from app.checks.engine.types import FindingType, Fix, Outcome, Severity, Subject, check, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import FindingType, Fix, Outcome, Severity, Subject, check
 from app.ports.dns import Resolver
 from app.protocols.names import DomainName
 from tests.support.zones import Zone

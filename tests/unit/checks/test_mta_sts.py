@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Usage, Verdict
 from app.checks.transport.dane import dane
 from app.checks.transport.mta_sts import PATH, mta_sts
 from app.ports.dns import Tlsa

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Subject, Verdict
 from app.checks.mx.rdns import rdns
 from app.protocols.names import DomainName
 from tests.support.zones import SERVFAIL, TIMEOUT, Zone

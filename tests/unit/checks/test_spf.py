@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Usage, Verdict
 from app.checks.spf import spf
 from app.protocols.names import DomainName
 from tests.support.zones import BUDGET, SERVFAIL, TIMEOUT, Zone

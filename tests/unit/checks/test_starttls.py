@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Verdict, run_check
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import Severity, Subject, Verdict
 from app.checks.transport.starttls import starttls
 from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName

@@ -14,6 +14,7 @@ from app.checks.engine.types import (
     check,
 )
 from app.ports.dns import Caa, LookupFailed, Resolver, or_failure
+from app.protocols import uris
 
 MISSING = FindingType(
     "caa.missing",
@@ -38,6 +39,20 @@ FORBIDDEN = FindingType(
     "caa.issuance_forbidden", Severity.INFO, "CAA: no CA may issue certificates", "RFC 8659 §4.2"
 )
 
+UNRESTRICTED = FindingType(
+    "caa.issuance_unrestricted",
+    Severity.INFO,
+    "CAA: no property restricts TLS certificates, so any CA can issue them",
+    "RFC 8659 §4.2",
+    verdict=Verdict.INFO,
+)
+IODEF_INVALID = FindingType(
+    "caa.iodef_invalid",
+    Severity.LOW,
+    "CAA: invalid address for violation reports (iodef), so CAs cannot report to it",
+    "RFC 8659 §4.4",
+)
+
 CRITICAL = 128
 ISSUERS = ("issue", "issuewild", "issuemail")  # RFC 9495 has the last
 _KNOWN = (*ISSUERS, "issuevmc", "iodef", "contactemail", "contactphone")
@@ -50,7 +65,11 @@ _ISSUER = re.compile(
 )
 
 
-@check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
+@check(
+    "caa",
+    finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN, UNRESTRICTED, IODEF_INVALID),
+    logic_version=2,
+)
 async def caa(subject: Subject, dns: Resolver) -> Outcome:
     """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.
 
@@ -120,9 +139,28 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
     if unreadable:
         why = "CAs treat a value that they cannot read as allowing no CA. Correct or remove it."
         yield SYNTAX.at(owner, fix=_removal(owner, unreadable, why), records=_texts(unreadable))
-    issue = [_issuer(record.value) for record in issuing if record.tag.lower() == "issue"]
-    if issue and set(issue) == {""}:
+    for record in records:
+        if record.tag.lower() == "iodef" and (reason := _iodef_problem(record.value)):
+            yield IODEF_INVALID.at(f"{owner} {record.value}", reason=reason)
+    issue, wild = (
+        [_issuer(record.value) for record in issuing if record.tag.lower() == tag]
+        for tag in ("issue", "issuewild")
+    )
+    if not issue and records:
+        yield UNRESTRICTED.at(owner, records=_texts(records), wildcards_restricted=bool(wild))
+    elif set(issue) == {""} and not any(wild):
         yield FORBIDDEN.at(owner, records=_texts(issuing))
+
+
+def _iodef_problem(value: str) -> str | None:
+    """Why the value is no address for reports; None if it is one (RFC 8659 §4.4)."""
+    try:
+        uri = uris.parse(value.strip())
+    except ValueError as error:
+        return str(error)
+    if uri.scheme in ("mailto", "http", "https"):
+        return None
+    return "only mailto:, http: and https: URLs are allowed"
 
 
 def _texts(records: Sequence[Caa]) -> list[str]:

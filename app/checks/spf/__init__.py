@@ -15,9 +15,11 @@ from app.checks.engine.types import (
     check,
     finish,
 )
-from app.checks.spf import absent, drift, lint
+from app.checks.spf import absent, drift, keeping, lint
+from app.checks.spf import costs as spf_costs
 from app.checks.spf import tree as spf_tree
-from app.checks.spf.tree import Cost, Tree
+from app.checks.spf.costs import Cost
+from app.checks.spf.tree import Tree
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
 from app.protocols import spf as protocol
@@ -30,6 +32,7 @@ SEVERAL = FindingType(
     Severity.CRITICAL,
     "SPF: more than one record, so every check fails (permerror)",
     "RFC 7208 §4.5",
+    hides_others=True,
 )
 SYNTAX = FindingType(
     "spf.syntax_error",
@@ -73,7 +76,7 @@ VOIDS = FindingType(
 MX_MANY = FindingType(
     "spf.mx_too_many_addresses",
     Severity.MEDIUM,
-    "SPF: an mx term finds more than 10 hosts, so checks fail (permerror)",
+    "SPF: an mx term finds more than 10 hosts or addresses, so checks fail (permerror)",
     "RFC 7208 §4.6.4",
 )
 NOT_FOUND = FindingType(
@@ -140,7 +143,8 @@ _OF_PROBLEM = {
         *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.FINDING_TYPES),
         drift.DRIFT,
     ),
-    logic_version=2,
+    logic_version=3,
+    keeps=keeping.keeps,
 )
 async def spf(subject: Subject, dns: Resolver) -> Outcome:
     """Check the whole tree of the record, as a receiver would evaluate it in the worst case.
@@ -153,10 +157,11 @@ async def spf(subject: Subject, dns: Resolver) -> Outcome:
     if root.status != "valid":
         return await _without_record(subject, tree, dns)
     findings = list(_loops(tree))
-    costs = {} if findings else spf_tree.costs(tree)  # a loop costs without end
+    costs = {} if findings else spf_costs.costs(tree)  # a loop costs without end
     cost = costs.get(root.name)
-    includes = spf_tree.outline(tree, costs)
+    includes = spf_costs.outline(tree, costs)
     if cost is not None:
+        cost = Cost(cost.lookups, max(cost.voids, spf_costs.ip6_voids(tree)))
         findings += _limits(tree, cost, includes)
     findings += await _broken_links(tree, dns)
     result = "permerror" if any(_is_permerror(finding) for finding in findings) else "valid"
@@ -242,19 +247,47 @@ async def _explanation(in_force: spf_tree.Source | None, dns: Resolver) -> list[
     return []
 
 
-def _merged(root: spf_tree.Source) -> Fix:
-    words = dict.fromkeys(word for text in root.texts for word in protocol.words(text))
+def _merged(root: spf_tree.Source) -> Fix | None:
+    """One record with the terms of all; None if they cannot be combined without a decision.
+
+    A redirect becomes an include. The end is the strictest that the records have.
+    """
+    texts = sorted(root.texts)
+    words = list(dict.fromkeys(word for text in texts for word in protocol.words(text)))
+    terms = [protocol.parse_term(word) for word in words]
+    redirects = {
+        term.text
+        for term in terms
+        if isinstance(term, protocol.Modifier) and term.name == "redirect"
+    }
     ends = [word for word in words if word.lower().lstrip("+-~?") == "all"]
-    terms = [word for word in words if word not in ends]
-    softest = next((end for end in ("~all", "?all", "-all") if end in ends), "~all")
+    if len(redirects) > 1 or any(_needs_decision(term) for term in terms):
+        return None
+    merged = dict.fromkeys(
+        f"include:{word.partition('=')[2]}" if word in redirects else word
+        for word in words
+        if word not in ends
+    )
+    end = next((end for end in ("-all", "~all", "?all") if end in ends), "~all")
     return Fix(
         "replace",
         root.name,
         "TXT",
-        "\n".join(root.texts),
-        " ".join((protocol.VERSION, *terms, softest)),
+        "\n".join(texts),
+        " ".join((protocol.VERSION, *merged, end)),
         "Publish the previous records again.",
         "Every check fails if there is more than one record. Merge all terms into one record.",
+    )
+
+
+def _needs_decision(term: protocol.Term | protocol.Problem) -> bool:
+    """Whether the position of the term matters, or receivers do not understand it."""
+    if isinstance(term, protocol.Problem):
+        return True
+    return (
+        isinstance(term, protocol.Directive)
+        and term.mechanism != "all"
+        and term.qualifier is not protocol.Qualifier.PASS
     )
 
 
@@ -277,11 +310,15 @@ def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Itera
     elif cost.lookups >= NEAR_LIMIT:
         yield NEAR.at(name, lookups=cost.lookups, limit=protocol.MAX_LOOKUPS)
     if cost.voids > protocol.MAX_VOID_LOOKUPS:
-        empty = [f"{kind} {target}" for (kind, target), count in tree.found.items() if not count]
+        empty = [
+            f"{kind} {target}"
+            for (kind, target), found in tree.found.items()
+            if not (found.ip4 and found.ip6)
+        ]
         yield VOIDS.at(name, void_lookups=cost.voids, empty=empty)
-    for (mechanism, target), count in tree.found.items():
-        if mechanism == "mx" and count > protocol.MAX_NAMES:
-            yield MX_MANY.at(target, hosts=count)
+    for (mechanism, target), found in tree.found.items():
+        if mechanism == "mx" and max(found.ip4, found.host_addresses) > protocol.MAX_NAMES:
+            yield MX_MANY.at(target, hosts=found.ip4, addresses=found.host_addresses)
 
 
 def _most_expensive(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -329,6 +366,8 @@ def _without_term(tree: Tree, link: spf_tree.Link) -> Fix | None:
         return None
     text = tree.root.texts[0]
     terms = [word for word in protocol.words(text) if word != link.text]
+    if link.is_redirect:
+        terms.append("~all")
     why = "Checks fail (permerror) as long as the record contains this term. Remove it."
     return lint.rewrite(link.owner, text, terms, why)
 

@@ -18,12 +18,14 @@ BAD_VERSION = FindingType(
     Severity.CRITICAL,
     "SPF: record does not start with v=spf1, so receivers ignore it",
     "RFC 7208 §4.5",
+    hides_others=True,
 )
 WHITESPACE = FindingType(
     "spf.leading_whitespace",
     Severity.CRITICAL,
     "SPF: text before v=spf1, so receivers ignore the record",
     "RFC 7208 §4.5",
+    hides_others=True,
 )
 WRONG_PLACE = FindingType(
     "spf.record_in_wrong_place",
@@ -41,6 +43,7 @@ FINDING_TYPES = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
 LOCK = "v=spf1 -all"
 
 _ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
+_VERSION = re.compile(r"v ?= ?spf(?:v?1)?:?(?= |$)", re.IGNORECASE)
 _MISTAKEN = ("_spf", "spf", "_dmarc")  # labels at which the record is published by mistake
 
 
@@ -67,12 +70,26 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
 
 
 def _of_attempt(domain: str, text: str) -> Finding:
-    stripped = text.strip(" \t\r\n\"'")
-    if not protocol.is_record(stripped):
-        return BAD_VERSION.at(domain, record=text)
+    after = _repaired(text)
     why = "Receivers ignore the record, because it must start with v=spf1 and a space."
-    fix = Fix("replace", domain, "TXT", text, stripped, f"Publish {text!r} again.", why)
-    return WHITESPACE.at(domain, record=text, fix=fix)
+    back = f"Publish {text!r} again."
+    fix = Fix("replace", domain, "TXT", text, after, back, why) if after else None
+    has_only_edges = protocol.is_record(text.strip(" \t\r\n\"'"))
+    return (WHITESPACE if has_only_edges else BAD_VERSION).at(domain, record=text, fix=fix)
+
+
+def _repaired(text: str) -> str | None:
+    """The record that the text was evidently meant to be: pasted quotes and separators removed."""
+    plain = re.sub(r"[\s\\\"'\u201c\u201d,;]+", " ", text).strip()
+    match = _VERSION.match(plain)
+    if match is None:
+        return None
+    record = " ".join((protocol.VERSION, *plain[match.end() :].split()))
+    try:
+        protocol.parse_record(record)
+    except protocol.BadRecord:
+        return None
+    return record
 
 
 def _missing(subject: Subject) -> Finding:

@@ -229,7 +229,10 @@ class _CheckHost:
         for index, host in enumerate(exchange.host for exchange in exchanges):
             if index == spf.MAX_NAMES:
                 raise _PermError(f"{name} has more than {spf.MAX_NAMES} MX records")
-            if host and self._is_among(await self._asked(host, self._rdtype), directive):
+            addresses = await self._asked(host, self._rdtype) if host else []
+            if len(addresses) > spf.MAX_NAMES:
+                raise _PermError(f"{host} has more than {spf.MAX_NAMES} addresses")
+            if self._is_among(addresses, directive):
                 return True
         return False
 

@@ -1,5 +1,6 @@
 """Findings about the text of an SPF record: its end, the order of its terms, its networks."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -182,7 +183,7 @@ def _of_terms(root: Source, record: Record) -> Iterator[Finding]:
             first.setdefault(word.lower(), word)
         fix = rewrite(name, text, first.values(), "Each occurrence costs lookups. List it once.")
         yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=fix)
-    if redundant := _covered(networks(root)):
+    if redundant := _covered(record):
         remaining = _without(words, redundant)
         why = "Another term of the record allows the same addresses. Remove this one."
         yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, remaining, why))
@@ -200,26 +201,47 @@ def _without(words: Sequence[str], removed: Iterable[str]) -> list[str]:
     return remaining[::-1]
 
 
-def _covered(terms: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
-    """The terms whose network lies within that of another; of two equal ones the later.
+def _covered(record: Record) -> list[str]:
+    """The passing networks that change no result: another term decides the same for them.
 
-    Each network is searched by the prefix lengths that occur, not compared with every other one: a
-    record may have thousands of them.
+    That is an earlier or equal network around it, or a later one with no term in between that could
+    decide otherwise. Each network is searched by the prefix lengths that occur, not compared with
+    every other one: a record may have thousands of them.
     """
-    prefixes = {_prefix(network, network.prefixlen) for _, network in terms}
-    lengths = {(version, length) for version, length, _ in prefixes}
-    covered, earlier = [], set[Prefix]()
-    for term, network in terms:
-        own = _prefix(network, network.prefixlen)
-        wider = (
-            _prefix(network, length)
+    positions: dict[Prefix, list[int]] = {}
+    others = [0]  # how many terms up to each position do not result in pass
+    for index, term in enumerate(record.effective):
+        is_pass = term.qualifier is Qualifier.PASS
+        others.append(others[-1] + (not is_pass))
+        if is_pass and term.network is not None:
+            prefix = _prefix(term.network, term.network.prefixlen)
+            positions.setdefault(prefix, []).append(index)
+    lengths = {(version, length) for version, length, _ in positions}
+    covered = []
+    for index, term in enumerate(record.effective):
+        network = term.network
+        if network is None or term.qualifier is not Qualifier.PASS:
+            continue
+        around = [
+            at
             for version, length in lengths
-            if version == network.version and length < network.prefixlen
-        )
-        if own in earlier or any(prefix in prefixes for prefix in wider):
+            if version == network.version and length <= network.prefixlen
+            for at in _nearest(positions.get(_prefix(network, length), []), index)
+        ]
+        if any(_decides(at, index, others) for at in around):
             covered.append(term.text)
-        earlier.add(own)
     return covered
+
+
+def _nearest(places: list[int], index: int) -> list[int]:
+    """The first place of all, and the first one after the index."""
+    after = bisect_right(places, index)
+    return [*places[:1], *places[after : after + 1]]
+
+
+def _decides(at: int, index: int, others: Sequence[int]) -> bool:
+    """Whether the network at one place makes the narrower or equal one at ``index`` redundant."""
+    return at < index or (at > index and others[at] == others[index + 1])
 
 
 def _prefix(network: spf.Network, length: int) -> Prefix:

@@ -7,7 +7,7 @@ terms that depend on the mail are counted but not queried. Limits are checked be
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from app.ports.dns import LookupFailed, Resolver
 from app.protocols import spf
@@ -71,14 +71,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """The most lookups that an evaluation can cost, and how many of them return nothing."""
+class Found:
+    """The number of records that a term finds for an IPv4 and for an IPv6 client.
 
-    lookups: int
-    voids: int
+    host_addresses  of an mx term: the most addresses of one host in one family
+    """
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.lookups + other.lookups, self.voids + other.voids)
+    ip4: int
+    ip6: int
+    host_addresses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Tree:
 
     root: Source
     sources: Mapping[str, Source]
-    found: Mapping[Question, int] = field(default_factory=dict)
+    found: Mapping[Question, Found] = field(default_factory=dict)
     is_complete: bool = True
 
     def links(self, name: str) -> tuple[Link, ...]:
@@ -111,7 +112,7 @@ async def walk(dns: Resolver, domain: str) -> Tree:
             already, an exhausted budget only ends the counting
     """
     sources: dict[str, Source] = {}
-    term_counts: dict[Question, int] = {}
+    term_counts: dict[Question, Found] = {}
     names, questions, lookups = [domain], list[Question](), 0
     for _ in range(MAX_DEPTH + 1):
         try:
@@ -127,7 +128,7 @@ async def walk(dns: Resolver, domain: str) -> Tree:
         questions = []
         for source in records:
             questions += _questions(source, spf.MAX_LOOKUPS - lookups)
-            lookups += _own_cost(source)
+            lookups += own_cost(source)
         unread = _unread(records, sources)
         names = unread[: MAX_RECORDS - len(sources)]
         if not names and not questions:
@@ -151,27 +152,6 @@ def loops(tree: Tree) -> tuple[tuple[Link, ...], ...]:
 
     visit(tree.root.name, ())
     return tuple(chains)
-
-
-def costs(tree: Tree) -> Mapping[str, Cost]:
-    """The cost of each record with everything below it; a name that is linked twice counts twice.
-
-    tree  must have no loops
-    """
-    totals: dict[str, Cost] = {}
-
-    def cost(name: str) -> Cost:
-        if name not in totals:
-            total = Cost(0, 0)
-            if source := tree.sources.get(name):
-                total += Cost(_own_cost(source), _own_voids(source, tree))
-            for link in tree.links(name):
-                total += cost(link.target)
-            totals[name] = total
-        return totals[name]
-
-    cost(tree.root.name)
-    return totals
 
 
 def in_force(tree: Tree) -> Source | None:
@@ -228,32 +208,6 @@ def ip4_count(tree: Tree) -> int:
     return count
 
 
-def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
-    """The includes and redirects as nested JSON; the links of a name are listed only once.
-
-    returns  ``[{term, domain, status, lookups, includes}]``; lookups is None in a tree with loops
-    """
-    listed: set[str] = {tree.root.name}
-
-    def below(name: str) -> list[dict[str, Any]]:
-        entries = []
-        for link in tree.links(name):
-            is_new = link.target not in listed
-            listed.add(link.target)
-            entries.append(
-                {
-                    "term": link.text,
-                    "domain": link.target,
-                    "status": tree.status(link.target),
-                    "lookups": 1 + cost[link.target].lookups if link.target in cost else None,
-                    "includes": below(link.target) if is_new else [],
-                }
-            )
-        return entries
-
-    return below(tree.root.name)
-
-
 async def _read(dns: Resolver, name: str) -> Source:
     if not macros.is_askable(name):
         return Source(name)
@@ -276,15 +230,24 @@ def _first(question: Question) -> tuple[str, str]:
     return question[1], "MX" if question[0] == "mx" else "A"
 
 
-async def _count(dns: Resolver, question: Question) -> int:
-    """The number of records that the term finds; for ``a``, IPv6 ones if there are no IPv4 ones."""
+async def _count(dns: Resolver, question: Question) -> Found:
+    """The number of records that the term finds for the clients of each family."""
     mechanism, name = question
-    if mechanism == "mx":
-        return len(await dns.mx(name))
-    addresses = (await dns.resolve(name, "A")).rdatas
-    if not addresses and mechanism == "a":
-        addresses = (await dns.resolve(name, "AAAA")).rdatas
-    return len(addresses)
+    if mechanism == "exists":  # an A query, for IPv6 clients too (§5.7)
+        count = len((await dns.resolve(name, "A")).rdatas)
+        return Found(count, count)
+    if mechanism == "a":
+        dns.prefetch((name, "AAAA"))
+        return Found(await _addresses(dns, name, "A"), await _addresses(dns, name, "AAAA"))
+    hosts = [mx.host for mx in await dns.mx(name) if mx.host]
+    asked = hosts[: spf.MAX_NAMES]
+    dns.prefetch(*((host, rdtype) for host in asked for rdtype in ("A", "AAAA")))
+    counts = [await _addresses(dns, host, kind) for host in asked for kind in ("A", "AAAA")]
+    return Found(len(hosts), len(hosts), max(counts, default=0))
+
+
+async def _addresses(dns: Resolver, name: str, rdtype: str) -> int:
+    return len((await dns.resolve(name, rdtype)).rdatas)
 
 
 def _questions(source: Source, remaining: int) -> list[Question]:
@@ -294,12 +257,13 @@ def _questions(source: Source, remaining: int) -> list[Question]:
         remaining -= term.lookups
         if term.lookups and remaining < 0:
             break
-        if (question := _question(source, term)) and macros.is_askable(question[1]):
+        if (question := question_of(source, term)) and macros.is_askable(question[1]):
             questions.append(question)
     return questions
 
 
-def _question(source: Source, term: Directive) -> Question | None:
+def question_of(source: Source, term: Directive) -> Question | None:
+    """The query of an a, mx or exists term; None for other terms, and if it depends on the mail."""
     if term.mechanism not in ("a", "mx", "exists"):
         return None
     name = term.target.name_at(source.name) if term.target else source.name
@@ -322,12 +286,6 @@ def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[st
     return [name for name in targets if name not in sources]
 
 
-def _own_cost(source: Source) -> int:
+def own_cost(source: Source) -> int:
+    """The lookup terms of the record itself."""
     return source.record.lookups if source.record else 0
-
-
-def _own_voids(source: Source, tree: Tree) -> int:
-    terms = source.record.effective if source.record else ()
-    empty = [q for term in terms if (q := _question(source, term)) and tree.found.get(q) == 0]
-    linked = [tree.sources.get(link.target) for link in tree.links(source.name)]
-    return len(empty) + sum(target.is_void for target in linked if target)

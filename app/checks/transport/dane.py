@@ -80,13 +80,16 @@ UNSUITABLE = FindingType(
 )
 
 
+DANE_EE = 3  # the certificate itself, which changes with each renewal; usage 2 names its CA
+
+
 @check(
     "dane",
     finds=(
         *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
         *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE),
     ),
-    logic_version=1,
+    logic_version=2,
 )
 async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
@@ -157,7 +160,7 @@ def _about(host: Host) -> Iterator[Finding]:
         why = "SMTP senders do not consult public CAs. Publish the same data as DANE-TA or DANE-EE."
         fix = _fix(host.owner, list(map(str, pkix)), after, why)
         yield UNSUITABLE.at(host.owner, fix=fix, host=host.host)
-    if len(host.usable) == 1:
+    if len(host.usable) == 1 and host.usable[0].usage == DANE_EE:
         yield NO_ROLLOVER.at(host.owner, host=host.host, record=str(host.usable[0]))
 
 

@@ -39,18 +39,25 @@ async def look_up(hosts: Sequence[str], dns: Resolver) -> list[Host | LookupFail
 
 
 async def _host(host: str, dns: Resolver) -> Host:
-    """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
+    """The TLSA records that a sender would find for the host (RFC 7672 §2.2.2, §2.2.3).
+
+    The records of the canonical name go first. Where its zone is not signed but the alias is, only
+    those of the initial name count.
+    """
     address = await dns.resolve(host, "A")
     answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
-    if address.aliases:  # the records of the canonical name go first
+    is_secure = address.authenticated
+    if address.aliases and is_secure:
         canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
         if canonical[0].rdatas or canonical[1]:
             answer, failure = canonical
+    elif address.aliases:
+        is_secure = (await dns.resolve(host, "CNAME")).authenticated
     return Host(
         host=host,
-        owner=answer.name,
+        owner=answer.aliases[-1] if answer.aliases else answer.name,
         records=tuple(tlsa for tlsa in answer.rdatas if isinstance(tlsa, Tlsa)),
-        secure=address.authenticated and answer.authenticated and failure is None,
+        secure=is_secure and answer.authenticated and failure is None,
         failure=failure,
     )
 

@@ -95,7 +95,7 @@ DECLINED = FindingType(
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
         *(CONTENT_TYPE, VMC_MISSING, DECLINED, *evidence.FINDING_TYPES),
     ),
-    logic_version=2,
+    logic_version=3,
 )
 async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record of the default selector, its logo, and whether DMARC allows to show it.
@@ -169,6 +169,9 @@ async def _is_enforced(walk: dmarc_discovery.Walk, dns: Resolver) -> bool:
     """Whether p is quarantine or reject for the domain and for its whole organizational domain."""
     discovery = await dmarc_discovery.discover(walk, dns)
     at_org = walk.records.get(walk.org_domain)
+    applied = discovery.record
+    if applied and applied.p is Policy.QUARANTINE and (applied.pct or 100) < 100:
+        return False  # receivers that show logos require the policy for all of the mail
     below = dmarc_discovery_module.policy_of(at_org, is_own=False)[0] if at_org else Policy.REJECT
     return not {discovery.effective_policy, below} & {None, dmarc.Policy.NONE}
 

@@ -1,7 +1,7 @@
 """DKIM: whether the keys of the known selectors are usable and strong enough (RFC 6376)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.checks.dkim import key_hygiene
@@ -18,8 +18,9 @@ from app.checks.engine.types import (
     check,
 )
 from app.ports.dns import Answer, Resolver
+from app.ports.network import NetworkSession
 from app.protocols import dkim as protocol
-from app.protocols import tags
+from app.protocols import repair, tags
 from app.protocols.dkim import Key, KeyType
 
 WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: receivers ignore weaker keys than the first
@@ -35,6 +36,7 @@ PROVIDERS = {
     ".messagingengine.com": ("fm1", "fm2", "fm3"),
     ".protonmail.ch": ("protonmail", "protonmail2", "protonmail3"),
 }
+KNOWN_TAGS = ("v", "k", "p", "t", "s", "h", "n", "g")
 _CANARY = "no-such-selector-here"  # if it has a key, a wildcard answers for every selector
 
 NONE_KNOWN = FindingType(
@@ -61,12 +63,14 @@ SYNTAX = FindingType(
     Severity.HIGH,
     "DKIM record is malformed, so signatures fail",
     "RFC 6376 §3.2",
+    hides_others=True,
 )
 INVALID = FindingType(
     "dkim.key_invalid",
     Severity.HIGH,
     "DKIM key cannot be used, so signatures fail",
     "RFC 6376 §3.6.1",
+    hides_others=True,
 )
 CORRUPT = FindingType(
     "dkim.key_corrupt", Severity.HIGH, "DKIM key is corrupt, so signatures fail", "RFC 6376 §3.6.1"
@@ -152,6 +156,19 @@ class _Selector:
     def texts(self) -> list[str]:
         return [text for text in self.answer.rdatas if isinstance(text, str)]
 
+    @property
+    def without_texts(self) -> "_Selector":
+        """The selector without the texts of a wildcard, which are no keys."""
+        answer = self.answer._replace(rdatas=(), aliases=())
+        return replace(self, answer=answer)
+
+
+async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
+    """Whether the key is the same after the fix, unless the fix revokes it."""
+    old = [_key_of(text) for text in await before.txt(fix.name)]
+    new = [_key_of(text) for text in await after.txt(fix.name)]
+    return new == [""] or new == old
+
 
 @check(
     "dkim",
@@ -160,7 +177,8 @@ class _Selector:
         *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
         *(PROVIDER_DEFAULT, *key_hygiene.FINDING_TYPES),
     ),
-    logic_version=2,
+    logic_version=3,
+    keeps=keeps,
 )
 async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     """Check the keys of the named selectors, and of others that exist: seen in reports, or common.
@@ -168,25 +186,30 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     facts  selectors {name: {status, found, key_type, bits, revoked, testing, key_sha256, since
            (first seen so), seen_in_reports}}, wildcard
     """
-    selectors = await _query_selectors(subject, dns)
-    is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
-    relevant = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
-    if is_wildcard:
-        relevant = [selector for selector in selectors if selector.name == _CANARY]
+    *selectors, canary = await _query_selectors(subject, dns)
+    wildcard = set(canary.texts)
+    relevant = [
+        selector
+        for selector in selectors
+        if selector.is_named or (selector.texts and set(selector.texts) != wildcard)
+    ]
+    is_wildcard = any(map(protocol.is_record, wildcard))
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
     keys: list[Key] = []
-    lives = None if is_wildcard else KeyHygiene(subject)
+    lives = KeyHygiene(subject)
     for selector in relevant:
-        facts["*" if is_wildcard else selector.name] = _check_selector(
-            selector, findings, keys, lives
-        )
+        is_own = not wildcard or is_wildcard or set(selector.texts) != wildcard
+        own = selector if is_own else selector.without_texts
+        facts[selector.name] = _check_selector(own, findings, keys, lives)
     if is_wildcard:
-        findings.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=relevant[0].texts))
+        facts["*"] = {"found": True, "revoked": _is_lock(canary), "status": Verdict.INFO}
+        findings.append(WILDCARD.at(subject.domain, records=canary.texts, lock=_is_lock(canary)))
     elif not relevant:
         findings.append(
             NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors])
         )
+    findings = [_resting(finding, relevant, keys) for finding in findings]
     usable = [key for key in keys if not key.revoked]
     if usable and all(key.key_type is KeyType.ED25519 for key in usable):
         findings.append(ED25519_ONLY.at(subject.domain))
@@ -195,8 +218,29 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     return Outcome({"selectors": facts, "wildcard": is_wildcard}, *findings)
 
 
+def _is_lock(canary: _Selector) -> bool:
+    """Whether the wildcard says that every selector is revoked, which locks unused names."""
+    return len(canary.texts) == 1 and not dict(tags.split(canary.texts[0])).get("p", "-")
+
+
+def _resting(finding: Finding, selectors: list[_Selector], keys: list[Key]) -> Finding:
+    """The finding, as info if it is about a selector that its provider uses in turn with others.
+
+    Such a service publishes only the key that signs now.
+    """
+    if finding.kind is not CNAME_BROKEN or not any(not key.revoked for key in keys):
+        return finding
+    [name] = [selector.name for selector in selectors if selector.at == finding.subject]
+    group = next((names for names in PROVIDERS.values() if name in names), ())
+    has_sister = any(
+        selector.name in group and selector.name != name and selector.texts
+        for selector in selectors
+    )
+    return replace(finding, severity=Severity.INFO) if has_sister else finding
+
+
 async def _query_selectors(subject: Subject, dns: Resolver) -> list[_Selector]:
-    """The answers of all selectors; the canary is the last, and only sent with common ones."""
+    """The answers of all selectors; the last one shows whether a wildcard answers."""
     tried = _tried(subject)
     dns.prefetch(*((at, "TXT") for at in tried))
     return [
@@ -224,8 +268,7 @@ def _tried(subject: Subject) -> dict[str, str]:
         for selector in COMMON:
             selectors.setdefault(record_name(selector), selector)
     selectors = dict(list(selectors.items())[:MAX_SELECTORS])
-    if not subject.dkim_selectors:
-        selectors[record_name(_CANARY)] = _CANARY
+    selectors[record_name(_CANARY)] = _CANARY
     return selectors
 
 
@@ -246,11 +289,10 @@ async def _of_provider(subject: Subject, dns: Resolver) -> list[Finding]:
 
 
 def _check_selector(
-    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: KeyHygiene | None
+    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: KeyHygiene
 ) -> dict[str, Any]:
     """The facts of one selector.
 
-    lives    None where a wildcard answers
     effects  adds to ``all_findings`` and ``keys``
     """
     records = [text for text in selector.texts if protocol.is_record(text)]
@@ -260,14 +302,22 @@ def _check_selector(
         try:
             key = protocol.parse_record(records[0])
         except protocol.Unusable as error:
-            kind = _OF_CODE[error.code]
-            findings.append(kind.at(selector.at, record=records[0], reason=error.reason))
+            # A key of a new type accompanies one that every receiver can verify.
+            is_new = error.code == "key_type_unknown"
+            finding = _OF_CODE[error.code].at(
+                selector.at,
+                record=records[0],
+                reason=error.reason,
+                severity=Severity.INFO if is_new else None,
+                fix=_repaired(selector.at, records[0]),
+            )
+            findings.append(finding)
         else:
             keys.append(key)
             facts |= {"key_type": key.key_type, "bits": key.bits, "revoked": key.revoked}
             facts["testing"] = key.testing
             findings += _of_key(selector.at, records[0], key)
-            if lives and not key.revoked:
+            if not key.revoked:
                 facts |= lives.facts(selector.name, selector.at, key)
                 is_alias = bool(selector.answer.aliases)
                 findings += lives.findings(selector.at, records[0], facts, is_alias=is_alias)
@@ -282,8 +332,9 @@ def _without_key(selector: _Selector, records: list[str]) -> Iterator[Finding]:
     if len(records) > 1:
         yield SEVERAL.at(selector.at, records=records)
     elif selector.texts:
-        reason = "contains neither v=DKIM1 nor p"
-        yield SYNTAX.at(selector.at, record=selector.texts[0], reason=reason)
+        text = selector.texts[0]
+        fix = _repaired(selector.at, text)
+        yield SYNTAX.at(selector.at, record=text, reason=_why_unread(text), fix=fix)
     elif selector.answer.aliases:
         yield CNAME_BROKEN.at(selector.at, leads_to=selector.answer.aliases[-1])
     else:
@@ -307,6 +358,31 @@ def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
         yield TESTING.at(name, fix=_without_tag(name, text, "t", flags))
     for problem in key.problems:
         yield UNKNOWN_HASH.at(f"{name} {problem.value}", reason=problem.reason)
+
+
+def _why_unread(text: str) -> str:
+    """What is wrong with a text that verifiers do not recognize as a key."""
+    if "\\" in text:
+        return "the record has backslashes, which belong to the zone file and not to the value"
+    version = dict(tags.split(text)).get("v")
+    if version is not None:
+        return f"the version is {version[:40]!r}, but it must be exactly DKIM1"
+    return "the text is not a DKIM key record, which has the form v=DKIM1; p=<key>"
+
+
+def _repaired(name: str, text: str) -> Fix | None:
+    """The fix that corrects every mistake around the key; None if the meaning is not evident."""
+    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
+    is_versioned = pairs.pop("v", "DKIM1").upper().startswith("DKIM")
+    after = repair.joined([("v", protocol.VERSION), *pairs.items()])
+    if not is_versioned or not pairs.get("p") or after == text:
+        return None
+    why = "Receivers cannot read the record, so signatures with this selector fail."
+    return Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+
+
+def _key_of(text: str) -> str | None:
+    return dict(repair.tag_pairs(text, KNOWN_TAGS) or ()).get("p")
 
 
 def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:

@@ -8,6 +8,7 @@ from app.checks.dmarc import discovery as dmarc_discovery
 from app.checks.dmarc import keeping, observed
 from app.checks.dmarc import policy as dmarc_policy
 from app.checks.dmarc.destinations import Source
+from app.checks.engine.cname_conflict import has_cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
@@ -91,6 +92,14 @@ TLD_RECORD = FindingType(
 )
 
 
+CNAME_CONFLICT = FindingType(
+    "dmarc.cname_conflict",
+    Severity.HIGH,
+    "DMARC: TXT and CNAME records at one name, so receivers may not find the record",
+    "RFC 1034 §3.6.2",
+)
+
+
 @check(
     "dmarc",
     finds=(
@@ -103,6 +112,7 @@ TLD_RECORD = FindingType(
             *dmarc_destinations.FINDING_TYPES,
         ),
         *observed.FINDING_TYPES,
+        CNAME_CONFLICT,
     ),
     logic_version=3,
     keeps=keeping.keeps,
@@ -119,6 +129,8 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     discovery = await dmarc_discovery.discover(walk, dns)
     own = [text for text in walk.texts[domain] if protocol.is_record(text)]
     findings = list(_of_own_name(domain, walk.texts[domain], own))
+    if own and await has_cname_conflict(f"_dmarc.{domain}", dns):
+        findings.append(CNAME_CONFLICT.at(f"_dmarc.{domain}", records=own))
     facts: dict[str, Any] = {
         "record_at": discovery.record_at,
         "org_domain": discovery.org_domain,

@@ -211,12 +211,26 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 
 
+def _unused(uri: Uri) -> str | None:
+    """Why reporters send nothing to a valid URI; None if they use it."""
+    if uri.scheme != "mailto":
+        return "reporters only send reports by email, to mailto: addresses"
+    if uri[len("mailto:") :].startswith("/"):
+        return "the address begins with slashes: write mailto: and the address, without //"
+    return None
+
+
 def _of_text(source: Source) -> Iterator[Finding]:
     record, name = source.record, source.name
-    unreadable = [problem for problem in record.problems if problem.name == "rua"]
-    for problem in unreadable[:MAX_INVALID]:
+    unreadable = {
+        problem.value: problem.reason for problem in record.problems if problem.name == "rua"
+    }
+    unreadable |= {str(uri): reason for uri in record.rua if (reason := _unused(uri))}
+    has_usable = len(unreadable) < len({*unreadable, *record.rua})
+    for value, reason in islice(unreadable.items(), MAX_INVALID):
         fix = source.repaired("Each address must be a URI such as mailto:reports@example.com.")
-        yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
+        severity = Severity.LOW if has_usable else None  # another address gets the reports
+        yield RUA_INVALID.at(f"{name} {value}", reason=reason, severity=severity, fix=fix)
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"
         why = "Add an address to learn who sends as the domain. The mailbox must exist."

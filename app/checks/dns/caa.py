@@ -146,7 +146,7 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
         [_issuer(record.value) for record in issuing if record.tag.lower() == tag]
         for tag in ("issue", "issuewild")
     )
-    if not issue and records:
+    if not issue and records and not unknown:
         yield UNRESTRICTED.at(owner, records=_texts(records), wildcards_restricted=bool(wild))
     elif set(issue) == {""} and not any(wild):
         yield FORBIDDEN.at(owner, records=_texts(issuing))

@@ -109,13 +109,21 @@ class _Target:
     lookup_failure: bool = False
 
 
+NULL_SENDS = FindingType(
+    "mx.null_mx_on_sending_domain",
+    Severity.MEDIUM,
+    "MX: domain sends mail but has a null MX, so receivers may refuse its mail",
+    "RFC 7505 §4.2",
+)
+
+
 @check(
     "mx",
     finds=(
         *(MISSING, IMPLICIT, NULL_OK, NULL_MIXED, NULL_MISSING, NULL_UNEXPECTED),
-        *(NO_ADDRESS, TO_ALIAS, TO_IP, NOT_PUBLIC, NO_IPV6),
+        *(NO_ADDRESS, TO_ALIAS, TO_IP, NOT_PUBLIC, NO_IPV6, NULL_SENDS),
     ),
-    logic_version=1,
+    logic_version=2,
 )
 async def mx(subject: Subject, dns: Resolver) -> Outcome:
     """Check that mail servers of the domain have addresses, or that it refuses mail on purpose.
@@ -168,6 +176,8 @@ def _hosts(records: Sequence[Mx]) -> list[str]:
 def _null(subject: Subject) -> Outcome:
     """The outcome for a null MX alone. ``BOTH`` is the default, so only ``RECEIVES`` counts."""
     domain = subject.domain
+    if subject.usage is Usage.SENDS:
+        return Outcome(_facts(null_mx=True), NULL_SENDS.at(domain))
     if subject.usage is not Usage.RECEIVES:
         return Outcome(_facts(null_mx=True), NULL_OK.at(domain))
     fix = Fix(

@@ -1,6 +1,7 @@
 """MTA-STS: whether senders that verify TLS can still deliver (RFC 8461)."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.ports.dns import LookupFailed, Resolver
 from app.ports.http import Page
 from app.ports.network import NetworkSession
 from app.protocols import mta_sts as protocol
+from app.protocols import repair
 from app.protocols.mta_sts import Mode, Policy
 
 PATH = "/.well-known/mta-sts.txt"
@@ -38,18 +40,21 @@ SEVERAL = FindingType(
     Severity.HIGH,
     "MTA-STS: more than one record, so senders ignore all of them",
     "RFC 8461 §3.1",
+    hides_others=True,
 )
 SYNTAX = FindingType(
     "mta_sts.record_syntax",
     Severity.HIGH,
     "MTA-STS record is invalid, so senders ignore it",
     "RFC 8461 §3.1",
+    hides_others=True,
 )
 ID_INVALID = FindingType(
     "mta_sts.id_invalid",
     Severity.HIGH,
     "MTA-STS: invalid policy id, so senders ignore the record",
     "RFC 8461 §3.1",
+    hides_others=True,
 )
 UNREACHABLE = FindingType(
     "mta_sts.policy_unreachable",
@@ -192,17 +197,15 @@ async def mta_sts(subject: Subject, dns: NetworkSession) -> Outcome:
     if not records:
         return _without_record(subject, name, texts)
     if len(records) > 1:
-        why = "Senders ignore all records if there is more than one. Keep the one to use."
-        back = "Publish the previous records again."
-        fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
         facts: dict[str, Any] = {"record": True, "record_valid": False}
-        return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+        return Outcome(facts, SEVERAL.at(name, records=sorted(records), fix=_merged(name, records)))
     try:
         record = protocol.parse_record(records[0])
     except protocol.MtaStsUnusable as error:
         kind = ID_INVALID if error.code == "id_invalid" else SYNTAX
         facts = {"record": True, "record_valid": False}
-        return Outcome(facts, kind.at(name, record=records[0], reason=error.reason))
+        fix = _repaired(name, records[0], "Senders ignore the record as it is.")
+        return Outcome(facts, kind.at(name, record=records[0], reason=error.reason, fix=fix))
     page = await dns.fetch(f"mta-sts.{subject.domain}", PATH)
     return await _with_policy(subject, record.id, page, dns)
 
@@ -299,17 +302,34 @@ def _without_record(subject: Subject, name: str, texts: Sequence[str]) -> Outcom
             "Senders ignore the record, because it must start with exactly v=STSv1 and a semicolon."
         )
         reason = "it does not start with v=STSv1;"
-        _, _, rest = attempts[0].partition(";")
-        after = f"v=STSv1; {rest.strip()}" if rest.strip() else "v=STSv1; id=1"
-        fix = Fix(
-            "replace", name, "TXT", attempts[0], after, f"Publish {attempts[0]!r} again.", why
-        )
-        return Outcome(facts, SYNTAX.at(name, record=attempts[0], reason=reason, fix=fix))
+        text = min(attempts)
+        fix = _repaired(name, text, why)
+        return Outcome(facts, SYNTAX.at(name, record=text, reason=reason, fix=fix))
     if subject.usage in (Usage.PARKED, Usage.SENDS):
         return Outcome({"record": False})
-    why = f"First publish the policy at https://mta-sts.{subject.domain}{PATH} with mode: testing."
-    fix = Fix("publish", name, "TXT", None, "v=STSv1; id=1", "Remove the record.", why)
-    return Outcome({"record": False}, MISSING.at(name, fix=fix))
+    # The record is the last step: with it, senders look for the policy.
+    return Outcome(
+        {"record": False}, MISSING.at(name, policy=f"https://mta-sts.{subject.domain}{PATH}")
+    )
+
+
+def _repaired(name: str, text: str, why: str) -> Fix | None:
+    """The fix that corrects every mistake in the record; None if the meaning is not evident."""
+    pairs = dict(repair.tag_pairs(text, ("v", "id")) or ())
+    id = re.sub(r"[^A-Za-z0-9]", "", pairs.pop("id", ""))[:32]
+    if not pairs.pop("v", "").upper().startswith("STS") or not id:
+        return None
+    after = repair.joined([("v", protocol.VERSION), ("id", id), *pairs.items()]) + ";"
+    if after == text:
+        return None
+    return Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+
+
+def _merged(name: str, records: Sequence[str]) -> Fix:
+    """One of the records, always the same: a different id only makes senders fetch the policy."""
+    why = "Senders ignore all records if there is more than one. Publish one of them only."
+    back = "Publish the previous records again."
+    return Fix("replace", name, "TXT", "\n".join(sorted(records)), max(records), back, why)
 
 
 def _of_policy(page: Page, policy: Policy) -> Iterator[Finding]:

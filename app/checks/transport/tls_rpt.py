@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.checks.engine.cname_conflict import has_cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
@@ -16,7 +17,8 @@ from app.checks.engine.types import (
     not_queried,
 )
 from app.ports.dns import LookupFailed, Resolver, or_failure
-from app.protocols import mta_sts, tags
+from app.ports.network import NetworkSession
+from app.protocols import mta_sts, repair, tags
 from app.protocols import tls_rpt as protocols_tls_rpt
 from app.protocols.tls_rpt import TlsRptRecord
 
@@ -38,12 +40,14 @@ SEVERAL = FindingType(
     Severity.HIGH,
     "TLS-RPT: more than one record, so senders ignore all of them",
     "RFC 8460 §3",
+    hides_others=True,
 )
 SYNTAX = FindingType(
     "tls_rpt.syntax_error",
     Severity.HIGH,
     "TLS-RPT: malformed record, so senders ignore it",
     "RFC 8460 §3",
+    hides_others=True,
 )
 RUA_MISSING = FindingType(
     "tls_rpt.rua_missing", Severity.HIGH, "TLS-RPT: no reporting address (rua)", "RFC 8460 §3"
@@ -53,6 +57,7 @@ RUA_INVALID = FindingType(
     Severity.HIGH,
     "TLS-RPT: invalid reporting address (rua), so senders cannot report to it",
     "RFC 8460 §3",
+    hides_others=True,
 )
 RUA_DUPLICATE = FindingType(
     "tls_rpt.rua_duplicate", Severity.LOW, "TLS-RPT: reporting address listed twice", "RFC 8460 §3"
@@ -63,18 +68,46 @@ UNREACHABLE = FindingType(
     "TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
     "RFC 8460 §3",
 )
+NO_MAILBOX = FindingType(
+    "tls_rpt.rua_mailbox_no_mx",
+    Severity.MEDIUM,
+    "TLS-RPT: host of a reporting address accepts no email, so reports to it are lost",
+    "RFC 5321 §5.1",
+)
+CNAME_CONFLICT = FindingType(
+    "tls_rpt.cname_conflict",
+    Severity.MEDIUM,
+    "TLS-RPT: TXT and CNAME records at one name, so senders may not find the record",
+    "RFC 1034 §3.6.2",
+)
+KNOWN_TAGS = ("v", "rua")
 MAX_DESTINATIONS_CHECKED = (
     10  # hosts of report addresses: each costs queries, and a record may list hundreds
 )
+
+
+async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
+    """Whether every report address of the records before is in the record after."""
+    kept: set[str] = set()
+    for text in await after.txt(fix.name):
+        if protocols_tls_rpt.is_record(text):
+            kept |= set(map(str, protocols_tls_rpt.parse_record(text).rua))
+    for text in await before.txt(fix.name):
+        if protocols_tls_rpt.is_attempt(text):
+            pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
+            if not set(repair.addresses(pairs.get("rua", ""))) <= kept:
+                return False
+    return True
 
 
 @check(
     "tls_rpt",
     finds=(
         *(MISSING, MISSING_WITH_STS, SEVERAL, SYNTAX),
-        *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE),
+        *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE, NO_MAILBOX, CNAME_CONFLICT),
     ),
-    logic_version=2,
+    logic_version=3,
+    keeps=keeps,
 )
 async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record at ``_smtp._tls`` and the hosts of its report addresses.
@@ -89,45 +122,65 @@ async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
         case [text]:
             return await _check_record(name, text, dns)
         case records:
-            why = "Senders ignore all records if there is more than one. Keep the one to use."
-            fix = Fix("replace", name, "TXT", "\n".join(records), records[0], _back(records), why)
             facts = {"record": True, "record_valid": False, "rua": []}
-            return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+            finding = SEVERAL.at(name, records=sorted(records), fix=_merged(name, records))
+            return Outcome(facts, finding)
 
 
 async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
+    why = "Each address must be a URI such as mailto:reports@example.com."
+    repaired = _repaired(name, text, why)
     try:
         record = protocols_tls_rpt.parse_record(text)
     except protocols_tls_rpt.TlsRptUnusable as error:
         kind = RUA_MISSING if error.code == "rua_missing" else RUA_INVALID
         facts: dict[str, Any] = {"record": True, "record_valid": False, "rua": []}
-        return Outcome(facts, kind.at(name, record=text, reason=error.reason))
+        return Outcome(facts, kind.at(name, record=text, reason=error.reason, fix=repaired))
     findings: list[Finding] = [
-        RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason)
+        RUA_INVALID.at(
+            f"{name} {problem.value}", reason=problem.reason, severity=Severity.LOW, fix=repaired
+        )  # another address gets the reports
         for problem in record.problems
         if problem.name == "rua"
     ]
     addresses = list(map(str, record.rua))
     if repeated := tags.repeated(addresses):
-        after = tags.replaced(text, "rua", ",".join(dict.fromkeys(addresses)))
-        fix = Fix(
-            "replace",
-            name,
-            "TXT",
-            text,
-            after,
-            _back([text]),
-            "Senders may send each report twice. List the address once.",
-        )
-        findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
-    hosts = list(dict.fromkeys(str(uri.host) for uri in record.rua if uri.scheme == "https"))
-    results = await _have_addresses(hosts[:MAX_DESTINATIONS_CHECKED], dns)
-    lost = [host for host, has_address in zip(hosts, results, strict=False) if has_address is False]
-    findings += (_unreachable(name, text, record, host) for host in lost)
+        once = _repaired(name, text, "Senders may send each report twice. List the address once.")
+        findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=once))
+    unreachable, is_definite = await _of_hosts(record, dns)
+    findings += unreachable
+    if await has_cname_conflict(name, dns):
+        findings.append(CNAME_CONFLICT.at(name, records=[text]))
     facts = {"record": True, "record_valid": True, "rua": addresses}
+    hosts = {uri.host for uri in record.rua}
     facts |= not_queried(rua_unasked=len(hosts) - MAX_DESTINATIONS_CHECKED)
-    is_definite = not any(isinstance(result, LookupFailed) for result in results)
     return Outcome(facts, *findings, definite=is_definite)
+
+
+async def _of_hosts(record: TlsRptRecord, dns: Resolver) -> tuple[list[Finding], bool]:
+    """Findings about hosts that cannot receive reports, and whether every host was queried."""
+    hosts = list(dict.fromkeys((str(uri.host), uri.scheme) for uri in record.rua if uri.host))
+    hosts = hosts[:MAX_DESTINATIONS_CHECKED]
+    mail = [host for host, scheme in hosts if scheme == "mailto"]
+    dns.prefetch(*((host, "MX") for host in mail))
+    web = [host for host, scheme in hosts if scheme != "mailto"]
+    results = [await or_failure(_takes_mail(host, dns)) for host in mail]
+    results += await _have_addresses(web, dns)
+    lost = [host for host, works in zip([*mail, *web], results, strict=True) if works is False]
+    arrives = any(works is True for works in results)
+    findings = []
+    for host in lost:
+        uris = [str(uri) for uri in record.rua if uri.host == host]
+        kind = UNREACHABLE if host in web else NO_MAILBOX
+        severity = Severity.INFO if arrives and kind is NO_MAILBOX else None
+        findings.append(kind.at(host, uris=uris, severity=severity))
+    return findings, not any(isinstance(result, LookupFailed) for result in results)
+
+
+async def _takes_mail(host: str, dns: Resolver) -> bool:
+    if records := await dns.mx(host):
+        return any(mx.host for mx in records)
+    return await _has_address(host, dns)
 
 
 async def _have_addresses(hosts: Sequence[str], dns: Resolver) -> list[bool | LookupFailed]:
@@ -150,22 +203,14 @@ async def _has_address(host: str, dns: Resolver) -> bool:
     return False
 
 
-def _unreachable(name: str, text: str, record: TlsRptRecord, host: str) -> Finding:
-    lost = [str(uri) for uri in record.rua if uri.host == host and uri.scheme == "https"]
-    fix = None
-    if remaining := [str(uri) for uri in record.rua if str(uri) not in lost]:
-        after = tags.replaced(text, "rua", ",".join(remaining))
-        why = "Senders cannot post reports to this host. Keep the other addresses only."
-        fix = Fix("replace", name, "TXT", text, after, _back([text]), why)
-    return UNREACHABLE.at(host, uris=lost, fix=fix)
-
-
 async def _without_record(
     subject: Subject, name: str, texts: tuple[str, ...], dns: Resolver
 ) -> Outcome:
     if attempts := [text for text in texts if protocols_tls_rpt.is_attempt(text)]:
         facts = {"record": True, "record_valid": False, "rua": []}
-        return Outcome(facts, *(SYNTAX.at(name, record=text) for text in attempts[:1]))
+        text = min(attempts)
+        why = "Senders ignore the record: it must start with exactly v=TLSRPTv1 and a semicolon."
+        return Outcome(facts, SYNTAX.at(name, record=text, fix=_repaired(name, text, why)))
     facts = {"record": False}
     if subject.usage in (Usage.PARKED, Usage.SENDS):
         return Outcome(facts)
@@ -175,6 +220,29 @@ async def _without_record(
     why = "With this record, senders report failures to deliver over TLS. The mailbox must exist."
     fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
     return Outcome(facts, kind.at(name, fix=fix))
+
+
+def _repaired(name: str, text: str, why: str) -> Fix | None:
+    """The fix that corrects every mistake in the record; None if the meaning is not evident."""
+    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
+    if not pairs.pop("v", "").upper().startswith("TLSRPT") or not pairs.get("rua"):
+        return None
+    pairs["rua"] = ",".join(repair.addresses(pairs["rua"]))
+    after = repair.joined([("v", protocols_tls_rpt.VERSION), *pairs.items()])
+    return None if after == text else Fix("replace", name, "TXT", text, after, _back([text]), why)
+
+
+def _merged(name: str, records: Sequence[str]) -> Fix | None:
+    """One record with the addresses of all; None if one cannot be read."""
+    texts, addresses = sorted(records), dict[str, None]()
+    for text in texts:
+        pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
+        if not pairs.get("rua"):
+            return None
+        addresses |= dict.fromkeys(repair.addresses(pairs["rua"]))
+    after = f"v={protocols_tls_rpt.VERSION}; rua={','.join(addresses)}"
+    why = "Senders ignore all records if there is more than one. Publish one with all addresses."
+    return Fix("replace", name, "TXT", "\n".join(texts), after, _back(texts), why)
 
 
 def _back(texts: list[str]) -> str:

@@ -227,6 +227,7 @@ def _covered(record: Record) -> list[str]:
             for version, length in lengths
             if version == network.version and length <= network.prefixlen
             for at in _nearest(positions.get(_prefix(network, length), []), index)
+            if at < index or length < network.prefixlen  # of two equal ones, the later
         ]
         if any(_decides(at, index, others) for at in around):
             covered.append(term.text)

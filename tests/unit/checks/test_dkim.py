@@ -53,7 +53,10 @@ PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
     (UNNAMED, {}, ["dkim.no_selector_known"]),
     (UNNAMED, {"google._domainkey.example.org": [f"p={GOOD}"]}, []),
     (UNNAMED, {"*._domainkey.example.org": [f"p={GOOD}"]}, ["dkim.wildcard"]),
-    (UNNAMED, {"*._domainkey.example.org": ["v=DKIM1; p="]}, ["dkim.key_revoked", "dkim.wildcard"]),
+    (UNNAMED, {"*._domainkey.example.org": ["v=DKIM1; p="]}, ["dkim.wildcard"]),
+    (UNNAMED, {"*.example.org": ["v=spf1 -all"]}, ["dkim.no_selector_known"]),
+    (SUBJECT, {"*.example.org": ["v=spf1 -all"]}, ["dkim.selector_missing"]),
+    (SUBJECT, {"*._domainkey.example.org": ["v=DKIM1; p="], ONE: [f"p={GOOD}"]}, ["dkim.wildcard"]),
     (UNNAMED, AT_365, ["dkim.no_selector_known", "dkim.provider_default_not_set"]),
     (SUBJECT, AT_365, ["dkim.selector_missing", "dkim.provider_default_not_set"]),
     (SUBJECT, AT_365 | {ONE: [f"p={GOOD}"]}, []),
@@ -148,6 +151,7 @@ async def test_only_named_selectors_are_queried_once() -> None:
     assert [name for name, rdtype in zone.asked if rdtype == "TXT"] == [
         ONE,
         "two._domainkey.example.org",
+        "no-such-selector-here._domainkey.example.org",  # whether a wildcard answers
     ]
 
 

@@ -280,13 +280,18 @@ async def test_facts_contain_policy_values() -> None:
     }
 
 
+@pytest.mark.parametrize("texts", [[], ["v=STSv1"]])
+async def test_missing_record_or_id_gets_no_fix(texts: list[str]) -> None:
+    (finding,) = (await mta_sts.run(SUBJECT, zone(texts, text(POLICY)))).findings
+    assert finding.fix is None
+
+
 @pytest.mark.parametrize(
     ("texts", "action", "after"),
     [
-        ([], "publish", "v=STSv1; id=1"),
-        ([RECORD, "v=STSv1; id=2"], "replace", RECORD),
-        (["v=stsv1; id=7"], "replace", "v=STSv1; id=7"),
-        (["v=STSv1"], "replace", "v=STSv1; id=1"),
+        (["v=STSv1; id=2", RECORD], "replace", RECORD),
+        (["v=stsv1; id=7"], "replace", "v=STSv1; id=7;"),
+        (["v=STSv1: id = 2026-01"], "replace", "v=STSv1; id=202601;"),
     ],
 )
 async def test_fix_contains_exact_record(texts: list[str], action: str, after: str) -> None:

@@ -49,7 +49,7 @@ async def test_findings_describe_mail_routing(records: list[str], codes: list[st
         (Usage.BOTH, {}, ["mx.missing"]),
         (Usage.BOTH, {("example.org", "A"): ["192.0.2.1"]}, ["mx.implicit"]),
         (Usage.SENDS, {}, []),
-        (Usage.SENDS, {MX: ["0 ."]}, ["mx.null_mx_ok"]),
+        (Usage.SENDS, {MX: ["0 ."]}, ["mx.null_mx_on_sending_domain"]),
         (Usage.RECEIVES, {MX: ["0 ."]}, ["mx.null_mx_unexpected"]),
         (Usage.PARKED, {MX: ["0 ."]}, ["mx.null_mx_ok"]),
         (Usage.PARKED, {}, ["mx.null_mx_missing"]),

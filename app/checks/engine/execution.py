@@ -8,7 +8,7 @@ from typing import Any
 
 from app.checks.engine import evidence
 from app.checks.engine.evidence import Recorder
-from app.checks.engine.proof import prove
+from app.checks.engine.proof import CheckRun, prove
 from app.checks.engine.types import Check, CheckResult, Finding, Outcome, Subject, Verdict
 from app.ports.dns import LookupFailed
 from app.ports.network import NetworkSession
@@ -17,7 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 async def run_check(check: Check, subject: Subject, dns: NetworkSession) -> CheckResult:
-    """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
+    """The result of the check alone; see ``run_recorded``."""
+    return (await run_recorded(check, subject, dns)).result
+
+
+async def run_recorded(check: Check, subject: Subject, dns: NetworkSession) -> CheckRun:
+    """The run of the check; undetermined if DNS fails, or because of a bug (logged)."""
     witness = Recorder(dns)
     started = time.monotonic()
     outcome: Outcome | None = None
@@ -29,23 +34,29 @@ async def run_check(check: Check, subject: Subject, dns: NetworkSession) -> Chec
     except Exception:  # a bug in one check must not stop the others
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
         reason = "the check failed because of an internal error"
-    verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
-    facts = outcome.facts if outcome else {"undetermined": True}
-    records = witness.records()
     findings = await prove(check, subject, witness, outcome) if outcome else ()
+    result = _result(check, witness, outcome, findings)
+    elapsed_ms = round((time.monotonic() - started) * 1000)
+    return CheckRun(check, witness, outcome, replace(result, reason=reason, elapsed_ms=elapsed_ms))
+
+
+def _result(
+    check: Check, witness: Recorder, outcome: Outcome | None, findings: tuple[Finding, ...]
+) -> CheckResult:
+    records = witness.records()
+    facts = outcome.facts if outcome else {"undetermined": True}
     if evidence.size(records) > evidence.SMALL_VALUE:
         records = evidence.EvidenceBudget().bounded(records)
         facts, findings = _bounded(facts, findings)
     return CheckResult(
         check=check.name,
         logic_version=check.logic_version,
-        verdict=verdict,
+        verdict=outcome.verdict if outcome else Verdict.UNDETERMINED,
         facts=facts,
         findings=findings,
         records=records,
-        elapsed_ms=round((time.monotonic() - started) * 1000),
+        elapsed_ms=0,
         definite=outcome.definite if outcome else False,
-        reason=reason,
     )
 
 

@@ -5,15 +5,28 @@ and nothing that the owner had is lost (``Check.keeps``). Otherwise the finding 
 and its text says what to decide.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from app.checks.engine.evidence import Recorder
-from app.checks.engine.types import Check, Finding, Fix, Outcome, Severity, Subject
+from app.checks.engine.types import (
+    Check,
+    CheckResult,
+    Finding,
+    Fix,
+    Outcome,
+    Severity,
+    Subject,
+)
 from app.ports.dns import Answer, LookupFailed, Mx, Rdata, Tlsa
 from app.ports.http import Page, Request
 from app.ports.network import NetworkSession
 
+logger = logging.getLogger(__name__)
+
+PROOF_SECONDS = 5  # for one fix; it asks the network only about names that are new in the record
 PROVABLE = ("TXT", "MX", "TLSA", "CAA", "CNAME")  # the other types are set at a registrar or host
 
 
@@ -54,6 +67,53 @@ class Published(Replay):
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """A check that has run, with the recorded answers.
+
+    outcome  None if the check is undetermined; its fixes are not proven
+    result   as it is stored, with the fixes that are proven for this check alone
+    """
+
+    check: Check
+    recorder: Recorder
+    outcome: Outcome | None
+    result: CheckResult
+
+
+class _Trial:
+    """The outcomes of one check after each of its fixes, each computed once."""
+
+    def __init__(self, check: Check, subject: Subject, recorder: Recorder) -> None:
+        self._check, self._subject, self._recorder = check, subject, recorder
+        self._outcomes: dict[Fix, Outcome | None] = {}
+
+    async def outcome(self, fix: Fix) -> Outcome | None:
+        """The outcome once the fix is published; None if it is not known, or something is lost."""
+        if fix not in self._outcomes:
+            self._outcomes[fix] = await self._publish(fix)
+        return self._outcomes[fix]
+
+    async def _publish(self, fix: Fix) -> Outcome | None:
+        values = _values(fix, self._recorder)
+        if values is None:
+            return None
+        published = Published(self._recorder, fix, values)
+        keeps = self._check.keeps
+        try:
+            async with asyncio.timeout(PROOF_SECONDS):
+                after = await self._check.run(self._subject, published)
+                before = Replay(self._recorder)
+                if keeps is None or await keeps(self._subject, fix, before, published):
+                    return after
+        except (LookupFailed, TimeoutError):
+            pass  # what the fix would change is not known
+        except Exception:  # a bug must not hide the finding
+            extra = {"check": self._check.name, "domain": self._subject.domain}
+            logger.exception("proof of a fix failed", extra=extra)
+        return None
+
+
 async def prove(
     check: Check, subject: Subject, recorder: Recorder, outcome: Outcome
 ) -> tuple[Finding, ...]:
@@ -61,46 +121,74 @@ async def prove(
 
     A fix for a record that is reached through an alias names the place where the record stands.
     """
+    trial = _Trial(check, subject, recorder)
     findings = []
     for finding in outcome.findings:
         if finding.fix is not None and finding.fix.type in PROVABLE:
-            fix = await _proven(check, subject, recorder, outcome, finding)
-            finding = finding if fix is finding.fix else replace(finding, fix=fix)
+            fix = _placed(finding.fix, recorder)
+            # The reason may differ between findings with the same change.
+            after = await trial.outcome(fix._replace(why="", rollback=""))
+            is_proven = after is not None and _is_better(outcome, after, finding)
+            finding = replace(finding, fix=fix if is_proven else None)
         findings.append(finding)
     return tuple(findings)
 
 
-async def _proven(
-    check: Check, subject: Subject, recorder: Recorder, outcome: Outcome, finding: Finding
-) -> Fix | None:
-    fix = _placed(finding.fix, recorder) if finding.fix else None
-    values = _values(fix, recorder) if fix else None
-    if fix is None or values is None:
-        return None
-    published = Published(recorder, fix, values)
-    try:
-        after = await check.run(subject, published)
-        if not _is_better(check, outcome, after, finding):
-            return None
-        is_kept = check.keeps is None or await check.keeps(
-            subject, fix, Replay(recorder), published
-        )
-    except LookupFailed:
-        return None
-    return fix if is_kept else None
+async def prove_together(subject: Subject, runs: Sequence[CheckRun]) -> list[CheckResult]:
+    """Return the results, without the fixes that would make another check worse.
+
+    A fix concerns another check if that has read the records which the fix changes.
+    """
+    results = []
+    for run in runs:
+        findings = [
+            replace(finding, fix=None)
+            if finding.fix and await _harms_another(subject, run, runs, finding.fix)
+            else finding
+            for finding in run.result.findings
+        ]
+        results.append(replace(run.result, findings=tuple(findings)))
+    return results
 
 
-def _is_better(check: Check, before: Outcome, after: Outcome, finding: Finding) -> bool:
+async def _harms_another(
+    subject: Subject, run: CheckRun, runs: Sequence[CheckRun], fix: Fix
+) -> bool:
+    if fix.type not in PROVABLE:
+        return False
+    for other in runs:
+        reads = other is not run and other.recorder.owned(fix.name, fix.type) is not None
+        if reads and not await _is_harmless(subject, other, fix):
+            return True
+    return False
+
+
+async def _is_harmless(subject: Subject, run: CheckRun, fix: Fix) -> bool:
+    """Whether the check has no new finding of severity low or above after the fix."""
+    if run.outcome is None:
+        return True  # it is undetermined, before and after
+    after = await _Trial(replace(run.check, keeps=None), subject, run.recorder).outcome(fix)
+    if after is None:
+        return False
+    old = {item.kind.code: item.severity.rank for item in run.outcome.findings}
+    return not any(_is_new(item, old) for item in after.findings)
+
+
+def _is_new(finding: Finding, old: Mapping[str, int]) -> bool:
+    """Whether the finding is of severity low or above, and new or worse than before."""
+    rank = finding.severity.rank
+    return rank < Severity.INFO.rank and rank < old.get(finding.kind.code, Severity.INFO.rank)
+
+
+def _is_better(before: Outcome, after: Outcome, finding: Finding) -> bool:
     """Whether the finding is gone, and no finding of severity low or above is new."""
     remaining = {(item.kind.code, item.subject) for item in after.findings}
     if (finding.kind.code, finding.subject) in remaining:
         return False
     old = {item.kind.code: item.severity.rank for item in before.findings}
-    for item in after.findings:
-        code, rank = item.kind.code, item.severity.rank
-        is_new = rank < Severity.INFO.rank and rank < old.get(code, Severity.INFO.rank)
-        is_hidden = finding.kind.hides_others and rank > finding.severity.rank
-        if is_new and not is_hidden and code not in finding.kind.leads_to:
+    for item in filter(lambda item: _is_new(item, old), after.findings):
+        is_hidden = finding.kind.hides_others and item.severity.rank > finding.severity.rank
+        if not is_hidden and item.kind.code not in finding.kind.leads_to:
             return False
     return True
 

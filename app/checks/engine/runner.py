@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.checks import CHECKS
-from app.checks.engine.execution import run_check
+from app.checks.engine.execution import run_recorded
+from app.checks.engine.proof import prove_together
 from app.checks.engine.types import Check, CheckResult, Subject, Verdict
 from app.ports.network import NetworkSession, SessionFactory
 
@@ -112,15 +113,18 @@ async def _run_subject(
     subject: Subject, dns: NetworkSession, seconds: float, checks: Sequence[Check]
 ) -> ScanResult:
     started = time.monotonic()
-    tasks = [asyncio.create_task(run_check(check, subject, dns)) for check in checks]
+    tasks = [asyncio.create_task(run_recorded(check, subject, dns)) for check in checks]
     try:
         await asyncio.wait(tasks, timeout=seconds)
-        results = tuple(
-            task.result() if task.done() else _timed_out(check, seconds)
+        runs = {
+            check.name: task.result()
             for check, task in zip(checks, tasks, strict=True)
-        )
+            if task.done()
+        }
     finally:
         await _cancel(tasks)
+    proven = dict(zip(runs, await prove_together(subject, list(runs.values())), strict=True))
+    results = tuple(proven.get(check.name) or _timed_out(check, seconds) for check in checks)
     return ScanResult(
         check_results=results,
         query_count=dns.query_count,

@@ -1,0 +1,213 @@
+"""Every fix of a damaged record is sound: it solves its finding and loses nothing."""
+
+import asyncio
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.checks.engine.runner import run_checks
+from app.checks.engine.types import Finding, Severity, Subject, Usage
+from app.checks.spf import evaluate as spf_evaluate
+from app.protocols import spf
+from app.protocols.names import DomainName
+from tests.support.zones import Zone
+
+EXAMPLES = int(os.environ.get("FIX_EXAMPLES", "150"))
+DOMAIN = "acme.test"
+KEY = (
+    "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf"
+    "9Cnzj4p4WGeKLs1Pt8QuKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ=="
+)
+NAMES = {
+    "spf": DOMAIN,
+    "dmarc": f"_dmarc.{DOMAIN}",
+    "tls_rpt": f"_smtp._tls.{DOMAIN}",
+    "mta_sts": f"_mta-sts.{DOMAIN}",
+    "dkim": f"s1._domainkey.{DOMAIN}",
+}
+BASE: Mapping[Any, Any] = {
+    (DOMAIN, "MX"): ["10 mx.acme.test"],
+    ("mx.acme.test", "A"): ["192.0.2.10"],
+    ("mx.acme.test", "AAAA"): ["2001:db8::10"],
+    "acme.test": ["v=spf1 mx -all"],
+    "_dmarc.acme.test": ["v=DMARC1; p=reject; rua=mailto:a@acme.test"],
+    "one.vendor.test": ["v=spf1 ip4:198.51.100.0/28 -all"],
+    "two.vendor.test": ["v=spf1 ip4:198.51.100.32/28 ip6:2001:db8:2::/48 -all"],
+    "bare.vendor.test": ["no record"],
+}
+POLICIES = st.sampled_from(["none", "quarantine", "reject"])
+ADDRESSES = st.lists(
+    st.sampled_from(["mailto:a@acme.test", "mailto:b@acme.test", "mailto:c@mx.acme.test"]),
+    min_size=1,
+    max_size=3,
+    unique=True,
+)
+TERMS = (
+    *("mx", "a:mx.acme.test", "ip4:192.0.2.0/24", "ip4:192.0.2.7", "-ip4:192.0.2.0/28"),
+    *("ip6:2001:db8:5::/48", "include:one.vendor.test", "include:two.vendor.test"),
+    *("include:gone.vendor.test", "include:bare.vendor.test", "ptr", "exists:%{i}.acme.test"),
+)
+
+
+@st.composite
+def dmarc_records(draw: Any) -> str:
+    """A valid DMARC record."""
+    parts = ["v=DMARC1", f"p={draw(POLICIES)}"]
+    for tag in draw(st.lists(st.sampled_from(["sp", "np"]), unique=True)):
+        parts.append(f"{tag}={draw(POLICIES)}")
+    parts.append("rua=" + ",".join(draw(ADDRESSES)))
+    options = ["adkim=s", "aspf=r", "fo=1", "t=y", "pct=50", "ruf=mailto:f@acme.test"]
+    parts += draw(st.lists(st.sampled_from(options), unique=True, max_size=3))
+    return "; ".join(parts)
+
+
+@st.composite
+def spf_records(draw: Any) -> str:
+    """A valid SPF record."""
+    terms = draw(st.lists(st.sampled_from(TERMS), min_size=1, max_size=5))
+    end = draw(st.sampled_from(["-all", "~all", "?all", "+all", "", "redirect=one.vendor.test"]))
+    return " ".join(filter(None, ["v=spf1", *terms, end]))
+
+
+RECORDS = {
+    "dmarc": dmarc_records(),
+    "spf": spf_records(),
+    "tls_rpt": ADDRESSES.map(lambda uris: "v=TLSRPTv1; rua=" + ",".join(uris)),
+    "mta_sts": st.sampled_from(["v=STSv1; id=20260101;", "v=STSv1; id=2; x=y"]),
+    "dkim": st.sampled_from([f"v=DKIM1; k=rsa; p={KEY}", f"v=DKIM1; t=y; p={KEY}", f"p={KEY}"]),
+}
+DAMAGES = [
+    ("; ", ": "),
+    ("; ", ", "),
+    ("; ", " "),
+    ("; ", ";;"),
+    (";", r"\;"),
+    ("mailto:", ""),
+    ("mailto:", "mailto://"),
+    ("reject", "rejected"),
+    ("quarantine", "quarantined"),
+    ("quarantine", ""),
+    ("p=none", "p=non"),
+    ("sp=reject", "sp="),
+    ("=", " = "),
+    (",", " "),
+    (",", ",,"),
+    (" ", "\t"),
+    (" ", "  "),
+    ("v=", "V="),
+    ("DMARC1", "DMARC"),
+    ("DMARC1", "dmarc1"),
+    ("v=spf1", "v=spf"),
+    ("STSv1", "stsv1"),
+    ("TLSRPTv1", "TLSRPT1"),
+    ("id=", "id= "),
+    ("-all", "-al"),
+    ("all", "all all"),
+    ("ip4:", "ip4="),
+]
+
+
+@st.composite
+def damaged(draw: Any, record: str) -> list[str]:
+    """The record with mistakes that people make."""
+    for old, new in draw(st.lists(st.sampled_from(DAMAGES), max_size=2)):
+        count = draw(st.sampled_from([1, -1]))
+        record = record.replace(old, new, count)
+    edges = draw(st.sampled_from(["", "", "", " ", '"', "'"]))
+    record = f"{edges}{record}{edges}"
+    others = draw(st.sampled_from([[], [], ["unrelated"], [record]]))
+    return [record, *others]
+
+
+def findings_of(zone: Mapping[Any, Any], subject: Subject) -> list[tuple[str, Finding]]:
+    """The findings of all checks, each with the name of its check."""
+    scans = asyncio.run(run_checks({0: subject}, lambda: Zone(zone), concurrency=1, seconds=60))
+    return [(it.check, finding) for it in scans[0].check_results for finding in it.findings]
+
+
+@pytest.mark.parametrize("check", RECORDS)
+@settings(max_examples=EXAMPLES)
+@given(data=st.data())
+def test_every_fix_is_sound(check: str, data: Any) -> None:
+    first = data.draw(RECORDS[check])
+    texts = data.draw(damaged(first))
+    if data.draw(st.booleans(), label="two records"):
+        texts += data.draw(damaged(data.draw(RECORDS[check])))
+    usage = data.draw(st.sampled_from([Usage.BOTH, Usage.PARKED]))
+    subject = Subject(DomainName(DOMAIN), usage=usage, dkim_selectors=("s1",))
+    zone = {**BASE, NAMES[check]: texts}
+    before = findings_of(zone, subject)
+    for name, finding in before:
+        if finding.fix is not None and finding.fix.type == "TXT":
+            _check(zone, subject, name, finding, before)
+
+
+def _check(
+    zone: Mapping[Any, Any],
+    subject: Subject,
+    check: str,
+    finding: Finding,
+    before: list[tuple[str, Finding]],
+) -> None:
+    fix = finding.fix
+    assert fix is not None
+    old = list(zone.get(fix.name, ()))
+    replaced = {fix.before, *(fix.before or "").split("\n")}
+    new = [*(text for text in old if text not in replaced), *([fix.after] if fix.after else [])]
+    assert fix.after != ""
+    assert ";;" not in (fix.after or "")
+    after = findings_of({**zone, fix.name: new}, subject)
+    assert (finding.kind.code, finding.subject) not in [
+        (item.kind.code, item.subject) for name, item in after if name == check
+    ], fix
+    known = {item.kind.code for _, item in before} | set(finding.kind.leads_to)
+    for _, item in after:
+        is_hidden = finding.kind.hides_others and item.severity.rank > finding.severity.rank
+        is_minor = item.severity is Severity.INFO
+        assert is_hidden or is_minor or item.kind.code in known, (fix, item)
+    _check_nothing_is_lost(zone, fix.name, old, new, subject)
+
+
+def _check_nothing_is_lost(
+    zone: Mapping[Any, Any], name: str, old: list[str], new: list[str], subject: Subject
+) -> None:
+    """Addresses, policies and senders, read without the code that repairs and compares."""
+    before, after = " ".join(old), " ".join(new)
+    if name != DOMAIN:
+        addresses = set(re.findall(r"[a-z]@[a-z.]+", before))
+        assert addresses <= set(re.findall(r"[a-z]@[a-z.]+", after)), (old, new)
+        for tag in ("p", "sp"):
+            ranks = [_rank(text, tag) for text in old]
+            assert max(ranks, default=0) <= max(_rank(text, tag) for text in new), (old, new)
+    elif subject.usage is Usage.BOTH:
+        for text in (re.sub(r"\s\+?all", "", text) for text in old):  # it allows everyone
+            for ip in _senders(text):
+                if _passes({**zone, name: [text]}, ip):
+                    assert _passes({**zone, name: new}, ip), (ip, old, new)
+
+
+def _rank(text: str, tag: str) -> int:
+    match = re.search(rf"(?:^|[;:,\s\\]){tag}\s*=\s*(non|quarantine|reject)", text)
+    policy = match[1] if match else "non"
+    if tag == "sp" and not match:
+        return _rank(text, "p")
+    return ("non", "quarantine", "reject").index(policy)  # "non" is a misspelled none
+
+
+def _senders(text: str) -> list[str]:
+    senders = ["192.0.2.10", "198.51.100.1", "198.51.100.40", "2001:db8:2::1", "2001:db8:5::1"]
+    for word in spf.words(text):
+        term = spf.parse_term(word)
+        if isinstance(term, spf.Directive) and term.network is not None:
+            senders.append(str(term.network[len(senders) % min(term.network.num_addresses, 16)]))
+    return senders
+
+
+def _passes(zone: Mapping[Any, Any], ip: str) -> bool:
+    evaluation = spf_evaluate.evaluate(Zone(zone), ip=ip, mail_from=f"x@{DOMAIN}", helo=DOMAIN)
+    return asyncio.run(evaluation).result is spf_evaluate.Result.PASS

@@ -177,7 +177,8 @@ def test_only_a_few_places_catch_every_exception() -> None:
 
 
 CATCH_ALL = {  # one bad item must not stop the rest
-    "app.checks.engine.types",
+    "app.checks.engine.execution",
+    "app.checks.engine.proof",
     "app.services.analytics.rollup_queue",
     "app.services.core.batches",
     "app.services.ingest.processor",

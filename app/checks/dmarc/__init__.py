@@ -131,14 +131,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     findings = list(_of_own_name(domain, walk.texts[domain], own))
     if own and await has_cname_conflict(f"_dmarc.{domain}", dns):
         findings.append(CNAME_CONFLICT.at(f"_dmarc.{domain}", records=own))
-    facts: dict[str, Any] = {
-        "record_at": discovery.record_at,
-        "org_domain": discovery.org_domain,
-        "effective_policy": discovery.effective_policy,
-        "policy_tag": discovery.policy_tag,
-        "record_count_at_domain": len(own),
-        "psl_org_domain": public_suffix.registrable(domain),
-    }
+    facts = _discovery_facts(domain, discovery) | {"record_count_at_domain": len(own)}
     if discovery.record_at is None or discovery.record is None:
         if not findings or all(finding.kind is UNRELATED for finding in findings):
             findings += await _missing(subject, dns)
@@ -158,6 +151,16 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     facts |= not_queried(rua_unasked=destinations.not_queried) | observed.facts(subject, source)
     findings += observed.findings(subject, source, facts)
     return Outcome(facts, *findings, definite=destinations.is_definite)
+
+
+def _discovery_facts(domain: DomainName, discovery: Discovery) -> dict[str, Any]:
+    return {
+        "record_at": discovery.record_at,
+        "org_domain": discovery.org_domain,
+        "effective_policy": discovery.effective_policy,
+        "policy_tag": discovery.policy_tag,
+        "psl_org_domain": public_suffix.registrable(domain),
+    }
 
 
 def _facts(source: Source) -> dict[str, Any]:

@@ -240,9 +240,9 @@ async def _count(dns: Resolver, question: Question) -> Found:
         dns.prefetch((name, "AAAA"))
         return Found(await _addresses(dns, name, "A"), await _addresses(dns, name, "AAAA"))
     hosts = [mx.host for mx in await dns.mx(name) if mx.host]
-    asked = hosts[: spf.MAX_NAMES]
-    dns.prefetch(*((host, rdtype) for host in asked for rdtype in ("A", "AAAA")))
-    counts = [await _addresses(dns, host, kind) for host in asked for kind in ("A", "AAAA")]
+    queried = hosts[: spf.MAX_NAMES]
+    dns.prefetch(*((host, rdtype) for host in queried for rdtype in ("A", "AAAA")))
+    counts = [await _addresses(dns, host, kind) for host in queried for kind in ("A", "AAAA")]
     return Found(len(hosts), len(hosts), max(counts, default=0))
 
 
@@ -263,7 +263,7 @@ def _questions(source: Source, remaining: int) -> list[Question]:
 
 
 def question_of(source: Source, term: Directive) -> Question | None:
-    """The query of an a, mx or exists term; None for other terms, and if it depends on the mail."""
+    """The query of an a, mx or exists term; None for other terms."""
     if term.mechanism not in ("a", "mx", "exists"):
         return None
     name = term.target.name_at(source.name) if term.target else source.name

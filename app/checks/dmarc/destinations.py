@@ -165,22 +165,24 @@ def _priority_order(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
     host = str(uri.host)
     if uri.scheme == "mailto":
         yield host, "MX"
-    if not _is_inside(source, host):
-        yield from ((f"_dmarc.{name}", "TXT") for name in names.walk(DomainName(host)))
-        if name := dmarc.authorization_name(source.record_at, host):
-            yield name, "TXT"
-
-
-def _is_inside(source: Source, host: str) -> bool:
-    return names.is_below(host, source.org_domain) or host == source.org_domain
+    if host in (source.org_domain, source.record_at):
+        return
+    yield from ((f"_dmarc.{name}", "TXT") for name in names.walk(DomainName(host)))
+    if not names.is_below(host, source.org_domain) and (
+        name := dmarc.authorization_name(source.record_at, host)
+    ):
+        yield name, "TXT"
 
 
 async def _is_authorized(source: Source, uri: Uri, dns: Resolver) -> str:
-    """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization."""
+    """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization.
+
+    A host below the organizational domain can be another one's, if a record with ``psd=n`` says so.
+    """
     host = uri.host
     if host is None:
         return "no"
-    if _is_inside(source, host):
+    if host in (source.org_domain, source.record_at):
         return "inside"
     if (await discovery.walk(host, dns)).org_domain == source.org_domain:
         return "inside"

@@ -301,3 +301,18 @@ async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
     assert [finding.kind.code for finding in judgement.findings] == ["dmarc.policy_none"]
     assert judgement.facts["rua_external"] == {"reports.example": None}
     assert not judgement.definite
+
+
+async def test_host_of_another_organization_below_the_domain_must_consent() -> None:
+    host = "tenant.example.org"
+    data = HOSTS | {
+        NAME: ["v=DMARC1; p=reject; rua=mailto:r@tenant.example.org"],
+        f"_dmarc.{host}": ["v=DMARC1; p=none; psd=n"],
+        (host, "MX"): ["10 mx.example.org"],
+    }
+    outcome = await dmarc.run(SUBJECT, Zone(data))
+    assert outcome.facts["rua_external"] == {host: False}
+    assert "dmarc.rua_external_unauthorized" in {item.kind.code for item in outcome.findings}
+    consent = {f"example.org._report._dmarc.{host}": ["v=DMARC1;"]}
+    outcome = await dmarc.run(SUBJECT, Zone(data | consent))
+    assert outcome.facts["rua_external"] == {host: True}

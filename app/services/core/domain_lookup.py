@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, select, type_coerce
 from sqlalchemy.orm import Session
 
-from app import ids
+from app import ids, settings
 from app.db.transactions import transaction
 from app.errors import NotFound
 from app.models import Domain
@@ -46,6 +46,13 @@ def key_of(ref: str) -> UUID | DomainName | None:
         return ids.parse("dom", ref) or names.parse(ref, allow_special_use=True)
     except names.NotADomain:
         return None
+
+
+def counts_as_verified() -> Sequence[ColumnElement[bool]]:
+    """Return the conditions for domains that count as verified; all do if verification is off."""
+    if settings.current().domain_verification == "off":
+        return ()
+    return (Domain.verified_at.is_not(None),)
 
 
 def with_tag(statement: Select[Any], tag: str) -> Select[Any]:

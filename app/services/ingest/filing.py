@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
-from app import ids, settings
+from app import ids
 from app.db import bulk, transactions
 from app.models import DmarcReport, Domain, FailureReport, ReportFile
 from app.models import TlsReport as StoredTls
@@ -21,7 +21,7 @@ from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 from app.services.analytics import rollup_queue
-from app.services.core import lifecycle_log
+from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import authenticity, budgets, observed_selectors
@@ -147,9 +147,11 @@ def _owners(session: Session, results: Sequence[Result]) -> Owners:
         for policy_domain in report.policy_domains
         for name in _parents(policy_domain)
     }
-    statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(names))
-    if settings.current().domain_verification != "off":
-        statement = statement.where(Domain.verified_at.is_not(None))
+    statement = select(Domain).where(
+        Domain.account_id.in_(accounts),
+        Domain.name.in_(names),
+        *domain_lookup.counts_as_verified(),
+    )
     rows = session.scalars(statement.order_by(Domain.id).with_for_update(key_share=True))
     return {(domain.account_id, str(domain.name)): domain for domain in rows}
 

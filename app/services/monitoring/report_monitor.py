@@ -34,6 +34,7 @@ from app.rules.reports.posture import (
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
 from app.services.analytics import rollup_queue
+from app.services.core import domain_lookup
 from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
 from app.services.monitoring import report_posture
@@ -58,14 +59,14 @@ LEASES = LeaseTable(
 def enqueue_if_due() -> None:
     """Enqueue a job for domains that are due, if no report file is waiting or they are late.
 
-    New domains are due at once.
+    New domains are due at once; only domains that count as verified are evaluated.
     """
     with transaction() as session:
         now = transactions.now(session)
         unmonitored = (
             select(Domain.id, Domain.account_id)
             .outerjoin(ReportMonitor, ReportMonitor.domain_id == Domain.id)
-            .where(ReportMonitor.domain_id.is_(None), Domain.verified_at.is_not(None))
+            .where(ReportMonitor.domain_id.is_(None), *domain_lookup.counts_as_verified())
             .order_by(Domain.id)
             .limit(10_000)
         )

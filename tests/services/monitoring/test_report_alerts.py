@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
+from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.models import (
     Alert,
@@ -22,6 +23,8 @@ from app.services.analytics import rollup_queue, sources
 from app.services.analytics.sources import ManualClassification
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
+from app.setting_types import DomainVerification
+from app.settings import Settings
 from tests.support.factories import ACTOR, make_account
 from tests.support.report_alerts import (
     GOOD,
@@ -240,3 +243,18 @@ def test_domain_of_a_killed_worker_is_evaluated_by_another(domain: Domain) -> No
             update(ReportMonitor).values(lease_until=now(session) - timedelta(seconds=1))
         )
     assert report_monitor._claim() == [domain.id]
+
+
+@pytest.mark.parametrize(("verification", "evaluated"), [("off", 1), ("required", 0)])
+def test_unverified_domain_is_evaluated_only_if_verification_is_off(
+    domain: Domain, settings: Settings, verification: DomainVerification, evaluated: int
+) -> None:
+    know(domain, RUA)
+    with transaction() as session:
+        session.execute(update(Domain).values(verified_at=None))
+    app_settings.use(settings.replace(domain_verification=verification))
+    report_monitor.enqueue_if_due()
+    assert report_monitor.evaluate_due() == evaluated
+    with transaction(readonly=True) as session:
+        types = session.scalars(select(Alert.type)).all()
+    assert list(types) == ["reports.none_received"] * evaluated

@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     """Days that the bytes of parsed and duplicate files are stored."""
     raw_retention_days: PositiveCount = 30
     """Days that the bytes of other files are stored; until then they can be reprocessed."""
-    keep_junk_days: PositiveCount = 3
+    junk_retention_days: PositiveCount = 3
     """Days that the bytes of a quarantined or unattributed file of an unknown sender are stored.
     Its row is deleted after `RAW_RETENTION_DAYS`.
     """

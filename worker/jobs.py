@@ -43,7 +43,7 @@ def deliver() -> None:
     """Send due deliveries, and those that become due shortly after the last one."""
     with _sending_emails():
         dispatcher.run(
-            runtime.network(), is_stopping=shutdown.is_requested, linger=IDLE_GRACE_SECONDS
+            runtime.network(), is_stopping=shutdown.is_requested, idle_grace=IDLE_GRACE_SECONDS
         )
 
 

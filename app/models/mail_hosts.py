@@ -12,9 +12,9 @@ from app.db.types import Base, Json, UtcDateTime
 class MailHost(Base):
     """One host that MX records name. It belongs to no account.
 
-    wanted_at  when a scan last saw it named
-    next_at    when it is to be connected to; while that is under way, when others may
-    seen_at    when it last said something; ``seen`` has what, as JSON
+    last_referenced_at  when a scan last saw an MX record that names it
+    next_at             when the next probe is due; during a probe, when its lease expires
+    probed_at           when it last answered a probe, with ``probe_result`` as JSON
     """
 
     __tablename__ = "mail_hosts"

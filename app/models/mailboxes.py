@@ -1,4 +1,4 @@
-"""Mailboxes that reports are pulled from."""
+"""Mailboxes that are polled for reports."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,14 +14,15 @@ from app.models.accounts import utc_now
 class ReportMailbox(Base):
     """A folder of an IMAP mailbox whose mails are an account's reports.
 
-    password     sealed
-    done_folder  where mails go once they are kept; without one they are marked as seen
-    authserv_id  the server that receives the mailbox's mail, by the name that it puts into
-                 Authentication-Results; None: that field proves nothing in this mailbox
-    next_at      when it is to be pulled; while that is under way, when others may
-    failure      why the last pull failed; None if it did not
-    failing_since  when the first of the pulls began to fail that have failed in a row
-    kept         how many mails were kept as yet; ``too_large`` of those that wait are left there
+    password        encrypted
+    done_folder     the folder that imported mails are moved to; without one they are marked as seen
+    authserv_id     the name that the receiving server uses in Authentication-Results; None if that
+                    field is not trusted in this mailbox
+    next_at         when the next poll is due; during a poll, when its lease expires
+    failure         why the last poll failed; None if it succeeded
+    failing_since   when the first of the consecutive failed polls began
+    imported_count  the number of mails that were imported
+    too_large       the number of mails that are skipped because of their size
     """
 
     __tablename__ = "report_mailboxes"

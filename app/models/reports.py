@@ -1,4 +1,4 @@
-"""Report files as they came, and the aggregate, TLS and failure reports that were in them."""
+"""Report files as received, and the aggregate, TLS and failure reports that they contained."""
 
 from datetime import date, datetime
 from typing import Any
@@ -32,11 +32,11 @@ from app.models.stored_json import (
 RECEIVED = "received"
 FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
 STATUSES = (RECEIVED, *FINAL_STATUSES)
-# How a file arrived: posted to the public address, with an upload token, by mail, …
+# How a file was received: posted to the public address, with an upload token, by mail, …
 RECEIVED_VIA = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
-PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
+PROVENANCES = ("unverified", "token", "authenticated")  # from the weakest to the strongest
 TRUSTED = "trusted"  # in filters: any provenance but unverified
 
 
@@ -44,7 +44,7 @@ class IngestToken(Base):
     """A public report address of an account. It is published in DNS, so it proves nothing.
 
     token       the last part of the address, stored in clear text
-    expires_at  a rotated one goes on until then
+    expires_at  a rotated token stays valid until then
     """
 
     __tablename__ = "ingest_tokens"
@@ -73,22 +73,23 @@ class RawFile(Base):
 
 
 class ReportFile(Base):
-    """One file that was taken in, or one more report that was found in one.
+    """A received file, or a further report that was in one.
 
-    member       which report of the file this row is about: "" for the first or the only one.
-                 Each further report has a row of its own with the same ``sha256``, so that
-                 every row ends in exactly one state
-    state        ``received`` until it ends in one of ENDS; none is ever dropped in silence
-    reason       why it is quarantined or unattributed: a word of the protocols' or services'
-    sender_metadata  of the channel that received it: JSON for ``provenance``
-    about        the domain that the report is about, once that is known
-    report_id    of the report that it became, or repeats, or contradicts
-    reporter     of a report that came by mail: who it says that it is from
-    author       the domain that the mail says it is from, if that is provably so or not so
-    authenticity  whether those two fit: VERIFIED or FAILED; None: it cannot be told
-    is_preferred  a user decided to use its report instead of one that it contradicts
-    attempt, lease_until, rung_at   as with a scan: the row is the job
-    asked_again_at  when it was last asked to be read once more
+    entry            the report of the file that the row is about: "" for the first or only one.
+                     Each further report has its own row with the same ``sha256``
+    status           ``received`` until processing ends in one of FINAL_STATUSES
+    reason           the code of the reason why the file is quarantined or unattributed
+    sender_metadata  what the transport knew about the sender; ``provenance`` depends on it
+    policy_domain    the domain that the report is about; None until the file is parsed
+    report_id        the report that was stored, or the existing one that the file repeats or
+                     contradicts
+    reporter         the reporter that a report received by mail names
+    author           the author domain of the mail, if it is proven or disproven
+    authenticity     whether the reporter and the author domain match: VERIFIED or FAILED; None if
+                     that is unknown
+    is_preferred     a user chose its report over the one that it contradicts
+    attempt, lease_until, enqueued_at  as with scans: the row is the job
+    retried_at       when a retry was last requested
     """
 
     __tablename__ = "report_files"
@@ -160,12 +161,12 @@ class DmarcReport(Base):
     """An aggregate report (RFC 9990, RFC 7489) about a verified domain or one below it.
 
     domain_id       the verified domain that it is filed under
-    policy_domain   the one that the report is about
-    reporter        the domain of the reporter's address in lower case, else its org_name
-    policy          what was published, as the reporter says: p, sp, np, adkim, aspf, pct, fo,
-                    testing, discovery_method
-    days            1, or over how many days its counts are spread without finer data
-    content_digest  of what was read, so that it is the same however it was wrapped
+    policy_domain   the domain that the report is about
+    reporter        the domain of the reporter's address in lower case, or else its org_name
+    policy          the published policy according to the reporter: p, sp, np, adkim, aspf, pct,
+                    fo, testing, discovery_method
+    days            the number of days that its counts are distributed over
+    content_digest  of the parsed report, so that it does not depend on the file's compression
     messages, passed  sums of the records' counts; passed: DKIM or SPF passed in alignment
     """
 
@@ -208,9 +209,9 @@ class DmarcReport(Base):
 
 
 class DmarcRecord(Base):
-    """One row of an aggregate report: so many messages from one address with one result.
+    """A row of an aggregate report: a number of messages from one address with the same result.
 
-    at           the middle of the report's period, which is when its messages are counted
+    at           the middle of the report's period; its messages are counted at this time
     dkim, spf    passed in alignment, as the receiver evaluated it
     reasons      [{type, comment}]; dkim_results [{domain, selector, result}];
     spf_results  [{domain, scope, result}]: raw results, which prove nothing about alignment
@@ -243,9 +244,9 @@ class DmarcRecord(Base):
 
 
 class RollupQueueEntry(Base):
-    """An aggregate report that is not in what its domain's reports add up to, and soon will be.
+    """An aggregate report that is not yet included in the rollups of its domain.
 
-    failed  its rollup failed: it is left out until an operator resets this
+    failed  its rollup failed; it is skipped until an operator resets this
     """
 
     __tablename__ = "rollup_queue"
@@ -291,7 +292,7 @@ class TlsReport(Base):
 class TlsPolicy(Base):
     """The sessions under one policy of a TLS report.
 
-    policy_type  tlsa, sts, no-policy-found, or what else the reporter wrote
+    policy_type  tlsa, sts, no-policy-found, or another value of the reporter
     failures     [{result_type, sessions, sending_ip, mx, mx_helo, receiving_ip, information,
                  reason_code}]; they need not add up to ``failed`` (RFC 8460 §4)
     """
@@ -321,7 +322,7 @@ class TlsPolicy(Base):
 
 
 class FailureReport(Base):
-    """A failure report (RFC 9991, RFC 6591) without what is private: no body, no local part.
+    """A failure report (RFC 9991, RFC 6591) without private data: no body, no local part.
 
     sender, recipient  ``<hash>@domain``: the same address has the same hash within an account
     """

@@ -49,11 +49,11 @@ class LiveNetwork(Network):
             else None
         )
 
-        def open_session() -> LiveSession:
+        def new_session() -> LiveSession:
             return LiveSession(egress, prober, shared, settings.scan_query_budget, servers)
 
         try:
-            return await main(open_session)
+            return await main(new_session)
         finally:
             egress.close()
             shared.close()

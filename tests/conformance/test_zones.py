@@ -71,8 +71,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Scan
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     subjects = {domain: subject(domain) for domain in EXPECTED}
 
-    async def main(open_answers: SessionFactory) -> dict[str, ScanResult]:
-        return await run_checks(subjects, open_answers, concurrency=2, seconds=300)
+    async def main(new_session: SessionFactory) -> dict[str, ScanResult]:
+        return await run_checks(subjects, new_session, concurrency=2, seconds=300)
 
     with (
         NameServer(FOLDER, Behavior(signed=SIGNED)) as names,

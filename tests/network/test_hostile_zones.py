@@ -100,8 +100,8 @@ def look(
         (folder / f"{apex}.zone").write_text(text)
     subjects = {apex: Subject(DomainName(apex)) for apex in zones}
 
-    async def main(open_answers: SessionFactory) -> dict[str, ScanResult]:
-        return await run_checks(subjects, open_answers, concurrency=4, seconds=seconds)
+    async def main(new_session: SessionFactory) -> dict[str, ScanResult]:
+        return await run_checks(subjects, new_session, concurrency=4, seconds=seconds)
 
     with NameServer(folder, behavior or Behavior()) as names:
         settings = Settings(

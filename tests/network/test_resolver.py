@@ -47,8 +47,8 @@ def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> Live
 
 
 def _ask(*servers: Nameserver, name: str, rdtype: str = "A", seconds: float = 5) -> Answer:
-    async def main(open_answers: SessionFactory) -> Answer:
-        return await open_answers().resolve(name, rdtype)
+    async def main(new_session: SessionFactory) -> Answer:
+        return await new_session().resolve(name, rdtype)
 
     return _network(*servers, seconds=seconds).run(main)
 
@@ -67,8 +67,8 @@ def test_answer_matches_server_response() -> None:
 
 
 def test_mail_hosts_are_sorted_by_preference() -> None:
-    async def main(open_answers: SessionFactory) -> tuple[Mx, ...]:
-        return await open_answers().mx("acme.test")
+    async def main(new_session: SessionFactory) -> tuple[Mx, ...]:
+        return await new_session().mx("acme.test")
 
     with Nameserver(ACME) as server:
         assert _network(server).run(main) == (Mx(10, "a.acme.test"), Mx(20, "b.acme.test"))
@@ -186,8 +186,8 @@ def test_ad_bit_of_loopback_server_is_trusted(authenticated: bool) -> None:
 
 
 def test_checking_disabled_is_a_separate_query() -> None:
-    async def main(open_answers: SessionFactory) -> int:
-        answers = open_answers()
+    async def main(new_session: SessionFactory) -> int:
+        answers = new_session()
         await answers.resolve("acme.test", "A")
         await answers.resolve("acme.test", "A", checking_disabled=True)
         return answers.query_count
@@ -199,8 +199,8 @@ def test_checking_disabled_is_a_separate_query() -> None:
 
 
 def test_cached_answers_are_shared_without_budget() -> None:
-    async def main(open_answers: SessionFactory) -> list[int]:
-        scans = [open_answers() for _ in range(3)]
+    async def main(new_session: SessionFactory) -> list[int]:
+        scans = [new_session() for _ in range(3)]
         await scans[0].resolve("acme.test", "A")
         await asyncio.gather(*(scan.resolve("acme.test", "A") for scan in scans))
         return [scan.query_count for scan in scans]
@@ -212,8 +212,8 @@ def test_cached_answers_are_shared_without_budget() -> None:
 
 @pytest.mark.parametrize("name", ["acme.test", "no.test", "servfail.test"])
 def test_concurrent_queries_are_coalesced(name: str) -> None:
-    async def main(open_answers: SessionFactory) -> tuple[list[Answer | BaseException], int]:
-        scans = [open_answers() for _ in range(50)]
+    async def main(new_session: SessionFactory) -> tuple[list[Answer | BaseException], int]:
+        scans = [new_session() for _ in range(50)]
         asking = (scan.resolve(name, "A") for scan in scans)
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
         return outcomes, sum(scan.query_count for scan in scans)
@@ -227,10 +227,10 @@ def test_concurrent_queries_are_coalesced(name: str) -> None:
 def test_cancelled_waiter_does_not_cancel_others() -> None:
     with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
 
-        async def main(open_answers: SessionFactory) -> Answer:
-            first = asyncio.create_task(open_answers().resolve("acme.test", "A"))
+        async def main(new_session: SessionFactory) -> Answer:
+            first = asyncio.create_task(new_session().resolve("acme.test", "A"))
             await asyncio.sleep(0)
-            second = asyncio.create_task(open_answers().resolve("acme.test", "A"))
+            second = asyncio.create_task(new_session().resolve("acme.test", "A"))
             await asyncio.sleep(0)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -242,15 +242,15 @@ def test_cancelled_waiter_does_not_cancel_others() -> None:
 
 
 def test_queries_beyond_budget_are_undetermined() -> None:
-    async def main(open_answers: SessionFactory) -> str:
-        answers = open_answers()
+    async def main(new_session: SessionFactory) -> str:
+        answers = new_session()
         for number in range(3):
             await answers.resolve(f"n{number}.test", "A")
         with pytest.raises(LookupFailed) as caught:
             await answers.resolve("n3.test", "A")
         await answers.resolve("n0.test", "A")
         assert answers.query_count == 3
-        await open_answers().resolve("n3.test", "A")
+        await new_session().resolve("n3.test", "A")
         return caught.value.reason
 
     with Nameserver(ACME) as server:
@@ -258,8 +258,8 @@ def test_queries_beyond_budget_are_undetermined() -> None:
 
 
 def test_each_followed_alias_costs_budget() -> None:
-    async def main(open_answers: SessionFactory) -> int:
-        answers = open_answers()
+    async def main(new_session: SessionFactory) -> int:
+        answers = new_session()
         await answers.resolve("www.acme.test", "A")
         return answers.query_count
 
@@ -268,8 +268,8 @@ def test_each_followed_alias_costs_budget() -> None:
 
 
 def test_run_with_pending_queries_ends_cleanly() -> None:
-    async def main(open_answers: SessionFactory) -> None:
-        asking = asyncio.create_task(open_answers().resolve("acme.test", "A"))
+    async def main(new_session: SessionFactory) -> None:
+        asking = asyncio.create_task(new_session().resolve("acme.test", "A"))
         await asyncio.sleep(0)
         asking.cancel()
 
@@ -278,8 +278,8 @@ def test_run_with_pending_queries_ends_cleanly() -> None:
 
 
 def test_many_concurrent_queries_are_answered() -> None:
-    async def main(open_answers: SessionFactory) -> int:
-        answers: Resolver = open_answers()
+    async def main(new_session: SessionFactory) -> int:
+        answers: Resolver = new_session()
         responses = await asyncio.gather(*(answers.resolve(f"n{n}.test", "A") for n in range(150)))
         return sum(answer.rcode == "NXDOMAIN" for answer in responses)
 

@@ -56,10 +56,10 @@ def test_database_is_ready_when_it_answers(engine: Engine) -> None:
 
 def test_cursor_is_valid_only_for_its_own_list() -> None:
     cursor = cursors.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
-    sealed = cursor.encode(["example.org", 7])
-    assert cursor.decode(sealed) == ["example.org", 7]
+    text = cursor.encode(["example.org", 7])
+    assert cursor.decode(text) == ["example.org", 7]
     with pytest.raises(InvalidRequest):
-        cursors.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).decode(sealed)
+        cursors.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).decode(text)
 
 
 @pytest.mark.parametrize("forged", ["", "A", "not a cursor", "é", "A" * 4000])

@@ -17,16 +17,16 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def visitor(app: Flask) -> Browser:
+def signed_out(app: Flask) -> Browser:
     """The browser of a user who has not signed in."""
     return make_browser(app, "ann@acme.test")
 
 
 @pytest.fixture
-def browser(visitor: Browser) -> Browser:
+def browser(signed_out: Browser) -> Browser:
     """The browser of a signed-in user."""
-    assert visitor.sign_in().status_code == 303
-    return visitor
+    assert signed_out.sign_in().status_code == 303
+    return signed_out
 
 
 @pytest.fixture

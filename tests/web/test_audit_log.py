@@ -28,15 +28,15 @@ def colleague(app: Flask, browser: Browser, role: str) -> Browser:
     return made
 
 
-def test_a_failed_sign_in_is_recorded(visitor: Browser) -> None:
-    visitor.sign_in("not this one at all")
+def test_a_failed_sign_in_is_recorded(signed_out: Browser) -> None:
+    signed_out.sign_in("not this one at all")
     (event,) = events("user.sign_in_failed")
     assert (event.actor, event.target) == ("anonymous", "ann@acme.test")
     assert event.address == "127.0.0.1"
     assert event.details["reason"] == "wrong password"
 
 
-def test_failed_sign_in_with_unknown_email_is_not_recorded(app: Flask, visitor: Browser) -> None:
+def test_failed_sign_in_with_unknown_email_is_not_recorded(app: Flask, signed_out: Browser) -> None:
     app.test_client().post("/auth/login", data={"email": "x@y.test", "password": "x"})
     assert events("user.sign_in_failed") == []
 

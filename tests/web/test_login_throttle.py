@@ -41,7 +41,7 @@ def throttle(request: pytest.FixtureRequest) -> LoginThrottle:
 
 
 def test_attacker_on_another_network_does_not_lock_out_the_user(
-    app: Flask, visitor: Browser
+    app: Flask, signed_out: Browser
 ) -> None:
     statuses = [sign_in(app, WRONG, address="198.51.100.7").status_code for _ in range(12)]
     assert statuses == [400] * PAIR + [429] * (12 - PAIR)
@@ -68,7 +68,7 @@ def test_attackers_on_many_networks_do_not_lock_out_a_known_device(
     assert browser.sign_in().status_code == 303
 
 
-def test_the_refusal_says_when_to_try_again(app: Flask, visitor: Browser) -> None:
+def test_the_refusal_says_when_to_try_again(app: Flask, signed_out: Browser) -> None:
     for _ in range(PAIR):
         sign_in(app, WRONG)
     response = sign_in(app)
@@ -77,7 +77,7 @@ def test_the_refusal_says_when_to_try_again(app: Flask, visitor: Browser) -> Non
     assert "Too many attempts. Try again in a minute." in response.text
 
 
-def test_successful_sign_ins_do_not_count(app: Flask, visitor: Browser) -> None:
+def test_successful_sign_ins_do_not_count(app: Flask, signed_out: Browser) -> None:
     assert {sign_in(app).status_code for _ in range(PAIR + 3)} == {303}
 
 
@@ -86,17 +86,17 @@ def test_known_device_is_delayed_by_its_own_failures(browser: Browser) -> None:
     assert statuses == [400] * 5 + [429]
 
 
-def test_device_cookie_is_http_only_and_same_site(visitor: Browser) -> None:
-    response = visitor.sign_in(base_url="https://watch.test")
+def test_device_cookie_is_http_only_and_same_site(signed_out: Browser) -> None:
+    response = signed_out.sign_in(base_url="https://watch.test")
     cookies = response.headers.getlist("Set-Cookie")
     (cookie,) = (text for text in cookies if text.startswith("__Host-device="))
     assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     assert ANN not in cookie
 
 
-def test_wrong_password_does_not_set_the_device_cookie(visitor: Browser) -> None:
-    visitor.sign_in(WRONG)
-    assert visitor.client.get_cookie("device") is None
+def test_wrong_password_does_not_set_the_device_cookie(signed_out: Browser) -> None:
+    signed_out.sign_in(WRONG)
+    assert signed_out.client.get_cookie("device") is None
 
 
 def test_device_cookie_is_valid_for_one_user_only(app: Flask, browser: Browser) -> None:

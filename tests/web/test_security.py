@@ -80,9 +80,9 @@ def test_invalid_code_is_refused(browser: Browser, code: str) -> None:
     assert "user.code_refused" in actions
 
 
-def test_code_page_requires_a_password_first(visitor: Browser) -> None:
-    assert visitor.client.get("/auth/code").headers["Location"] == "/auth/login?next=/"
-    response = visitor.client.post("/auth/code", data={"code": "123456"})
+def test_code_page_requires_a_password_first(signed_out: Browser) -> None:
+    assert signed_out.client.get("/auth/code").headers["Location"] == "/auth/login?next=/"
+    response = signed_out.client.post("/auth/code", data={"code": "123456"})
     assert response.headers["Location"].startswith("/auth/login")
 
 

@@ -48,13 +48,13 @@ def sign_in_from(browser: Browser, address: str) -> None:
 
 
 def test_a_sign_in_from_a_new_network_is_emailed_and_others_are_not(
-    visitor: Browser, inbox: Inbox
+    signed_out: Browser, inbox: Inbox
 ) -> None:
     for address in (HOME, HOME, "192.0.2.200"):
-        sign_in_from(visitor, address)
+        sign_in_from(signed_out, address)
     assert received(inbox) == {}
-    sign_in_from(visitor, AWAY)
-    sign_in_from(visitor, AWAY)
+    sign_in_from(signed_out, AWAY)
+    sign_in_from(signed_out, AWAY)
     assert received(inbox) == {"ann@acme.test": ["New sign-in to mailwatch"]}
     (body,) = inbox.bodies()
     for text in (AWAY, "Firefox on Linux", "https://watch.test/settings/security"):
@@ -88,11 +88,11 @@ def test_networks_are_compared_by_prefix(address: str | None, network: str | Non
     assert sign_in_networks.network_of(address) == network
 
 
-def test_networks_without_a_sign_in_for_long_are_forgotten(visitor: Browser) -> None:
-    sign_in_from(visitor, HOME)
-    sign_in_from(visitor, AWAY)
+def test_networks_without_a_sign_in_for_long_are_forgotten(signed_out: Browser) -> None:
+    sign_in_from(signed_out, HOME)
+    sign_in_from(signed_out, AWAY)
     with transactions.transaction() as session:
-        row = session.get_one(SignInNetwork, (visitor.user.id, "192.0.2.0/24"))
+        row = session.get_one(SignInNetwork, (signed_out.user.id, "192.0.2.0/24"))
         row.last_seen_at -= sign_in_networks.RETENTION
     retention.run()
     with transactions.transaction(readonly=True) as session:

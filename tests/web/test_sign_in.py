@@ -23,29 +23,29 @@ def token(browser: Browser) -> str:
     return cookie.value
 
 
-def test_correct_password_opens_the_dashboard(visitor: Browser) -> None:
-    response = visitor.sign_in()
+def test_correct_password_opens_the_dashboard(signed_out: Browser) -> None:
+    response = signed_out.sign_in()
     assert (response.status_code, response.headers["Location"]) == (303, "/")
-    assert "Add a domain" in visitor.client.get("/", follow_redirects=True).text
+    assert "Add a domain" in signed_out.client.get("/", follow_redirects=True).text
 
 
-def test_email_address_is_case_insensitive(visitor: Browser) -> None:
+def test_email_address_is_case_insensitive(signed_out: Browser) -> None:
     form = {"email": " ANN@Acme.test ", "password": PASSWORD}
-    assert visitor.client.post("/auth/login", data=form).status_code == 303
+    assert signed_out.client.post("/auth/login", data=form).status_code == 303
 
 
-def test_unknown_email_and_wrong_password_give_the_same_page(visitor: Browser) -> None:
-    wrong = visitor.sign_in("not this one at all")
-    unknown = visitor.client.post(
+def test_unknown_email_and_wrong_password_give_the_same_page(signed_out: Browser) -> None:
+    wrong = signed_out.sign_in("not this one at all")
+    unknown = signed_out.client.post(
         "/auth/login", data={"email": "bob@acme.test", "password": "not this one at all"}
     )
     assert wrong.status_code == unknown.status_code == 400
     assert wrong.text.replace("ann@", "bob@") == unknown.text
-    assert visitor.client.get_cookie(COOKIE) is None
+    assert signed_out.client.get_cookie(COOKIE) is None
 
 
 def test_sign_in_with_unknown_email_computes_a_hash_too(
-    visitor: Browser, monkeypatch: pytest.MonkeyPatch
+    signed_out: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified: list[str] = []
 
@@ -61,23 +61,23 @@ def test_sign_in_with_unknown_email_computes_a_hash_too(
 
 
 @pytest.mark.parametrize("email", ["", "a\0b@acme.test", "x" * 5000, "ä@ä"])
-def test_invalid_email_address_is_refused(visitor: Browser, email: str) -> None:
+def test_invalid_email_address_is_refused(signed_out: Browser, email: str) -> None:
     form = {"email": email, "password": "\ud7ff" * 300}
-    assert visitor.client.post("/auth/login", data=form).status_code == 400
+    assert signed_out.client.post("/auth/login", data=form).status_code == 400
 
 
-def test_session_cookie_is_http_only_and_same_site(visitor: Browser) -> None:
-    cookie = visitor.sign_in().headers["Set-Cookie"]
+def test_session_cookie_is_http_only_and_same_site(signed_out: Browser) -> None:
+    cookie = signed_out.sign_in().headers["Set-Cookie"]
     assert cookie.startswith("session=")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_session_cookie_has_host_prefix_and_secure_except_on_localhost(visitor: Browser) -> None:
-    cookie = visitor.sign_in(base_url="https://watch.test").headers["Set-Cookie"]
+def test_session_cookie_has_host_prefix_and_secure_except_on_localhost(signed_out: Browser) -> None:
+    cookie = signed_out.sign_in(base_url="https://watch.test").headers["Set-Cookie"]
     assert cookie.startswith("__Host-session=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
-    assert visitor.client.get("/domains", base_url="https://watch.test").status_code == 200
+    assert signed_out.client.get("/domains", base_url="https://watch.test").status_code == 200
 
 
 def test_database_does_not_store_the_session_token(browser: Browser) -> None:
@@ -155,20 +155,20 @@ def test_suspending_an_account_ends_its_sessions(app: Flask) -> None:
     ],
 )
 def test_next_redirects_only_to_pages_of_this_site(
-    visitor: Browser, requested: str, location: str
+    signed_out: Browser, requested: str, location: str
 ) -> None:
-    form = {"email": visitor.user.email, "password": PASSWORD, "next": requested}
-    response = visitor.client.post("/auth/login", data=form)
+    form = {"email": signed_out.user.email, "password": PASSWORD, "next": requested}
+    response = signed_out.client.post("/auth/login", data=form)
     if "\r" in requested:
         assert response.headers.get("Location", "/") == "/"
         return
     assert response.headers["Location"] == location
 
 
-def test_sign_in_returns_to_the_requested_page(visitor: Browser) -> None:
-    response = visitor.client.get("/alerts?status=dismissed")
+def test_sign_in_returns_to_the_requested_page(signed_out: Browser) -> None:
+    response = signed_out.client.get("/alerts?status=dismissed")
     assert response.headers["Location"] == "/auth/login?next=/alerts?status%3Ddismissed"
-    page = visitor.client.get(response.headers["Location"]).text
+    page = signed_out.client.get(response.headers["Location"]).text
     assert 'name="next" value="/alerts?status=dismissed"' in page
 
 
@@ -181,9 +181,11 @@ def test_sign_in_returns_to_the_requested_page(visitor: Browser) -> None:
         {"Origin": "null"},
     ],
 )
-def test_login_form_from_another_site_is_refused(visitor: Browser, headers: dict[str, str]) -> None:
-    assert visitor.sign_in(headers=headers).status_code == 400
-    assert visitor.client.get_cookie(COOKIE) is None
+def test_login_form_from_another_site_is_refused(
+    signed_out: Browser, headers: dict[str, str]
+) -> None:
+    assert signed_out.sign_in(headers=headers).status_code == 400
+    assert signed_out.client.get_cookie(COOKIE) is None
 
 
 @pytest.mark.parametrize(
@@ -193,8 +195,10 @@ def test_login_form_from_another_site_is_refused(visitor: Browser, headers: dict
         {"Origin": "http://localhost"},
     ],
 )
-def test_login_form_from_this_site_is_accepted(visitor: Browser, headers: dict[str, str]) -> None:
-    assert visitor.sign_in(headers=headers).status_code == 303
+def test_login_form_from_this_site_is_accepted(
+    signed_out: Browser, headers: dict[str, str]
+) -> None:
+    assert signed_out.sign_in(headers=headers).status_code == 303
 
 
 def test_api_ignores_cookies_and_dashboard_ignores_api_keys(app: Flask, browser: Browser) -> None:

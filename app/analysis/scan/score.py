@@ -119,20 +119,20 @@ def grade(value: int) -> str:
     return next(letter for least, letter in GRADES if value >= least)
 
 
-def _share(judgement: Mapping[str, Any]) -> int:
+def _share(result: Mapping[str, Any]) -> int:
     """The percentage of its points that a check gets."""
-    verdict = Verdict(judgement["verdict"])
+    verdict = Verdict(result["verdict"])
     if verdict is Verdict.WARN and all(
-        Severity(finding["severity"]).rank >= Severity.LOW.rank for finding in judgement["findings"]
+        Severity(finding["severity"]).rank >= Severity.LOW.rank for finding in result["findings"]
     ):
         return SLIGHT
     return SHARES[verdict]
 
 
-def _worst(judgement: Mapping[str, Any]) -> dict[str, Any]:
+def _worst(result: Mapping[str, Any]) -> dict[str, Any]:
     """The finding to fix first: the most severe, preferring one with a fix."""
     worst = min(
-        judgement["findings"],
+        result["findings"],
         key=lambda finding: (Severity(finding["severity"]).rank, finding["fix"] is None),
     )
     return {name: worst[name] for name in ("code", "summary", "fix")}

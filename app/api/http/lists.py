@@ -18,8 +18,8 @@ Page = tuple[Sequence[Any], list[Any] | None]  # rows, and the cursor values of 
 class ReadPage(Protocol):
     """Reads one page of a list."""
 
-    def __call__(self, *, place: Sequence[Any] | None, limit: int) -> Page:
-        """Return the rows after ``place``, and the cursor values of the next page, if any."""
+    def __call__(self, *, cursor_values: Sequence[Any] | None, limit: int) -> Page:
+        """Return a page of rows, and the cursor values of the next page, if any."""
 
 
 def filters(query: Query, type: type[F], **values: Any) -> F:
@@ -42,5 +42,5 @@ def page(
 
     raises  InvalidRequest for a cursor of another list
     """
-    rows, following = read(place=responses.cursor_values(query), limit=query.limit)
+    rows, following = read(cursor_values=responses.cursor_values(query), limit=query.limit)
     return responses.page([serialize(row) for row in rows], query, following)

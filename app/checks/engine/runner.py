@@ -41,7 +41,7 @@ class Stream(Generic[K]):
 
 async def run_checks(
     subjects: Mapping[K, Subject],
-    open_session: SessionFactory,
+    new_session: SessionFactory,
     *,
     concurrency: int,
     seconds: float,
@@ -55,7 +55,7 @@ async def run_checks(
 
     await stream_checks(
         Stream(subjects, on_done),
-        open_session,
+        new_session,
         concurrency=concurrency,
         seconds=seconds,
         checks=checks,
@@ -65,7 +65,7 @@ async def run_checks(
 
 async def stream_checks(
     stream: Stream[K],
-    open_session: SessionFactory,
+    new_session: SessionFactory,
     *,
     concurrency: int,
     seconds: float,
@@ -81,7 +81,7 @@ async def stream_checks(
     async def work() -> None:
         while (item := await queue.take()) is not None:
             key, subject = item
-            await stream.on_done(key, await _run_subject(subject, open_session(), seconds, checks))
+            await stream.on_done(key, await _run_subject(subject, new_session(), seconds, checks))
 
     count = min(concurrency, len(stream.subjects))
     workers = [asyncio.create_task(work()) for _ in range(count)]

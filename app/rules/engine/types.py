@@ -51,12 +51,12 @@ class ScorePoint:
 class Posture:
     """What is known about a domain after a scan, at the time ``now``.
 
-    judgements    results of this scan, by check
-    changes       in DNS within CHANGE_WINDOW before ``now``, oldest first
-    known         the last definite result before this scan as JSON, by check
-    marks         scores, oldest first; the first may be older than ``score.WINDOW``, the last one
-                  is that of this scan; empty if there is no score
-    failed_scans  the number of consecutive failed scans, including this one
+    check_results  results of this scan, by check
+    changes        in DNS within CHANGE_WINDOW before ``now``, oldest first
+    last_results   the last definite result before this scan as JSON, by check
+    score_history  scores, oldest first; the first may be older than ``score.WINDOW``, the last one
+                   is that of this scan; empty if there is no score
+    failed_scans   the number of consecutive failed scans, including this one
     """
 
     domain: DomainName
@@ -68,9 +68,9 @@ class Posture:
     failed_scans: int = 0
 
     def definite(self, check: str) -> CheckResult | None:
-        """The result of this check in this scan, if it is definite."""
-        judgement = self.check_results.get(check)
-        return judgement if judgement is not None and judgement.definite else None
+        """Return the result of this check in this scan, if it is definite."""
+        result = self.check_results.get(check)
+        return result if result is not None and result.definite else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,10 @@ class Unknown:
 class Rule(Generic[P]):
     """A rule and the alert types that it opens and resolves.
 
-    types  every type that the rule can yield; it resolves alerts of these types only
-    judge  the drafts, and the subjects that are undecided; None if the rule cannot decide now
-    proof  what is seen now, as JSON; stored as evidence in the history of resolved alerts
+    types                every type that the rule can yield; it resolves alerts of these types only
+    evaluate             yields the alerts to open, and the subjects that it cannot decide on;
+                         None if the rule cannot decide now
+    resolution_evidence  the current observations, stored in the history of resolved alerts
     """
 
     types: frozenset[str]

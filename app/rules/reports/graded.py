@@ -21,7 +21,7 @@ ABSENCES = frozenset(("reports.none_received", "reports.reporter_stopped", "dkim
 def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
     """Return the rule applied to trusted reports and to all reports."""
 
-    def judge(posture: GradedPosture) -> Outcome:
+    def evaluate(posture: GradedPosture) -> Outcome:
         everything = rule.evaluate(posture.everything)
         if posture.trusted is posture.everything:
             return everything
@@ -32,7 +32,7 @@ def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
             return None
         return _joined(trusted or (), everything or ())
 
-    return Rule(rule.types, judge, lambda posture: rule.resolution_evidence(posture.everything))
+    return Rule(rule.types, evaluate, lambda posture: rule.resolution_evidence(posture.everything))
 
 
 def _confirmed(

@@ -20,9 +20,9 @@ def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
     observed = {
         "tag": step.tag,
         "current": step.current.value,
-        "wanted": step.proposed.value,
-        "forged": step.spoofed,
-        "lost": step.legitimate_failing,
+        "proposed": step.proposed.value,
+        "spoofed": step.spoofed,
+        "legitimateFailing": step.legitimate_failing,
     }
     drafts = [
         AlertDraft(

@@ -78,8 +78,8 @@ def _of_logo(posture: Posture) -> Iterator[AlertDraft | Unknown]:
 
 
 def _facts(posture: Posture, check: str) -> Mapping[str, Any] | None:
-    judgement = posture.definite(check)
-    return judgement.facts if judgement else None
+    result = posture.definite(check)
+    return result.facts if result else None
 
 
 def _about(

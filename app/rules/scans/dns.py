@@ -36,36 +36,36 @@ WEAKENED, STRENGTHENED = "dmarc.policy_weakened", "dmarc.policy_strengthened"
 
 def between(
     domain: str,
-    known: Mapping[str, Mapping[str, Any]],
-    judgements: Iterable[CheckResult],
+    last_results: Mapping[str, Mapping[str, Any]],
+    results: Iterable[CheckResult],
     at: datetime,
 ) -> list[Change]:
     """The record sets that changed since the last definite results, each once.
 
-    known  the last definite result as JSON, by check
+    last_results  the last definite result as JSON, by check
     """
     changes: dict[tuple[str, str], Change] = {}
-    for judgement in judgements:
-        before = known.get(judgement.check)
-        if before is None or not judgement.definite:
+    for result in results:
+        before = last_results.get(result.check)
+        if before is None or not result.definite:
             continue
-        if _is_alike(before["records"], judgement.records):
+        if _is_alike(before["records"], result.records):
             continue  # the usual case; the comparison below takes ten times as long
-        old = dict(_sets(domain, judgement.check, map(_from_json, before["records"])))
-        new = dict(_sets(domain, judgement.check, judgement.records))
+        old = dict(_sets(domain, result.check, map(_from_json, before["records"])))
+        new = dict(_sets(domain, result.check, result.records))
         for key in old.keys() & new.keys():
             if old[key] != new[key]:
-                change = changes.get(key) or Change(judgement.check, *key, old[key], new[key], at)
-                changes[key] = _with_findings(change, before, judgement)
+                change = changes.get(key) or Change(result.check, *key, old[key], new[key], at)
+                changes[key] = _with_findings(change, before, result)
     return list(changes.values())
 
 
-def _with_findings(change: Change, before: Mapping[str, Any], judgement: CheckResult) -> Change:
+def _with_findings(change: Change, before: Mapping[str, Any], result: CheckResult) -> Change:
     """The change with the findings of one check that appeared or cleared."""
-    if before["logicVersion"] != judgement.logic_version:
+    if before["logicVersion"] != result.logic_version:
         return change  # the logic of the check may have changed instead
     old = {(finding["code"], finding["subject"]) for finding in before["findings"]}
-    new = {(finding.kind.code, finding.subject) for finding in judgement.findings}
+    new = {(finding.kind.code, finding.subject) for finding in result.findings}
     return replace(
         change,
         findings_appeared=tuple(

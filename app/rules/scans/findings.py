@@ -15,22 +15,22 @@ MIN_SEVERITY = Severity.MEDIUM  # findings below it appear with the domain and o
 
 
 def _of(check: Check) -> Rule[Posture]:
-    def judge(posture: Posture) -> list[AlertDraft] | None:
-        judgement = posture.definite(check.name)
-        if judgement is None:
+    def evaluate(posture: Posture) -> list[AlertDraft] | None:
+        result = posture.definite(check.name)
+        if result is None:
             return None
         before = posture.last_results.get(check.name, {}).get("findings", ())
         seen = {(finding["code"], finding["subject"]) for finding in before}
         return [
             _draft(posture, finding)
-            for finding in judgement.findings
+            for finding in result.findings
             if finding.severity.rank <= MIN_SEVERITY.rank
             and finding.kind.code not in COVERED_FINDINGS
             and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
         ]
 
-    def proof(posture: Posture) -> dict[str, Any]:
-        judgement = posture.check_results[check.name]
+    def resolution_evidence(posture: Posture) -> dict[str, Any]:
+        result = posture.check_results[check.name]
         records = [
             {
                 "name": record.name,
@@ -38,11 +38,11 @@ def _of(check: Check) -> Rule[Posture]:
                 "rcode": record.rcode,
                 "values": list(record.values[:MAX_VALUES]),
             }
-            for record in judgement.records[:MAX_RECORDS]
+            for record in result.records[:MAX_RECORDS]
         ]
-        return {"check": check.name, "verdict": judgement.verdict.value, "records": records}
+        return {"check": check.name, "verdict": result.verdict.value, "records": records}
 
-    return Rule(frozenset(kind.code for kind in check.finds), judge, proof)
+    return Rule(frozenset(kind.code for kind in check.finds), evaluate, resolution_evidence)
 
 
 def _draft(posture: Posture, finding: Finding) -> AlertDraft:

@@ -44,10 +44,10 @@ def _changed(posture: Posture) -> Iterator[AlertDraft]:
 
 
 def _broken(posture: Posture) -> list[AlertDraft] | None:
-    judgement = posture.definite("mta_sts")
-    if judgement is None:
+    result = posture.definite("mta_sts")
+    if result is None:
         return None
-    facts, before = judgement.facts, posture.last_results.get("mta_sts", {}).get("facts", {})
+    facts, before = result.facts, posture.last_results.get("mta_sts", {}).get("facts", {})
     mode = facts.get("known_mode")
     is_broken = facts.get("policy_valid") is False and before.get("policy_valid") is False
     if not is_broken or mode not in ("enforce", "testing"):
@@ -69,7 +69,7 @@ def _broken(posture: Posture) -> list[AlertDraft] | None:
             evidence={
                 "before": mode,
                 "after": None,
-                "seen": [f.kind.code for f in judgement.findings],
+                "seen": [f.kind.code for f in result.findings],
             },
             reference="RFC 8461 §3.3",
         )

@@ -14,13 +14,16 @@ MIN_SCORE = 50
 DROPPED, CHANGED, LOW = "score.dropped", "score.grade_changed", "score.below_threshold"
 
 
-def retained(marks: list[ScorePoint], latest: ScorePoint) -> list[ScorePoint]:
+def retained(score_history: list[ScorePoint], latest: ScorePoint) -> list[ScorePoint]:
     """The scores of the window with the latest, and the one that held when the window began."""
-    if not marks or (marks[-1].value, marks[-1].grade) != (latest.value, latest.grade):
-        marks = [*marks, latest]
+    if not score_history or (score_history[-1].value, score_history[-1].grade) != (
+        latest.value,
+        latest.grade,
+    ):
+        score_history = [*score_history, latest]
     begin = latest.at - WINDOW
-    older = [mark for mark in marks if mark.at <= begin]
-    return [*older[-1:], *(mark for mark in marks if mark.at > begin)]
+    older = [point for point in score_history if point.at <= begin]
+    return [*older[-1:], *(point for point in score_history if point.at > begin)]
 
 
 def _alerts(posture: Posture) -> Iterator[AlertDraft]:
@@ -40,7 +43,7 @@ def _alerts(posture: Posture) -> Iterator[AlertDraft]:
 
 
 def _dropped(posture: Posture, latest: ScorePoint) -> Iterator[AlertDraft]:
-    best = max(posture.score_history, key=lambda mark: mark.value)
+    best = max(posture.score_history, key=lambda point: point.value)
     if best.value - latest.value >= MIN_DROP:
         yield AlertDraft(
             type=DROPPED,

@@ -25,14 +25,14 @@ RESET = "Two-factor authentication was reset"
 CODES = "Your recovery codes were replaced"
 
 
-def change_password(visitor: UserSession, token: str, current: str, new: str) -> None:
+def change_password(user_session: UserSession, token: str, current: str, new: str) -> None:
     """Change the password.
 
     token    the token of the current session; all other sessions end
     raises   InvalidRequest if the current password is wrong, or the new one is too weak
     """
-    check_password(visitor, current)
-    errors = passwords.validation_errors(new, visitor.email)
+    check_password(user_session, current)
+    errors = passwords.validation_errors(new, user_session.email)
     if new == current:
         message = "Choose a password other than the current one"
         errors = [{"field": "password", "code": "same", "message": message}]
@@ -40,60 +40,60 @@ def change_password(visitor: UserSession, token: str, current: str, new: str) ->
         raise InvalidRequest(errors)
     password_hash = passwords.digest(new)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.password_changed", PASSWORD)
+        user = _act(session, user_session, token, "user.password_changed", PASSWORD)
         user.password_hash = password_hash
 
 
 def enable_two_factor(
-    visitor: UserSession, token: str, current: str, sealed: str, code: str
+    user_session: UserSession, token: str, current: str, offer: str, code: str
 ) -> Sequence[str]:
     """Turn on two-factor authentication; the recovery codes.
 
-    sealed  the offer that the app has read; ``code`` is what the app shows
+    offer   the encrypted secret of the offer; ``code`` is the code that the app shows
     raises  InvalidRequest if the password is wrong, for a code that does not fit the offer, or if
             two-factor authentication is on already
     """
-    check_password(visitor, current)
+    check_password(user_session, current)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.second_factor_on", ON)
+        user = _act(session, user_session, token, "user.second_factor_on", ON)
         if user.totp_secret is not None:
             message = "Two-factor authentication is on already. Turn it off first"
             raise InvalidRequest.field("code", message)
-        return two_factor.turn_on(session, user, sealed, code)
+        return two_factor.turn_on(session, user, offer, code)
 
 
-def disable_two_factor(visitor: UserSession, token: str, current: str) -> None:
+def disable_two_factor(user_session: UserSession, token: str, current: str) -> None:
     """Turn off two-factor authentication; the password alone is enough then.
 
     raises  InvalidRequest if the password is wrong
     """
-    check_password(visitor, current)
+    check_password(user_session, current)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.second_factor_off", OFF)
+        user = _act(session, user_session, token, "user.second_factor_off", OFF)
         two_factor.turn_off(session, user)
 
 
-def renew_codes(visitor: UserSession, token: str, current: str) -> Sequence[str]:
+def renew_codes(user_session: UserSession, token: str, current: str) -> Sequence[str]:
     """New recovery codes; the old ones stop working.
 
     raises  InvalidRequest if the password is wrong, or two-factor authentication is off
     """
-    check_password(visitor, current)
+    check_password(user_session, current)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.recovery_codes_renewed", CODES)
+        user = _act(session, user_session, token, "user.recovery_codes_renewed", CODES)
         if user.totp_secret is None:
             message = "Two-factor authentication is off"
             raise InvalidRequest.field("current", message)
         return two_factor.renew(session, user)
 
 
-def check_password(visitor: UserSession, current: str) -> None:
+def check_password(user_session: UserSession, current: str) -> None:
     """Make sure that it is the visitor who acts, and not another person at an unattended browser.
 
     raises  InvalidRequest if the password is not the current one
     """
     with transaction(readonly=True) as session:
-        stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
+        stored = session.scalar(select(User.password_hash).where(User.id == user_session.user_id))
     if not passwords.matches(stored, current):
         message = "Incorrect current password"
         raise InvalidRequest.field("current", message)
@@ -138,14 +138,20 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
         return Reset(user.email, account.name, codes, ended)
 
 
-def _act(session: Session, visitor: UserSession, token: str, action: str, sentence: str) -> User:
+def _act(
+    session: Session, user_session: UserSession, token: str, action: str, sentence: str
+) -> User:
     """The person, with the action in the audit log and in an email, and other sessions ended."""
-    user = session.scalar(select(User).where(User.id == visitor.user_id).with_for_update())
+    user = session.scalar(select(User).where(User.id == user_session.user_id).with_for_update())
     if user is None:
         raise NotFound
     sessions.end_others(session, user.id, token)
     audit_log.record(
-        session, visitor.account_id, actor=visitor.actor, action=action, target=visitor.email
+        session,
+        user_session.account_id,
+        actor=user_session.actor,
+        action=action,
+        target=user_session.email,
     )
-    security_emails.credentials_changed(session, user, sentence, visitor.actor)
+    security_emails.credentials_changed(session, user, sentence, user_session.actor)
     return user

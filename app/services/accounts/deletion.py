@@ -20,19 +20,19 @@ from app.services.core import account_rows, audit_log
 logger = logging.getLogger(__name__)
 
 
-def request_by_owner(visitor: UserSession, name: str, password: str) -> None:
+def request_by_owner(user_session: UserSession, name: str, password: str) -> None:
     """Have the visitor's account deleted.
 
     name     of the account, typed to confirm
     raises   InvalidRequest for another name or a wrong password; Conflict if a domain is on hold
     effects  all sessions of all people of the account end
     """
-    if name.strip() != visitor.account_name:
-        message = f"Type the account's name, {visitor.account_name}, to confirm"
+    if name.strip() != user_session.account_name:
+        message = f"Type the account's name, {user_session.account_name}, to confirm"
         raise InvalidRequest.field("name", message)
-    credentials.check_password(visitor, password)
+    credentials.check_password(user_session, password)
     with transaction() as session:
-        _request(session, session.get_one(Account, visitor.account_id), visitor.actor)
+        _request(session, session.get_one(Account, user_session.account_id), user_session.actor)
 
 
 def delete_now(account: str, *, actor: str) -> None:

@@ -29,7 +29,7 @@ WITHHELD = frozenset(
 README = (
     "One file of JSON lines for every table; times are UTC, bytes are hexadecimal.\n"
     "raw_files/ has the report files as they were received, named by their SHA-256.\n"
-    "Digests of passwords, keys and tokens, and sealed secrets, are left out.\n"
+    "Digests of passwords, keys and tokens, and encrypted secrets, are left out.\n"
 )
 
 

@@ -75,8 +75,8 @@ def create(by: UserSession, email: str, role: str) -> Created:
              without a link, and the answer is the same
     """
     email = email.strip().lower()
-    if complaints := accounts.validation_errors(email, role):
-        raise InvalidRequest(complaints)
+    if errors := accounts.validation_errors(email, role):
+        raise InvalidRequest(errors)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     link = settings.current().base_url + PATH + token
     with transaction() as session:

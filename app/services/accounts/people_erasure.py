@@ -48,20 +48,20 @@ def erase(session: Session, user: User) -> None:
     )
     session.execute(delete(Email).where(Email.recipient == user.email))
     _leave_channels(session, user)
-    for table, column in _columns(ACTORS):
-        _rename(session, user, (table, column), pseudonym)
-    for table, column in _columns(TEXTS):
-        _replace(session, user, (table, column), replace)
+    for column in _columns(ACTORS):
+        _rename(session, user, column, pseudonym)
+    for column in _columns(TEXTS):
+        _replace(session, user, column, replace)
 
 
-def _columns(names: Sequence[str]) -> Iterator[tuple[Table, Column[Any]]]:
+def _columns(names: Sequence[str]) -> Iterator[Column[Any]]:
     for name in names:
         table, _, column = name.partition(".")
-        yield Base.metadata.tables[table], Base.metadata.tables[table].c[column]
+        yield Base.metadata.tables[table].c[column]
 
 
-def _rename(session: Session, user: User, place: tuple[Table, Column[Any]], pseudonym: str) -> None:
-    table, column = place
+def _rename(session: Session, user: User, column: Column[Any], pseudonym: str) -> None:
+    table: Table = column.table
     owned = account_rows.owned_by(table, user.account_id)
     conditions = [] if owned is None else [owned]
     if table.name == "scans":  # of those that the schedule started there are thousands
@@ -71,9 +71,9 @@ def _rename(session: Session, user: User, place: tuple[Table, Column[Any]], pseu
 
 
 def _replace(
-    session: Session, user: User, place: tuple[Table, Column[Any]], replace: Callable[[str], str]
+    session: Session, user: User, column: Column[Any], replace: Callable[[str], str]
 ) -> None:
-    table, column = place
+    table: Table = column.table
     condition = account_rows.owned_by(table, user.account_id)
     if condition is None:
         return
@@ -82,7 +82,7 @@ def _replace(
     rows = session.execute(select(*keys, column).where(condition, names_it)).all()
     for *key, value in rows:
         new = _people_of(value, replace) if isinstance(column.type, JSON) else replace(value)
-        is_row = [part == wanted for part, wanted in zip(keys, key, strict=True)]
+        is_row = [part == value for part, value in zip(keys, key, strict=True)]
         session.execute(update(table).where(*is_row).values({column: new}))
 
 

@@ -176,16 +176,16 @@ def end_every(session: Session, user_id: UUID) -> int:
     return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
-def end_all(visitor: UserSession) -> None:
+def end_all(user_session: UserSession) -> None:
     """Sign the person out everywhere, here too."""
     with transaction() as session:
-        end_every(session, visitor.user_id)
+        end_every(session, user_session.user_id)
         audit_log.record(
             session,
-            visitor.account_id,
-            actor=visitor.actor,
+            user_session.account_id,
+            actor=user_session.actor,
             action="user.signed_out_everywhere",
-            target=visitor.email,
+            target=user_session.email,
         )
 
 

@@ -102,8 +102,8 @@ def reset_password(email: str, password: str | None = None, *, actor: str) -> st
     password = password or secrets.token_urlsafe(PASSWORD_BYTES)
     with transaction() as session:
         user = _find(session, email)
-        if complaints := passwords.validation_errors(password, user.email):
-            raise InvalidRequest(complaints)
+        if errors := passwords.validation_errors(password, user.email):
+            raise InvalidRequest(errors)
         user.password_hash = passwords.digest(password)
         sessions.end_every(session, user.id)
         security_emails.credentials_changed(session, user, PASSWORD_RESET, actor)

@@ -28,7 +28,7 @@ class Acceptance:
 
 
 def search(
-    account_id: UUID, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID, *, cursor_values: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Acceptance], list[Any] | None]:
     """Return the accepted risks, first to expire first, and the next page's cursor values."""
     statement: Select[Any] = select(*alerts.COLUMNS).where(
@@ -37,7 +37,7 @@ def search(
         Alert.accepted_until.is_not(None),
     )
     listing = Listing(statement, (Alert.accepted_until, Alert.id))
-    rows, following = listing.page(place, limit)
+    rows, following = listing.page(cursor_values, limit)
     with transaction(readonly=True) as session:
         transitions = session.execute(
             select(AlertTransition.alert_id, AlertTransition.note, AlertTransition.actor)

@@ -120,13 +120,17 @@ class Evaluation(Generic[P]):
 
 
 def search(
-    account_id: UUID, filters: AlertFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID,
+    filters: AlertFilter,
+    *,
+    cursor_values: Sequence[Any] | None = None,
+    limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound if the domain is not in the account
     """
-    return _LISTS.matching(account_id, filters).page(place, limit)
+    return _LISTS.matching(account_id, filters).page(cursor_values, limit)
 
 
 def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:

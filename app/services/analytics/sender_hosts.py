@@ -126,10 +126,10 @@ def look_up(network: Network, *, is_stopping: Callable[[], bool] = lambda: False
 
 
 async def _resolve(
-    addresses: Sequence[str], open_answers: SessionFactory
+    addresses: Sequence[str], new_session: SessionFactory
 ) -> dict[str, Reverse | LookupFailed]:
     answers = await asyncio.gather(
-        *(or_failure(reverse(address, open_answers())) for address in addresses)
+        *(or_failure(reverse(address, new_session())) for address in addresses)
     )
     return dict(zip(addresses, answers, strict=True))
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 SHOWN_DAYS = 30
 SHOWN_ADDRESSES = 50
-REFUSED_ADDRESS = "refused: not from this address"  # in place of a route
+REFUSED_ADDRESS = "refused: not from this address"  # instead of a route
 MAX_CACHED_KEYS = 1_000
 _MAX_UNFLUSHED = 100_000  # distinct counters; only reached if the database is away for long
 
@@ -42,12 +42,12 @@ def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
     """
     now = datetime.now(UTC)
     day = now.date()
-    place = (api_key_id, day, address[:45])
+    row_key = (api_key_id, day, address[:45])
     with _lock:
         if len(_counts) < _MAX_UNFLUSHED and len(_addresses) < _MAX_UNFLUSHED:
             _counts[(api_key_id, day, route, status)] += 1
-            _addresses[place] += 1
-            _last_used[place] = now
+            _addresses[row_key] += 1
+            _last_used[row_key] = now
 
 
 def flush() -> None:
@@ -67,8 +67,8 @@ def flush() -> None:
         with _lock:
             _counts.update(counts)
             _addresses.update(addresses)
-            for place, now in last_used.items():
-                _last_used.setdefault(place, now)
+            for row_key, now in last_used.items():
+                _last_used.setdefault(row_key, now)
 
 
 def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
@@ -183,7 +183,9 @@ def _write(
                 if key in known
             ],
         )
-        seen = [(*place, last_used[place]) for place in sorted(addresses) if place[0] in known]
+        seen = [
+            (*row_key, last_used[row_key]) for row_key in sorted(addresses) if row_key[0] in known
+        ]
         _add_up(
             session,
             ApiKeyAddress,
@@ -199,7 +201,7 @@ def _write(
                 for key, day, address, now in seen
             ],
         )
-        for key, _, address, now in sorted(seen, key=lambda place: (place[0], place[3])):
+        for key, _, address, now in sorted(seen, key=lambda row_key: (row_key[0], row_key[3])):
             _mark_used(session, key, address, now)
 
 

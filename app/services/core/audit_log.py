@@ -78,7 +78,11 @@ def record_read(account_id: UUID, *, actor: str, action: str, target: str, **det
 
 
 def search(
-    account_id: UUID, filters: AuditFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID,
+    filters: AuditFilter,
+    *,
+    cursor_values: Sequence[Any] | None = None,
+    limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any."""
     statement: Select[Any] = select(*COLUMNS).where(AuditEvent.account_id == account_id)
@@ -90,4 +94,4 @@ def search(
         names = (AuditEvent.action.startswith(prefix, autoescape=True) for prefix in prefixes)
         statement = statement.where(or_(*names))
     statement = listing.apply_filters(statement, (), AuditEvent.at, filters)
-    return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)
+    return Listing(statement, (AuditEvent.id.desc(),)).page(cursor_values, limit)

@@ -61,20 +61,20 @@ class Listing:
     convert: Callable[[Any], Any] | None = None
 
     def page(
-        self, place: Sequence[Any] | None, limit: int, session: Session | None = None
+        self, cursor_values: Sequence[Any] | None, limit: int, session: Session | None = None
     ) -> tuple[Sequence[Any], list[Any] | None]:
-        """Return a page of rows after ``place``, and the cursor values of the next page, if any.
+        """Return a page of rows, and the cursor values of the next page, if any.
 
-        place    the values of ``order`` in the last row of the previous page, decoded from JSON
-        session  reads in the transaction of this session instead of one of its own
+        cursor_values  the values of ``order`` in the last row of the previous page
+        session        reads in the transaction of this session instead of one of its own
         """
         statement, positions = self._keyed
         parameters: dict[str, Any] = {"most": limit + 1}
-        if place is None:
+        if cursor_values is None:
             rows = _fetch(statement, parameters, session)
         else:
-            values = map(_read, self._columns, place)
-            parameters.update((f"place_{i}", value) for i, value in enumerate(values))
+            values = map(_read, self._columns, cursor_values)
+            parameters.update((f"cursor_{i}", value) for i, value in enumerate(values))
             rows = _fetch(self._following, parameters, session)
         cursor_values = None
         if len(rows) > limit:
@@ -89,12 +89,12 @@ class Listing:
 
     def iterate(self, most: int) -> Iterator[Any]:
         """Yield up to ``most`` rows, read in pages, so that no transaction stays open."""
-        place: Sequence[Any] | None = None
+        cursor_values: Sequence[Any] | None = None
         while most > 0:
-            rows, place = self.page(place, min(BATCH_SIZE, most))
+            rows, cursor_values = self.page(cursor_values, min(BATCH_SIZE, most))
             yield from rows
             most -= len(rows)
-            if place is None:
+            if cursor_values is None:
                 return
 
     @cached_property
@@ -103,8 +103,8 @@ class Listing:
 
     @cached_property
     def _following(self) -> Select[Any]:
-        places = [bindparam(f"place_{i}", type_=c.type) for i, c in enumerate(self._columns)]
-        return self._keyed[0].where(_is_after(self.order, self._columns, places))
+        parameters = [bindparam(f"cursor_{i}", type_=c.type) for i, c in enumerate(self._columns)]
+        return self._keyed[0].where(_is_after(self.order, self._columns, parameters))
 
     @cached_property
     def _keyed(self) -> tuple[Select[Any], list[int]]:
@@ -181,19 +181,19 @@ def _matching(
     return Listing(statement, (table.table.id.desc(),))
 
 
-def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
+def _is_after(order: Sequence[Any], columns: Sequence[Any], cursor_values: Sequence[Any]) -> Any:
     """The condition that (a, b) comes after (x, y): a after x, or a = x and b after y."""
     clauses = []
     for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
-        value = place[index]
+        value = cursor_values[index]
         is_descending = getattr(ordering, "modifier", None) is operators.desc_op
         behind = column < value if is_descending else column > value
-        same = [columns[i] == place[i] for i in range(index)]
+        same = [columns[i] == cursor_values[i] for i in range(index)]
         clauses.append(and_(*same, behind))
     if len(clauses) == 1:
         return clauses[0]
-    # Redundant, but it lets every database start at the right place of an index.
-    return and_(_is_at_or_after(order[0], columns[0], place[0]), or_(*clauses))
+    # Redundant, but it lets every database start at the right position of an index.
+    return and_(_is_at_or_after(order[0], columns[0], cursor_values[0]), or_(*clauses))
 
 
 def _is_at_or_after(ordering: Any, column: Any, value: Any) -> Any:

@@ -51,7 +51,7 @@ def history(
     ref: str,
     filters: ChangeFilter,
     *,
-    place: Sequence[Any] | None = None,
+    cursor_values: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
@@ -62,4 +62,4 @@ def history(
     statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
     equals = ((DnsChange.check, filters.check),)
     statement = listing.apply_filters(statement, equals, DnsChange.at, filters)
-    return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)
+    return Listing(statement, (DnsChange.id.desc(),)).page(cursor_values, limit)

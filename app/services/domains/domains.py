@@ -88,11 +88,15 @@ _SORTS: Mapping[str, tuple[Any, ...]] = {
 
 
 def search(
-    account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID,
+    filters: DomainFilter,
+    *,
+    cursor_values: Sequence[Any] | None = None,
+    limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS in the order of ``sort``, and the next page's cursor values."""
     is_verification_required = settings.current().domain_verification != "off"
-    return _listed(account_id, filters, is_verification_required).page(place, limit)
+    return _listed(account_id, filters, is_verification_required).page(cursor_values, limit)
 
 
 @lru_cache(maxsize=512)

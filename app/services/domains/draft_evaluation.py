@@ -69,7 +69,7 @@ def evaluate(draft: DraftRecord, network: Network) -> StoredCheck:
         raise InvalidRequest.field("check", f"expected one of: {', '.join((*PREFIXES, 'dkim'))}")
     domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
-    return network.run(lambda open_session: _run_check(check, subject, owner, draft, open_session))
+    return network.run(lambda new_session: _run_check(check, subject, owner, draft, new_session))
 
 
 def question(check: Check) -> str:
@@ -92,18 +92,18 @@ def evaluate_spf(
     except ValueError:
         raise InvalidRequest.field("ip", "not an IPv4 or IPv6 address") from None
     return network.run(
-        lambda open_session: spf_evaluate.evaluate(
-            open_session(), ip=sender.ip, mail_from=mail_from, helo=sender.helo or domain
+        lambda new_session: spf_evaluate.evaluate(
+            new_session(), ip=sender.ip, mail_from=mail_from, helo=sender.helo or domain
         )
     )
 
 
 async def _run_check(
-    check: Check, subject: Subject, owner: str, draft: DraftRecord, open_session: SessionFactory
+    check: Check, subject: Subject, owner: str, draft: DraftRecord, new_session: SessionFactory
 ) -> StoredCheck:
     scans = await run_checks(
         {0: subject},
-        lambda: DraftResolver(open_session(), {owner: draft.records}),
+        lambda: DraftResolver(new_session(), {owner: draft.records}),
         concurrency=1,
         seconds=settings.current().scan_seconds,
         checks=(check,),

@@ -88,7 +88,7 @@ def leave_channels(session: Session, domain: Domain) -> None:
             channel.disabled_at, channel.disabled_reason = now(session), NO_DOMAIN_LEFT
 
 
-def is_about(column: Any, name: str) -> ColumnElement[bool]:
+def matches(column: Any, name: str) -> ColumnElement[bool]:
     """Return the condition that the column has the name of this domain or of a subdomain."""
     return or_(column == name, column.endswith(f".{name}", autoescape=True))
 
@@ -140,15 +140,15 @@ def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
             Domain.account_id == domain.account_id, Domain.name.endswith(f".{domain.name}")
         )
     ).all()
-    others = [is_about(ReportFile.policy_domain, name) for name in below]
+    others = [matches(ReportFile.policy_domain, name) for name in below]
     is_named = and_(
         ReportFile.policy_domain.is_(None),
         ReportFile.file_name.icontains(f"!{domain.name}!", autoescape=True),
     )
     return or_(
-        and_(is_about(ReportFile.policy_domain, domain.name), ~or_(*others))
+        and_(matches(ReportFile.policy_domain, domain.name), ~or_(*others))
         if others
-        else is_about(ReportFile.policy_domain, domain.name),
+        else matches(ReportFile.policy_domain, domain.name),
         is_named,
         *(ReportFile.report_id.in_(ids) for ids in _report_ids(domain.id)),
     )

@@ -51,7 +51,7 @@ def verify(account_id: UUID, ref: str, network: Network, *, actor: str) -> Domai
     expected = set(verification_recheck.values(account_id, name))
     try:
         published = network.run(
-            lambda open_session: verification_recheck.look_up(open_session(), name)
+            lambda new_session: verification_recheck.look_up(new_session(), name)
         )
     except LookupFailed as error:
         raise ServiceUnavailable(

@@ -95,7 +95,7 @@ def recheck(domain_ids: Sequence[UUID], network: Network) -> None:
             )
         ).all()
     names = [row.name for row in rows]
-    answers = network.run(lambda open_session: _look_up_all(names, open_session))
+    answers = network.run(lambda new_session: _look_up_all(names, new_session))
     for (domain_id, _), published in zip(rows, answers, strict=True):
         with transaction() as session:
             domain = session.scalar(select(Domain).where(Domain.id == domain_id).with_for_update())
@@ -111,13 +111,13 @@ def confirm(session: Session, domain: Domain) -> None:
 
 
 async def _look_up_all(
-    names: Sequence[str], open_session: SessionFactory
+    names: Sequence[str], new_session: SessionFactory
 ) -> list[tuple[str, ...] | None]:
     """Return the published values of each domain; None after a failed lookup."""
 
     async def look_up_or_none(name: str) -> tuple[str, ...] | None:
         try:
-            return await look_up(open_session(), name)
+            return await look_up(new_session(), name)
         except LookupFailed:
             return None
 

@@ -140,7 +140,7 @@ def authors(
             elif examined is not None:
                 signed.append(examined)
     names = {signature.key_name for candidate in signed for signature in candidate.signatures}
-    keys = network.run(lambda open_session: _keys(names, open_session)) if network and names else {}
+    keys = network.run(lambda new_session: _keys(names, new_session)) if network and names else {}
     for candidate in signed:
         verdict = candidate.verdict(keys, guard)
         if verdict is not Verdict.UNKNOWN:
@@ -197,7 +197,7 @@ def _is_domain(name: str) -> bool:
         return False
 
 
-async def _keys(names: Iterable[str], open_session: SessionFactory) -> Mapping[str, str]:
+async def _keys(names: Iterable[str], new_session: SessionFactory) -> Mapping[str, str]:
     """The TXT value at each name that has exactly one (RFC 6376 §3.6.2.2)."""
     keys: dict[str, str] = {}
 
@@ -211,5 +211,5 @@ async def _keys(names: Iterable[str], open_session: SessionFactory) -> Mapping[s
 
     with suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
-            await asyncio.gather(*(look_up(name, open_session()) for name in names))
+            await asyncio.gather(*(look_up(name, new_session()) for name in names))
     return keys

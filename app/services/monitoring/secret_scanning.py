@@ -78,8 +78,8 @@ def _fetch(url: str, network: Network) -> Keys:
     query = f"?{parts.query}" if parts.query else ""
     request = Request(headers={"Accept": "application/json"}, port=parts.port)
 
-    async def fetch(open_session: SessionFactory) -> Page:
-        return await open_session().fetch(parts.hostname or "", parts.path + query, request)
+    async def fetch(new_session: SessionFactory) -> Page:
+        return await new_session().fetch(parts.hostname or "", parts.path + query, request)
 
     try:
         page = network.run(fetch)

@@ -304,8 +304,8 @@ def _expect_public_host(host: str, type: ChannelType, network: Network) -> None:
     raises  InvalidRequest; ServiceUnavailable if the lookup fails
     """
 
-    async def refusal(open_session: SessionFactory) -> str | None:
-        return await open_session().refusal(host)
+    async def refusal(new_session: SessionFactory) -> str | None:
+        return await new_session().refusal(host)
 
     try:
         failure = network.run(refusal)

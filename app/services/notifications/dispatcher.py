@@ -45,18 +45,18 @@ class Entry:
 
 
 def run(
-    network: Network, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0
+    network: Network, *, is_stopping: Callable[[], bool] = lambda: False, idle_grace: float = 0.0
 ) -> int:
     """Send what is due to every channel, each at its own pace, and return the number of attempts.
 
     is_stopping  once true, no further attempt starts
-    linger       seconds to wait for new work after the last attempt
+    idle_grace       seconds to wait for new work after the last attempt
     effects      enqueues a job for what is still due at the end
     """
     feed.distribute_all()
     if not delivery_queue.is_due():
         return 0
-    made = network.run(lambda open_session: _Round(open_session, is_stopping, linger).work())
+    made = network.run(lambda new_session: _Round(new_session, is_stopping, idle_grace).work())
     enqueue_if_due()
     return made
 
@@ -133,15 +133,15 @@ class _Round:
     """One run over all channels; each has its own task, so that none waits for another."""
 
     def __init__(
-        self, open_session: SessionFactory, is_stopping: Callable[[], bool], linger: float
+        self, new_session: SessionFactory, is_stopping: Callable[[], bool], idle_grace: float
     ) -> None:
-        self._is_stopping, self._linger = is_stopping, linger
+        self._is_stopping, self._idle_grace = is_stopping, idle_grace
         self._until = time.monotonic() + ROUND_SECONDS
         self._tasks: dict[asyncio.Task[None], _ChannelTask] = {}
         self._made = 0
         # Never the threads that run database calls: types that block would delay them.
         self._threads = ThreadPoolExecutor(MAX_CHANNELS, "sending")
-        self._transport = Transport(open_session(), self._threads)
+        self._transport = Transport(new_session(), self._threads)
 
     async def work(self) -> int:
         """Send until nothing is due, and return the number of attempts."""
@@ -161,7 +161,7 @@ class _Round:
         while not self._is_over():
             await self._take()
             if self._tasks:
-                idle_until = time.monotonic() + self._linger
+                idle_until = time.monotonic() + self._idle_grace
                 await self._await_tasks()
             elif time.monotonic() < idle_until:
                 await asyncio.sleep(POLL_SECONDS)

@@ -43,7 +43,7 @@ class _Route:
 
 
 def read(
-    account_id: UUID, since: int, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID, since: int, *, cursor_values: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS after the number ``since``, and the next page's cursor values.
 
@@ -52,7 +52,7 @@ def read(
     if distribute(account_id):
         queue.enqueue_delivery()
     statement = select(*COLUMNS).where(Event.account_id == account_id, Event.sequence > since)
-    return Listing(statement, (Event.sequence,)).page(place, limit)
+    return Listing(statement, (Event.sequence,)).page(cursor_values, limit)
 
 
 def distribute_all() -> int:

@@ -30,7 +30,7 @@ def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
     is_private = is_settled & ~_has(ReportFile.kind != "failure")
     return ~_has(ReportFile.status == RECEIVED) & (
         is_private
-        | (is_junk & (age < now - timedelta(days=current.keep_junk_days)))
+        | (is_junk & (age < now - timedelta(days=current.junk_retention_days)))
         | (is_settled & (age < now - timedelta(days=current.parsed_retention_days)))
         | (age < now - timedelta(days=current.raw_retention_days))
     )

@@ -26,11 +26,11 @@ def record(scan_ids: Sequence[UUID]) -> None:
             .order_by(Domain.id)
             .with_for_update(key_share=True)
         ).all()
-        standing = alerts.live_alerts(session, domain_ids)
+        live_alerts = alerts.live_alerts(session, domain_ids)
         for domain in domains:
             count = _failed_in_a_row(session, domain.id)
             posture = Posture(domain.name, now(session), {}, failed_scans=count)
-            live = standing.get(domain.id, [])
+            live = live_alerts.get(domain.id, [])
             alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)
 
 

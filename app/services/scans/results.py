@@ -66,7 +66,7 @@ def _store(session: Session, results: Sequence[Result]) -> None:
     }
     now = transactions.now(session)
     recent = _recent_changes(session, rows, now)
-    standing = alerts.live_alerts(session, rows)
+    live_alerts = alerts.live_alerts(session, rows)
     scan_rows = []
     for claim, scan_result in results:
         domain = rows.get(claim.domain_id)
@@ -74,7 +74,8 @@ def _store(session: Session, results: Sequence[Result]) -> None:
             continue
         state = states.get(domain.id) or _new_state(domain)
         scan_outcome = ScanOutcome(claim.scan_id, domain, state, scan_result, now)
-        posture, live = scan_outcome.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
+        posture = scan_outcome.posture(recent.get(domain.id, []))
+        live = live_alerts.get(domain.id, [])
         evaluation = Evaluation(domain, posture, live, claim.scan_id)
         outcome = alerts.evaluate(session, evaluation, RULES)
         scan_rows.append(scan_outcome.rows(outcome))

@@ -142,14 +142,14 @@ class _Run:
         """Return the leases of the scans that are not stored yet."""
         return [claim.lease for claim in list(self._claims.values())]
 
-    async def work(self, open_session: SessionFactory) -> None:
+    async def work(self, new_session: SessionFactory) -> None:
         """Run the checks of all scans, and release what is unfinished when the run is stopped."""
         current = settings.current()
         storing = asyncio.create_task(self._store_all())
         checking = asyncio.create_task(
             stream_checks(
                 Stream(self._subjects, self._on_done, self._more),
-                open_session,
+                new_session,
                 concurrency=current.scan_concurrency,
                 seconds=current.scan_seconds,
             )

@@ -222,13 +222,17 @@ def enqueue(scan_ids: Sequence[UUID]) -> None:
 
 
 def search(
-    account_id: UUID, filters: ScanFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+    account_id: UUID,
+    filters: ScanFilter,
+    *,
+    cursor_values: Sequence[Any] | None = None,
+    limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
     """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound if the domain is not in the account
     """
-    return _LISTS.matching(account_id, filters).page(place, limit)
+    return _LISTS.matching(account_id, filters).page(cursor_values, limit)
 
 
 def find(account_id: UUID, scan_id: UUID) -> Scan:

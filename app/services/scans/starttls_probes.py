@@ -74,7 +74,7 @@ def enqueue_if_due() -> None:
         queue.enqueue_probes()
 
 
-def run(door: Network) -> int:
+def run(network: Network) -> int:
     """Probe a batch of hosts that are due, and return how many.
 
     effects  one transaction for the claim and one for the results; the network in between. A host
@@ -85,14 +85,14 @@ def run(door: Network) -> int:
         leases = LEASES.claim(session, is_due, order=(MailHost.next_at,), limit=BATCH_SIZE)
     if leases:
         hosts = [lease.key for lease in leases]
-        probes = door.run(lambda open_answers: _probe_all(hosts, open_answers))
+        probes = network.run(lambda new_session: _probe_all(hosts, new_session))
         _store(leases, probes)
     return len(leases)
 
 
-async def _probe_all(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str, TlsProbe]:
+async def _probe_all(hosts: Sequence[str], new_session: SessionFactory) -> dict[str, TlsProbe]:
     """Return the probes of the hosts that could be reached."""
-    results = await asyncio.gather(*(_probe(host, open_answers()) for host in hosts))
+    results = await asyncio.gather(*(_probe(host, new_session()) for host in hosts))
     return {host: probe for host, probe in zip(hosts, results, strict=True) if probe}
 
 

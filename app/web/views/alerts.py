@@ -94,7 +94,7 @@ def index() -> ResponseReturnValue:
         domain=filters["domain"] or None,
     )
     rows, following = alerts.search(
-        pages.user_session().account_id, query, place=cursor.cursor_values, limit=PAGE
+        pages.user_session().account_id, query, cursor_values=cursor.cursor_values, limit=PAGE
     )
     return pages.render(
         "alerts.html",
@@ -143,7 +143,7 @@ def accepted() -> ResponseReturnValue:
     """List the accepted risks, the earliest end date first."""
     paging = pages.Paging({})
     rows, following = accepted_risks.search(
-        pages.user_session().account_id, place=paging.cursor_values, limit=PAGE
+        pages.user_session().account_id, cursor_values=paging.cursor_values, limit=PAGE
     )
     return pages.render(
         "alerts_accepted.html",

@@ -48,7 +48,7 @@ def index() -> ResponseReturnValue:
     refusals.flush()
     paging = pages.Paging(values)
     rows, following = audit_log.search(
-        pages.user_session().account_id, query, place=paging.cursor_values, limit=PAGE
+        pages.user_session().account_id, query, cursor_values=paging.cursor_values, limit=PAGE
     )
     return pages.render(
         "audit.html",

@@ -137,7 +137,7 @@ def history(domain: str) -> ResponseReturnValue:
     row = domain_lookup.find(account, domain)
     cursor = pages.Paging({})
     changes, following = dns_status.history(
-        account, domain, ChangeFilter(), place=cursor.cursor_values, limit=20
+        account, domain, ChangeFilter(), cursor_values=cursor.cursor_values, limit=20
     )
     recent, _ = scans.search(account, ScanFilter(domain=row.name), limit=20)
     return pages.render(
@@ -210,7 +210,7 @@ def _list(
         grade=filters["grade"] or None,
         sort=filters["sort"],
     )
-    rows, following = domains.search(account, query, place=cursor.cursor_values, limit=PAGE)
+    rows, following = domains.search(account, query, cursor_values=cursor.cursor_values, limit=PAGE)
     row_ids = [row.id for row in rows]
     counts = domains.open_alert_counts(account, row_ids)
     return pages.render(

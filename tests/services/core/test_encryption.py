@@ -11,9 +11,9 @@ def _in_use(settings: Settings) -> None:
 
 
 def test_encrypted_text_can_be_decrypted() -> None:
-    sealed = encryption.encrypt("pass wörd", "mailbox")
-    assert "pass" not in sealed
-    assert encryption.decrypt(sealed, "mailbox") == "pass wörd"
+    encrypted = encryption.encrypt("pass wörd", "mailbox")
+    assert "pass" not in encrypted
+    assert encryption.decrypt(encrypted, "mailbox") == "pass wörd"
 
 
 def test_ciphertexts_of_the_same_text_differ() -> None:
@@ -21,16 +21,16 @@ def test_ciphertexts_of_the_same_text_differ() -> None:
 
 
 def test_text_is_decrypted_only_for_its_purpose() -> None:
-    sealed = encryption.encrypt("secret", "mailbox")
+    encrypted = encryption.encrypt("secret", "mailbox")
     with pytest.raises(encryption.DecryptionError):
-        encryption.decrypt(sealed, "webhook")
+        encryption.decrypt(encrypted, "webhook")
 
 
 def test_previous_key_decrypts_and_no_other_key_does(settings: Settings) -> None:
-    sealed = encryption.encrypt("secret", "mailbox")
+    encrypted = encryption.encrypt("secret", "mailbox")
     old, new = settings.secret_key, "n" * 40
     app_settings.use(settings.replace(secret_key=new, secret_key_previous=(old,)))
-    assert encryption.decrypt(sealed, "mailbox") == "secret"
+    assert encryption.decrypt(encrypted, "mailbox") == "secret"
     app_settings.use(settings.replace(secret_key=new, secret_key_previous=()))
     with pytest.raises(encryption.DecryptionError, match="SECRET_KEY"):
-        encryption.decrypt(sealed, "mailbox")
+        encryption.decrypt(encrypted, "mailbox")

@@ -54,12 +54,12 @@ def test_one_purpose_is_rotated_without_the_others() -> None:
 
 def test_purpose_with_its_own_secret_can_be_rotated_again() -> None:
     use(encryption_secrets=(OWN,))
-    sealed = encryption.encrypt("text", "mailbox")
+    encrypted = encryption.encrypt("text", "mailbox")
     use(encryption_secrets=(NEW, OWN))
-    assert encryption.decrypt(sealed, "mailbox") == "text"
+    assert encryption.decrypt(encrypted, "mailbox") == "text"
     use(encryption_secrets=(NEW,))
     with pytest.raises(encryption.DecryptionError):
-        encryption.decrypt(sealed, "mailbox")
+        encryption.decrypt(encrypted, "mailbox")
 
 
 def test_new_secret_key_changes_every_current_key_and_old_digests_verify() -> None:
@@ -93,12 +93,12 @@ def test_digest_of_the_former_derivation_verifies_and_is_renewed(
 def test_encrypted_value_is_renewed_only_if_it_has_an_older_key(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = encryption.encrypt("text", "test")
-    _store(key, sealed)
-    assert _renewed(key, sealed) == sealed
+    encrypted = encryption.encrypt("text", "test")
+    _store(key, encrypted)
+    assert _renewed(key, encrypted) == encrypted
     use(secret_key=NEW, secret_key_previous=(OLD,))
-    again = _renewed(key, sealed)
-    assert again not in (None, sealed)
+    again = _renewed(key, encrypted)
+    assert again not in (None, encrypted)
     use(secret_key_previous=())
     assert encryption.decrypt(str(again), "test") == "text"
 
@@ -106,10 +106,10 @@ def test_encrypted_value_is_renewed_only_if_it_has_an_older_key(database: object
 def test_value_that_changed_meanwhile_is_not_overwritten(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = encryption.encrypt("text", "test")
+    encrypted = encryption.encrypt("text", "test")
     _store(key, "something newer")
     use(secret_key=NEW, secret_key_previous=(OLD,))
-    assert _renewed(key, sealed) == "something newer"
+    assert _renewed(key, encrypted) == "something newer"
 
 
 def _store(key: ApiKey, text: str) -> None:
@@ -118,8 +118,8 @@ def _store(key: ApiKey, text: str) -> None:
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(revoked_reason=text))
 
 
-def _renewed(key: ApiKey, sealed: str) -> str | None:
+def _renewed(key: ApiKey, encrypted: str) -> str | None:
     with transaction() as session:
-        encryption.renew(session, ApiKey.revoked_reason, key.id, sealed, "test")
+        encryption.renew(session, ApiKey.revoked_reason, key.id, encrypted, "test")
     with transaction() as session:
         return session.get_one(ApiKey, key.id).revoked_reason

@@ -101,8 +101,8 @@ def test_domain_list_is_filtered_and_sorted(filters: DomainFilter, names: list[s
     make_domain(make_account().id, "foreign.test")
     for name, tags in (("a.test", ["blue"]), ("b.test", ["red", "blue"]), ("c.test", [])):
         make_domain(account.id, name, tags=tags)
-    rows, place = domains.search(account.id, filters)
-    assert ([row.name for row in rows], place) == (names, None)
+    rows, cursor_values = domains.search(account.id, filters)
+    assert ([row.name for row in rows], cursor_values) == (names, None)
 
 
 @pytest.mark.parametrize("sort", ["-createdAt", "name", "-score"])
@@ -111,11 +111,13 @@ def test_pages_contain_each_domain_once(sort: str) -> None:
     for number in range(7):
         make_domain(account.id, f"d{number}.test")
     names: list[str] = []
-    place: list[object] | None = None
+    cursor_values: list[object] | None = None
     while True:
-        rows, place = domains.search(account.id, DomainFilter(sort=sort), place=place, limit=3)
+        rows, cursor_values = domains.search(
+            account.id, DomainFilter(sort=sort), cursor_values=cursor_values, limit=3
+        )
         names += [row.name for row in rows]
-        if place is None:
+        if cursor_values is None:
             break
     assert sorted(names) == [f"d{number}.test" for number in range(7)]
 

@@ -181,7 +181,7 @@ def test_defective_files_of_a_batch_do_not_affect_the_others(account_id: UUID) -
 
 
 def test_junk_is_deleted_before_other_files(settings: Settings, account_id: UUID) -> None:
-    app_settings.use(settings.replace(keep_junk_days=1))
+    app_settings.use(settings.replace(junk_retention_days=1))
     junk = post(account_id, b"junk")
     own = post(account_id, b"own junk", received_via="upload")
     processor.run([])

@@ -114,11 +114,11 @@ async def test_concurrency_limit_holds() -> None:
 async def test_each_subject_has_its_own_answers() -> None:
     opened: list[NetworkSession] = []
 
-    def open_answers() -> NetworkSession:
+    def new_session() -> NetworkSession:
         opened.append(Zone({}, budget=1))
         return opened[-1]
 
-    done = await run_checks(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
+    done = await run_checks(SUBJECTS, new_session, concurrency=1, seconds=FAR, checks=(quick,))
     assert len(opened) == 4
     assert {
         judgement.verdict
@@ -143,12 +143,12 @@ async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
     before = asyncio.all_tasks()
     started = asyncio.Event()
 
-    def open_answers() -> NetworkSession:
+    def new_session() -> NetworkSession:
         started.set()
         return empty()
 
     examination = asyncio.create_task(
-        run_checks(SUBJECTS, open_answers, concurrency=3, seconds=FAR, checks=checks)
+        run_checks(SUBJECTS, new_session, concurrency=3, seconds=FAR, checks=checks)
     )
     await started.wait()
     await asyncio.sleep(0)

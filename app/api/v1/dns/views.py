@@ -66,7 +66,7 @@ def history(domain: str, query: HistoryQuery) -> Response:
         current().account_id,
         domain,
         filters,
-        place=responses.cursor_values(query),
+        cursor_values=responses.cursor_values(query),
         limit=query.limit,
     )
     changes = [

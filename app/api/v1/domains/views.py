@@ -94,7 +94,7 @@ def index(query: DomainQuery) -> Response:
         sort=query.sort,
     )
     rows, next_values = domains.search(
-        account, filters, place=responses.cursor_values(query), limit=query.limit
+        account, filters, cursor_values=responses.cursor_values(query), limit=query.limit
     )
     if not query.include:
         return responses.page([_row_cache(row, account) for row in rows], query, next_values)
@@ -180,8 +180,8 @@ def delete(domain: str) -> Response:
 def verify(domain: str) -> Response:
     """Verify the ownership of a domain."""
     caller = current()
-    door = current_app.extensions["network"]
-    found = verification.verify(caller.account_id, domain, door, actor=caller.actor)
+    network = current_app.extensions["network"]
+    found = verification.verify(caller.account_id, domain, network, actor=caller.actor)
     return responses.item(schema(found, caller.account_id, {}), version=found.updated_at)
 
 

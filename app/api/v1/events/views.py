@@ -26,6 +26,9 @@ class EventQuery(fields.Listing):
 def index(query: EventQuery) -> Response:
     """List events after a sequence number."""
     rows, next_values = feed.read(
-        current().account_id, query.since, place=responses.cursor_values(query), limit=query.limit
+        current().account_id,
+        query.since,
+        cursor_values=responses.cursor_values(query),
+        limit=query.limit,
     )
     return responses.page([outbox.as_json(row) for row in rows], query, next_values)

@@ -68,7 +68,7 @@ class Webhook(ChannelType):
                 message.secrets.keys_at(message.at), event["id"], timestamp, body
             ),
         }
-        request = Request("POST", headers, body, url.port)
+        request = Request(method="POST", headers=headers, body=body, port=url.port)
         return await post.send(
             transport.http, url.host, url.path, request, seconds=config.timeout_seconds
         )

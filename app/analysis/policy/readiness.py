@@ -291,14 +291,18 @@ def _blocker(failing: FailingSource, good: int) -> Blocker | None:
         reason = (
             f"{name} is one of your sources, and {failed:,} of its messages fail. {source.reason}."
         )
-        return Blocker(source, failed, share, reason, _advice(source))
+        return Blocker(
+            source=source, messages=failed, share=share, reason=reason, remediation=_advice(source)
+        )
     if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
         reason = (
             f"{name} sent {failed:,} unauthenticated messages and is not classified. "
             f"{source.reason}."
         )
         advice = f"If it is yours, approve it; if not, block or ignore it. {_advice(source)}"
-        return Blocker(source, failed, share, reason, advice)
+        return Blocker(
+            source=source, messages=failed, share=share, reason=reason, remediation=advice
+        )
     return None
 
 

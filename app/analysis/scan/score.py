@@ -103,7 +103,7 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
     ]
     possible = sum(part.max_points for part in parts)
     if not possible:
-        return Score(None, None, (), ())
+        return Score(value=None, grade=None, points=(), recommendations=())
     value = round(100 * sum(part.points for part in parts) / possible)
     steps = [
         Recommendation(**_worst(results[part.check]), check=part.check, score_gain=worth)
@@ -111,7 +111,12 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
         if (worth := round(100 * (part.max_points - part.points) / possible))
         and results[part.check]["findings"]
     ]
-    return Score(value, grade(value), parts, sorted(steps, key=lambda step: -step.score_gain))
+    return Score(
+        value=value,
+        grade=grade(value),
+        points=parts,
+        recommendations=sorted(steps, key=lambda step: -step.score_gain),
+    )
 
 
 def grade(value: int) -> str:

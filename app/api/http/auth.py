@@ -43,7 +43,15 @@ def authorize() -> None:
         required = " or ".join(scopes)
         target = f"{request.method} {request.url_rule}"
         reason = f"missing scope {required}"
-        refusals.note(Refusal(caller.account_id, caller.actor, "key.scope_refused", target, reason))
+        refusals.note(
+            Refusal(
+                account_id=caller.account_id,
+                actor=caller.actor,
+                action="key.scope_refused",
+                target=target,
+                reason=reason,
+            )
+        )
         raise Forbidden(required)
 
 

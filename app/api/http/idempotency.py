@@ -30,7 +30,9 @@ def once(raw: bytes, do: Callable[[], Response]) -> Response:
         message = "must have 1 to 255 printable ASCII characters"
         raise InvalidRequest.field(HEADER, message)
     digest = hashlib.sha256(raw).digest()
-    call = Call(caller.id, f"POST {request.path}"[:300], key, digest)
+    call = Call(
+        api_key_id=caller.id, route=f"POST {request.path}"[:300], key=key, request_digest=digest
+    )
     if (stored := idempotency.begin(call)) is not None:
         return _replayed(stored)
     is_done = False

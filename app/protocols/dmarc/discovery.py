@@ -52,7 +52,13 @@ def discover(start: DomainName, records: Mapping[str, Record], *, exists: bool =
     for name in (start, organizational, suffix):
         if name is not None and (record := records.get(name)):
             policy, tag = policy_of(record, is_own=name == start, exists=exists)
-            return Discovery(organizational, name, record, policy, tag)
+            return Discovery(
+                org_domain=organizational,
+                record_at=name,
+                record=record,
+                effective_policy=policy,
+                policy_tag=tag,
+            )
     return Discovery(organizational)
 
 

@@ -109,7 +109,7 @@ class _Walk:
         if media_type in ("message/rfc822", "message/global") and is_plain:
             yield from self.entity(body, end, f"{path}.1".lstrip("."), depth + 1)
             return
-        yield Part(path, media_type, encoding, self.raw[body:end])
+        yield Part(path=path, media_type=media_type, encoding=encoding, body=self.raw[body:end])
 
     def _header(self, start: int, end: int) -> tuple[Headers, int]:
         """The header fields, and the offset of the body."""
@@ -133,7 +133,13 @@ class _Walk:
         for number, (begin, stop) in enumerate(self._ranges(boundary, start, end), 1):
             inner = f"{path}.{number}".lstrip(".")
             if feedback and (original := self._original(begin, stop)) is not None:
-                yield Part(feedback.path, FEEDBACK, feedback.encoding, feedback.body, original)
+                yield Part(
+                    path=feedback.path,
+                    media_type=FEEDBACK,
+                    encoding=feedback.encoding,
+                    body=feedback.body,
+                    original=original,
+                )
                 feedback = None
                 continue
             for part in self.entity(begin, stop, inner, depth + 1):
@@ -152,7 +158,12 @@ class _Walk:
         if _content_type(first(fields, "content-type"))[0] not in _ORIGINALS:
             return None
         encoding = first(fields, "content-transfer-encoding").lower()
-        part = Part("", "", encoding, self.raw[body : min(end, body + self.limits.mime_headers)])
+        part = Part(
+            path="",
+            media_type="",
+            encoding=encoding,
+            body=self.raw[body : min(end, body + self.limits.mime_headers)],
+        )
         return header_block(part.content())
 
     def _ranges(self, boundary: str, start: int, end: int) -> Iterator[tuple[int, int]]:

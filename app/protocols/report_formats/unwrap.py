@@ -78,7 +78,9 @@ class _Unwrapping:
         """The reports in a message: in any of its parts, and in attached messages."""
         for part in mime.parts(raw, self.limits):
             if part.is_feedback:
-                yield Entry(part.path, "failure", part.content(), part.original)
+                yield Entry(
+                    path=part.path, kind="failure", document=part.content(), original=part.original
+                )
                 continue
             content = part.content()
             if content.startswith((GZIP, *ZIP)) or _looks_like_report(content, part.media_type):

@@ -206,7 +206,9 @@ def _all(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
 def _named(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
     if not rest.startswith(":"):
         raise ValueError(f"{name} requires a domain")
-    return Directive(word, qualifier, name, macros.parse_domain_spec(rest[1:]))
+    return Directive(
+        text=word, qualifier=qualifier, mechanism=name, target=macros.parse_domain_spec(rest[1:])
+    )
 
 
 def _ptr(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:

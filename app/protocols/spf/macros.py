@@ -163,7 +163,13 @@ def _macro(match: re.Match[str], allowed: str) -> Macro:
     if digits and not count:
         raise BadMacro(f"{match[0]} selects no part of the value")
     part_count = int(count) if 0 < len(count) < 4 else None  # no value has a thousand parts
-    return Macro(letter.lower(), part_count, bool(reverse), delimiters or ".", letter.isupper())
+    return Macro(
+        letter=letter.lower(),
+        kept=part_count,
+        is_reversed=bool(reverse),
+        delimiters=delimiters or ".",
+        is_escaped=letter.isupper(),
+    )
 
 
 def _value(macro: Macro, values: Mapping[str, str]) -> str:

@@ -34,7 +34,13 @@ def _alerts(ownership: Ownership) -> Iterator[AlertDraft]:
         return
     why = f"The TXT record {ownership.name} was missing in {ownership.failures} consecutive checks."
     fix = Fix(
-        "publish", ownership.name, "TXT", None, ownership.text, "Remove the record again.", why
+        action="publish",
+        name=ownership.name,
+        type="TXT",
+        before=None,
+        after=ownership.text,
+        rollback="Remove the record again.",
+        why=why,
     )
     yield AlertDraft(
         type=LOST,

@@ -41,7 +41,12 @@ def compare(recent: Volume, before: Volume) -> Comparison | None:
     if now.messages < MIN_MESSAGES or usual.messages < MIN_BASELINE or len(usual.days) < MIN_DAYS:
         return None
     passing = sum(now.of([name]).messages * usual.of([name]).pass_rate for name in same)
-    return Comparison(now, usual, passing / now.messages, _is_passed_on(recent, before))
+    return Comparison(
+        recent=now,
+        before=usual,
+        usual_rate=passing / now.messages,
+        is_passed_on=_is_passed_on(recent, before),
+    )
 
 
 def _is_passed_on(recent: Volume, before: Volume) -> bool:

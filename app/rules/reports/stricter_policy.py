@@ -67,7 +67,15 @@ def _fix(posture: ReportPosture) -> Fix | None:
     name, before = posture.record_name, step.rollback
     rollback = before or "Remove the record again."
     why = "All email from your own sources passes DMARC, so only spoofed email is affected."
-    return Fix("replace" if before else "publish", name, "TXT", before, step.record, rollback, why)
+    return Fix(
+        action="replace" if before else "publish",
+        name=name,
+        type="TXT",
+        before=before,
+        after=step.record,
+        rollback=rollback,
+        why=why,
+    )
 
 
 RULES: tuple[Rule[ReportPosture], ...] = (

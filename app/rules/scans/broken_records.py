@@ -52,12 +52,44 @@ def _other(facts: Facts) -> Mapping[str, _State]:
 
 
 _KINDS = (
-    _Kind("spf", "", _spf, Severity.CRITICAL, "RFC 7208 §2.6.7"),
-    _Kind("dmarc", "_dmarc.", _dmarc, Severity.CRITICAL, "RFC 9989 §4.7"),
-    _Kind("dkim", "_domainkey.", _dkim, Severity.CRITICAL, "RFC 6376 §3.6.1"),
-    _Kind("mta_sts", "_mta-sts.", _other, Severity.HIGH, "RFC 8461 §3.1"),
-    _Kind("tls_rpt", "_smtp._tls.", _other, Severity.HIGH, "RFC 8460 §3"),
-    _Kind("bimi", "default._bimi.", _other, Severity.HIGH, "draft-brand-indicators §4.2"),
+    _Kind(
+        check="spf", name="", states=_spf, severity=Severity.CRITICAL, reference="RFC 7208 §2.6.7"
+    ),
+    _Kind(
+        check="dmarc",
+        name="_dmarc.",
+        states=_dmarc,
+        severity=Severity.CRITICAL,
+        reference="RFC 9989 §4.7",
+    ),
+    _Kind(
+        check="dkim",
+        name="_domainkey.",
+        states=_dkim,
+        severity=Severity.CRITICAL,
+        reference="RFC 6376 §3.6.1",
+    ),
+    _Kind(
+        check="mta_sts",
+        name="_mta-sts.",
+        states=_other,
+        severity=Severity.HIGH,
+        reference="RFC 8461 §3.1",
+    ),
+    _Kind(
+        check="tls_rpt",
+        name="_smtp._tls.",
+        states=_other,
+        severity=Severity.HIGH,
+        reference="RFC 8460 §3",
+    ),
+    _Kind(
+        check="bimi",
+        name="default._bimi.",
+        states=_other,
+        severity=Severity.HIGH,
+        reference="draft-brand-indicators §4.2",
+    ),
 )
 
 

@@ -88,7 +88,11 @@ def _is_alike(before: Sequence[Mapping[str, Any]], records: Sequence[Record]) ->
 
 def _from_json(record: Mapping[str, Any]) -> Record:
     return Record(
-        record["name"], record["type"], record["rcode"], record["ttl"], tuple(record["values"])
+        name=record["name"],
+        type=record["type"],
+        rcode=record["rcode"],
+        ttl=record["ttl"],
+        values=tuple(record["values"]),
     )
 
 

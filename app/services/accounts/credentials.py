@@ -135,7 +135,7 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
         )
         security_emails.credentials_changed(session, user, RESET, actor)
         account = session.get_one(Account, user.account_id)
-        return Reset(user.email, account.name, codes, ended)
+        return Reset(email=user.email, account_name=account.name, codes=codes, sessions=ended)
 
 
 def _act(

@@ -141,7 +141,12 @@ def find(token: str) -> Invited:
     with transaction(readonly=True) as session:
         invitation = _usable(session, token)
         account = session.get_one(Account, invitation.account_id)
-        return Invited(invitation.email, invitation.role, account.name, invitation.invited_by)
+        return Invited(
+            email=invitation.email,
+            role=invitation.role,
+            account_name=account.name,
+            invited_by=invitation.invited_by,
+        )
 
 
 def accept(token: str, password: str) -> str:

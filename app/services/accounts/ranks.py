@@ -46,7 +46,15 @@ def check(session: Session, by: UserSession, role: str) -> None:
         raise NotFound
     if not may_grant(own, role):
         reason = f"the role {own} may not change the role {role}"
-        refusals.note(Refusal(by.account_id, by.actor, "user.role_refused", "team", reason))
+        refusals.note(
+            Refusal(
+                account_id=by.account_id,
+                actor=by.actor,
+                action="user.role_refused",
+                target="team",
+                reason=reason,
+            )
+        )
         people = "an owner" if role == "owner" else "an admin or an owner"
         message = f"Only {people} can do this"
         raise InvalidRequest.field("role", message)

@@ -65,7 +65,13 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
         if user is not None:
             reason = "account or user is not active" if fits else "wrong password"
             refusals.note(
-                Refusal(user.account_id, refusals.ANONYMOUS, "user.sign_in_failed", email, reason)
+                Refusal(
+                    account_id=user.account_id,
+                    actor=refusals.ANONYMOUS,
+                    action="user.sign_in_failed",
+                    target=email,
+                    reason=reason,
+                )
             )
         return None
     mfa_pending = user.totp_secret is not None
@@ -128,7 +134,13 @@ def find(token: str) -> UserSession | None:
                 .where(BrowserSession.id == _digest(token))
                 .values(last_seen_at=now)
             )
-    return UserSession(user.id, user.email, user.role, user.account_id, account_name)
+    return UserSession(
+        user_id=user.id,
+        email=user.email,
+        role=user.role,
+        account_id=user.account_id,
+        account_name=account_name,
+    )
 
 
 def of_user(user_id: UUID) -> Sequence[BrowserSession]:

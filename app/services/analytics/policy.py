@@ -238,7 +238,10 @@ def _simulated(
     report = sending.load(session, domain, window)
     proposal = _proposal(report, trial)
     simulation = SimulationResult(
-        domain.name, proposal, report.context.spf, report.context.org_domain
+        domain=domain.name,
+        proposal=proposal,
+        spf=report.context.spf,
+        org_domain=report.context.org_domain,
     )
     replay = simulation.run(_mail(report))
     reporters = _reporters(session, report, replay.identities)

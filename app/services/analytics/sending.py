@@ -148,7 +148,10 @@ def _gather(
         days=len({hour // 24 for _, hour, _ in reported_hours}),
         reporters=len({reporter for reporter, *_ in reported_hours}),
         flow_index=FlowIndex(
-            domain.name, gathered, by_number, TRUSTED if mail.is_trusted_only else None
+            domain=domain.name,
+            sources=gathered,
+            identities=by_number,
+            provenance=TRUSTED if mail.is_trusted_only else None,
         ),
         is_trusted_only=mail.is_trusted_only,
     )
@@ -273,7 +276,9 @@ def _remaining(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Ide
     flows, by_number = [], {}
     for number, (own, disposition, dkim, spf, trusted, *sent) in enumerate(rows, 1):
         author = domain.name if own else f"*.{domain.name}"
-        by_number[-number] = Identity(author, disposition, dkim, spf, trusted)
+        by_number[-number] = Identity(
+            header_from=author, disposition=disposition, dkim=dkim, spf=spf, trusted=trusted
+        )
         flows.append(Flow(sources.ELSEWHERE, -number, *sent))
     return flows, by_number
 

@@ -141,7 +141,15 @@ def _refusal(key: ApiKey, is_secret_correct: bool, at: datetime, status: str) ->
 
 
 def _note_refusal(account_id: UUID, key_id: str, reason: str) -> None:
-    refusals.note(Refusal(account_id, refusals.ANONYMOUS, "key.refused", key_id, reason))
+    refusals.note(
+        Refusal(
+            account_id=account_id,
+            actor=refusals.ANONYMOUS,
+            action="key.refused",
+            target=key_id,
+            reason=reason,
+        )
+    )
 
 
 def _update_digest(key: UUID, digest: bytes) -> None:

@@ -45,12 +45,12 @@ class Notice:
 def signed_in_from_new_network(session: Session, user: User, agent: str) -> None:
     """Tell a person of a sign-in from a network that the person has not used before."""
     notice = Notice(
-        "new_network",
-        "New sign-in to mailwatch",
-        f"{user.email} signed in to mailwatch from a network that was not used before.",
-        [("Browser", browser(agent))],
-        OWN_ADVICE,
-        SECURITY,
+        kind="new_network",
+        subject="New sign-in to mailwatch",
+        sentence=f"{user.email} signed in to mailwatch from a network that was not used before.",
+        facts=[("Browser", browser(agent))],
+        advice=OWN_ADVICE,
+        path=SECURITY,
     )
     _send(session, user.account_id, [user.email], notice)
 
@@ -61,12 +61,12 @@ def credentials_changed(session: Session, user: User, sentence: str, actor: str)
     sentence  like ``Your password was changed``
     """
     notice = Notice(
-        "credentials",
-        sentence,
-        f"{sentence}.",
-        [("Changed by", _name(actor))],
-        OWN_ADVICE,
-        SECURITY,
+        kind="credentials",
+        subject=sentence,
+        sentence=f"{sentence}.",
+        facts=[("Changed by", _name(actor))],
+        advice=OWN_ADVICE,
+        path=SECURITY,
     )
     _send(session, user.account_id, [user.email], notice)
 
@@ -74,12 +74,12 @@ def credentials_changed(session: Session, user: User, sentence: str, actor: str)
 def role_changed(session: Session, user: User, before: str, actor: str) -> None:
     """Tell a person and the owners that the person has another role."""
     notice = Notice(
-        "role",
-        "A role in your account was changed",
-        f"{user.email} now has the role {user.role}.",
-        [("Previous role", before), ("Changed by", _name(actor))],
-        TEAM_ADVICE,
-        TEAM,
+        kind="role",
+        subject="A role in your account was changed",
+        sentence=f"{user.email} now has the role {user.role}.",
+        facts=[("Previous role", before), ("Changed by", _name(actor))],
+        advice=TEAM_ADVICE,
+        path=TEAM,
     )
     _send(session, user.account_id, [user.email, *_owners(session, user.account_id)], notice)
 
@@ -87,12 +87,12 @@ def role_changed(session: Session, user: User, before: str, actor: str) -> None:
 def person_removed(session: Session, user: User, actor: str) -> None:
     """Tell a person and the owners that the person was removed from the account."""
     notice = Notice(
-        "removed",
-        "A person was removed from your account",
-        f"{user.email} can no longer sign in to this account.",
-        [("Removed by", _name(actor))],
-        TEAM_ADVICE,
-        TEAM,
+        kind="removed",
+        subject="A person was removed from your account",
+        sentence=f"{user.email} can no longer sign in to this account.",
+        facts=[("Removed by", _name(actor))],
+        advice=TEAM_ADVICE,
+        path=TEAM,
     )
     owners = [email for email in _owners(session, user.account_id) if email != user.email]
     own = [user.email] if emails.is_configured() else []
@@ -102,17 +102,17 @@ def person_removed(session: Session, user: User, actor: str) -> None:
 def invitation_changed(session: Session, invitation: Invitation, verb: str, actor: str) -> None:
     """Tell the inviter, the actor and the owners that an invitation was created, accepted, …."""
     notice = Notice(
-        "invitation_change",
-        f"An invitation to your account was {verb}",
-        f"An invitation to join your account was {verb}.",
-        [
+        kind="invitation_change",
+        subject=f"An invitation to your account was {verb}",
+        sentence=f"An invitation to join your account was {verb}.",
+        facts=[
             ("Invited person", invitation.email),
             ("Role", invitation.role),
             ("Invited by", invitation.invited_by),
             (f"{verb.capitalize()} by", _name(actor)),
         ],
-        TEAM_ADVICE,
-        TEAM,
+        advice=TEAM_ADVICE,
+        path=TEAM,
     )
     people = [f"user:{invitation.invited_by}"]
     if actor != f"user:{invitation.email}":
@@ -140,12 +140,12 @@ def keys_changed(
     if replacement is not None:
         lines.append(("Replaced by", replacement.key_id))
     notice = Notice(
-        "api_key",
-        f"{title} {verb}",
-        f"{title} of your account {'was' if len(rows) == 1 else 'were'} {verb}.",
-        [*lines, (f"{verb.capitalize()} by", _name(actor))],
-        KEY_ADVICE,
-        KEYS,
+        kind="api_key",
+        subject=f"{title} {verb}",
+        sentence=f"{title} of your account {'was' if len(rows) == 1 else 'were'} {verb}.",
+        facts=[*lines, (f"{verb.capitalize()} by", _name(actor))],
+        advice=KEY_ADVICE,
+        path=KEYS,
     )
     people = [actor, *(key.created_by for key in rows)]
     _tell_people(session, rows[0].account_id, people, notice)

@@ -167,12 +167,12 @@ def _evaluate_account(session: Session, account: Account) -> None:
         .limit(MAX_SAMPLES)
     ).all()
     posture = AccountPosture(
-        now,
-        own,
-        total,
-        {domain: count for domain, count in foreign if domain},
-        _failing(session, account.id),
-        _suspect_reports(session, account.id, now),
+        now=now,
+        own_files=own,
+        all_files=total,
+        foreign={domain: count for domain, count in foreign if domain},
+        failing=_failing(session, account.id),
+        doubtful=_suspect_reports(session, account.id, now),
     )
     live = alerts.live_account_alerts(session, account.id)
     alerts.evaluate(session, Evaluation(account, posture, live), reports.ACCOUNT_RULES)

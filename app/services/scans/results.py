@@ -73,10 +73,12 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         if domain is None or claim.scan_id not in claimed:
             continue
         state = states.get(domain.id) or _new_state(domain)
-        scan_outcome = ScanOutcome(claim.scan_id, domain, state, scan_result, now)
+        scan_outcome = ScanOutcome(
+            scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
+        )
         posture = scan_outcome.posture(recent.get(domain.id, []))
         live = live_alerts.get(domain.id, [])
-        evaluation = Evaluation(domain, posture, live, claim.scan_id)
+        evaluation = Evaluation(owner=domain, posture=posture, live=live, scan_id=claim.scan_id)
         outcome = alerts.evaluate(session, evaluation, RULES)
         scan_rows.append(scan_outcome.rows(outcome))
     if scan_rows:

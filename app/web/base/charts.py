@@ -64,12 +64,25 @@ def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]
             tall = height * values.get(name, 0) / top
             if tall:
                 foot -= tall
-                bars.append(Bar(name, round(x + slot * 0.1, 2), round(foot, 2), slot * 0.8, tall))
-        columns.append(Column(label, round(x, 2), slot, bars, values))
+                bars.append(
+                    Bar(
+                        series=name,
+                        x=round(x + slot * 0.1, 2),
+                        y=round(foot, 2),
+                        width=slot * 0.8,
+                        height=tall,
+                    )
+                )
+        columns.append(Column(label=label, x=round(x, 2), width=slot, bars=bars, values=values))
     lines = [(top * part // 4, round(HEIGHT - BOTTOM - height * part / 4, 2)) for part in range(5)]
     every = -(-len(rows) // 6) or 1
     labels = [(c.label, c.x + slot / 2) for c in columns[:: every or 1]]
-    return Stacked(series, columns, lines if top >= 4 else [lines[0], lines[-1]], labels)
+    return Stacked(
+        series=series,
+        columns=columns,
+        lines=lines if top >= 4 else [lines[0], lines[-1]],
+        labels=labels,
+    )
 
 
 def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int = 24) -> str:

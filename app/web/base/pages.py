@@ -274,7 +274,15 @@ def _check_form() -> None:
     if not can(request.endpoint or ""):
         user, target = user_session(), (request.endpoint or "").removeprefix("web.")
         reason = f"the role {user.role} may not do this"
-        refusals.note(Refusal(user.account_id, user.actor, "user.role_refused", target, reason))
+        refusals.note(
+            Refusal(
+                account_id=user.account_id,
+                actor=user.actor,
+                action="user.role_refused",
+                target=target,
+                reason=reason,
+            )
+        )
         abort(403, f"The role {user.role} can't change this. Ask an admin.")
 
 

@@ -179,7 +179,9 @@ def _again(following: str, form: LoginForm, error: str, status: int) -> Response
 
 def _attempt(email: str, *, is_code: bool = False) -> Attempt:
     address = request.remote_addr or "unknown"
-    return Attempt(email, address, known_devices.identify(email), is_code)
+    return Attempt(
+        email=email, address=address, device=known_devices.identify(email), is_code=is_code
+    )
 
 
 def _throttle() -> LoginThrottle:

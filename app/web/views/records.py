@@ -64,7 +64,9 @@ def index(domain: str) -> ResponseReturnValue:
         errors = pages.field_errors(error)
         if "sourceIp" not in errors:
             raise
-        page = RecordPage(domain_lookup.find(account, domain), (), None, None)
+        page = RecordPage(
+            domain=domain_lookup.find(account, domain), rows=(), cursor_values=None, messages=None
+        )
     return pages.render(
         "records.html",
         400 if errors else 200,

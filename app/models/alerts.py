@@ -24,7 +24,7 @@ class Alert(Base):
     domain_id       None if the alert is about the account itself
     type            the code of a finding, or the type of a rule
     subject         what is affected within the domain: mostly the name of a record
-    evidence        what was seen; its keys depend on the type
+    evidence        the observations; the keys depend on the type
     reminded_at     when the last notification that it is open was sent
     accepted_until  until then ``risk_owner`` accepts the risk, and the alert is dismissed
     scan_id         the last scan that opened, refreshed or resolved the alert
@@ -92,7 +92,7 @@ class AlertTransition(Base):
 
     type         the type of the event that reports the change
     from_status  None if the alert was opened; ``to_status`` if something else changed
-    evidence     what was seen, above all what resolved the alert
+    evidence     the observations, especially those that resolved the alert
     """
 
     __tablename__ = "alert_transitions"

@@ -1,4 +1,4 @@
-"""Domains, what is known of each, and what changed in their DNS."""
+"""Domains, their last results, and changes in their DNS."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ SCHEDULES = (*PERIODS, "off")
 
 
 class WordList(TypeDecorator[list[str]]):
-    """A list of words without commas, kept as ``,a,b,`` so that LIKE '%,a,%' finds one."""
+    """A list of words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
 
     impl = Text
     cache_ok = True
@@ -55,17 +55,17 @@ def _split_words(text: str | None) -> list[str] | None:
 
 
 class Domain(Base):
-    """A domain that an account watches.
+    """A domain that an account monitors.
 
-    name                 A-labels in lower case; unique in the account
-    verified_at          when its owner's record was found; None: not, or not any more
-    score, grade         of the last scan that could judge it; see ``insight.score``
-    last_scan_…          the last one that finished
-    next_scan_at         None: none is scheduled
-    ownership_due_at     when the owner's record is looked for again; None: as soon as can be
-    ownership_failures   definite looks in a row that did not find it
-    ownership_lost_at    when that took ``verified_at`` back
-    legal_hold_at        since then nothing of the domain is deleted; None: it is not on hold
+    name                A-labels in lower case; unique in the account
+    verified_at         when the ownership was verified; None: not verified, or no longer
+    score, grade        of the last scan that yielded a score (``analysis.scan.score``)
+    last_scan_…         of the last finished scan
+    next_scan_at        None: no scan is scheduled
+    ownership_due_at    when the ownership is checked again; None: as soon as possible
+    ownership_failures  the number of consecutive definite checks without the ownership record
+    ownership_lost_at   when these failures reset ``verified_at``
+    legal_hold_at       since then no data of the domain is deleted; None: no legal hold
     """
 
     __tablename__ = "domains"
@@ -107,19 +107,19 @@ class Domain(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
     def reschedule(self, now: datetime) -> None:
-        """Spread over the period by the id, so that domains added together do not scan together."""
+        """Schedule the next scan, spread over the period by the id of the domain."""
         period = PERIODS.get(self.schedule)
         share = (self.id.int & 0xFFFF) / 0x10000
         self.next_scan_at = None if period is None else now + period * share
 
 
 class DomainState(Base):
-    """What is known of a domain: one row, read and written whole.
+    """The last results of a domain, read and written as a whole.
 
-    known    by check: its last definite judgement as JSON, with ``scan_id`` and ``judged_at``
-    unseen   by check: why the last scan could not judge it
-    score    the last score as JSON: value, grade, version, points, next
-    marks    the last scores, ``[at, value, grade, basis]`` each, where they differ
+    last_results   the last definite result, by check
+    undetermined   why the last scan could not determine a result, by check
+    score          the last score; empty without one
+    score_history  ``[at, value, grade, basis]`` of each score that differs from the previous one
     """
 
     __tablename__ = "domain_states"
@@ -141,7 +141,7 @@ class DomainState(Base):
 
 
 class DkimKey(Base):
-    """A DKIM key of a domain, as its last definite scan saw it; ``key_sha256`` in hexadecimal."""
+    """A DKIM key in the last definite result of a domain; ``key_sha256`` is hexadecimal."""
 
     SIZE: ClassVar = 64
 
@@ -161,10 +161,11 @@ class DkimKey(Base):
 
 
 class DnsChange(Base):
-    """One record set that two definite scans saw differently.
+    """A record set that differs between two definite results.
 
-    before, after  the values, sorted; empty: there were none
-    opened, closed  codes of the findings that came and went with it; None: that was not noted
+    before, after      the sorted values; empty: no records
+    findings_appeared  codes of the findings that appeared with the change; None: not determined
+    findings_resolved  codes of the findings that cleared with the change; None: not determined
     """
 
     __tablename__ = "dns_changes"

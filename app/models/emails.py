@@ -17,7 +17,7 @@ class Email(Base):
     status           ``skipped``: no mail server was configured when it was enqueued
     body             encrypted, and empty once the email is no longer queued: bodies hold links
     next_attempt_at  when a worker may try next; None once the email is no longer queued
-    finished_at      when it was sent, given up or skipped
+    finished_at      when it was sent, failed or skipped
     """
 
     __tablename__ = "emails"

@@ -21,7 +21,7 @@ from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import EventBody
 
-_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
+_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
 
 
 class Event(Base):
@@ -70,7 +70,7 @@ class Channel(Base):
     failures          the number of consecutive failures since ``failing_since``
     backoff_until     no attempt is made before
     lease_token       counts the leases; a lease ends at ``lease_until`` or with its process
-    disabled_at       since when nothing is sent: disabled by a person, or given up for a reason
+    disabled_at       since when nothing is sent: disabled by a person, or after too many failures
     """
 
     __tablename__ = "channels"
@@ -110,7 +110,7 @@ class ChannelRecipient(Base):
 
     status        ``pending`` until the person confirms; only ``confirmed`` ones are sent alerts
     digest        SHA-256 of the token in the last confirmation email
-    requested_at  when that email was enqueued; None: it is still to be enqueued
+    requested_at  when that email was enqueued; None: not enqueued yet
     """
 
     __tablename__ = "channel_recipients"

@@ -1,4 +1,4 @@
-"""Where an account's files come from: what one sender used today, and who is known."""
+"""The senders of an account's files, with their usage of today."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -12,8 +12,8 @@ from app.db.types import Base, UtcDateTime
 class IngestSource(Base):
     """A sender of files to one account: an IPv4 address, an IPv6 /64, or a domain.
 
-    day, files, bytes  what it sent on the last day (UTC) on which it sent anything
-    authenticated_at   when the last report that is provably its reporter's came from it
+    day, files, bytes  the files and bytes of the last day (UTC) with any
+    authenticated_at   when its last report with a verified reporter was received
     """
 
     __tablename__ = "ingest_sources"

@@ -1,4 +1,4 @@
-"""API keys, how often each was used, and the calls that must not happen twice."""
+"""API keys, their usage, and requests with an Idempotency-Key."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from app.models.accounts import utc_now
 
 
 class Scope(StrEnum):
-    """What a key may do. No scope implies another."""
+    """A permission of an API key. No scope implies another."""
 
     DOMAINS_READ = "domains:read"
     DOMAINS_WRITE = "domains:write"
@@ -27,8 +27,8 @@ class ApiKey(Base):
     """One key. The key itself is not stored: ``digest`` is its HMAC-SHA-256.
 
     key_id      the public part, 12 characters
-    rate_limit  like ``100 per minute``; None: the service's own
-    expires_at  from then on the key is refused; a rotated key has the end of its grace here
+    rate_limit  like ``100 per minute``; None: the limit of the settings
+    expires_at  the key is refused from then on; for a rotated key, the end of its grace period
     """
 
     __tablename__ = "api_keys"
@@ -52,12 +52,12 @@ class ApiKey(Base):
     rotated_from: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id"))
 
     def is_usable(self, now: datetime) -> bool:
-        """Neither revoked nor expired."""
+        """Return whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class ApiKeyUsage(Base):
-    """How many calls with one key ended with one status on one route on one day (UTC)."""
+    """The number of requests of a key by day (UTC), route and status."""
 
     __tablename__ = "api_key_usage"
 
@@ -71,7 +71,7 @@ class ApiKeyUsage(Base):
 
 
 class ApiKeyAddress(Base):
-    """How many calls with one key came from one address on one day (UTC)."""
+    """The number of requests of a key by day (UTC) and client address."""
 
     __tablename__ = "api_key_addresses"
 
@@ -85,7 +85,7 @@ class ApiKeyAddress(Base):
 
 
 class IdempotentCall(Base):
-    """One POST that carried an Idempotency-Key, and what it was answered.
+    """A POST request with an Idempotency-Key, and its response.
 
     status  None while it runs
     """

@@ -1,4 +1,4 @@
-"""How often something was refused in an hour: what keeps refusals from filling the audit log."""
+"""Counts of refusals by hour, which limit the entries of refusals in the audit log."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from app.db.types import Base, UtcDateTime
 class RefusalCount(Base):
     """One kind of refusal of an account in one hour (UTC).
 
-    key  SHA-256 of who was refused, what was refused, why, and the client's network
+    key  SHA-256 of the actor, the action, the reason and the client's network
     """
 
     __tablename__ = "refusal_counts"

@@ -1,8 +1,8 @@
-"""Aggregate reports added up, so that a question costs what its answer has, not all records.
+"""Rollups of aggregate reports, so that queries do not read every record.
 
-Messages are counted at full hours (``insight.periods``); an hour is a number, from the epoch. All
-of it follows from reports and records: ``services.rollups`` adds and takes away what one report
-says, in the transaction that stores or deletes it.
+Messages are counted by hour, as the number of hours since the epoch (``analysis.mail.periods``).
+All rows follow from reports and records: ``services.analytics.rollups`` adds and subtracts the
+counts of a report in the transaction that stores or deletes it.
 """
 
 from typing import Any
@@ -24,13 +24,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.types import Base, Json
 
-Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only this type
+Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
 
 
 class DmarcHour(Base):
     """Messages of one hour with the same reporter, author's domain and result.
 
-    trusted  the report came by a way that strangers do not have
+    trusted  whether the provenance of the report is better than unverified
     """
 
     __tablename__ = "dmarc_hours"
@@ -49,7 +49,7 @@ class DmarcHour(Base):
 
 
 class DmarcIdentity(Base):
-    """An ``insight.identities.Identity`` that mail of the domain had."""
+    """The authentication results of mail of the domain (``analysis.mail`` has the same fields)."""
 
     __tablename__ = "dmarc_identities"
     __table_args__ = (UniqueConstraint("domain_id", "digest"),)
@@ -69,9 +69,9 @@ class DmarcIdentity(Base):
 
 
 class DmarcFlow(Base):
-    """That an address sent mail with an identity, and the first and the last hour of it.
+    """An address that sent mail with an identity, with the first and the last hour.
 
-    is_new  until its address has been noted to be looked up
+    is_new  until the lookup of its address is scheduled
     """
 
     __tablename__ = "dmarc_flows"
@@ -97,8 +97,8 @@ class DmarcFlow(Base):
 class DmarcWeek(Base):
     """A week that reports cover, by its first hour.
 
-    is_compacted  there are sums of it, in rows of its span, in addition to those of its hours
-    changes    how often something was counted in it: what was read stands until there are more
+    is_compacted  whether counts of the entire week exist in addition to those of its hours
+    version       grows with every change of its counts, so that cached results can be reused
     """
 
     __tablename__ = "dmarc_weeks"
@@ -120,7 +120,7 @@ class DmarcWeek(Base):
 
 
 class FlowCount(Base):
-    """Messages of one flow in ``span`` hours from ``start`` on: in an hour, or in a closed week."""
+    """Messages of a flow in the ``span`` hours from ``start``: an hour, or a compacted week."""
 
     __tablename__ = "dmarc_flow_counts"
     __table_args__ = (Index(None, "flow_id", "start"),)
@@ -135,7 +135,7 @@ class FlowCount(Base):
 
 
 class ReporterCount(Base):
-    """Messages of one identity that one reporter reported, in ``span`` hours from ``start`` on."""
+    """Messages of an identity from a reporter in the ``span`` hours from ``start``."""
 
     __tablename__ = "dmarc_reporter_counts"
 

@@ -1,4 +1,4 @@
-"""Scans and batches of them. The row is the truth; the queue only says that there is one."""
+"""Scans and batches of scans. The row is the source of truth; a job only refers to it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,13 +26,13 @@ MAX_ATTEMPTS = 5
 
 
 class Scan(Base):
-    """One look at one domain.
+    """A scan of a domain.
 
-    attempt      how often it was claimed; a result counts only if it is of the last attempt
-    lease_until  until then the claimant has it
+    attempt      the number of claims; only the result of the last attempt is stored
+    lease_until  when the lease of the claiming worker expires
     enqueued_at  when its job was last enqueued
-    result       JSON: ``checks`` (judgements) and ``alerts`` (opened, sustained, resolved)
-    has_changes  a record, a definite verdict or an alert changed with it; None: not determined
+    summary      the number of checks, by verdict
+    has_changes  whether a record, a definite verdict or an alert changed; None: not determined
     """
 
     __tablename__ = "scans"
@@ -92,7 +92,7 @@ class Scan(Base):
 
     @property
     def duration(self) -> timedelta | None:
-        """From its start to its end; None before."""
+        """Return the time from start to end; None if the scan has not finished."""
         if self.started_at is None or self.finished_at is None:
             return None
         return self.finished_at - self.started_at
@@ -111,7 +111,7 @@ class ScanBatch(Base):
 
 
 class BatchScan(Base):
-    """That a scan belongs to a batch; one that was under way already may belong to several."""
+    """A scan of a batch. A scan that was already queued may belong to several batches."""
 
     __tablename__ = "batch_scans"
     __table_args__ = (Index(None, "scan_id"),)

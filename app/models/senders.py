@@ -1,4 +1,4 @@
-"""Who sends as a domain: what people say of a source, and what is known of an address."""
+"""Sources of mail: the decisions of users, and the hosts behind the addresses."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,9 +13,9 @@ DECISIONS = ("approved", "ignored", "blocked")
 
 
 class SourceDecision(Base):
-    """What a person has said of a source of one domain.
+    """A user's decision about a source of a domain.
 
-    source  its key: ``insight.sources``
+    source  the key of the source (``analysis.mail.sources``)
     """
 
     __tablename__ = "source_decisions"
@@ -34,15 +34,15 @@ class SourceDecision(Base):
 
 
 class SenderHost(Base):
-    """An address that mail came from: of no account, for it is public what is known of it.
+    """An address that sent mail. It belongs to no account, because the data is public.
 
-    status       ``new``; ``confirmed``: the name leads back to the address; ``mismatch``: none of
-                 its names does; ``none``: it has no name. What cannot be seen changes nothing
-    unseen       why the last look failed, None if it did not
-    asn, …       of the network, by GEOIP_DATABASE
-    due_at       when it is looked at (again); the row is the job
-    lease_until  until then a process works on it
-    failures     looks in a row that failed
+    status          ``new``; ``confirmed``: the name resolves to the address; ``mismatch``: none of
+                    its names does; ``none``: it has no name. A failed lookup changes nothing
+    lookup_failure  why the last lookup failed; None if it succeeded
+    asn, …          of the network, from GEOIP_DATABASE
+    due_at          when the next lookup is due; the row is the job
+    lease_until     when the lease of the worker expires
+    failures        the number of consecutive failed lookups
     """
 
     __tablename__ = "sender_hosts"
@@ -62,9 +62,9 @@ class SenderHost(Base):
 
 
 class ReportMonitor(Base):
-    """When the alerts on a domain's reports are to be judged (again); the row is the job.
+    """The next evaluation of the report rules of a domain; the row is the job.
 
-    lease_until  until then a process works on it
+    lease_until  when the lease of the worker expires
     """
 
     __tablename__ = "report_monitors"

@@ -1,4 +1,4 @@
-"""API keys and upload tokens that were found in public, and where."""
+"""API keys and upload tokens that were leaked in public."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ class TokenLeak(Base):
     """One leaked token; only its first report is stored, since that revokes it.
 
     token        the public part with its prefix, ``mp_`` or ``mu_`` and 12 characters
-    url          where the reporter found it; not verified
+    url          where it was published according to the reporter; not verified
     reported_by  ``secret_scanning`` or ``person``
     """
 

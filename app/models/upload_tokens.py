@@ -33,11 +33,11 @@ class UploadToken(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     def is_usable(self, now: datetime) -> bool:
-        """Neither revoked nor expired."""
+        """Return whether the token is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def status(self, now: datetime) -> str:
-        """``active``, ``revoked`` or ``expired``."""
+        """Return ``active``, ``revoked`` or ``expired``."""
         if self.revoked_at is not None:
             return "revoked"
         return "active" if self.is_usable(now) else "expired"

@@ -119,7 +119,7 @@ def test_command_shows_and_changes_the_limits(app: Flask) -> None:
     shown = run(app, "accounts", "limits", "Acme", "--max-api-keys", "12")
     assert "active API keys         12" in shown
     wrong = run(app, "accounts", "limits", "Acme", "--rate-limit", "often", status=1)
-    assert "it must read like '1000 per minute'" in wrong
+    assert "expected format: 1000 per minute" in wrong
 
 
 @pytest.fixture(params=["redis", "process"])

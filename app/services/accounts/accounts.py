@@ -1,4 +1,4 @@
-"""Accounts and the people in them."""
+"""Accounts and their users."""
 
 import re
 import secrets
@@ -19,7 +19,7 @@ from app.services.api_keys import api_keys
 from app.services.core import audit_log
 from app.services.ingest import tokens
 
-# No character that has a meaning of its own in a header: an address is one recipient.
+# No character that separates addresses in a header: the text is exactly one recipient.
 _EMAIL = re.compile(r"[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,64}@[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,189}")
 
 
@@ -67,7 +67,7 @@ def find(name: str) -> Account:
 
 
 def named(session: Session, name: str) -> Account:
-    """As ``find``, in the caller's transaction."""
+    """Like ``find``, in the caller's transaction."""
     account_id = ids.parse("acc", name)
     matches = Account.id == account_id if account_id else Account.name == name.strip()
     account = session.scalar(select(Account).where(matches))
@@ -92,7 +92,7 @@ def add_user(
 def set_up(email: str) -> FirstStart | None:
     """Create the first account, its owner, a key with every scope and a report address.
 
-    returns  None if there is an account already
+    returns  None if an account exists
     """
     with transaction() as session:
         if session.scalar(select(func.count()).select_from(Account)):
@@ -152,7 +152,7 @@ def _create(session: Session, name: str, actor: str) -> Account:
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise InvalidRequest.field("name", "1 to 100 printable characters", "length")
     if session.scalar(select(Account.id).where(Account.name == name)):
-        raise Conflict(f"There is an account named {name}")
+        raise Conflict(f"An account named {name} already exists")
     account = Account(name=name, id=ids.new(), created_at=datetime.now(UTC))
     session.add(account)
     session.flush()  # the audit row refers to it
@@ -161,7 +161,7 @@ def _create(session: Session, name: str, actor: str) -> Account:
 
 
 def add(session: Session, account: Account, new: NewUser, *, actor: str) -> tuple[User, str]:
-    """As ``add_user``, in the caller's transaction."""
+    """Like ``add_user``, in the caller's transaction."""
     email = new.email.strip().lower()
     errors = validation_errors(email, new.role)
     if new.password is not None:
@@ -169,7 +169,7 @@ def add(session: Session, account: Account, new: NewUser, *, actor: str) -> tupl
     if errors:
         raise InvalidRequest(errors)
     if session.scalar(select(User.id).where(User.email == email)):
-        raise Conflict(f"{email} has a user already")
+        raise Conflict(f"{email} already has a user")
     password = new.password or secrets.token_urlsafe(15)
     user = User(
         account_id=account.id, email=email, role=new.role, password_hash=passwords.digest(password)

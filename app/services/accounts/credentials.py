@@ -1,8 +1,8 @@
 """Changes of a user's own password and two-factor authentication.
 
 Each change requires the current password, because a session may be stolen and a browser may be left
-unattended. It ends the person's other sessions, which an intruder may have opened, and emails the
-person. A person who has lost the phone and the recovery codes needs an operator.
+unattended. It ends the user's other sessions, which an intruder may have opened, and emails the
+user. An operator resets two-factor authentication if the phone and the recovery codes are lost.
 """
 
 from collections.abc import Sequence
@@ -47,23 +47,23 @@ def change_password(user_session: UserSession, token: str, current: str, new: st
 def enable_two_factor(
     user_session: UserSession, token: str, current: str, offer: str, code: str
 ) -> Sequence[str]:
-    """Turn on two-factor authentication; the recovery codes.
+    """Turn on two-factor authentication and return the recovery codes.
 
     offer   the encrypted secret of the offer; ``code`` is the code that the app shows
-    raises  InvalidRequest if the password is wrong, for a code that does not fit the offer, or if
-            two-factor authentication is on already
+    raises  InvalidRequest if the password or the code is wrong, or two-factor authentication is
+            already on
     """
     check_password(user_session, current)
     with transaction() as session:
         user = _act(session, user_session, token, "user.second_factor_on", ON)
         if user.totp_secret is not None:
-            message = "Two-factor authentication is on already. Turn it off first"
+            message = "Two-factor authentication is already on. Turn it off first"
             raise InvalidRequest.field("code", message)
         return two_factor.turn_on(session, user, offer, code)
 
 
 def disable_two_factor(user_session: UserSession, token: str, current: str) -> None:
-    """Turn off two-factor authentication; the password alone is enough then.
+    """Turn off two-factor authentication, so that the password alone is sufficient.
 
     raises  InvalidRequest if the password is wrong
     """
@@ -74,7 +74,7 @@ def disable_two_factor(user_session: UserSession, token: str, current: str) -> N
 
 
 def renew_codes(user_session: UserSession, token: str, current: str) -> Sequence[str]:
-    """New recovery codes; the old ones stop working.
+    """Replace the recovery codes and return the new ones.
 
     raises  InvalidRequest if the password is wrong, or two-factor authentication is off
     """

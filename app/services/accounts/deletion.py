@@ -1,7 +1,7 @@
-"""How an account is deleted: requested by an owner or an operator, then done in batches.
+"""Deletion of accounts: an owner or an operator requests it, and it runs in batches.
 
-From the request on the account is suspended and no one is signed in to it. The clock process
-deletes its rows, so that no request and no lock lasts as long as that takes.
+The request suspends the account and ends all of its sessions. The clock process deletes the rows
+in short transactions.
 """
 
 import logging
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 
 def request_by_owner(user_session: UserSession, name: str, password: str) -> None:
-    """Have the visitor's account deleted.
+    """Request the deletion of the user's account.
 
-    name     of the account, typed to confirm
+    name     the name of the account, typed to confirm
     raises   InvalidRequest for another name or a wrong password; Conflict if a domain is on hold
-    effects  all sessions of all people of the account end
+    effects  the account is suspended, and all of its sessions end
     """
     if name.strip() != user_session.account_name:
         message = f"Type the account's name, {user_session.account_name}, to confirm"
@@ -36,7 +36,7 @@ def request_by_owner(user_session: UserSession, name: str, password: str) -> Non
 
 
 def delete_now(account: str, *, actor: str) -> None:
-    """Delete the account (by name or id) with everything it has, before this returns.
+    """Delete the account (given by name or id) and all of its rows before this returns.
 
     raises  NotFound; Conflict if a domain is on hold
     """
@@ -47,7 +47,7 @@ def delete_now(account: str, *, actor: str) -> None:
 
 
 def delete_requested() -> int:
-    """Delete the accounts whose deletion was requested; how many."""
+    """Delete the accounts whose deletion was requested, and return their number."""
     with transaction(readonly=True) as session:
         account_ids = session.scalars(
             select(Account.id).where(
@@ -78,17 +78,17 @@ def _request(session: Session, account: Account, actor: str) -> None:
 
 
 def _delete(account_id: UUID) -> None:
-    """Delete all rows of the account, those first that refer to others."""
+    """Delete all rows of the account, starting with the rows that refer to others."""
     for table in reversed(account_rows.tables()):
         condition = account_rows.owned_by(table, account_id)
         if condition is None:
             continue
         for key in table.foreign_keys:
-            if key.column.table is table:  # else a batch could leave what refers to it
+            if key.column.table is table:  # a row of a later batch may refer to it
                 with transaction() as session:
                     references = update(table).values({key.parent: None})
                     session.execute(references.where(condition, key.parent.is_not(None)))
         account_rows.delete_all(table, condition)
-    with transaction() as session:  # with what a worker had locked, or has written since
+    with transaction() as session:  # and the rows that workers wrote meanwhile
         session.execute(delete(Account).where(Account.id == account_id))
     logger.warning("account deleted", extra={"account_id": str(account_id)})

@@ -1,4 +1,4 @@
-"""Everything an account has, as one ZIP file: a file of JSON lines for every table."""
+"""Export of an account as a ZIP file with one file of JSON lines for each table."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from app.services.core import account_rows, audit_log
 
 BATCH_SIZE = 1_000
 FILES_BATCH_SIZE = 20
-# Credentials and secrets are of no use to the reader of an export.
+# Credentials and secrets, which are never exported.
 WITHHELD = frozenset(
     {
         *("users.password_hash", "users.totp_secret", "users.totp_step", "recovery_codes.digest"),
@@ -28,16 +28,18 @@ WITHHELD = frozenset(
 )
 README = (
     "One file of JSON lines for every table; times are UTC, bytes are hexadecimal.\n"
-    "raw_files/ has the report files as they were received, named by their SHA-256.\n"
+    "raw_files/ has the report files as received, named by their SHA-256.\n"
     "Digests of passwords, keys and tokens, and encrypted secrets, are left out.\n"
 )
 
 
 def write(account: str, path: Path, *, actor: str) -> int:
-    """Write the export of the account (by name or id) to a new file; how many rows it has.
+    """Write the export of the account (given by name or id) to a new file.
 
+
+    returns  the number of exported rows
     raises   NotFound; FileExistsError
-    effects  the file can be read by its owner only; the audit log notes the export
+    effects  only the owner of the file can read it; an entry in the audit log
     """
     with transaction() as session:
         row = accounts.named(session, account)
@@ -73,7 +75,7 @@ def _write_table(archive: ZipFile, table: Table, condition: ColumnElement[bool])
 
 
 def _pages(table: Table, columns: list[Any], condition: ColumnElement[bool]) -> Iterator[list[Any]]:
-    """The rows in the order of their keys, some at a time, each time in a transaction."""
+    """Yield the rows in pages by primary key, each page in its own transaction."""
     keys = list(table.primary_key.columns)
     last: tuple[Any, ...] | None = None
     while True:

@@ -1,4 +1,4 @@
-"""The email with which a person is invited to an account."""
+"""The email that invites a person to an account."""
 
 from sqlalchemy.orm import Session
 
@@ -31,7 +31,7 @@ If you did not expect this invitation, you can ignore this email.
 def send(session: Session, invitation: Invitation, link: str | None) -> None:
     """Email the invited person; runs in the caller's transaction.
 
-    link  None if the address has a user already, so that it cannot accept
+    link  None if the address already has a user and therefore cannot accept
     """
     account = session.get_one(Account, invitation.account_id)
     body = (INVITED if link else HAS_USER).format(

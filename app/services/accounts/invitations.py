@@ -1,8 +1,8 @@
 """Invitations: links with which people join an account.
 
-The link goes to the invited address by email, so accepting it proves the address. An invitation is
-worth as much as its inviter at the moment of acceptance: it is deleted when the inviter is removed
-or demoted, and is checked again when it is accepted.
+The link is sent to the invited address, so accepting it proves access to the mailbox. An invitation
+is deleted when its inviter is removed or demoted, and the inviter's role is checked again when it
+is accepted.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ PATH = "/auth/invitation/"
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What the inviter learns: nothing about whether the address has a user elsewhere.
+    """A new invitation. It does not reveal whether the address has a user in another account.
 
-    link  None if it was sent by email; without a mail server the inviter has to pass it on
+    link  None if it was sent by email; without a mail server the inviter must share it
     """
 
     email: str
@@ -46,7 +46,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """What an invitation says to the invited person."""
+    """An invitation as shown to the invited person."""
 
     email: str
     role: str
@@ -55,7 +55,7 @@ class Invited:
 
 
 def pending(account_id: UUID) -> Sequence[Invitation]:
-    """The invitations that have not been accepted and have not expired, newest first."""
+    """Return the invitations that are neither accepted nor expired, newest first."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(Invitation)
@@ -71,8 +71,8 @@ def create(by: UserSession, email: str, role: str) -> Created:
     """Invite a person; an earlier invitation of the same address is replaced.
 
     raises   InvalidRequest; Conflict if the person is in the account
-    effects  the link is sent by email. A person who has a user in another account gets an email
-             without a link, and the answer is the same
+    effects  the link is sent by email. An address that has a user in another account gets an
+             email without a link; the returned value is the same
     """
     email = email.strip().lower()
     if errors := accounts.validation_errors(email, role):
@@ -128,15 +128,18 @@ def revoke(by: UserSession, invitation_id: UUID) -> None:
 
 
 def revoke_of(session: Session, inviter_id: UUID) -> int:
-    """Delete the invitations that a person made; how many. Runs in the caller's transaction."""
+    """Delete the invitations of an inviter and return their number.
+
+    Runs in the caller's transaction.
+    """
     result = session.execute(delete(Invitation).where(Invitation.inviter_id == inviter_id))
     return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 def find(token: str) -> Invited:
-    """What the invitation with this token says.
+    """Return the invitation with this token.
 
-    raises  NotFound if there is none, it has expired, or its inviter may not invite any more
+    raises  NotFound if there is none, it has expired, or its inviter may no longer invite
     """
     with transaction(readonly=True) as session:
         invitation = _usable(session, token)
@@ -150,14 +153,16 @@ def find(token: str) -> Invited:
 
 
 def accept(token: str, password: str) -> str:
-    """Make the invited person a user of the account; the email address of the new user.
+    """Create the invited user and return the email address.
 
     raises  as ``find``; InvalidRequest for a password that is too weak; Conflict if the address
             has a user in another account
     """
     with transaction() as session:
         ranks.lock_account(session, _usable(session, token).account_id)
-        invitation = _usable(session, token)  # again: the inviter may have been demoted meanwhile
+        invitation = _usable(
+            session, token
+        )  # read again under the lock: the inviter may have been demoted
         if session.scalar(select(User.id).where(User.email == invitation.email)):
             raise Conflict(_conflict(invitation))
         account = session.get_one(Account, invitation.account_id)
@@ -170,7 +175,7 @@ def accept(token: str, password: str) -> str:
 
 
 def _conflict(invitation: Invitation) -> str:
-    """Only a person who has proved the address learns that it has a user elsewhere."""
+    """The message, which mentions another account only to the owner of the mailbox."""
     if invitation.is_emailed:
         return (
             "This address already has a user in another account, and an address can belong to "

@@ -1,4 +1,4 @@
-"""API keys by the person who made them: a key outlives its creator until it is revoked."""
+"""API keys by creator. A key remains valid after its creator is removed, until it is revoked."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -19,18 +19,18 @@ REASON = "its creator was removed"
 
 
 def active_keys(session: Session, account_id: UUID, creator: str) -> Sequence[ApiKey]:
-    """The usable keys that this actor made, oldest first; runs in the caller's transaction."""
+    """Return the usable keys of the creator, oldest first; runs in the caller's transaction."""
     return [key for key in _active(session, account_id) if key.created_by == creator]
 
 
 def by_member(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
-    """The usable keys of the account that people made, by actor, oldest first."""
+    """Return the usable keys that users created, by actor, oldest first."""
     with transaction(readonly=True) as session:
         return _grouped(_active(session, account_id))
 
 
 def of_former_members(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
-    """The usable keys of creators who are no longer in the account, by actor."""
+    """Return the usable keys of creators who are no longer members, by actor."""
     with transaction(readonly=True) as session:
         members = _members(session, account_id)
         grouped = _grouped(_active(session, account_id))
@@ -38,9 +38,9 @@ def of_former_members(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
 
 
 def revoke_all(by: UserSession, creator: str) -> int:
-    """Revoke every usable key of a creator who is no longer in the account; how many.
+    """Revoke every usable key of a former member, and return their number.
 
-    raises  NotFound if there is none; InvalidRequest for a creator who is still a member
+    raises  NotFound if there is none; InvalidRequest if the creator is still a member
     """
     with transaction() as session:
         ranks.lock_account(session, by.account_id)

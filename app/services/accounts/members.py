@@ -1,4 +1,4 @@
-"""The people of an account: listed, given a role, removed."""
+"""The members of an account: listing them, changing their roles, removing them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,18 +16,18 @@ from app.services.core import audit_log, security_emails
 
 
 def members(account_id: UUID) -> Sequence[User]:
-    """Everybody in the account, longest there first."""
+    """Return the members of the account, the oldest first."""
     with transaction(readonly=True) as session:
         statement = select(User).where(User.account_id == account_id).order_by(User.id)
         return session.scalars(statement).all()
 
 
 def change_role(by: UserSession, user_id: UUID, role: str) -> None:
-    """Give the person another role; it holds from the next request on.
+    """Change the role of a member, effective from the next request.
 
-    raises   NotFound; InvalidRequest for what is no role, or one above one's own; Conflict if no
-             owner would be left
-    effects  a demotion deletes the invitations that the person made
+    raises   NotFound; InvalidRequest for an unknown role or one above one's own; Conflict if the
+             account would have no owner
+    effects  a demotion deletes the invitations that the member created
     """
     if role not in ROLES:
         message = f"one of {', '.join(ROLES)}"
@@ -53,11 +53,12 @@ def change_role(by: UserSession, user_id: UUID, role: str) -> None:
 
 
 def remove(by: UserSession, user_id: UUID) -> None:
-    """Remove the person at once; the audit log keeps what they did.
+    """Remove a member. Entries of the audit log about the member remain.
 
-    raises   NotFound; InvalidRequest for a higher role; Conflict if no owner would be left
-    effects  the person's sessions and the invitations that the person made are deleted. API keys
-             that the person made stay valid until they are revoked (``key_creators``)
+    raises   NotFound; InvalidRequest for a higher role; Conflict if the account would have no
+             owner
+    effects  deletes the member's sessions and the invitations that the member created. API keys
+             of the member stay valid until they are revoked (``key_creators``)
     """
     with transaction() as session:
         user = _member(session, by, user_id)
@@ -81,9 +82,9 @@ def remove(by: UserSession, user_id: UUID) -> None:
 
 
 def _member(session: Session, by: UserSession, user_id: UUID) -> User:
-    """A person of the account, on whom ``by`` may act; the account is locked.
+    """The member, if ``by`` may change it, with the account locked.
 
-    The lock keeps two owners from demoting each other at the same moment.
+    The lock prevents two owners from demoting each other at the same time.
     """
     ranks.lock_account(session, by.account_id)
     user = session.scalar(select(User).where(User.account_id == by.account_id, User.id == user_id))
@@ -100,7 +101,7 @@ def _check_owners(session: Session, account_id: UUID) -> None:
         .where(User.account_id == account_id, User.role == "owner")
     )
     if (owners or 0) < 2:
-        raise Conflict("An account needs an owner. Make another person an owner first")
+        raise Conflict("An account needs an owner. Make another member an owner first")
 
 
 def _record(session: Session, by: UserSession, action: str, target: str, **details: object) -> None:

@@ -1,4 +1,4 @@
-"""What people's passwords must be like, and how they are kept: argon2id."""
+"""Requirements for passwords, and their argon2id hashes."""
 
 import secrets
 import string
@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 MIN_LENGTH, MAX_LENGTH = 12, 200
-MIN_DIFFERENT = 6  # characters: "aaaaaaaaaaaa" is long and no password
-MAX_AROUND = 8  # characters that make a common password no better
+MIN_DIFFERENT = 6  # characters, so that "aaaaaaaaaaaa" is refused
+MAX_AROUND = 8  # digits and symbols around a common password that do not make it acceptable
 _GUESSED_FIRST = (
     "password",
     "passwort",
@@ -27,22 +27,22 @@ _hasher = PasswordHasher()
 
 
 def validation_errors(password: str, email: str) -> list[dict[str, str]]:
-    """What is wrong with it as a password of this person; nothing if it will do."""
+    """Return the errors of a new password of the user with this email address."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        return [_complaint("length", f"{MIN_LENGTH} to {MAX_LENGTH} characters")]
+        return [_error("length", f"{MIN_LENGTH} to {MAX_LENGTH} characters")]
     plain = password.casefold()
     name = email.partition("@")[0].lower()
     rest = min(len(plain.replace(word, "")) for word in (*_GUESSED_FIRST, name) if word)
     if len(set(plain)) < MIN_DIFFERENT or rest < MIN_LENGTH // 2 or _is_common(plain):
-        return [_complaint("guessable", "too easily guessed; take several words")]
+        return [_error("guessable", "too easy to guess; use several words")]
     return []
 
 
 def _is_common(plain: str) -> bool:
-    """It is one of those that people choose most: as it is, twice, or with something around it.
+    """Whether it is a common password, also doubled or with digits and symbols around it.
 
-    source  NIST SP 800-63B-4 §3.1.1.2 wants the whole of it compared. What people put before and
-            behind a word to have it taken makes it no other word, unless it is long itself
+    source  NIST SP 800-63B-4 §3.1.1.2, which requires comparing the entire password. Digits and
+            symbols that people add to a common password hardly make it stronger
     """
     common, half = _common(), plain[: len(plain) // 2]
     core = plain.strip(_AROUND)
@@ -60,24 +60,24 @@ def _common() -> frozenset[str]:
 
 
 def digest(password: str) -> str:
-    """The argon2id hash to keep."""
+    """Return the argon2id hash of the password."""
     return _hasher.hash(password)
 
 
 def matches(stored: str | None, password: str) -> bool:
-    """Whether the password is the one of this hash; without one it is as slow, and False."""
-    nobodys = _dummy_digest()  # computed at the first call
+    """Return whether the password has this hash; without a hash, False after the same time."""
+    dummy = _dummy_digest()  # computed at the first call
     try:
-        return _hasher.verify(stored or nobodys, password) and stored is not None
+        return _hasher.verify(stored or dummy, password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 @cache
 def _dummy_digest() -> str:
-    """A hash that no password fits, so that an unknown address costs one too."""
+    """A hash of no known password, so that an unknown address takes the same time."""
     return _hasher.hash(secrets.token_urlsafe(16))
 
 
-def _complaint(code: str, message: str) -> dict[str, str]:
+def _error(code: str, message: str) -> dict[str, str]:
     return {"field": "password", "code": code, "message": message}

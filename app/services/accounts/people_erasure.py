@@ -1,4 +1,4 @@
-"""What is left of a person who was deleted: acts under a pseudonym, and the audit log."""
+"""Erasure of deleted users: a pseudonym replaces the address, except in the audit log."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +15,14 @@ from app.services.core import account_rows
 
 NO_RECIPIENT_LEFT = "The only recipient of this channel was deleted"
 _WITH_RECIPIENTS = tuple(type.name for type in CHANNEL_TYPES.values() if type.has_recipients)
-# Columns that name who did something: as ``user:<address>`` or by the address alone.
+# Columns that name an actor: as ``user:<address>`` or by the address alone.
 ACTORS = (
     *("alert_transitions.actor", "api_keys.created_by", "channels.created_by"),
     *("ingest_tokens.created_by", "invitations.invited_by", "report_mailboxes.created_by"),
     *("scan_batches.requested_by", "scans.requested_by", "source_decisions.actor"),
     "upload_tokens.created_by",
 )
-# Texts that people write, and what is made of them.
+# Columns with texts that users write, and with copies of these texts.
 TEXTS = (
     *("alert_transitions.note", "alerts.risk_owner", "domains.legal_hold_reason"),
     *("source_decisions.note", "events.body"),
@@ -30,10 +30,10 @@ TEXTS = (
 
 
 def erase(session: Session, user: User) -> None:
-    """Replace the address of a person who is being deleted by a pseudonym; a step.
+    """Replace the address of a user who is being deleted by a pseudonym.
 
-    The audit log stays as it is: it must be able to say who did what, until it is deleted by its
-    retention. What DNS records and reports say is evidence, and no entry about the person.
+    Runs in the caller's transaction. The audit log is not changed: it must name actors until its
+    retention ends. Data of DNS records and reports is not about the user.
     """
     pseudonym = ids.public("usr", user.id)
     pattern = re.compile(rf"(?<![\w.+-]){re.escape(user.email)}(?![\w-])", re.IGNORECASE)
@@ -64,7 +64,7 @@ def _rename(session: Session, user: User, column: Column[Any], pseudonym: str) -
     table: Table = column.table
     owned = account_rows.owned_by(table, user.account_id)
     conditions = [] if owned is None else [owned]
-    if table.name == "scans":  # of those that the schedule started there are thousands
+    if table.name == "scans":  # the schedule starts most of them, and has no user
         conditions.append(table.c.trigger != "schedule")
     for name, new in ((f"user:{user.email}", f"user:{pseudonym}"), (user.email, pseudonym)):
         session.execute(update(table).where(*conditions, column == name).values({column: new}))
@@ -78,16 +78,16 @@ def _replace(
     if condition is None:
         return
     keys = list(table.primary_key.columns)
-    names_it = cast(column, Text).icontains(user.email, autoescape=True)
-    rows = session.execute(select(*keys, column).where(condition, names_it)).all()
+    contains_address = cast(column, Text).icontains(user.email, autoescape=True)
+    rows = session.execute(select(*keys, column).where(condition, contains_address)).all()
     for *key, value in rows:
-        new = _people_of(value, replace) if isinstance(column.type, JSON) else replace(value)
+        new = _without_person(value, replace) if isinstance(column.type, JSON) else replace(value)
         is_row = [part == value for part, value in zip(keys, key, strict=True)]
         session.execute(update(table).where(*is_row).values({column: new}))
 
 
-def _people_of(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
-    """The body of an event without the person; what was seen in DNS and reports stays."""
+def _without_person(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
+    """The body of an event without the user; observations from DNS and reports remain."""
     data = dict(body.get("data") or {})
     for part, names in (("transition", ("actor", "note")), ("alert", ("riskOwner",))):
         if isinstance(data.get(part), dict):
@@ -101,7 +101,7 @@ def _people_of(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str,
 
 
 def _leave_channels(session: Session, user: User) -> None:
-    """Send the person nothing any more."""
+    """Remove the user from the recipients of all channels."""
     session.execute(
         delete(ChannelRecipient).where(
             ChannelRecipient.account_id == user.account_id,
@@ -115,9 +115,9 @@ def _leave_channels(session: Session, user: User) -> None:
     )
     for channel in channels:
         recipients = [part.strip() for part in channel.target.split(",")]
-        left = [address for address in recipients if address.lower() != user.email]
-        if len(left) == len(recipients):
+        remaining = [address for address in recipients if address.lower() != user.email]
+        if len(remaining) == len(recipients):
             continue
-        channel.target = ", ".join(left)
-        if not left and channel.disabled_at is None:
+        channel.target = ", ".join(remaining)
+        if not remaining and channel.disabled_at is None:
             channel.disabled_at, channel.disabled_reason = now(session), NO_RECIPIENT_LEFT

@@ -1,4 +1,4 @@
-"""Who may act on whom in an account: decided by the role at that moment, in the transaction."""
+"""Role checks for changes of members. They read the current role in the transaction."""
 
 from uuid import UUID
 
@@ -16,26 +16,26 @@ INVITING_ROLE = "admin"  # the lowest role that invites, changes and removes peo
 
 
 def is_at_least(role: str, required: str) -> bool:
-    """Whether a person with ``role`` may do everything that ``required`` may do."""
+    """Return whether ``role`` has all permissions of ``required``."""
     return ROLES.index(role) <= ROLES.index(required)
 
 
 def may_grant(role: str, granted: str) -> bool:
-    """Whether a person with ``role`` may make another person ``granted``."""
+    """Return whether a user with ``role`` may give another user the role ``granted``."""
     return is_at_least(role, INVITING_ROLE) and is_at_least(role, granted)
 
 
 def lock_account(session: Session, account_id: UUID) -> None:
-    """Let no one else change the people of the account until the transaction ends."""
+    """Prevent other changes of the account's members until the transaction ends."""
     session.scalar(select(Account.id).where(Account.id == account_id).with_for_update())
 
 
 def check(session: Session, by: UserSession, role: str) -> None:
-    """Make sure that the visitor may act on a person with this role, and give it to others.
+    """Check that the user may change members with this role, and give this role to others.
 
-    The visitor's own role is read again: the page may have been opened before a demotion.
+    The user's own role is read again, because it may have changed since the page was loaded.
 
-    raises  NotFound for a visitor who was removed or disabled; InvalidRequest
+    raises  NotFound if the user was removed or disabled; InvalidRequest if the role is too low
     """
     own = session.scalar(
         select(User.role).where(

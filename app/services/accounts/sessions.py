@@ -1,4 +1,4 @@
-"""Who is signed in to the dashboard: rows by the hash of a token that only the browser has."""
+"""Browser sessions of the dashboard. A row has only the hash of the token in the cookie."""
 
 import hashlib
 import secrets
@@ -37,33 +37,33 @@ class UserSession:
 
     @property
     def actor(self) -> str:
-        """The visitor in histories and in the log of acts."""
+        """Return the actor for histories and the audit log."""
         return f"user:{self.email}"
 
     def is_at_least(self, role: str) -> bool:
-        """Whether the visitor may whatever this role may."""
+        """Return whether the user has this role or a higher one."""
         return ROLES.index(self.role) <= ROLES.index(role)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a browser gets for a password: the way in, or the way to the question for a code."""
+    """The token of a new session, and whether the second factor is still required."""
 
     token: str
     mfa_pending: bool
 
 
 def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
-    """A new session; None if the two do not fit, or user or account is not active.
+    """Create a session; None if the password is wrong, or the user or account is not active.
 
-    An unknown address takes as long as a wrong password: both verify one hash.
+    An unknown address takes as long as a wrong password, because both verify a hash.
     """
     email = email.strip().lower()
     user, is_active = _user(email)
-    fits = passwords.matches(user.password_hash if user else None, password)
-    if user is None or not fits or not is_active:
+    is_correct = passwords.matches(user.password_hash if user else None, password)
+    if user is None or not is_correct or not is_active:
         if user is not None:
-            reason = "account or user is not active" if fits else "wrong password"
+            reason = "account or user is not active" if is_correct else "wrong password"
             refusals.note(
                 Refusal(
                     account_id=user.account_id,
@@ -84,19 +84,19 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
 
 
 def awaiting_code(token: str) -> str | None:
-    """The email address of the user who must enter a code; None if there is none."""
+    """Return the email address of the user who must enter a code; None if no code is expected."""
     with transaction(readonly=True) as session:
-        user = _asked(session, token)
+        user = _user_with_pending_code(session, token)
         return user.email if user else None
 
 
 def enter_code(token: str, code: str, agent: str = "") -> str | None:
-    """The token of the session proper; None if the code is wrong, or no code was expected.
+    """Return the token of a signed-in session; None if the code is wrong or none was expected.
 
-    effects  the code is spent; the token that waited for it is worth nothing any more
+    effects  the code is used up, and the session that expected it is deleted
     """
     with transaction() as session:
-        user = _asked(session, token)
+        user = _user_with_pending_code(session, token)
         if user is None:
             return None
         if not two_factor.verify_code(session, user, code):
@@ -109,9 +109,9 @@ def enter_code(token: str, code: str, agent: str = "") -> str | None:
 
 
 def find(token: str) -> UserSession | None:
-    """Whose session it is; None if there is none, it has ended, or a code is still required.
+    """Return the user of the session; None if there is none, it has ended, or a code is required.
 
-    effects  the session is noted as seen, once a minute at most
+    effects  stores when the session was last used, at most once a minute
     """
     with transaction(readonly=True) as session:
         now = transactions.now(session)
@@ -144,7 +144,7 @@ def find(token: str) -> UserSession | None:
 
 
 def of_user(user_id: UUID) -> Sequence[BrowserSession]:
-    """Where the person is signed in, last used first."""
+    """Return the sessions of the user, the last used first."""
     with transaction(readonly=True) as session:
         return session.scalars(
             select(BrowserSession)
@@ -158,7 +158,7 @@ def of_user(user_id: UUID) -> Sequence[BrowserSession]:
 
 
 def is_of(row: BrowserSession, token: str) -> bool:
-    """Whether the session is the one with this token."""
+    """Return whether the session has this token."""
     return row.id == _digest(token)
 
 
@@ -169,7 +169,7 @@ def end(token: str) -> None:
 
 
 def end_one(user_id: UUID, id: bytes) -> None:
-    """End one session of the person's, wherever it is."""
+    """End a session of the user on any device."""
     with transaction() as session:
         session.execute(
             delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id == id)
@@ -177,19 +177,22 @@ def end_one(user_id: UUID, id: bytes) -> None:
 
 
 def end_others(session: Session, user_id: UUID, token: str) -> None:
-    """End all sessions of the person but the one with this token; a step."""
+    """End the user's other sessions; runs in the caller's transaction.
+
+    token  that of the session to retain
+    """
     others = BrowserSession.user_id == user_id, BrowserSession.id != _digest(token)
     session.execute(delete(BrowserSession).where(*others))
 
 
 def end_every(session: Session, user_id: UUID) -> int:
-    """End all sessions of the person, those that wait for a code too; how many. A step."""
-    gone = session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
-    return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
+    """End all sessions of the user and return their number; runs in the caller's transaction."""
+    result = session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
+    return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 def end_all(user_session: UserSession) -> None:
-    """Sign the person out everywhere, here too."""
+    """End all sessions of the user, including this one."""
     with transaction() as session:
         end_every(session, user_session.user_id)
         audit_log.record(
@@ -220,7 +223,7 @@ def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False
     return token
 
 
-def _asked(session: Session, token: str) -> User | None:
+def _user_with_pending_code(session: Session, token: str) -> User | None:
     return session.scalar(
         select(User)
         .join(BrowserSession, BrowserSession.user_id == User.id)
@@ -240,7 +243,7 @@ def _record(session: Session, user: User, action: str) -> None:
 
 
 def _user(email: str) -> tuple[User | None, bool]:
-    """The user, and whether user and account are active; NUL is no text for PostgreSQL."""
+    """The user, and whether user and account are active. PostgreSQL rejects NUL in text."""
     if "\0" in email or len(email) > 254:
         return None, False
     with transaction(readonly=True) as session:

@@ -1,4 +1,4 @@
-"""The networks that a person has signed in from: a new one is worth an email."""
+"""The networks that a user has signed in from. The user gets an email about each new one."""
 
 import ipaddress
 from datetime import timedelta
@@ -12,13 +12,13 @@ from app.models import SignInNetwork, User
 from app.services.core import audit_log, security_emails
 
 RETENTION = timedelta(days=180)  # without a sign-in from it
-PREFIXES = {4: 24, 6: 48}  # what one household or office usually has, whatever its address today
+PREFIXES = {4: 24, 6: 48}  # the usual size of the network of a household or an office
 
 
 def note(session: Session, user: User, agent: str) -> None:
-    """Remember the network of the request that is being answered.
+    """Store the network of the current request.
 
-    effects  an email to the person if it is new; not at the very first sign-in
+    effects  emails the user if the network is new, except at the first sign-in
     """
     network = network_of(audit_log.origin.get().address)
     if network is None:
@@ -38,7 +38,7 @@ def note(session: Session, user: User, agent: str) -> None:
 
 
 def network_of(address: str | None) -> str | None:
-    """The network of an address; None for what is no address."""
+    """Return the network of an address; None if the text is not an address."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The ceilings of an account: the defaults from the settings, and what an operator has changed."""
+"""The limits of an account: the settings, unless an operator has changed them."""
 
 from dataclasses import asdict, dataclass
 from uuid import UUID
@@ -18,7 +18,7 @@ MAX_NUMBER = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an account may use.
+    """The limits of an account.
 
     rate_limit              API requests of all keys together, like ``1000 per minute``
     max_api_keys            keys that are neither revoked nor expired
@@ -34,7 +34,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an operator sets. None: unchanged; RESET: the default again."""
+    """New limits as text. None: unchanged; RESET: the default."""
 
     rate_limit: str | None = None
     max_api_keys: str | None = None
@@ -46,13 +46,13 @@ RESET = "default"
 
 
 def find(account_id: UUID) -> Limits:
-    """The limits of the account."""
+    """Return the limits of the account."""
     with transaction(readonly=True) as session:
         return of_account(session, account_id)
 
 
 def of_account(session: Session, account_id: UUID) -> Limits:
-    """As ``find``; runs in the caller's transaction."""
+    """Like ``find``; runs in the caller's transaction."""
     current = settings.current()
     row = session.get(AccountLimits, account_id)
     return Limits(
@@ -65,9 +65,9 @@ def of_account(session: Session, account_id: UUID) -> Limits:
 
 
 def change(account_id: UUID, changes: Changes, *, actor: str) -> Limits:
-    """Set limits of the account, and return what applies then.
+    """Change limits of the account, and return its limits.
 
-    raises  InvalidRequest for a value that is no limit
+    raises  InvalidRequest for an invalid value
     """
     values = {name: text for name, text in asdict(changes).items() if text is not None}
     parsed = {name: _parse(name, text) for name, text in values.items()}
@@ -92,9 +92,9 @@ def change(account_id: UUID, changes: Changes, *, actor: str) -> Limits:
 
 
 def rate_per_minute(limits: str) -> float:
-    """Requests a minute that the limits allow in the long run.
+    """Return the requests per minute that the limits allow in the long run.
 
-    raises  ValueError for text that is no limit
+    raises  ValueError for text that is not a limit
     """
     return min(_rate(item) for item in parse_limits(limits))
 
@@ -110,8 +110,8 @@ def _parse(name: str, text: str) -> str | int | None:
         try:
             rate_per_minute(text[:100])
         except ValueError:
-            raise InvalidRequest.field(name, "it must read like '1000 per minute'") from None
+            raise InvalidRequest.field(name, "expected format: 1000 per minute") from None
         return text[:100]
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_NUMBER):
-        raise InvalidRequest.field(name, f"it must be a number from 1 to {MAX_NUMBER}, or {RESET}")
+        raise InvalidRequest.field(name, f"must be a number from 1 to {MAX_NUMBER}, or {RESET}")
     return int(text)

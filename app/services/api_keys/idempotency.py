@@ -1,4 +1,4 @@
-"""Calls that may be repeated: each is done once, and every repeat gets the first answer."""
+"""Idempotency keys: a repeated request gets the response of the first one."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,12 +13,18 @@ from app.errors import IdempotencyInProgress, IdempotencyMismatch
 from app.models import IdempotentCall
 
 RETENTION = timedelta(hours=24)
-ABANDONED_AFTER = timedelta(minutes=2)  # a call that has run this long ended without an answer
+ABANDONED_AFTER = timedelta(
+    minutes=2
+)  # a request without a response after this time is considered lost
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: by which key, on which route, with which Idempotency-Key and body."""
+    """A request with an Idempotency-Key.
+
+    key             the Idempotency-Key
+    request_digest  of its body
+    """
 
     api_key_id: UUID
     route: str
@@ -28,7 +34,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the first call was answered."""
+    """The response to the first request."""
 
     status: int
     body: bytes
@@ -36,10 +42,12 @@ class Answer:
 
 
 def begin(call: Call) -> Answer | None:
-    """None if the call is the first: it must then end in ``finish`` or ``abandon``.
+    """Return the response to the first request with this key, or None if this is the first one.
 
-    returns  otherwise the answer that the first one got
-    raises   IdempotencyMismatch if that had another body, IdempotencyInProgress while it runs
+    The caller ends a first request with ``finish`` or ``abandon``.
+
+    raises  IdempotencyMismatch if the first request had a different body; IdempotencyInProgress
+            while it runs
     """
     with transaction() as session:
         now = transactions.now(session)
@@ -59,16 +67,16 @@ def begin(call: Call) -> Answer | None:
         )
         if first is not None:
             return None
-        found = session.get_one(IdempotentCall, (call.api_key_id, call.route, call.key))
-        if found.request_digest != call.request_digest:
-            raise IdempotencyMismatch("This Idempotency-Key was used with another body")
-        if found.status is None:
+        row = session.get_one(IdempotentCall, (call.api_key_id, call.route, call.key))
+        if row.request_digest != call.request_digest:
+            raise IdempotencyMismatch("This Idempotency-Key was used with a different body")
+        if row.status is None:
             raise IdempotencyInProgress("A request with this Idempotency-Key is still in progress")
-        return Answer(found.status, found.body or b"", found.location)
+        return Answer(row.status, row.body or b"", row.location)
 
 
 def finish(call: Call, answer: Answer) -> None:
-    """Keep the answer for repeats, for a day."""
+    """Store the response for repeated requests, for RETENTION."""
     with transaction() as session:
         session.execute(
             update(IdempotentCall)
@@ -78,7 +86,7 @@ def finish(call: Call, answer: Answer) -> None:
 
 
 def abandon(call: Call) -> None:
-    """The call was refused or failed: it may be made again."""
+    """Delete the key of a request that was refused or failed, so that it can be repeated."""
     with transaction() as session:
         session.execute(delete(IdempotentCall).where(*_is(call), IdempotentCall.status.is_(None)))
 

@@ -22,7 +22,7 @@ from app import ids
 from app.checks.engine.types import Usage
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
-from app.models.stored_json import StoredLastResult
+from app.models.stored_json import StoredLastResult, StoredScore
 from app.protocols.names import DomainName
 
 PERIODS = {
@@ -135,7 +135,7 @@ class DomainState(Base):
     account_id: Mapped[UUID] = mapped_column()
     last_results: Mapped[dict[str, StoredLastResult]] = mapped_column(Json, default=dict)
     undetermined: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
-    score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    score: Mapped[StoredScore] = mapped_column(Json, default=dict)
     score_history: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

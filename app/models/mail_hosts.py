@@ -1,12 +1,12 @@
 """Mail hosts and the results of their TLS probes: one row per host, shared by all domains."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.types import Base, Json, UtcDateTime
+from app.models.stored_json import StoredTlsProbe
 
 
 class MailHost(Base):
@@ -23,4 +23,4 @@ class MailHost(Base):
     last_referenced_at: Mapped[datetime] = mapped_column(UtcDateTime)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     probed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    probe_result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    probe_result: Mapped[StoredTlsProbe | None] = mapped_column(Json)

@@ -24,6 +24,7 @@ from app.models.accounts import utc_now
 from app.models.stored_json import (
     SenderMetadata,
     StoredDkimResult,
+    StoredPolicy,
     StoredReason,
     StoredSpfResult,
     StoredTlsFailure,
@@ -198,7 +199,7 @@ class DmarcReport(Base):
     generator: Mapped[str | None] = mapped_column(String(300))
     namespace: Mapped[str | None] = mapped_column(String(100))
     version: Mapped[str | None] = mapped_column(String(20))
-    policy: Mapped[dict[str, Any]] = mapped_column(Json)
+    policy: Mapped[StoredPolicy] = mapped_column(Json)
     record_count: Mapped[int] = mapped_column()
     messages: Mapped[int] = mapped_column(BigInteger)
     passed: Mapped[int] = mapped_column(BigInteger)

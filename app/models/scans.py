@@ -1,7 +1,6 @@
 """Scans and batches of scans. The row is the source of truth; a job only refers to it."""
 
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
-from app.models.stored_json import StoredScanResult
+from app.models.stored_json import StoredScanResult, StoredScore
 
 UNFINISHED = ("queued", "running")
 STATUSES = (*UNFINISHED, "completed", "failed", "cancelled")
@@ -84,7 +83,7 @@ class Scan(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     query_count: Mapped[int | None] = mapped_column()
-    score: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    score: Mapped[StoredScore | None] = mapped_column(Json)
     summary: Mapped[dict[str, int] | None] = mapped_column(Json)
     result: Mapped[StoredScanResult | None] = mapped_column(Json, deferred=True)
     has_changes: Mapped[bool | None] = mapped_column()

@@ -106,6 +106,59 @@ class StoredLastResult(StoredCheck):
     judgedAt: str
 
 
+class StoredCheckScore(TypedDict):
+    """The points of one check."""
+
+    check: str
+    points: float
+    maxPoints: int
+
+
+class StoredRecommendation(TypedDict):
+    """A recommendation, with the points out of 100 that it gains."""
+
+    check: str
+    code: str
+    summary: str
+    scoreGain: int
+    fix: dict[str, Any] | None
+
+
+class StoredScore(TypedDict, total=False):
+    """The score of a domain (``analysis.scan.score.Score``); empty before the first one."""
+
+    value: int | None
+    grade: str | None
+    version: int
+    points: list[StoredCheckScore]
+    recommendations: list[StoredRecommendation]
+
+
+class StoredTlsProbe(TypedDict):
+    """The TLS probe of a mail host (``ports.smtp.TlsProbe``)."""
+
+    host: str
+    offers_tls: bool
+    version: str | None
+    problem: str | None
+    detail: str
+    not_after: str | None
+
+
+class StoredPolicy(TypedDict):
+    """The published DMARC policy according to an aggregate report."""
+
+    p: str
+    sp: str | None
+    np: str | None
+    adkim: str
+    aspf: str
+    pct: int | None
+    fo: str | None
+    testing: bool | None
+    discovery_method: str | None
+
+
 class ChangedAlerts(TypedDict):
     """The public ids of the alerts that a scan changed."""
 

@@ -48,10 +48,10 @@ def choice(value: str, choices: Sequence[str]) -> str | None:
 
 def addresses(value: str) -> list[str]:
     """The report addresses of a list, each once; one without a scheme gets ``mailto:``."""
-    found = dict.fromkeys(
+    unique = dict.fromkeys(
         _address(item) for item in re.split(r"[,\s]+", value) if item.strip(_EDGES + "<>")
     )
-    return list(found)
+    return list(unique)
 
 
 def _address(text: str) -> str:

@@ -57,9 +57,9 @@ class Recommendation(NamedTuple):
 class Score:
     """The security score of a domain.
 
-    value  0 to 100; None if no check has a result yet
-    grade  A, B, C, D or F
-    next   recommendations, those with the most points first
+    value            0 to 100; None if no check has a result yet
+    grade            A, B, C, D or F
+    recommendations  in descending order of their score gain
     """
 
     value: int | None
@@ -97,8 +97,8 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
     results  the last definite result of each check, as stored
     """
     parts = [
-        CheckScore(check, of * _share(results[check]) / 100, of)
-        for check, of in POINTS[usage].items()
+        CheckScore(check, maximum * _share(results[check]) / 100, maximum)
+        for check, maximum in POINTS[usage].items()
         if check in results
     ]
     possible = sum(part.max_points for part in parts)
@@ -106,9 +106,9 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
         return Score(value=None, grade=None, points=(), recommendations=())
     value = round(100 * sum(part.points for part in parts) / possible)
     steps = [
-        Recommendation(**_worst(results[part.check]), check=part.check, score_gain=worth)
+        Recommendation(**_worst(results[part.check]), check=part.check, score_gain=gain)
         for part in parts
-        if (worth := round(100 * (part.max_points - part.points) / possible))
+        if (gain := round(100 * (part.max_points - part.points) / possible))
         and results[part.check]["findings"]
     ]
     return Score(

@@ -103,7 +103,7 @@ class Destinations:
 
     external     by host outside the organizational domain: whether it is authorized, or None if the
                  lookup failed
-    unasked      how many hosts beyond the first MAX_ASKED were not queried
+    not_queried  how many hosts beyond the first MAX_ASKED were not queried
     is_definite  False if a host could not be queried
     """
 

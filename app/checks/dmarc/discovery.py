@@ -35,14 +35,14 @@ class Walk:
 async def walk(start: DomainName, dns: Resolver) -> Walk:
     """The result of the DNS tree walk from ``start``.
 
-    raises  Undetermined if a name below the end of the walk cannot be queried; names above it do
+    raises  LookupFailed if a name below the end of the walk cannot be queried; names above it do
             not matter
     """
-    walked = names.walk(start)
-    dns.prefetch(*((f"_dmarc.{name}", "TXT") for name in walked))
+    queried = names.walk(start)
+    dns.prefetch(*((f"_dmarc.{name}", "TXT") for name in queried))
     texts: dict[DomainName, tuple[str, ...]] = {}
     records: dict[str, Record] = {}
-    for name in walked:
+    for name in queried:
         texts[name] = values = await dns.txt(f"_dmarc.{name}")
         if record := dmarc.sole_record(values):
             records[name] = record

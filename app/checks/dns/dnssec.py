@@ -78,7 +78,7 @@ async def dnssec(subject: Subject, dns: Resolver) -> Outcome:
 
     facts   signed, ad (the resolver validated), zone, algorithms (numbers); signatures_end (when
             the first of the signatures expires)
-    raises  Undetermined also if there is a DS record, but the resolver does not validate
+    raises  LookupFailed also if there is a DS record, but the resolver does not validate
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
     domain = subject.domain

@@ -1,4 +1,4 @@
-"""Answers in which drafts replace some of the published records, to check them in advance."""
+"""A resolver with drafts in place of published records, to check them before publication."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from app.ports.network import NetworkSession
 
 
 class DraftResolver(NetworkSession):
-    """Answers with the drafts where there are any, and with what is published everywhere else.
+    """A resolver that returns the draft records of some names, and the published ones of others.
 
     drafts  TXT values by name; an empty list means that there is no record
     """

@@ -23,7 +23,7 @@ _MARK = 60  # the longest mark: truncation must not make a text longer
 class Record(NamedTuple):
     """One query and its answer.
 
-    rcode  ``NOERROR``, ``NXDOMAIN``, or the reason of ``Undetermined``; for HTTPS the status or
+    rcode  ``NOERROR``, ``NXDOMAIN``, or the reason of ``LookupFailed``; for HTTPS the status or
            failure
     """
 
@@ -35,7 +35,7 @@ class Record(NamedTuple):
 
 
 class Recorder(NetworkSession):
-    """Answers that record the queries and answers of one check."""
+    """A resolver that records the queries and answers of one check."""
 
     def __init__(self, dns: NetworkSession) -> None:
         self._dns = dns

@@ -23,27 +23,27 @@ async def run_check(check: Check, subject: Subject, dns: NetworkSession) -> Chec
 
 async def run_recorded(check: Check, subject: Subject, dns: NetworkSession) -> CheckRun:
     """The run of the check; undetermined if DNS fails, or because of a bug (logged)."""
-    witness = Recorder(dns)
+    recorder = Recorder(dns)
     started = time.monotonic()
     outcome: Outcome | None = None
     reason: str | None = None
     try:
-        outcome = await check.run(subject, witness)
+        outcome = await check.run(subject, recorder)
     except LookupFailed as error:
         reason = str(error)
     except Exception:  # a bug in one check must not stop the others
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
         reason = "the check failed because of an internal error"
-    findings = await prove(check, subject, witness, outcome) if outcome else ()
-    result = _result(check, witness, outcome, findings)
+    findings = await prove(check, subject, recorder, outcome) if outcome else ()
+    result = _result(check, recorder, outcome, findings)
     elapsed_ms = round((time.monotonic() - started) * 1000)
-    return CheckRun(check, witness, outcome, replace(result, reason=reason, elapsed_ms=elapsed_ms))
+    return CheckRun(check, recorder, outcome, replace(result, reason=reason, elapsed_ms=elapsed_ms))
 
 
 def _result(
-    check: Check, witness: Recorder, outcome: Outcome | None, findings: tuple[Finding, ...]
+    check: Check, recorder: Recorder, outcome: Outcome | None, findings: tuple[Finding, ...]
 ) -> CheckResult:
-    records = witness.records()
+    records = recorder.records()
     facts = outcome.facts if outcome else {"undetermined": True}
     if evidence.size(records) > evidence.SMALL_VALUE:
         records = evidence.EvidenceBudget().bounded(records)

@@ -205,7 +205,7 @@ def _placed(fix: Fix, recorder: Recorder) -> Fix:
 
 
 def _values(fix: Fix, recorder: Recorder) -> list[Rdata] | None:
-    """The record set after the fix; None if it cannot be told."""
+    """The record set after the fix; None if it is not certain."""
     answer = recorder.owned(fix.name, fix.type)
     if isinstance(answer, str):
         return None

@@ -188,19 +188,19 @@ class Outcome:
 def finish(
     facts: Mapping[str, Any],
     findings: Iterable[Finding],
-    unseen: Sequence[LookupFailed],
+    failures: Sequence[LookupFailed],
     *,
     is_whole: bool = True,
 ) -> Outcome:
     """The outcome of a check with several parts; it is never "ok" if a part could not be queried.
 
-    unseen    why parts could not be queried; findings about the others are kept, but not definite
+    failures  the failed lookups; findings about the other parts are returned, but not definite
     is_whole  False if too little is known to tell whether earlier findings still apply
-    raises    Undetermined, the first of ``unseen``, if no finding makes the verdict warn or fail
+    raises    the first of ``failures`` if no finding makes the verdict warn or fail
     """
-    outcome = Outcome(facts, *findings, definite=is_whole and not unseen)
-    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
-        raise unseen[0]
+    outcome = Outcome(facts, *findings, definite=is_whole and not failures)
+    if failures and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise failures[0]
     return outcome
 
 

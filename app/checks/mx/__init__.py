@@ -100,7 +100,7 @@ class _Target:
     """One MX record and the addresses of its host.
 
     alias   the canonical name, if the host is an alias
-    unseen  one of the two address lookups failed, while the other returned an address
+    lookup_failure  one of the two address lookups failed, while the other returned an address
     """
 
     record: Mx
@@ -142,9 +142,9 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
     dns.prefetch(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
     results = [await or_failure(_target(record, dns)) for record in queried]
     targets = [target for target in results if isinstance(target, _Target)]
-    unseen = [target for target in results if isinstance(target, LookupFailed)]
+    failures = [target for target in results if isinstance(target, LookupFailed)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
-    is_whole = not unseen and not any(target.lookup_failure for target in targets)
+    is_whole = not failures and not any(target.lookup_failure for target in targets)
     if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
         findings.append(NO_IPV6.at(subject.domain, hosts=hosts))
     facts = _facts(
@@ -154,7 +154,7 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
         **not_queried(hosts_unasked=len(hosts) - MAX_HOSTS),
     )
-    return finish(facts, findings, unseen, is_whole=is_whole)
+    return finish(facts, findings, failures, is_whole=is_whole)
 
 
 def _facts(**values: Any) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
 async def _target(record: Mx, dns: Resolver) -> _Target:
     """The record with the addresses of its host.
 
-    raises  Undetermined if there is no address and a lookup failed
+    raises  LookupFailed if there is no address and a lookup failed
     """
     if _is_ip(record.host):
         return _Target(record)

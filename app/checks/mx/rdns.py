@@ -83,12 +83,12 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
         for pair, names in zip(queried, lookups, strict=True)
     ]
     results = [result for result in checked if isinstance(result, _Reverse)]
-    unseen = [result for result in (*parts, *checked) if isinstance(result, LookupFailed)]
+    failures = [result for result in (*parts, *checked) if isinstance(result, LookupFailed)]
     left_out = not_queried(
         hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
     facts = {"null_mx": False, "hosts": _worst(results), **left_out}
-    return finish(facts, _findings(results), unseen)
+    return finish(facts, _findings(results), failures)
 
 
 async def _addresses(host: str, dns: Resolver) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _rdtype(address: str) -> str:
 async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Resolver) -> _Reverse:
     """The address with the names in its PTR records.
 
-    raises  Undetermined if no name resolves back to the address and a lookup failed
+    raises  LookupFailed if no name resolves back to the address and a lookup failed
     """
     if not names:
         return _Reverse(host, address, "none")

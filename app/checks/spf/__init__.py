@@ -171,7 +171,7 @@ async def spf(subject: Subject, dns: Resolver) -> Outcome:
     findings += [*_usage(subject, root.texts[0], tree), *_sender_id(root.name, root.others)]
     vendors = drift.facts(subject, tree)
     findings += drift.findings(subject, tree, vendors)
-    unseen = await _note_explanation(in_force, dns, findings)
+    failures = await _note_explanation(in_force, dns, findings)
     facts = {
         "record_count": 1,
         "result": result,
@@ -185,7 +185,7 @@ async def spf(subject: Subject, dns: Resolver) -> Outcome:
         "complete": tree.is_complete,
         "vendors": vendors,
     }
-    return finish(facts, findings, unseen)
+    return finish(facts, findings, failures)
 
 
 async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcome:
@@ -312,13 +312,13 @@ def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Itera
     if cost.voids > protocol.MAX_VOID_LOOKUPS:
         empty = [
             f"{kind} {target}"
-            for (kind, target), found in tree.found.items()
-            if not (found.ip4 and found.ip6)
+            for (kind, target), counts in tree.record_counts.items()
+            if not (counts.ip4 and counts.ip6)
         ]
         yield VOIDS.at(name, void_lookups=cost.voids, empty=empty)
-    for (mechanism, target), found in tree.found.items():
-        if mechanism == "mx" and max(found.ip4, found.host_addresses) > protocol.MAX_NAMES:
-            yield MX_MANY.at(target, hosts=found.ip4, addresses=found.host_addresses)
+    for (mechanism, target), counts in tree.record_counts.items():
+        if mechanism == "mx" and max(counts.ip4, counts.host_addresses) > protocol.MAX_NAMES:
+            yield MX_MANY.at(target, hosts=counts.ip4, addresses=counts.host_addresses)
 
 
 def _most_expensive(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

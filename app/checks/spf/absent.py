@@ -51,7 +51,7 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
     """All findings about a domain without an SPF record.
 
     others   the TXT values of the domain; none is an SPF record
-    raises   Undetermined if the names where a record may be by mistake cannot be queried
+    raises   LookupFailed if the names where a record may be by mistake cannot be queried
     """
     if attempts := [text for text in others if _ATTEMPT.match(text)]:
         return [_of_attempt(subject.domain, text) for text in attempts]

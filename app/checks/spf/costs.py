@@ -85,8 +85,8 @@ def _is_void(source: Source, term: Directive, tree: Tree, version: int) -> bool:
         target = term.target.name_at(source.name) if term.target else None
         linked = tree.sources.get(target) if target else None
         return linked is not None and linked.is_void
-    found = tree.found.get(question) if (question := question_of(source, term)) else None
-    return found is not None and (found.ip4 if version == 4 else found.ip6) == 0
+    counts = tree.record_counts.get(question) if (question := question_of(source, term)) else None
+    return counts is not None and (counts.ip4 if version == 4 else counts.ip6) == 0
 
 
 def ip6_voids(tree: Tree) -> int:
@@ -127,5 +127,5 @@ def _allows_ip6(source: Source, term: Directive, tree: Tree) -> bool:
         return False
     if term.network is not None:
         return term.network.version == 6
-    found = tree.found.get(question) if (question := question_of(source, term)) else None
-    return found is not None and term.mechanism == "a" and found.ip6 > 0
+    counts = tree.record_counts.get(question) if (question := question_of(source, term)) else None
+    return counts is not None and term.mechanism == "a" and counts.ip6 > 0

@@ -48,7 +48,7 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TraceStep:
     """One evaluated term: the domain of its record, the term as written, and its outcome.
 
     outcome  ``match``, ``no match`` or ``follow`` (into an include or a redirect)
@@ -80,7 +80,7 @@ class Evaluation:
     lookups: int = 0
     void_lookups: int = 0
     reason: str | None = None
-    trace: tuple[Step, ...] = ()
+    trace: tuple[TraceStep, ...] = ()
 
 
 RECEIVER = Receiver()
@@ -93,7 +93,7 @@ async def evaluate(
 
     ip         the address of the client; an IPv4-mapped one counts as IPv4 (§5)
     mail_from  as in the envelope, without angle brackets; ``""`` for the null sender (§2.4)
-    returns    temperror where DNS failed; it never raises ``Undetermined``
+    returns    temperror where DNS failed; it never raises ``LookupFailed``
     raises     ValueError if ``ip`` is not an IP address
     source     §4, §5, §6
     """
@@ -106,9 +106,9 @@ async def evaluate(
         outcome = await host.check(_a_labels(domain))
         explanation = await host.explain(outcome)
     except _PermError as error:
-        outcome, explanation = _Found(Result.PERMERROR, reason=str(error)), None
+        outcome, explanation = _TermOutcome(Result.PERMERROR, reason=str(error)), None
     except LookupFailed as error:
-        outcome, explanation = _Found(Result.TEMPERROR, reason=str(error)), None
+        outcome, explanation = _TermOutcome(Result.TEMPERROR, reason=str(error)), None
     return Evaluation(
         result=outcome.result,
         domain=domain,
@@ -127,7 +127,7 @@ class _PermError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _TermOutcome:
     result: Result
     domain: str | None = None
     term: str | None = None
@@ -145,15 +145,15 @@ class _CheckHost:
         self._max_void_lookups = max_void_lookups
         self._rdtype = "A" if ip.version == 4 else "AAAA"
         self.lookups = self.void_lookups = 0
-        self.trace: list[Step] = []
+        self.trace: list[TraceStep] = []
 
-    async def check(self, domain: str) -> _Found:
+    async def check(self, domain: str) -> _TermOutcome:
         """``check_host`` for one domain; the limit of ten lookups bounds the depth."""
         if not _is_checkable(domain):
-            return _Found(Result.NONE, reason=f"{domain} is not a valid domain name")
+            return _TermOutcome(Result.NONE, reason=f"{domain} is not a valid domain name")
         texts = [text for text in await self._dns.txt(domain) if spf.is_record(text)]
         if not texts:
-            return _Found(Result.NONE, reason=f"{domain} has no SPF record")
+            return _TermOutcome(Result.NONE, reason=f"{domain} has no SPF record")
         if len(texts) > 1:
             raise _PermError(f"{domain} has {len(texts)} SPF records")
         try:
@@ -162,7 +162,7 @@ class _CheckHost:
             raise _PermError(f"the record of {domain} is invalid: {error}") from None
         return await self._evaluate(domain, record)
 
-    async def explain(self, outcome: _Found) -> str | None:
+    async def explain(self, outcome: _TermOutcome) -> str | None:
         """The text at the target of exp; None if there is none or it is not available (§6.2)."""
         if outcome.result is not Result.FAIL or not outcome.exp or not outcome.domain:
             return None
@@ -178,7 +178,7 @@ class _CheckHost:
         except (LookupFailed, macros.BadMacro):  # §6.2: as if there were no exp
             return None
 
-    async def _evaluate(self, domain: str, record: spf.Record) -> _Found:
+    async def _evaluate(self, domain: str, record: spf.Record) -> _TermOutcome:
         for directive in record.effective:
             if directive.is_lookup:
                 self._count(domain, directive.text)
@@ -186,7 +186,7 @@ class _CheckHost:
             self._note(domain, directive.text, "match" if is_match else "no match")
             if is_match:
                 exp = record.modifier("exp")
-                return _Found(
+                return _TermOutcome(
                     result=_RESULT_OF[directive.qualifier],
                     domain=domain,
                     term=directive.text,
@@ -194,9 +194,9 @@ class _CheckHost:
                 )
         if record.redirect and record.redirect.target:
             return await self._redirect(domain, record.redirect.text, record.redirect.target)
-        return _Found(Result.NEUTRAL)
+        return _TermOutcome(Result.NEUTRAL)
 
-    async def _redirect(self, domain: str, text: str, target: DomainSpec) -> _Found:
+    async def _redirect(self, domain: str, text: str, target: DomainSpec) -> _TermOutcome:
         self._count(domain, text)
         self._note(domain, text, "follow")
         outcome = await self.check(await self._name(domain, target))
@@ -318,7 +318,7 @@ class _CheckHost:
         return answers
 
     def _note(self, domain: str, text: str, outcome: str) -> None:
-        self.trace.append(Step(domain, text, outcome))
+        self.trace.append(TraceStep(domain, text, outcome))
 
 
 def _address(ip: str) -> Address:

@@ -60,24 +60,24 @@ async def _all_pass(
 
 
 async def _samples(name: str, old: str, new: str, dns: NetworkSession) -> list[str] | None:
-    """Addresses of the terms whose place in the record changes; None if they cannot be told."""
+    """Addresses of the terms whose position in the record changes; None if they are not known."""
     before, after = spf.words(old), spf.words(new)
-    kept = [word for word in before if word in after]
-    is_in_order = kept == [word for word in after if word in before]
+    unchanged = [word for word in before if word in after]
+    is_in_order = unchanged == [word for word in after if word in before]
     changed = [word for word in before if word not in after] if is_in_order else before
     addresses: dict[str, None] = {}
     for word in changed:
         term = spf.parse_term(word)
         if isinstance(term, Directive) and term.mechanism != "all":
-            found = await _addresses(name, term, dns)
+            matches = await _addresses(name, term, dns)
         elif isinstance(term, spf.Modifier) and term.name == "redirect" and term.target:
             target = term.target.name_at(name)
-            found = None if target is None else await _below(target, dns)
+            matches = None if target is None else await _below(target, dns)
         else:
             continue
-        if found is None:
+        if matches is None:
             return None
-        addresses |= dict.fromkeys(found)
+        addresses |= dict.fromkeys(matches)
     return list(addresses)[:MAX_SAMPLES]
 
 
@@ -103,7 +103,7 @@ async def _addresses(name: str, term: Directive, dns: NetworkSession) -> list[st
 
 async def _below(target: str, dns: NetworkSession) -> list[str] | None:
     """Addresses that the records at and below the target allow."""
-    found: list[str] = []
+    result: list[str] = []
     for source in spf_tree.passing(await spf_tree.walk(dns, target)):
         terms: Sequence[Directive] = source.record.effective if source.record else ()
         for term in terms:
@@ -112,8 +112,8 @@ async def _below(target: str, dns: NetworkSession) -> list[str] | None:
             addresses = await _addresses(source.name, term, dns)
             if addresses is None:
                 return None
-            found += addresses
-    return found
+            result += addresses
+    return result
 
 
 def _ends(network: spf.Network) -> list[str]:

@@ -71,8 +71,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The number of records that a term finds for an IPv4 and for an IPv6 client.
+class RecordCounts:
+    """The number of records that a term yields for an IPv4 and for an IPv6 client.
 
     host_addresses  of an mx term: the most addresses of one host in one family
     """
@@ -86,13 +86,13 @@ class Found:
 class Tree:
     """The records below ``root``, each name once, in the order in which they were read.
 
-    found        the number of records for each query of a, mx and exists terms
-    is_complete  False if a limit ended the walk; then all counts are "at least"
+    record_counts  the number of records for each query of a, mx and exists terms
+    is_complete    False if a limit ended the walk; then all counts are lower bounds
     """
 
     root: Source
     sources: Mapping[str, Source]
-    found: Mapping[Question, Found] = field(default_factory=dict)
+    record_counts: Mapping[Question, RecordCounts] = field(default_factory=dict)
     is_complete: bool = True
 
     def links(self, name: str) -> tuple[Link, ...]:
@@ -108,11 +108,11 @@ class Tree:
 async def walk(dns: Resolver, domain: str) -> Tree:
     """The tree below the domain's own record.
 
-    raises  Undetermined if any part cannot be queried; but if there are more than ten lookups
+    raises  LookupFailed if any part cannot be queried; but if there are more than ten lookups
             already, an exhausted budget only ends the counting
     """
     sources: dict[str, Source] = {}
-    term_counts: dict[Question, Found] = {}
+    record_counts: dict[Question, RecordCounts] = {}
     names, questions, lookups = [domain], list[Question](), 0
     for _ in range(MAX_DEPTH + 1):
         try:
@@ -122,9 +122,9 @@ async def walk(dns: Resolver, domain: str) -> Tree:
         except LookupFailed as error:
             if error.reason != "budget" or lookups <= spf.MAX_LOOKUPS:
                 raise
-            return Tree(sources[domain], sources, term_counts, is_complete=False)
+            return Tree(sources[domain], sources, record_counts, is_complete=False)
         sources |= zip(names, records, strict=True)
-        term_counts |= zip(questions, counts, strict=True)
+        record_counts |= zip(questions, counts, strict=True)
         questions = []
         for source in records:
             questions += _questions(source, spf.MAX_LOOKUPS - lookups)
@@ -133,7 +133,7 @@ async def walk(dns: Resolver, domain: str) -> Tree:
         names = unread[: MAX_RECORDS - len(sources)]
         if not names and not questions:
             break
-    return Tree(sources[domain], sources, term_counts, is_complete=not unread)
+    return Tree(sources[domain], sources, record_counts, is_complete=not unread)
 
 
 def loops(tree: Tree) -> tuple[tuple[Link, ...], ...]:
@@ -230,20 +230,20 @@ def _first(question: Question) -> tuple[str, str]:
     return question[1], "MX" if question[0] == "mx" else "A"
 
 
-async def _count(dns: Resolver, question: Question) -> Found:
-    """The number of records that the term finds for the clients of each family."""
+async def _count(dns: Resolver, question: Question) -> RecordCounts:
+    """The number of records that the term yields for the clients of each family."""
     mechanism, name = question
     if mechanism == "exists":  # an A query, for IPv6 clients too (§5.7)
         count = len((await dns.resolve(name, "A")).rdatas)
-        return Found(count, count)
+        return RecordCounts(count, count)
     if mechanism == "a":
         dns.prefetch((name, "AAAA"))
-        return Found(await _addresses(dns, name, "A"), await _addresses(dns, name, "AAAA"))
+        return RecordCounts(await _addresses(dns, name, "A"), await _addresses(dns, name, "AAAA"))
     hosts = [mx.host for mx in await dns.mx(name) if mx.host]
     queried = hosts[: spf.MAX_NAMES]
     dns.prefetch(*((host, rdtype) for host in queried for rdtype in ("A", "AAAA")))
     counts = [await _addresses(dns, host, kind) for host in queried for kind in ("A", "AAAA")]
-    return Found(len(hosts), len(hosts), max(counts, default=0))
+    return RecordCounts(len(hosts), len(hosts), max(counts, default=0))
 
 
 async def _addresses(dns: Resolver, name: str, rdtype: str) -> int:

@@ -113,16 +113,16 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
     results = await look_up(names[:MAX_HOSTS], dns)
     hosts = [host for host in results if isinstance(host, Host)]
-    unseen = [host for host in results if isinstance(host, LookupFailed)]
+    failures = [host for host in results if isinstance(host, LookupFailed)]
     hosts_with_records = [host for host in hosts if host.records]
     facts["tlsa_hosts"] = [host.host for host in hosts_with_records]
     facts["dnssec"] = answer.authenticated and all(host.secure for host in hosts_with_records)
     findings = [finding for host in hosts for finding in _about(host)]
     if (
-        not unseen or hosts_with_records
+        not failures or hosts_with_records
     ):  # else hosts that could not be queried would count as missing
         findings += _coverage(subject.domain, hosts, answer)
-    return finish(facts, findings, unseen)
+    return finish(facts, findings, failures)
 
 
 def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Finding]:

@@ -131,16 +131,16 @@ async def starttls(subject: Subject, dns: Resolver) -> Outcome:
         return Outcome({"tested": False, "hosts": {}}, NOT_TESTED.at(subject.domain, hosts=hosts))
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
-    unseen = []
+    failures = []
     for host in hosts[:MAX_HOSTS]:
         if (handshake := subject.tls_probes.get(host)) is None:
-            unseen.append(LookupFailed(host, "SMTP", "not tested recently"))
+            failures.append(LookupFailed(host, "SMTP", "not tested recently"))
             continue
         once = not handshake.offers_tls and _once_tls(subject, host)
         facts[host] = _fact(handshake) | ({"once_tls": True} if once else {})
         findings += [STRIPPED.at(host)] if once else _about(handshake, subject.now)
     left_out = not_queried(hosts_unasked=len(hosts) - MAX_HOSTS)
-    return finish({"tested": True, "hosts": facts, **left_out}, findings, unseen)
+    return finish({"tested": True, "hosts": facts, **left_out}, findings, failures)
 
 
 def _once_tls(subject: Subject, host: str) -> bool:

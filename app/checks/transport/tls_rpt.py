@@ -88,14 +88,14 @@ MAX_DESTINATIONS_CHECKED = (
 
 async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
     """Whether every report address of the records before is in the record after."""
-    kept: set[str] = set()
+    addresses_after: set[str] = set()
     for text in await after.txt(fix.name):
         if protocols_tls_rpt.is_record(text):
-            kept |= set(map(str, protocols_tls_rpt.parse_record(text).rua))
+            addresses_after |= set(map(str, protocols_tls_rpt.parse_record(text).rua))
     for text in await before.txt(fix.name):
         if protocols_tls_rpt.is_attempt(text):
             pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
-            if not set(repair.addresses(pairs.get("rua", ""))) <= kept:
+            if not set(repair.addresses(pairs.get("rua", ""))) <= addresses_after:
                 return False
     return True
 

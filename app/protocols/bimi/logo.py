@@ -128,11 +128,11 @@ def _found(content: bytes) -> set[Problem]:
         LookupError,
     ):  # the last two: an unknown or wrong encoding
         return {Problem.NOT_XML}
-    if Problem.NOT_SVG in reader.found:
+    if Problem.NOT_SVG in reader.problems:
         return {Problem.NOT_SVG}
     if not reader.has_title:
-        reader.found.add(Problem.NO_TITLE)
-    return reader.found
+        reader.problems.add(Problem.NO_TITLE)
+    return reader.problems
 
 
 class _DoctypeMet(Exception):
@@ -143,7 +143,7 @@ class _Reader:
     """Reads the elements and collects their problems."""
 
     def __init__(self) -> None:
-        self.found: set[Problem] = set()
+        self.problems: set[Problem] = set()
         self.has_title = False
         self._open: list[str] = []
         self._metadata = 0  # open <metadata> elements; other namespaces are allowed inside them
@@ -162,18 +162,18 @@ class _Reader:
 
     def _instruction(self, target: str, _: str) -> None:
         if target == "xml-stylesheet":
-            self.found |= {Problem.STYLE_SHEET, Problem.EXTERNAL_REFERENCE}
+            self.problems |= {Problem.STYLE_SHEET, Problem.EXTERNAL_REFERENCE}
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if not self._open:
-            self.found.update(_root_problems(namespace, local, attributes))
+            self.problems.update(_root_problems(namespace, local, attributes))
         if namespace == _SVG:
-            self.found.update(_element_problems(local))
+            self.problems.update(_element_problems(local))
         elif not self._metadata:
-            self.found.add(Problem.FOREIGN)
+            self.problems.add(Problem.FOREIGN)
         for attribute, value in attributes.items():
-            self.found.update(_attribute_problems(attribute, value))
+            self.problems.update(_attribute_problems(attribute, value))
         self._open.append(name)
         self._metadata += name == _METADATA
 

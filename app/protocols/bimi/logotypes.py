@@ -77,9 +77,12 @@ def _logo(content: bytes) -> Logo:
     (media, hashes, places) = _pairs(details[1], 3)
     if [media[0], hashes[0], places[0]] != [_IA5, _SEQUENCE, _SEQUENCE]:
         raise LogotypeUnreadable("the image details are malformed")
-    found = [_hash(value) for tag, value in _elements(hashes[1]) if tag == _SEQUENCE]
-    held = (_held(value) for tag, value in _elements(places[1]) if tag == _IA5)
-    return Logo(tuple(one for one in found if one), tuple(image for image in held if image))
+    all_hashes = [_hash(value) for tag, value in _elements(hashes[1]) if tag == _SEQUENCE]
+    embedded = (_embedded(value) for tag, value in _elements(places[1]) if tag == _IA5)
+    return Logo(
+        hashes=tuple(entry for entry in all_hashes if entry),
+        images=tuple(image for image in embedded if image),
+    )
 
 
 def _hash(content: bytes) -> tuple[str, bytes] | None:
@@ -91,7 +94,7 @@ def _hash(content: bytes) -> tuple[str, bytes] | None:
     return (algorithm_name, digest[1]) if algorithm_name else None
 
 
-def _held(uri: bytes) -> bytes | None:
+def _embedded(uri: bytes) -> bytes | None:
     """The image in a base64 ``data:`` URI (RFC 2397); None for any other URI."""
     head, comma, data = uri.partition(b",")
     if not comma or not head.lower().startswith(b"data:") or not head.lower().endswith(b";base64"):

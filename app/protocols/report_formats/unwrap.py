@@ -15,7 +15,7 @@ from app.protocols.report_formats import zip_entries
 from app.protocols.report_formats.limits import KIB, LIMITS, Limits, ReportRejected
 from app.protocols.report_formats.xml_text import MARKS
 
-Kind = Literal["dmarc", "tls", "failure"]
+ReportFormat = Literal["dmarc", "tls", "failure"]
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -34,18 +34,18 @@ class Entry:
     kind      None if it was refused before its kind was known
     document  the report's XML or JSON; for a failure report, the feedback part
     original  for a failure report: the headers of the failed message
-    refused   the reason if there is no document
+    rejected  the reason if there is no document
     """
 
     path: str
-    kind: Kind | None
+    kind: ReportFormat | None
     document: bytes = b""
     original: bytes = b""
     rejected: ReportRejected | None = None
 
 
 def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
-    """The reports in a file, in order: at least one, although all may be refused.
+    """The reports in a file, in order: at least one, although all may be rejected.
 
     raises  ReportRejected if the whole file is unusable or contains no report
     """
@@ -164,7 +164,7 @@ class _Unwrapping:
         )
 
 
-def _kind(document: bytes) -> Kind | None:
+def _kind(document: bytes) -> ReportFormat | None:
     """The kind of report by the first character of the document."""
     beginning = document[:_BEGINNING]
     for mark, encoding in MARKS:

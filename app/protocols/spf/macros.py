@@ -29,13 +29,13 @@ class Macro:
     """One ``%{…}`` (§7.1).
 
     letter       in lower case
-    kept         number of rightmost parts that remain; None for all
+    part_count   number of rightmost parts that remain; None for all
     delimiters   the characters at which the value is split
     is_escaped   whether the value is percent-encoded: the letter is in upper case
     """
 
     letter: str
-    kept: int | None
+    part_count: int | None
     is_reversed: bool
     delimiters: str
     is_escaped: bool
@@ -165,7 +165,7 @@ def _macro(match: re.Match[str], allowed: str) -> Macro:
     part_count = int(count) if 0 < len(count) < 4 else None  # no value has a thousand parts
     return Macro(
         letter=letter.lower(),
-        kept=part_count,
+        part_count=part_count,
         is_reversed=bool(reverse),
         delimiters=delimiters or ".",
         is_escaped=letter.isupper(),
@@ -176,5 +176,5 @@ def _value(macro: Macro, values: Mapping[str, str]) -> str:
     parts = re.split(f"[{re.escape(macro.delimiters)}]", values[macro.letter])
     if macro.is_reversed:
         parts.reverse()
-    value = ".".join(parts[-macro.kept :] if macro.kept else parts)
+    value = ".".join(parts[-macro.part_count :] if macro.part_count else parts)
     return quote(value, safe=_UNRESERVED) if macro.is_escaped else value

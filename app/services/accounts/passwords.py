@@ -34,7 +34,7 @@ def validation_errors(password: str, email: str) -> list[dict[str, str]]:
     name = email.partition("@")[0].lower()
     rest = min(len(plain.replace(word, "")) for word in (*_GUESSED_FIRST, name) if word)
     if len(set(plain)) < MIN_DIFFERENT or rest < MIN_LENGTH // 2 or _is_common(plain):
-        return [_error("guessable", "too easy to guess; use several words")]
+        return [_error("guessable", "too easily guessed; use several words")]
     return []
 
 

@@ -17,7 +17,7 @@ from app.protocols.report_formats.aggregate import (
 )
 from app.protocols.report_formats.aggregate import xml as aggregate_xml
 from app.protocols.report_formats.aggregate.records import Records
-from app.protocols.report_formats.aggregate.xml import Found
+from app.protocols.report_formats.aggregate.xml import Contents
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from tests.support.hostile_reports import RECORD, xml
 from tests.support.report_cases import NOW, REPORTS
@@ -195,7 +195,7 @@ def fast(document: bytes) -> list[object]:
     return _read(lambda: fast_path.read(document, records), records)
 
 
-def _read(read: Callable[[], Found], records: Records) -> list[object]:
+def _read(read: Callable[[], Contents], records: Records) -> list[object]:
     try:
         contents = read()
     except ReportRejected as refused:

@@ -11,7 +11,7 @@ from app.protocols.report_formats.aggregate.records import Record as Record
 from app.protocols.report_formats.aggregate.records import Records
 from app.protocols.report_formats.aggregate.records import SpfResult as SpfResult
 from app.protocols.report_formats.aggregate.values import Warnings
-from app.protocols.report_formats.aggregate.xml import Found
+from app.protocols.report_formats.aggregate.xml import Contents
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 POLICIES = frozenset(("none", "quarantine", "reject"))
@@ -92,7 +92,7 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     )
 
 
-def _read(document: bytes, limits: Limits) -> tuple[Records, Found]:
+def _read(document: bytes, limits: Limits) -> tuple[Records, Contents]:
     """The records and the other elements, by the fast path if possible, else by the XML parser."""
     records = Records(limits)
     try:

@@ -20,7 +20,7 @@ from app.protocols.report_formats.aggregate.records import (
     Results,
     maker,
 )
-from app.protocols.report_formats.aggregate.xml import Found, Parser
+from app.protocols.report_formats.aggregate.xml import Contents, Parser
 from app.protocols.report_formats.limits import LIMITS, Limits
 
 MAX_FALLBACKS = 16  # records in another layout that are tolerated on the fast path
@@ -135,12 +135,12 @@ class FastReader:
         return begin
 
 
-def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Found:
+def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Contents:
     """The same as ``dmarc_report_xml.read``, with the records added to ``records``.
 
     raises  NotSupported or ReportRejected; the XML parser then decides whether the report is valid
     """
-    contents = Found(records.add, limits)
+    contents = Contents(records.add, limits)
     document = xml_text.in_utf8(document, limits, contents.tolerated)
     usual, unusual = FastReader(records, limits), 0
     with Parser(contents) as parser:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from app.protocols.names import MAX_NAME
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Table, Warnings
-from app.protocols.report_formats.aggregate.xml import Found, Group
+from app.protocols.report_formats.aggregate.xml import Contents, Group
 from app.protocols.report_formats.limits import Limits, ReportRejected
 
 MAX_ENVELOPE_FROM = 320
@@ -160,7 +160,7 @@ class Records:
         self.maker = maker(limits)
         self._limits = limits
 
-    def add(self, texts: Found) -> None:
+    def add(self, texts: Contents) -> None:
         """Add the record that the parser has just completed.
 
         raises  ReportRejected

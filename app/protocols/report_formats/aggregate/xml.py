@@ -79,7 +79,7 @@ def _schema() -> _Node:
 _FEEDBACK, _DOCUMENT = _schema(), _Node()
 
 
-class Found:
+class Contents:
     """The texts of the elements read so far: of the report, and of the current record.
 
     fields   texts as written by key: of the current record, or of the elements before the first
@@ -92,7 +92,7 @@ class Found:
         *("spf", "texts", "tolerated"),
     )
 
-    def __init__(self, on_record: Callable[["Found"], None], limits: Limits) -> None:
+    def __init__(self, on_record: Callable[["Contents"], None], limits: Limits) -> None:
         self.on_record, self.limits = on_record, limits
         self.namespace: str | None = None
         self.fields: dict[str, str] = {}
@@ -182,12 +182,14 @@ class Found:
         group.append(result)
 
 
-def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = LIMITS) -> Found:
+def read(
+    document: bytes, on_record: Callable[[Contents], None], limits: Limits = LIMITS
+) -> Contents:
     """The texts of the report; ``on_record`` is called at the end of each record.
 
     raises  ReportRejected if the XML is malformed, has a DOCTYPE, exceeds a limit or is no report
     """
-    contents = Found(on_record, limits)
+    contents = Contents(on_record, limits)
     document = xml_text.in_utf8(document, limits, contents.tolerated)
     with Parser(contents) as parser:
         parser.feed(document, is_last=True)
@@ -197,7 +199,7 @@ def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = L
 class Parser:
     """An expat parser that stores the element texts in ``contents``."""
 
-    def __init__(self, contents: Found) -> None:
+    def __init__(self, contents: Contents) -> None:
         self._expat = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
         self._expat.buffer_text = self._expat.ordered_attributes = True
         self._expat.buffer_size = contents.limits.token  # so that only longer texts are split
@@ -230,7 +232,7 @@ class Parser:
         return len(self._path) == 1 and self._expat.CharacterDataHandler is not None
 
 
-def _attend(parser: expat.XMLParserType, contents: Found) -> Sized:
+def _attend(parser: expat.XMLParserType, contents: Contents) -> Sized:
     """Install handlers that fill ``contents``; closures, because they run for every tag.
 
     returns  the ancestors of the current element; the only one of the root is the document
@@ -310,7 +312,7 @@ class _Passing:
 
 
 def _root_handler(
-    parser: expat.XMLParserType, contents: Found, path: list[_Node], then: _Start
+    parser: expat.XMLParserType, contents: Contents, path: list[_Node], then: _Start
 ) -> _Start:
     """The handler for the start tag of the root, which installs ``then`` for all others."""
 

@@ -118,9 +118,10 @@ def flask(arguments: Sequence[str]) -> int:
 
 
 def docs(_arguments: Sequence[str]) -> int:
-    """write the table of settings in docs/operating.md from the code"""
-    command = [str(PYTHON), "-m", "devtools.settings_table"]
-    return _first_failure([command], environment.variables())
+    """write the tables of settings and findings in docs/ from the code"""
+    modules = ("devtools.settings_table", "devtools.finding_tables")
+    commands = [[str(PYTHON), "-m", module] for module in modules]
+    return _first_failure(commands, environment.variables())
 
 
 def lock(arguments: Sequence[str]) -> int:

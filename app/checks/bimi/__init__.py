@@ -29,63 +29,94 @@ from app.protocols.names import DomainName
 _DRAFT = "draft-brand-indicators-for-message-identification"
 
 MISSING = FindingType(
-    "bimi.missing",
-    Severity.INFO,
-    "No BIMI record: receivers show no logo",
-    f"{_DRAFT} §4.2",
-    Verdict.INFO,
+    code="bimi.missing",
+    severity=Severity.INFO,
+    summary="No BIMI record: receivers show no logo",
+    why="Mailbox providers that support BIMI show no logo next to your mail.",
+    remediation="No action is needed, or publish a record at `default._bimi`.",
+    reference=f"{_DRAFT} §4.2",
+    verdict=Verdict.INFO,
 )
 SEVERAL = FindingType(
-    "bimi.multiple_records",
-    Severity.MEDIUM,
-    "BIMI: more than one record, so receivers show no logo",
-    f"{_DRAFT} §4.2",
+    code="bimi.multiple_records",
+    severity=Severity.MEDIUM,
+    summary="BIMI: more than one record, so receivers show no logo",
+    why="Receivers ignore all of the records.",
+    remediation="Keep one record, and remove the others.",
+    reference=f"{_DRAFT} §4.2",
 )
 SYNTAX = FindingType(
-    "bimi.syntax_error",
-    Severity.MEDIUM,
-    "BIMI: invalid record, so receivers show no logo",
-    f"{_DRAFT} §4.2",
+    code="bimi.syntax_error",
+    severity=Severity.MEDIUM,
+    summary="BIMI: invalid record, so receivers show no logo",
+    why="Receivers ignore the record.",
+    remediation="Correct the record.",
+    note="It does not start with `v=BIMI1`, `l` is missing, or a location is not `https:`.",
+    reference=f"{_DRAFT} §4.2",
 )
 NOT_ENFORCED = FindingType(
-    "bimi.dmarc_not_enforced",
-    Severity.MEDIUM,
-    "BIMI: DMARC policy is not enforced, so receivers show no logo",
-    f"{_DRAFT} §7",
+    code="bimi.dmarc_not_enforced",
+    severity=Severity.MEDIUM,
+    summary="BIMI: DMARC policy is not enforced, so receivers show no logo",
+    why="Receivers show logos only for domains that others cannot spoof.",
+    remediation="Enforce the DMARC policy; see the findings of the dmarc check.",
+    note="The policy must be quarantine or reject, at the organizational domain and for its "
+    "subdomains too.",
+    reference=f"{_DRAFT} §7",
 )
 UNREACHABLE = FindingType(
-    "bimi.logo_unreachable",
-    Severity.MEDIUM,
-    "BIMI: logo cannot be fetched, so receivers do not show it",
-    f"{_DRAFT} §4.2",
+    code="bimi.logo_unreachable",
+    severity=Severity.MEDIUM,
+    summary="BIMI: logo cannot be fetched, so receivers do not show it",
+    why="Receivers have no logo to show.",
+    remediation="Serve the file at the location in `l`.",
+    note="The server does not answer with status 200 over valid TLS from a public address.",
+    reference=f"{_DRAFT} §4.2",
     flaps=True,
 )
 NOT_TINY = FindingType(
-    "bimi.logo_not_tiny_ps",
-    Severity.MEDIUM,
-    "BIMI: logo is not a valid SVG Tiny PS file",
-    "draft-svg-tiny-ps §2",
+    code="bimi.logo_not_tiny_ps",
+    severity=Severity.MEDIUM,
+    summary="BIMI: logo is not a valid SVG Tiny PS file",
+    why="Receivers refuse other files, so they show no logo.",
+    remediation="Export the logo as SVG Tiny PS.",
+    note="The finding lists what is wrong: scripts, images, a missing title, the wrong profile.",
+    reference="draft-svg-tiny-ps §2",
 )
 NOT_SQUARE = FindingType(
-    "bimi.logo_not_square",
-    Severity.LOW,
-    "BIMI: logo is not square, so receivers crop it or do not show it",
-    "draft-svg-tiny-ps §2",
+    code="bimi.logo_not_square",
+    severity=Severity.LOW,
+    summary="BIMI: logo is not square, so receivers crop it or do not show it",
+    why="The logo may appear cut off, or not at all.",
+    remediation="Give the logo a square view box.",
+    note="The width and height of its view box differ.",
+    reference="draft-svg-tiny-ps §2",
 )
 CONTENT_TYPE = FindingType(
-    "bimi.content_type",
-    Severity.LOW,
-    "BIMI: logo is not served as image/svg+xml, so some receivers refuse it",
-    "RFC 9110 §8.3",
+    code="bimi.content_type",
+    severity=Severity.LOW,
+    summary="BIMI: logo is not served as image/svg+xml, so some receivers refuse it",
+    why="Receivers that verify the type show no logo.",
+    remediation="Serve the file with the `Content-Type` header `image/svg+xml`.",
+    reference="RFC 9110 §8.3",
 )
 VMC_MISSING = FindingType(
-    "bimi.vmc_missing",
-    Severity.INFO,
-    "BIMI: no mark certificate, which many receivers require",
-    f"{_DRAFT} §4.2",
+    code="bimi.vmc_missing",
+    severity=Severity.INFO,
+    summary="BIMI: no mark certificate, which many receivers require",
+    why="Receivers that require a certificate (VMC or CMC) show no logo.",
+    remediation="No action is needed, or obtain a mark certificate.",
+    note="`a` is empty.",
+    reference=f"{_DRAFT} §4.2",
 )
 DECLINED = FindingType(
-    "bimi.declined", Severity.INFO, "BIMI: the domain declines to show a logo", f"{_DRAFT} §4.2"
+    code="bimi.declined",
+    severity=Severity.INFO,
+    summary="BIMI: the domain declines to show a logo",
+    why="Receivers show no logo for the domain, as it requests.",
+    remediation="No action is needed.",
+    note="`l` and `a` are empty on purpose.",
+    reference=f"{_DRAFT} §4.2",
 )
 
 

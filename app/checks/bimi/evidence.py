@@ -17,40 +17,67 @@ from app.protocols.uris import Uri
 _DRAFT = "draft-fetch-validation-vmc-wchuang"
 
 UNREACHABLE = FindingType(
-    "bimi.vmc_unreachable",
-    Severity.MEDIUM,
-    "BIMI: mark certificate cannot be fetched",
-    f"{_DRAFT} §5",
+    code="bimi.vmc_unreachable",
+    severity=Severity.MEDIUM,
+    summary="BIMI: mark certificate cannot be fetched",
+    why="Receivers that require a certificate show no logo.",
+    remediation="Serve the PEM file at the location in `a` over HTTPS, or correct the location.",
+    reference=f"{_DRAFT} §5",
 )
 INVALID = FindingType(
-    "bimi.vmc_invalid", Severity.MEDIUM, "BIMI: not a valid mark certificate", f"{_DRAFT} §4"
+    code="bimi.vmc_invalid",
+    severity=Severity.MEDIUM,
+    summary="BIMI: not a valid mark certificate",
+    why="Receivers that require a certificate show no logo.",
+    remediation="Publish the file that the CA gave you.",
+    note="The file contains no certificate in PEM, or one that is not issued for marks.",
+    reference=f"{_DRAFT} §4",
 )
 EXPIRED = FindingType(
-    "bimi.vmc_expired",
-    Severity.MEDIUM,
-    "BIMI: mark certificate has expired, so receivers show no logo",
-    f"{_DRAFT} §5",
+    code="bimi.vmc_expired",
+    severity=Severity.MEDIUM,
+    summary="BIMI: mark certificate has expired, so receivers show no logo",
+    why="Receivers do not accept an expired certificate, so those that require one show no logo.",
+    remediation="Renew the certificate.",
+    reference=f"{_DRAFT} §5",
 )
 EXPIRING = FindingType(
-    "bimi.vmc_expiring", Severity.MEDIUM, "BIMI: mark certificate expires soon", f"{_DRAFT} §5"
+    code="bimi.vmc_expiring",
+    severity=Severity.MEDIUM,
+    summary="BIMI: mark certificate expires soon",
+    why="When it expires, receivers that require a certificate show no logo.",
+    remediation="Renew the certificate in time; issuing one takes weeks.",
+    note="30 days or less are left; high in 7, critical in one.",
+    reference=f"{_DRAFT} §5",
 )
 MISMATCH = FindingType(
-    "bimi.vmc_domain_mismatch",
-    Severity.MEDIUM,
-    "BIMI: mark certificate is for another domain",
-    f"{_DRAFT} §5",
+    code="bimi.vmc_domain_mismatch",
+    severity=Severity.MEDIUM,
+    summary="BIMI: mark certificate is for another domain",
+    why="Receivers do not accept the certificate, so those that require one show no logo.",
+    remediation="Have the certificate issued for the domain.",
+    note="It contains neither the domain nor its organizational domain.",
+    reference=f"{_DRAFT} §5",
 )
 CHAIN = FindingType(
-    "bimi.vmc_chain_broken",
-    Severity.MEDIUM,
-    "BIMI: certificate chain of the mark certificate is broken",
-    f"{_DRAFT} §5",
+    code="bimi.vmc_chain_broken",
+    severity=Severity.MEDIUM,
+    summary="BIMI: certificate chain of the mark certificate is broken",
+    why="Receivers cannot verify the certificate, so those that require one show no logo.",
+    remediation="Publish the complete file that the CA gave you, with the intermediate "
+    "certificates.",
+    note="The issuer's certificate is not in the file, or a signature in it is not the issuer's.",
+    reference=f"{_DRAFT} §5",
 )
 LOGO_MISMATCH = FindingType(
-    "bimi.vmc_logo_hash_mismatch",
-    Severity.MEDIUM,
-    "BIMI: logo differs from the one in the mark certificate",
-    "RFC 3709 §4.1",
+    code="bimi.vmc_logo_hash_mismatch",
+    severity=Severity.MEDIUM,
+    summary="BIMI: logo differs from the one in the mark certificate",
+    why="Receivers that compare the two show no logo.",
+    remediation="Serve exactly the file that the certificate was issued for.",
+    note="The certificate contains an image or its hash, and the logo at `l` differs by at least "
+    "one octet; line endings and compression make no difference.",
+    reference="RFC 3709 §4.1",
 )
 FINDING_TYPES = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
 

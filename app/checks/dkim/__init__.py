@@ -5,10 +5,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.checks.dkim import key_hygiene
+from app.checks.dkim.finding_types import (
+    CNAME_BROKEN,
+    CORRUPT,
+    ED25519_ONLY,
+    INVALID,
+    MISSING,
+    NONE_KNOWN,
+    PROVIDER_DEFAULT,
+    REVOKED,
+    SERVICE,
+    SEVERAL,
+    SHA1,
+    SHORT,
+    SYNTAX,
+    TESTING,
+    TOO_SHORT,
+    UNKNOWN_HASH,
+    WILDCARD,
+)
 from app.checks.dkim.key_hygiene import KeyHygiene
 from app.checks.engine.types import (
     Finding,
-    FindingType,
     Fix,
     Outcome,
     Severity,
@@ -39,99 +57,6 @@ PROVIDERS = {
 KNOWN_TAGS = ("v", "k", "p", "t", "s", "h", "n", "g")
 _CANARY = "no-such-selector-here"  # if it has a key, a wildcard answers for every selector
 
-NONE_KNOWN = FindingType(
-    "dkim.no_selector_known",
-    Severity.INFO,
-    "DKIM: no selector is known, so keys cannot be checked",
-    "RFC 6376 §3.6.2.1",
-    Verdict.INFO,
-)
-MISSING = FindingType(
-    "dkim.selector_missing",
-    Severity.HIGH,
-    "DKIM selector has no public key in DNS",
-    "RFC 6376 §3.6.2.2",
-)
-CNAME_BROKEN = FindingType(
-    "dkim.selector_cname_broken", Severity.HIGH, "CNAME target has no DKIM key", "RFC 6376 §3.6.2.2"
-)
-REVOKED = FindingType(
-    "dkim.key_revoked", Severity.INFO, "DKIM key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
-)
-SYNTAX = FindingType(
-    "dkim.record_syntax",
-    Severity.HIGH,
-    "DKIM record is malformed, so signatures fail",
-    "RFC 6376 §3.2",
-    hides_others=True,
-)
-INVALID = FindingType(
-    "dkim.key_invalid",
-    Severity.HIGH,
-    "DKIM key cannot be used, so signatures fail",
-    "RFC 6376 §3.6.1",
-    hides_others=True,
-)
-CORRUPT = FindingType(
-    "dkim.key_corrupt", Severity.HIGH, "DKIM key is corrupt, so signatures fail", "RFC 6376 §3.6.1"
-)
-SEVERAL = FindingType(
-    "dkim.multiple_records",
-    Severity.HIGH,
-    "DKIM: more than one key at a selector, so signatures may fail",
-    "RFC 6376 §3.6.2.2",
-)
-TOO_SHORT = FindingType(
-    "dkim.key_too_short",
-    Severity.CRITICAL,
-    "DKIM key is under 1024 bits: receivers ignore the signature",
-    "RFC 8301 §3.2",
-)
-SHORT = FindingType(
-    "dkim.key_1024", Severity.MEDIUM, "DKIM key is 1024-bit; use 2048", "RFC 8301 §3.2"
-)
-SHA1 = FindingType(
-    "dkim.sha1_only",
-    Severity.HIGH,
-    "DKIM key allows SHA-1 only, which receivers reject",
-    "RFC 8301 §3.1",
-)
-UNKNOWN_HASH = FindingType(
-    "dkim.unknown_hash",
-    Severity.LOW,
-    "DKIM key lists an unknown hash algorithm, which receivers ignore",
-    "RFC 6376 §3.6.1",
-)
-SERVICE = FindingType(
-    "dkim.service_type",
-    Severity.MEDIUM,
-    "DKIM key is not for email, so signatures fail",
-    "RFC 6376 §3.6.1",
-)
-TESTING = FindingType(
-    "dkim.testing_flag",
-    Severity.LOW,
-    "DKIM key is in testing mode (t=y), so signed mail is treated as unsigned",
-    "RFC 6376 §3.6.1",
-)
-ED25519_ONLY = FindingType(
-    "dkim.ed25519_only",
-    Severity.INFO,
-    "DKIM: only Ed25519 keys, which not every receiver can verify",
-    "RFC 8463 §4",
-)
-PROVIDER_DEFAULT = FindingType(
-    "dkim.provider_default_not_set",
-    Severity.MEDIUM,
-    "DKIM is not set up at the mail provider, so its mail is not signed as your domain",
-    "RFC 5863 §3.4",
-)
-WILDCARD = FindingType(
-    "dkim.wildcard",
-    Severity.INFO,
-    "DKIM: a wildcard record answers for every selector",
-    "RFC 4592 §2",
-)
 
 _OF_CODE = {"syntax": SYNTAX, "version_not_first": SYNTAX, "duplicate_tag": SYNTAX}
 _OF_CODE |= {"key_missing": INVALID, "key_type_unknown": INVALID, "key_corrupt": CORRUPT}

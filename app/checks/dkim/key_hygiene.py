@@ -23,25 +23,42 @@ from app.protocols import public_suffix, timestamps
 from app.protocols.dkim import Key
 
 KEY_OLD = FindingType(
-    "dkim.key_old", Severity.LOW, "DKIM key has not changed for more than a year", "RFC 5863 §3.5"
+    code="dkim.key_old",
+    severity=Severity.LOW,
+    summary="DKIM key has not changed for more than a year",
+    why="The longer a key is in use, the more likely it has leaked, and its holder can sign as "
+    "the domain.",
+    remediation="Create a key under a new selector, then withdraw the old one.",
+    note="Counted from the first scan that saw the key.",
+    reference="RFC 5863 §3.5",
 )
 SHARED = FindingType(
-    "dkim.key_shared_across_domains",
-    Severity.LOW,
-    "DKIM key is shared with another domain, so its holder can sign for both",
-    "RFC 5863 §3.1",
+    code="dkim.key_shared_across_domains",
+    severity=Severity.LOW,
+    summary="DKIM key is shared with another domain, so its holder can sign for both",
+    why="If the key leaks at one domain, mail can be signed as all of them.",
+    remediation="Create a separate key for each domain.",
+    note="The finding names the other domains of the account; info where the selector is an "
+    "alias to a provider's key.",
+    reference="RFC 5863 §3.1",
 )
 STALE = FindingType(
-    "dkim.selector_stale",
-    Severity.LOW,
-    "DKIM key is still published but no longer signs mail",
-    "RFC 5863 §3.5",
+    code="dkim.selector_stale",
+    severity=Severity.LOW,
+    summary="DKIM key is still published but no longer signs mail",
+    why="A key that is not in use can still sign as the domain if it has leaked.",
+    remediation="Revoke the key with an empty `p=`.",
+    note="Reports showed the selector before, and for 60 days only others.",
+    reference="RFC 5863 §3.5",
 )
 UNUSED = FindingType(
-    "dkim.selector_unused",
-    Severity.INFO,
-    "DKIM: no report shows mail signed with this selector",
-    "RFC 5863 §3.5",
+    code="dkim.selector_unused",
+    severity=Severity.INFO,
+    summary="DKIM: no report shows mail signed with this selector",
+    why="A key that is not in use can still sign as the domain if it has leaked.",
+    remediation="No action is needed, or remove the key if no service signs with it.",
+    note="For 60 days reports have shown other selectors only.",
+    reference="RFC 5863 §3.5",
 )
 FINDING_TYPES = (KEY_OLD, SHARED, STALE, UNUSED)
 

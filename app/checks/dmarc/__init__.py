@@ -28,75 +28,113 @@ from app.protocols.dmarc.discovery import Discovery
 from app.protocols.names import DomainName
 
 MISSING = FindingType(
-    "dmarc.missing",
-    Severity.CRITICAL,
-    "No DMARC record: anyone can spoof this domain",
-    "RFC 9989 §4.7",
+    code="dmarc.missing",
+    severity=Severity.CRITICAL,
+    summary="No DMARC record: anyone can spoof this domain",
+    why="Receivers decide themselves what to do with mail that fails authentication, and you "
+    "receive no reports about it.",
+    remediation="Publish `p=none` with a reporting address, or `p=reject` for a domain that "
+    "sends nothing.",
+    reference="RFC 9989 §4.7",
     leads_to=("dmarc.policy_none", "dmarc.rua_missing", "dmarc.rua_mailbox_no_mx"),
 )
 SEVERAL = FindingType(
-    "dmarc.multiple_records",
-    Severity.CRITICAL,
-    "DMARC: more than one record, so receivers ignore all of them",
-    "RFC 9989 §4.10",
+    code="dmarc.multiple_records",
+    severity=Severity.CRITICAL,
+    summary="DMARC: more than one record, so receivers ignore all of them",
+    why="The domain has no DMARC protection, and you receive no reports.",
+    remediation="Keep the record that you intend to use, and remove the others.",
+    reference="RFC 9989 §4.10",
     hides_others=True,
 )
 SYNTAX = FindingType(
-    "dmarc.syntax_error",
-    Severity.CRITICAL,
-    "DMARC: malformed record, so receivers ignore it",
-    "RFC 9989 §4.8",
+    code="dmarc.syntax_error",
+    severity=Severity.CRITICAL,
+    summary="DMARC: malformed record, so receivers ignore it",
+    why="The domain has no DMARC protection, and you receive no reports.",
+    remediation="Publish the corrected record of the fix.",
+    note="It looks like a DMARC record, but does not start with exactly `v=DMARC1;`.",
+    reference="RFC 9989 §4.8",
     hides_others=True,
 )
 VERSION = FindingType(
-    "dmarc.version_not_first",
-    Severity.CRITICAL,
-    "DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
-    "RFC 9989 §4.7",
+    code="dmarc.version_not_first",
+    severity=Severity.CRITICAL,
+    summary="DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
+    why="Receivers identify a DMARC record by its first tag, so the domain has no DMARC "
+    "protection.",
+    remediation="Move `v=DMARC1` to the front of the record.",
+    reference="RFC 9989 §4.7",
     hides_others=True,
 )
 WRONG_PLACE = FindingType(
-    "dmarc.wrong_location",
-    Severity.HIGH,
-    "DMARC: record is not at _dmarc, so receivers do not find it",
-    "RFC 9989 §4.7",
+    code="dmarc.wrong_location",
+    severity=Severity.HIGH,
+    summary="DMARC: record is not at _dmarc, so receivers do not find it",
+    why="Receivers look at `_dmarc` only, so the domain has no DMARC protection.",
+    remediation="Move the record to `_dmarc`.",
+    note="The record is published at the domain itself.",
+    reference="RFC 9989 §4.7",
     hides_others=True,
     leads_to=("dmarc.policy_none",),
 )
 UNRELATED = FindingType(
-    "dmarc.unrelated_txt", Severity.LOW, "DMARC: unrelated TXT records at _dmarc", "RFC 9989 §4.7"
+    code="dmarc.unrelated_txt",
+    severity=Severity.LOW,
+    summary="DMARC: unrelated TXT records at _dmarc",
+    why="Receivers ignore the records; they make the response larger, and often mean that a "
+    "wildcard answers for `_dmarc`.",
+    remediation="Remove the records.",
+    reference="RFC 9989 §4.7",
 )
 NOT_PROCESSED = FindingType(
-    "dmarc.not_processed",
-    Severity.CRITICAL,
-    "DMARC: neither a policy nor a reporting address, so receivers ignore the record",
-    "RFC 9989 §4.10.1",
+    code="dmarc.not_processed",
+    severity=Severity.CRITICAL,
+    summary="DMARC: neither a policy nor a reporting address, so receivers ignore the record",
+    why="The record has the same effect as no record: there is no protection and there are no "
+    "reports.",
+    remediation="Correct `p`, or add `rua` with a reporting address.",
+    reference="RFC 9989 §4.10.1",
 )
 INHERITED = FindingType(
-    "dmarc.inherited_from_org",
-    Severity.INFO,
-    "DMARC: the record of a parent domain applies",
-    "RFC 9989 §4.10",
+    code="dmarc.inherited_from_org",
+    severity=Severity.INFO,
+    summary="DMARC: the record of a parent domain applies",
+    why="Receivers apply the policy of the parent to mail from this domain, because it has no "
+    "record of its own.",
+    remediation="No action is needed if the policy of the parent should apply.",
+    reference="RFC 9989 §4.10",
 )
 DIFFERS = FindingType(
-    "dmarc.org_domain_differs_psl_vs_treewalk",
-    Severity.MEDIUM,
-    "DMARC: older receivers use a different organizational domain",
-    "RFC 9989 §4.10.2",
+    code="dmarc.org_domain_differs_psl_vs_treewalk",
+    severity=Severity.MEDIUM,
+    summary="DMARC: older receivers use a different organizational domain",
+    why="Whether mail is aligned, and which policy applies, depends on the receiver.",
+    remediation="Publish a record at the organizational domain that should apply, or `psd=n` "
+    "there.",
+    note="The tree walk of RFC 9989 and the Public Suffix List of RFC 7489 give different domains.",
+    reference="RFC 9989 §4.10.2",
 )
 TLD_RECORD = FindingType(
-    "dmarc.tld_record",
-    Severity.INFO,
-    "DMARC: the record of the top-level domain applies",
-    "RFC 9989 §4.10",
+    code="dmarc.tld_record",
+    severity=Severity.INFO,
+    summary="DMARC: the record of the top-level domain applies",
+    why="The registry of the top-level domain decides on the policy for your mail, and receives "
+    "its reports.",
+    remediation="Publish your own record.",
+    note="Neither the domain nor its organizational domain has a record.",
+    reference="RFC 9989 §4.10",
 )
 
 
 CNAME_CONFLICT = FindingType(
-    "dmarc.cname_conflict",
-    Severity.HIGH,
-    "DMARC: TXT and CNAME records at one name, so receivers may not find the record",
-    "RFC 1034 §3.6.2",
+    code="dmarc.cname_conflict",
+    severity=Severity.HIGH,
+    summary="DMARC: TXT and CNAME records at one name, so receivers may not find the record",
+    why="Resolvers return one record or the other, so some receivers do not find the DMARC record.",
+    remediation="Delete the record that you do not use.",
+    note="A name with a CNAME record must not have other records.",
+    reference="RFC 1034 §3.6.2",
 )
 
 

@@ -19,48 +19,76 @@ MAX_INVALID = 30  # findings for invalid addresses; each contains a whole record
 MAX_ADDRESSES_READ = 2  # addresses that a reporter must support (RFC 7489 §6.2)
 
 RUA_MISSING = FindingType(
-    "dmarc.rua_missing", Severity.MEDIUM, "DMARC reports go nowhere", "RFC 9989 §4.7"
+    code="dmarc.rua_missing",
+    severity=Severity.MEDIUM,
+    summary="DMARC reports go nowhere",
+    why="You do not learn who sends as the domain, or which of your own mail fails.",
+    remediation="Add `rua=mailto:…` with the address that should receive the reports.",
+    reference="RFC 9989 §4.7",
 )
 RUA_INVALID = FindingType(
-    "dmarc.rua_invalid_uri",
-    Severity.HIGH,
-    "DMARC: invalid reporting address (rua), so no reports are sent to it",
-    "RFC 9989 §4.8",
-    Verdict.WARN,
+    code="dmarc.rua_invalid_uri",
+    severity=Severity.HIGH,
+    summary="DMARC: invalid reporting address (rua), so no reports are sent to it",
+    why="You do not get the reports that should go to this address.",
+    remediation="Write the address as `mailto:name@host`.",
+    note="Usually `mailto:` is missing.",
+    reference="RFC 9989 §4.8",
+    verdict=Verdict.WARN,
 )
 RUA_TOO_MANY = FindingType(
-    "dmarc.rua_too_many",
-    Severity.LOW,
-    "DMARC: more than two reporting addresses, so some may get no reports",
-    "RFC 7489 §6.2",
+    code="dmarc.rua_too_many",
+    severity=Severity.LOW,
+    summary="DMARC: more than two reporting addresses, so some may get no reports",
+    why="Reporters are only required to send to two addresses, so the others may get nothing.",
+    remediation="List at most two addresses, the most important one first.",
+    reference="RFC 7489 §6.2",
 )
 RUA_DUPLICATE = FindingType(
-    "dmarc.rua_duplicate", Severity.LOW, "DMARC: reporting address listed twice", "RFC 9989 §4.7"
+    code="dmarc.rua_duplicate",
+    severity=Severity.LOW,
+    summary="DMARC: reporting address listed twice",
+    why="Reporters may send each report twice, so that mail is counted twice.",
+    remediation="List the address once.",
+    reference="RFC 9989 §4.7",
 )
 SIZE_SUFFIX = FindingType(
-    "dmarc.size_suffix_obsolete",
-    Severity.INFO,
-    "DMARC: size limit on a reporting address is obsolete and ignored",
-    "RFC 9989 §4.8",
+    code="dmarc.size_suffix_obsolete",
+    severity=Severity.INFO,
+    summary="DMARC: size limit on a reporting address is obsolete and ignored",
+    why="The suffix has no effect, so reports of any size are sent.",
+    remediation="Remove the suffix, such as `!10m`.",
+    reference="RFC 9989 §4.8",
 )
 UNAUTHORIZED = FindingType(
-    "dmarc.rua_external_unauthorized",
-    Severity.HIGH,
-    "DMARC: external reporting address is not authorized, so reports are not sent",
-    "RFC 9990 §4",
-    Verdict.WARN,
+    code="dmarc.rua_external_unauthorized",
+    severity=Severity.HIGH,
+    summary="DMARC: external reporting address is not authorized, so reports are not sent",
+    why="Reporters do not send reports to this address.",
+    remediation="Ask the operator of the host to publish the record that the fix names, or "
+    "remove the address.",
+    note="A host outside the organization must publish that it accepts the reports, and it does "
+    "not.",
+    reference="RFC 9990 §4",
+    verdict=Verdict.WARN,
 )
 NO_MAILBOX = FindingType(
-    "dmarc.rua_mailbox_no_mx",
-    Severity.MEDIUM,
-    "DMARC: host of a reporting address accepts no email, so reports to it are lost",
-    "RFC 5321 §5.1",
+    code="dmarc.rua_mailbox_no_mx",
+    severity=Severity.MEDIUM,
+    summary="DMARC: host of a reporting address accepts no email, so reports to it are lost",
+    why="Reports to this address cannot be delivered.",
+    remediation="Give the host an MX record, or use another address.",
+    note="Info where another address receives the reports.",
+    reference="RFC 5321 §5.1",
 )
 RUF_PRESENT = FindingType(
-    "dmarc.ruf_present_privacy",
-    Severity.INFO,
-    "DMARC failure reports (ruf) may contain personal data, and few receivers send them",
-    "RFC 9991 §7",
+    code="dmarc.ruf_present_privacy",
+    severity=Severity.INFO,
+    summary="DMARC failure reports (ruf) may contain personal data, and few receivers send them",
+    why="Failure reports can contain the addresses and the content of single messages, which "
+    "data protection rules may cover.",
+    remediation="No action is needed, or remove `ruf` if you do not use the reports.",
+    reference="RFC 9991 §7",
 )
 FINDING_TYPES = (
     *(RUA_MISSING, RUA_INVALID, RUA_TOO_MANY, RUA_DUPLICATE, SIZE_SUFFIX, UNAUTHORIZED),

@@ -11,10 +11,15 @@ from app.protocols import timestamps
 from app.protocols.dmarc import Alignment, Policy
 
 DIFFERS = FindingType(
-    "dmarc.observed_differs_from_published",
-    Severity.MEDIUM,
-    "DMARC: receivers see a different policy than the one published",
-    "RFC 9990 §3.1",
+    code="dmarc.observed_differs_from_published",
+    severity=Severity.MEDIUM,
+    summary="DMARC: receivers see a different policy than the one published",
+    why="Receivers do not apply the policy that you published to mail from the domain.",
+    remediation="Check whether every name server has the same record (`dns.ns_inconsistent`), "
+    "and whether the answer depends on where the query comes from.",
+    note="Most reporters, and at least two, agree on another `p`, `sp`, `adkim` or `aspf`, "
+    "although the record has not changed for three days; the finding names them.",
+    reference="RFC 9990 §3.1",
     flaps=True,
 )
 FINDING_TYPES = (DIFFERS,)

@@ -19,61 +19,93 @@ from app.ports.dns import Answer, LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
 
 NOT_FOUND = FindingType(
-    "dns.domain_not_found",
-    Severity.CRITICAL,
-    "Domain does not exist in DNS (expired or mistyped?)",
-    "RFC 1035 §4.1.1",
+    code="dns.domain_not_found",
+    severity=Severity.CRITICAL,
+    summary="Domain does not exist in DNS (expired or mistyped?)",
+    why="The domain cannot receive mail, and receivers reject mail that is sent from it.",
+    remediation="Renew the registration, or restore the delegation at the registrar.",
+    note="DNS answers NXDOMAIN for the domain.",
+    reference="RFC 1035 §4.1.1",
 )
 INDETERMINATE = FindingType(
-    "dns.lookup_indeterminate",
-    Severity.INFO,
-    "DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
-    "RFC 2308 §7",
-    # The domain cannot be reached now. It is not known whether that lasts, so it opens no alert.
+    code="dns.lookup_indeterminate",
+    severity=Severity.INFO,
+    summary="DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
+    why="Senders cannot find the mail servers of the domain, and receivers cannot evaluate its "
+    "SPF, DKIM and DMARC records.",
+    remediation="Check that the name servers of the zone answer, and that the DNSSEC signatures "
+    "are valid (see `dnssec.bogus`).",
+    note="The resolver answers SERVFAIL; no alert opens or closes because of it.",
+    reference="RFC 2308 §7",
     verdict=Verdict.FAIL,
 )
 LAME = FindingType(
-    "dns.delegation_lame",
-    Severity.MEDIUM,
-    "DNS: a name server has no address, so lookups sent to it fail",
-    "RFC 1912 §2.8",
+    code="dns.delegation_lame",
+    severity=Severity.MEDIUM,
+    summary="DNS: a name server has no address, so lookups sent to it fail",
+    why="Lookups that a resolver sends to this name server fail or are delayed until it tries "
+    "another one.",
+    remediation="Give the host an address, or remove its NS record in the zone and at the "
+    "registrar.",
+    note="The host that an NS record names has neither an A nor an AAAA record.",
+    reference="RFC 1912 §2.8",
     flaps=True,
 )
 TAKEOVER = FindingType(
-    "dns.ns_takeover_risk",
-    Severity.CRITICAL,
-    "DNS name server points to an unregistered domain (takeover risk)",
-    "RFC 1912 §2.8",
+    code="dns.ns_takeover_risk",
+    severity=Severity.CRITICAL,
+    summary="DNS name server points to an unregistered domain (takeover risk)",
+    why="Anyone who registers the domain of that name server can answer DNS queries for yours.",
+    remediation="Remove the NS record immediately, in the zone and at the registrar.",
+    reference="RFC 1912 §2.8",
 )
 SINGLE = FindingType(
-    "dns.ns_single",
-    Severity.MEDIUM,
-    "DNS: only one name server, so a single failure takes the domain offline",
-    "RFC 2182 §5",
+    code="dns.ns_single",
+    severity=Severity.MEDIUM,
+    summary="DNS: only one name server, so a single failure takes the domain offline",
+    why="If this name server fails, no record of the domain can be looked up.",
+    remediation="Add a second name server in another network.",
+    reference="RFC 2182 §5",
 )
 NS_ALIAS = FindingType(
-    "dns.ns_points_to_cname",
-    Severity.LOW,
-    "DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
-    "RFC 2181 §10.3",
+    code="dns.ns_points_to_cname",
+    severity=Severity.LOW,
+    summary="DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
+    why="Resolvers that do not follow the alias treat the name server as missing.",
+    remediation="Name the canonical host in the NS record.",
+    note="An NS record must name a host that has addresses itself.",
+    reference="RFC 2181 §10.3",
 )
 ALIAS_AT_APEX = FindingType(
-    "dns.cname_at_record",
-    Severity.MEDIUM,
-    "DNS: CNAME at the zone apex, which hides other records from some resolvers",
-    "RFC 1034 §3.6.2",
+    code="dns.cname_at_record",
+    severity=Severity.MEDIUM,
+    summary="DNS: CNAME at the zone apex, which hides other records from some resolvers",
+    why="The top of a zone must hold SOA and NS records, and a CNAME there hides its MX and TXT "
+    "records.",
+    remediation="Replace the CNAME with A and AAAA records, or with the ALIAS record of your DNS "
+    "provider.",
+    reference="RFC 1034 §3.6.2",
 )
 DANGLING = FindingType(
-    "dns.dangling_cname",
-    Severity.HIGH,
-    "DNS: CNAME points to a name that does not exist",
-    "RFC 1034 §3.6.2",
+    code="dns.dangling_cname",
+    severity=Severity.HIGH,
+    summary="DNS: CNAME points to a name that does not exist",
+    why="Lookups that follow the alias end without an answer, and the records that were meant to "
+    "be there are missing.",
+    remediation="Remove the CNAME, or restore its target.",
+    note="Checked at the domain and at its mail names; critical if anyone can register the "
+    "domain of the target.",
+    reference="RFC 1034 §3.6.2",
 )
 OVER_UDP = FindingType(
-    "dns.answer_over_udp",
-    Severity.LOW,
-    "DNS: TXT records do not fit into one UDP response, so lookups need TCP",
-    "RFC 7208 §3.4",
+    code="dns.answer_over_udp",
+    severity=Severity.LOW,
+    summary="DNS: TXT records do not fit into one UDP response, so lookups need TCP",
+    why="Clients must repeat the query over TCP, and receivers behind a firewall that blocks DNS "
+    "over TCP get no answer.",
+    remediation="Remove TXT records that are no longer needed.",
+    note="The TXT response of the domain exceeds 1232 octets.",
+    reference="RFC 7208 §3.4",
 )
 
 UDP_OCTETS = 1232  # the EDNS size of most resolvers; larger answers need a second query by TCP

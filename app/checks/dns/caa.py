@@ -17,40 +17,64 @@ from app.ports.dns import Caa, LookupFailed, Resolver, or_failure
 from app.protocols import uris
 
 MISSING = FindingType(
-    "caa.missing",
-    Severity.LOW,
-    "No CAA record: any CA can issue certificates",
-    "RFC 8659 §3",
+    code="caa.missing",
+    severity=Severity.LOW,
+    summary="No CAA record: any CA can issue certificates",
+    why="Every public CA may issue a certificate for the domain, also to an attacker who "
+    "deceives only one of them.",
+    remediation="Publish `CAA 0 issue` with the domain of your CA.",
+    note="There is no CAA record from the name up to its TLD.",
+    reference="RFC 8659 §3",
     verdict=Verdict.INFO,
 )
 UNKNOWN_CRITICAL = FindingType(
-    "caa.unknown_critical",
-    Severity.HIGH,
-    "CAA: unknown critical property, so no CA may issue certificates",
-    "RFC 8659 §4.5",
+    code="caa.unknown_critical",
+    severity=Severity.HIGH,
+    summary="CAA: unknown critical property, so no CA may issue certificates",
+    why="CAs must refuse to issue if they do not know such a property, so certificates cannot be "
+    "renewed.",
+    remediation="Remove the record, or its flag 128.",
+    reference="RFC 8659 §4.5",
 )
 SYNTAX = FindingType(
-    "caa.syntax_error",
-    Severity.MEDIUM,
-    "CAA: malformed property, which authorizes no CA",
-    "RFC 8659 §4.2",
+    code="caa.syntax_error",
+    severity=Severity.MEDIUM,
+    summary="CAA: malformed property, which authorizes no CA",
+    why="CAs treat the unreadable value as a prohibition, so certificates may not be renewed.",
+    remediation="Correct the value: the domain of the CA, then `; name=value`.",
+    note="Concerns the properties issue, issuewild and issuemail.",
+    reference="RFC 8659 §4.2",
 )
 FORBIDDEN = FindingType(
-    "caa.issuance_forbidden", Severity.INFO, "CAA: no CA may issue certificates", "RFC 8659 §4.2"
+    code="caa.issuance_forbidden",
+    severity=Severity.INFO,
+    summary="CAA: no CA may issue certificates",
+    why="No CA can issue or renew a certificate for the name; at `mta-sts.<domain>` this also "
+    "affects the policy host.",
+    remediation="No action is needed if it is intended; otherwise publish `CAA 0 issue` with the "
+    "domain of your CA.",
+    note="Every `issue` property is empty (`;`).",
+    reference="RFC 8659 §4.2",
 )
 
 UNRESTRICTED = FindingType(
-    "caa.issuance_unrestricted",
-    Severity.INFO,
-    "CAA: no property restricts TLS certificates, so any CA can issue them",
-    "RFC 8659 §4.2",
+    code="caa.issuance_unrestricted",
+    severity=Severity.INFO,
+    summary="CAA: no property restricts TLS certificates, so any CA can issue them",
+    why="Every public CA may issue a TLS certificate for the name.",
+    remediation="Publish `CAA 0 issue` with the domain of your CA.",
+    note="The records have no `issue` property: `iodef` and `issuemail` restrict no TLS "
+    "certificate, and `issuewild` only those for wildcards.",
+    reference="RFC 8659 §4.2",
     verdict=Verdict.INFO,
 )
 IODEF_INVALID = FindingType(
-    "caa.iodef_invalid",
-    Severity.LOW,
-    "CAA: invalid address for violation reports (iodef), so CAs cannot report to it",
-    "RFC 8659 §4.4",
+    code="caa.iodef_invalid",
+    severity=Severity.LOW,
+    summary="CAA: invalid address for violation reports (iodef), so CAs cannot report to it",
+    why="You do not learn when someone requests a certificate that the records forbid.",
+    remediation="Correct the address; it must be a `mailto:`, `http:` or `https:` URL.",
+    reference="RFC 8659 §4.4",
 )
 
 CRITICAL = 128

@@ -22,41 +22,62 @@ from app.ports.dns import Answer, LookupFailed, Resolver
 from app.protocols import timestamps
 
 MISSING = FindingType(
-    "dnssec.missing",
-    Severity.LOW,
-    "DNSSEC is not enabled",
-    "RFC 9364 §1.1",
+    code="dnssec.missing",
+    severity=Severity.LOW,
+    summary="DNSSEC is not enabled",
+    why="An attacker can forge DNS answers for the domain, such as its MX and TXT records.",
+    remediation="Sign the zone and enter its DS record at the registrar.",
+    note="The parent zone has no DS record.",
+    reference="RFC 9364 §1.1",
     verdict=Verdict.INFO,
 )
 BOGUS = FindingType(
-    "dnssec.bogus",
-    Severity.CRITICAL,
-    "DNSSEC is broken: the domain is unreachable for validating resolvers",
-    "RFC 4035 §5.5",
+    code="dnssec.bogus",
+    severity=Severity.CRITICAL,
+    summary="DNSSEC is broken: the domain is unreachable for validating resolvers",
+    why="Resolvers that validate DNSSEC reject every answer, so the domain is unreachable for "
+    "their users.",
+    remediation="Sign the zone again, or have the outdated DS record removed at the registrar.",
+    note="There is a DS record, and answers arrive only with validation disabled.",
+    reference="RFC 4035 §5.5",
 )
 WEAK_ALGORITHM = FindingType(
-    "dnssec.algorithm_deprecated",
-    Severity.MEDIUM,
-    "DNSSEC uses a deprecated algorithm that validators are dropping",
-    "RFC 8624 §3.1; RFC 9905 §2",
+    code="dnssec.algorithm_deprecated",
+    severity=Severity.MEDIUM,
+    summary="DNSSEC uses a deprecated algorithm that validators are dropping",
+    why="Validators that no longer support the algorithm treat the zone as unsigned, so that its "
+    "answers can be forged.",
+    remediation="Roll over to algorithm 13 (ECDSA P-256) or 8 (RSA/SHA-256).",
+    note="The DS record uses an algorithm with MD5, DSA or SHA-1.",
+    reference="RFC 8624 §3.1; RFC 9905 §2",
 )
 WEAK_DIGEST = FindingType(
-    "dnssec.digest_deprecated",
-    Severity.LOW,
-    "DNSSEC: a DS record uses a SHA-1 digest, which is deprecated",
-    "RFC 8624 §3.3",
+    code="dnssec.digest_deprecated",
+    severity=Severity.LOW,
+    summary="DNSSEC: a DS record uses a SHA-1 digest, which is deprecated",
+    why="Validators may ignore the DS record, and treat the zone as unsigned if there is no "
+    "other one.",
+    remediation="Add a DS record with digest type 2 (SHA-256), then remove this one.",
+    note="The digest type is 1 (SHA-1).",
+    reference="RFC 8624 §3.3",
 )
 EXPIRING = FindingType(
-    "dnssec.expiring_rrsig",
-    Severity.HIGH,
-    "DNSSEC signatures expire soon because they were not renewed in time",
-    "RFC 6781 §4.4.2",
+    code="dnssec.expiring_rrsig",
+    severity=Severity.HIGH,
+    summary="DNSSEC signatures expire soon because they were not renewed in time",
+    why="When the signatures expire, the domain becomes unreachable for resolvers that validate "
+    "DNSSEC.",
+    remediation="Find out why the signer stopped, and sign the zone (or its DNSKEY set) again.",
+    note="A tenth of the lifetime of a signature is left, or less.",
+    reference="RFC 6781 §4.4.2",
 )
 NOT_APPLICABLE = FindingType(
-    "dnssec.not_applicable",
-    Severity.INFO,
-    "DNSSEC: the domain does not exist, so there is nothing to sign",
-    "RFC 8020 §2",
+    code="dnssec.not_applicable",
+    severity=Severity.INFO,
+    summary="DNSSEC: the domain does not exist, so there is nothing to sign",
+    why="A domain that does not exist has no zone to sign.",
+    remediation="No action is needed for DNSSEC; see `dns.domain_not_found`.",
+    reference="RFC 8020 §2",
     verdict=Verdict.INFO,
 )
 

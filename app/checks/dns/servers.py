@@ -13,17 +13,28 @@ from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject
 from app.ports.dns import LookupFailed, Resolver, ServerAnswer, Soa, or_failure
 
 INCONSISTENT = FindingType(
-    "dns.ns_inconsistent",
-    Severity.MEDIUM,
-    "DNS: name servers disagree, so answers depend on which one is queried",
-    "RFC 1034 §4.2.2",
+    code="dns.ns_inconsistent",
+    severity=Severity.MEDIUM,
+    summary="DNS: name servers disagree, so answers depend on which one is queried",
+    why="Senders and receivers see different records, depending on which name server their "
+    "resolver queries.",
+    remediation="Find out why the zone is not transferred to all of its name servers.",
+    note="The name servers list different sets of name servers; low where only the serial of the "
+    "SOA differs, which means that some serve an older copy of the zone.",
+    reference="RFC 1034 §4.2.2",
     flaps=True,
 )
 NOT_AUTHORITATIVE = FindingType(
-    "dns.ns_not_authoritative",
-    Severity.MEDIUM,
-    "DNS: a listed name server does not serve the zone, so lookups sent to it fail",
-    "RFC 1912 §2.8",
+    code="dns.ns_not_authoritative",
+    severity=Severity.MEDIUM,
+    summary="DNS: a listed name server does not serve the zone, so lookups sent to it fail",
+    why="Lookups that a resolver sends to this name server fail or are delayed until it tries "
+    "another one.",
+    remediation="Configure the server to serve the zone, or remove its NS record in the zone and "
+    "at the registrar.",
+    note="It refuses, or answers without authority, while other name servers of the zone do "
+    "answer.",
+    reference="RFC 1912 §2.8",
     flaps=True,
 )
 FINDING_TYPES = (INCONSISTENT, NOT_AUTHORITATIVE)

@@ -98,6 +98,9 @@ class Fix(NamedTuple):
 class FindingType:
     """A type of finding. Its code is public API and never changes its meaning.
 
+    why           what happens because of it, in one sentence, whatever its severity
+    remediation   what to do, in one or two sentences; code in the texts is in back quotes
+    note          for the documentation: when it is reported, or has another severity
     flaps         whether it depends on more than DNS; an alert then waits for a second scan
     hides_others  whether the record could not be read, so that a fix may reveal lesser findings
     leads_to      codes that its fix may reveal, because they are the next step
@@ -108,11 +111,20 @@ class FindingType:
     code: str
     severity: Severity
     summary: str
+    why: str
+    remediation: str
     reference: str
+    note: str = ""
     verdict: Verdict | None = None
     flaps: bool = False
     hides_others: bool = False
     leads_to: tuple[str, ...] = ()
+
+    @property
+    def meaning(self) -> str:
+        """What the finding means, as the documentation says it."""
+        verdict = f"Verdict: {self.verdict}." if self.verdict else ""
+        return " ".join(filter(None, (f"{self.summary}.", self.why, self.note, verdict)))
 
     def at(
         self,

@@ -21,64 +21,103 @@ from app.checks.engine.types import (
 from app.ports.dns import Answer, LookupFailed, Mx, Resolver, or_failure
 
 MISSING = FindingType(
-    "mx.missing", Severity.MEDIUM, "No MX record: the domain cannot receive email", "RFC 5321 §5.1"
+    code="mx.missing",
+    severity=Severity.MEDIUM,
+    summary="No MX record: the domain cannot receive email",
+    why="Senders find no server for the domain, and return mail to it as undeliverable.",
+    remediation="Publish MX records, or a null MX if the domain should not receive mail.",
+    note="The domain has neither MX nor address records; not reported for a domain that only "
+    "sends.",
+    reference="RFC 5321 §5.1",
 )
 IMPLICIT = FindingType(
-    "mx.implicit",
-    Severity.LOW,
-    "No MX record: senders deliver to the domain's own address",
-    "RFC 5321 §5.1",
+    code="mx.implicit",
+    severity=Severity.LOW,
+    summary="No MX record: senders deliver to the domain's own address",
+    why="Mail goes to the host at the A and AAAA records of the domain, which is often a web "
+    "server that accepts no mail.",
+    remediation="Publish an MX record that names the mail server.",
+    reference="RFC 5321 §5.1",
 )
 NULL_OK = FindingType(
-    "mx.null_mx_ok", Severity.INFO, "Null MX: the domain accepts no email", "RFC 7505 §3"
+    code="mx.null_mx_ok",
+    severity=Severity.INFO,
+    summary="Null MX: the domain accepts no email",
+    why="Senders return mail to the domain immediately instead of trying to deliver it for days.",
+    remediation="No action is needed.",
+    note="`MX 0 .` is the only MX record.",
+    reference="RFC 7505 §3",
 )
 NULL_MIXED = FindingType(
-    "mx.null_mx_mixed",
-    Severity.HIGH,
-    "MX: null MX next to other MX records, so some mail may be lost",
-    "RFC 7505 §3",
+    code="mx.null_mx_mixed",
+    severity=Severity.HIGH,
+    summary="MX: null MX next to other MX records, so some mail may be lost",
+    why="Some senders follow the null MX and refuse to deliver, while others use the other MX "
+    "records.",
+    remediation="Remove the null MX; on a parked domain, remove the other records.",
+    reference="RFC 7505 §3",
 )
 NULL_MISSING = FindingType(
-    "mx.null_mx_missing",
-    Severity.LOW,
-    "MX: parked domain has no null MX, so it appears to accept email",
-    "RFC 7505 §1",
+    code="mx.null_mx_missing",
+    severity=Severity.LOW,
+    summary="MX: parked domain has no null MX, so it appears to accept email",
+    why="Senders try for days to deliver mail to a domain that accepts none.",
+    remediation="Replace the current records with `MX 0 .`.",
+    note="The domain use is set to parked.",
+    reference="RFC 7505 §1",
 )
 NULL_UNEXPECTED = FindingType(
-    "mx.null_mx_unexpected",
-    Severity.HIGH,
-    "MX: null MX on a domain that should receive email, so all of it is refused",
-    "RFC 7505 §4",
+    code="mx.null_mx_unexpected",
+    severity=Severity.HIGH,
+    summary="MX: null MX on a domain that should receive email, so all of it is refused",
+    why="Senders return all mail to the domain as undeliverable.",
+    remediation="Publish the MX records of the mail servers.",
+    note="The domain use says that it receives mail.",
+    reference="RFC 7505 §4",
 )
 NO_ADDRESS = FindingType(
-    "mx.host_no_address",
-    Severity.HIGH,
-    "MX: mail server has no address, so senders cannot deliver to it",
-    "RFC 5321 §5.1",
+    code="mx.host_no_address",
+    severity=Severity.HIGH,
+    summary="MX: mail server has no address, so senders cannot deliver to it",
+    why="Senders cannot connect to this host; if it is the only one, mail is not delivered.",
+    remediation="Give the host an address, or remove the MX record.",
+    note="The host does not exist, or has neither an A nor an AAAA record.",
+    reference="RFC 5321 §5.1",
 )
 TO_ALIAS = FindingType(
-    "mx.points_to_cname",
-    Severity.MEDIUM,
-    "MX: record points to an alias (CNAME), which some senders refuse",
-    "RFC 2181 §10.3",
+    code="mx.points_to_cname",
+    severity=Severity.MEDIUM,
+    summary="MX: record points to an alias (CNAME), which some senders refuse",
+    why="Some mail servers refuse to deliver to a host name that is an alias.",
+    remediation="Name the canonical host in the MX record.",
+    note="An MX record must name a host that has addresses itself.",
+    reference="RFC 2181 §10.3",
 )
 TO_IP = FindingType(
-    "mx.points_to_ip",
-    Severity.HIGH,
-    "MX: record contains an IP address instead of a host name, so senders skip it",
-    "RFC 5321 §5.1",
+    code="mx.points_to_ip",
+    severity=Severity.HIGH,
+    summary="MX: record contains an IP address instead of a host name, so senders skip it",
+    why="Senders look the text up as a host name, find nothing, and skip the record.",
+    remediation="Name a host that has this address.",
+    reference="RFC 5321 §5.1",
 )
 NOT_PUBLIC = FindingType(
-    "mx.host_not_public",
-    Severity.HIGH,
-    "MX: mail server has a non-public address, which senders cannot reach",
-    "RFC 6890 §2.2.2",
+    code="mx.host_not_public",
+    severity=Severity.HIGH,
+    summary="MX: mail server has a non-public address, which senders cannot reach",
+    why="Senders on the internet cannot reach the address, so delivery fails or is delayed.",
+    remediation="Remove the address from DNS, or publish the public one.",
+    note="The address is private, loopback or link-local; medium if the host has a public "
+    "address too.",
+    reference="RFC 6890 §2.2.2",
 )
 NO_IPV6 = FindingType(
-    "mx.ipv6_missing",
-    Severity.INFO,
-    "MX: no mail server has an IPv6 address, so IPv6-only senders cannot deliver",
-    "RFC 3974 §2",
+    code="mx.ipv6_missing",
+    severity=Severity.INFO,
+    summary="MX: no mail server has an IPv6 address, so IPv6-only senders cannot deliver",
+    why="Senders that have IPv6 addresses only cannot deliver mail to the domain.",
+    remediation="Give one of the hosts an AAAA record.",
+    reference="RFC 3974 §2",
 )
 
 # Not is_global: it also excludes the documentation networks, which examples use.
@@ -110,10 +149,14 @@ class _Target:
 
 
 NULL_SENDS = FindingType(
-    "mx.null_mx_on_sending_domain",
-    Severity.MEDIUM,
-    "MX: domain sends mail but has a null MX, so receivers may refuse its mail",
-    "RFC 7505 §4.2",
+    code="mx.null_mx_on_sending_domain",
+    severity=Severity.MEDIUM,
+    summary="MX: domain sends mail but has a null MX, so receivers may refuse its mail",
+    why="Replies and bounces to the domain cannot be delivered, and receivers may refuse mail "
+    "whose sender cannot receive a reply.",
+    remediation="Publish the MX record of a server that accepts replies, or set the usage of the "
+    "domain to parked.",
+    reference="RFC 7505 §4.2",
 )
 
 

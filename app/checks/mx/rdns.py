@@ -19,16 +19,23 @@ from app.checks.engine.types import (
 from app.ports.dns import LookupFailed, Resolver, or_failure
 
 MISSING = FindingType(
-    "rdns.missing",
-    Severity.LOW,
-    "Reverse DNS: mail server address has no PTR record, so receivers may distrust its mail",
-    "RFC 1912 §2.1",
+    code="rdns.missing",
+    severity=Severity.LOW,
+    summary="Reverse DNS: mail server address has no PTR record, so receivers may distrust "
+    "its mail",
+    why="Receivers often reject mail from an address without a PTR record, or treat it as spam.",
+    remediation="Ask the owner of the address block to publish a PTR record that names the host.",
+    reference="RFC 1912 §2.1",
 )
 MISMATCH = FindingType(
-    "rdns.mismatch",
-    Severity.LOW,
-    "Reverse DNS: PTR name does not resolve back to the mail server's address",
-    "RFC 8601 §3",
+    code="rdns.mismatch",
+    severity=Severity.LOW,
+    summary="Reverse DNS: PTR name does not resolve back to the mail server's address",
+    why="Receivers cannot confirm which host has the address, and may reject its mail or treat "
+    "it as spam.",
+    remediation="Make the PTR record and the A or AAAA record point to each other.",
+    note="None of the names in the PTR record resolves to the address.",
+    reference="RFC 8601 §3",
 )
 
 MAX_HOSTS = 10  # in order of preference: a domain may list hundreds

@@ -6,10 +6,8 @@ from typing import Any
 from app.catalog import senders
 from app.checks.engine.types import (
     Finding,
-    FindingType,
     Fix,
     Outcome,
-    Severity,
     Subject,
     Usage,
     check,
@@ -19,6 +17,25 @@ from app.checks.spf import absent, drift, keeping, lint
 from app.checks.spf import costs as spf_costs
 from app.checks.spf import tree as spf_tree
 from app.checks.spf.costs import Cost
+from app.checks.spf.finding_types import (
+    BAD_INCLUDE,
+    EXP_PROBLEM,
+    INCLUDE_LOOP,
+    MX_MANY,
+    NEAR,
+    NO_RECORD,
+    NOT_FOUND,
+    NOT_LOCKED,
+    REDIRECT_LOOP,
+    REPEATED,
+    SENDER_ID,
+    SEVERAL,
+    SYNTAX,
+    TAKEOVER,
+    TOO_MANY,
+    UNKNOWN,
+    VOIDS,
+)
 from app.checks.spf.tree import Tree
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
@@ -27,106 +44,6 @@ from app.protocols.spf import macros
 
 NEAR_LIMIT = 8  # lookups; from here on, one more service may exceed the limit of ten
 
-SEVERAL = FindingType(
-    "spf.multiple_records",
-    Severity.CRITICAL,
-    "SPF: more than one record, so every check fails (permerror)",
-    "RFC 7208 §4.5",
-    hides_others=True,
-)
-SYNTAX = FindingType(
-    "spf.syntax_error",
-    Severity.CRITICAL,
-    "SPF: syntax error in the record, so every check fails (permerror)",
-    "RFC 7208 §4.6",
-)
-UNKNOWN = FindingType(
-    "spf.unknown_mechanism",
-    Severity.CRITICAL,
-    "SPF: unknown mechanism in the record, so every check fails (permerror)",
-    "RFC 7208 §4.6.1",
-)
-REPEATED = FindingType(
-    "spf.modifier_repeated", Severity.CRITICAL, "SPF has a duplicate redirect/exp", "RFC 7208 §6"
-)
-SENDER_ID = FindingType(
-    "spf.sender_id_record",
-    Severity.INFO,
-    "SPF: obsolete Sender ID record (spf2.0), which receivers ignore",
-    "RFC 6686 §6",
-)
-TOO_MANY = FindingType(
-    "spf.too_many_lookups",
-    Severity.CRITICAL,
-    "SPF needs more than 10 DNS lookups, so it fails",
-    "RFC 7208 §4.6.4",
-)
-NEAR = FindingType(
-    "spf.near_lookup_limit",
-    Severity.LOW,
-    "SPF is close to the limit of 10 DNS lookups",
-    "RFC 7208 §4.6.4",
-)
-VOIDS = FindingType(
-    "spf.too_many_void_lookups",
-    Severity.MEDIUM,
-    "SPF: more than two lookups return nothing, so checks may fail (permerror)",
-    "RFC 7208 §4.6.4",
-)
-MX_MANY = FindingType(
-    "spf.mx_too_many_addresses",
-    Severity.MEDIUM,
-    "SPF: an mx term finds more than 10 hosts or addresses, so checks fail (permerror)",
-    "RFC 7208 §4.6.4",
-)
-NOT_FOUND = FindingType(
-    "spf.include_not_found",
-    Severity.CRITICAL,
-    "SPF include points to a domain that does not exist, so checks fail (permerror)",
-    "RFC 7208 §5.2",
-)
-NO_RECORD = FindingType(
-    "spf.include_missing_record",
-    Severity.CRITICAL,
-    "SPF include points to a domain without SPF, so checks fail (permerror)",
-    "RFC 7208 §5.2",
-)
-BAD_INCLUDE = FindingType(
-    "spf.include_invalid",
-    Severity.CRITICAL,
-    "SPF include points to an invalid record, so checks fail (permerror)",
-    "RFC 7208 §5.2",
-)
-INCLUDE_LOOP = FindingType(
-    "spf.include_loop",
-    Severity.CRITICAL,
-    "SPF: includes form a loop, so checks fail (permerror)",
-    "RFC 7208 §5.2",
-)
-REDIRECT_LOOP = FindingType(
-    "spf.redirect_loop",
-    Severity.CRITICAL,
-    "SPF: redirects form a loop, so checks fail (permerror)",
-    "RFC 7208 §6.1",
-)
-TAKEOVER = FindingType(
-    "spf.include_takeover_risk",
-    Severity.CRITICAL,
-    "SPF include points to an unregistered domain (takeover risk)",
-    "RFC 7208 §11.2",
-)
-EXP_PROBLEM = FindingType(
-    "spf.exp_problem",
-    Severity.LOW,
-    "SPF: the explanation for rejected mail (exp) cannot be used",
-    "RFC 7208 §6.2",
-)
-NOT_LOCKED = FindingType(
-    "spf.not_locked_down",
-    Severity.MEDIUM,
-    "SPF: domain sends no email, but its record still allows senders",
-    "RFC 7208 §10.1.2",
-)
 
 _OF_PROBLEM = {
     "syntax_error": SYNTAX,

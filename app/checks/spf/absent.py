@@ -8,36 +8,50 @@ from app.ports.dns import Resolver
 from app.protocols import spf as protocol
 
 MISSING = FindingType(
-    "spf.missing",
-    Severity.HIGH,
-    "No SPF record: receivers cannot tell who may send as this domain",
-    "RFC 7208 §3",
+    code="spf.missing",
+    severity=Severity.HIGH,
+    summary="No SPF record: receivers cannot tell who may send as this domain",
+    why="Anyone can send as the domain without failing SPF, and legitimate mail cannot pass it.",
+    remediation="Publish `v=spf1 mx ~all` with an `include` for each service that sends for you, "
+    "or `v=spf1 -all` if the domain sends no mail.",
+    reference="RFC 7208 §3",
 )
 BAD_VERSION = FindingType(
-    "spf.bad_version",
-    Severity.CRITICAL,
-    "SPF: record does not start with v=spf1, so receivers ignore it",
-    "RFC 7208 §4.5",
+    code="spf.bad_version",
+    severity=Severity.CRITICAL,
+    summary="SPF: record does not start with v=spf1, so receivers ignore it",
+    why="Receivers do not recognize the text as an SPF record, so the domain has no SPF "
+    "protection.",
+    remediation="Start the record with `v=spf1` and a space.",
+    reference="RFC 7208 §4.5",
     hides_others=True,
 )
 WHITESPACE = FindingType(
-    "spf.leading_whitespace",
-    Severity.CRITICAL,
-    "SPF: text before v=spf1, so receivers ignore the record",
-    "RFC 7208 §4.5",
+    code="spf.leading_whitespace",
+    severity=Severity.CRITICAL,
+    summary="SPF: text before v=spf1, so receivers ignore the record",
+    why="Receivers do not recognize the text as an SPF record, so the domain has no SPF "
+    "protection.",
+    remediation="Publish the record without the space or quotation mark before `v=spf1`.",
+    reference="RFC 7208 §4.5",
     hides_others=True,
 )
 WRONG_PLACE = FindingType(
-    "spf.record_in_wrong_place",
-    Severity.LOW,
-    "SPF: record at a name where receivers do not look, so it has no effect",
-    "RFC 7208 §4.4",
+    code="spf.record_in_wrong_place",
+    severity=Severity.LOW,
+    summary="SPF: record at a name where receivers do not look, so it has no effect",
+    why="Receivers look for the record at the domain itself, so the domain has no SPF protection.",
+    remediation="Publish the record at the domain.",
+    note="The record is at `_spf`, `spf` or `_dmarc`, and the domain itself has no record.",
+    reference="RFC 7208 §4.4",
 )
 TYPE_99 = FindingType(
-    "spf.deprecated_type99",
-    Severity.INFO,
-    "SPF: record of the obsolete type SPF (99), which receivers ignore",
-    "RFC 7208 §3.1",
+    code="spf.deprecated_type99",
+    severity=Severity.INFO,
+    summary="SPF: record of the obsolete type SPF (99), which receivers ignore",
+    why="Receivers read TXT records only, so they do not see the record.",
+    remediation="Publish the record as a TXT record, and remove the one of type SPF.",
+    reference="RFC 7208 §3.1",
 )
 FINDING_TYPES = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
 LOCK = "v=spf1 -all"

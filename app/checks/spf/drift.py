@@ -10,11 +10,15 @@ from app.checks.spf.tree import Link, Tree
 from app.protocols import names, timestamps
 
 DRIFT = FindingType(
-    "spf.vendor_include_drift",
-    Severity.LOW,
-    "SPF: a service you include changed its list of allowed senders",
-    "RFC 7208 §5.2",
-    verdict=Verdict.OK,  # services change often: for information, without effect on the verdict
+    code="spf.vendor_include_drift",
+    severity=Severity.LOW,
+    summary="SPF: a service you include changed its list of allowed senders",
+    why="The addresses that can send as the domain have changed without a change in your own DNS.",
+    remediation="No action is needed; review the change if you did not expect it.",
+    note="The terms of its record, or of the records it includes, differ from those of the "
+    "previous scan; reported for a week.",
+    reference="RFC 7208 §5.2",
+    verdict=Verdict.OK,
 )
 MAX_LISTED = timedelta(days=7)
 

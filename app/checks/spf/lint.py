@@ -16,76 +16,125 @@ BROAD_TOTAL = 1 << 20  # IPv4 addresses, each counted once
 Prefix = tuple[int, int, int]  # version, length, and the bits of that length
 
 ALL_PASS = FindingType(
-    "spf.all_pass",
-    Severity.CRITICAL,
-    "SPF ends in +all: anyone may send as this domain",
-    "RFC 7208 §5.1",
+    code="spf.all_pass",
+    severity=Severity.CRITICAL,
+    summary="SPF ends in +all: anyone may send as this domain",
+    why="Mail from every address on the internet passes SPF for the domain.",
+    remediation="End the record with `~all`, and with `-all` once you know all of your senders.",
+    reference="RFC 7208 §5.1",
 )
 ALL_NEUTRAL = FindingType(
-    "spf.all_neutral",
-    Severity.MEDIUM,
-    "SPF ends in ?all: receivers learn nothing about other senders",
-    "RFC 7208 §8.2",
+    code="spf.all_neutral",
+    severity=Severity.MEDIUM,
+    summary="SPF ends in ?all: receivers learn nothing about other senders",
+    why="Receivers treat mail from other addresses as if there were no SPF record.",
+    remediation="End the record with `~all`.",
+    reference="RFC 7208 §8.2",
 )
 ALL_MISSING = FindingType(
-    "spf.all_missing",
-    Severity.MEDIUM,
-    'SPF has no "all" term, so other senders are treated as neutral',
-    "RFC 7208 §4.7",
+    code="spf.all_missing",
+    severity=Severity.MEDIUM,
+    summary='SPF has no "all" term, so other senders are treated as neutral',
+    why="Receivers treat mail from other addresses as if there were no SPF record.",
+    remediation="End the record with `~all`.",
+    note="The record has neither `all` nor `redirect`.",
+    reference="RFC 7208 §4.7",
 )
 ALL_SOFTFAIL = FindingType(
-    "spf.all_softfail",
-    Severity.INFO,
-    "SPF ends in ~all: other senders are marked, not rejected",
-    "RFC 7208 §8.5",
+    code="spf.all_softfail",
+    severity=Severity.INFO,
+    summary="SPF ends in ~all: other senders are marked, not rejected",
+    why="With an enforced DMARC policy this is as effective as `-all`; without one, receivers "
+    "usually deliver the mail of other senders.",
+    remediation="No action is needed; use `-all` once you know all of your senders.",
+    reference="RFC 7208 §8.5",
 )
 AFTER_ALL = FindingType(
-    "spf.terms_after_all", Severity.MEDIUM, 'SPF terms after "all" are ignored', "RFC 7208 §5.1"
+    code="spf.terms_after_all",
+    severity=Severity.MEDIUM,
+    summary='SPF terms after "all" are ignored',
+    why="Receivers stop at `all`, so the senders that the later terms allow do not pass SPF.",
+    remediation="Move the terms before `all`, or remove them.",
+    reference="RFC 7208 §5.1",
 )
 REDIRECT_WITH_ALL = FindingType(
-    "spf.redirect_with_all",
-    Severity.MEDIUM,
-    'SPF redirect is ignored because the record has "all"',
-    "RFC 7208 §6.1",
+    code="spf.redirect_with_all",
+    severity=Severity.MEDIUM,
+    summary='SPF redirect is ignored because the record has "all"',
+    why="Receivers stop at `all`, so the record that the redirect names has no effect.",
+    remediation="Remove `redirect` or `all`, whichever you do not need.",
+    reference="RFC 7208 §6.1",
 )
 MODIFIERS_FIRST = FindingType(
-    "spf.modifiers_before_mechanisms",
-    Severity.INFO,
-    "SPF modifiers belong at the end of the record",
-    "RFC 7208 §6",
+    code="spf.modifiers_before_mechanisms",
+    severity=Severity.INFO,
+    summary="SPF modifiers belong at the end of the record",
+    why="The record works, but its readers can easily misunderstand it.",
+    remediation="Move `redirect` and `exp` to the end of the record.",
+    reference="RFC 7208 §6",
 )
 PTR_USED = FindingType(
-    "spf.ptr_used", Severity.LOW, "SPF uses ptr, which is slow and unreliable", "RFC 7208 §5.5"
+    code="spf.ptr_used",
+    severity=Severity.LOW,
+    summary="SPF uses ptr, which is slow and unreliable",
+    why="Every message costs reverse lookups, and receivers that skip the term do not accept the "
+    "senders that it allows.",
+    remediation="List the hosts with `ip4`, `ip6`, `a` or `mx`.",
+    reference="RFC 7208 §5.5",
 )
 EXISTS_MACRO = FindingType(
-    "spf.exists_macro",
-    Severity.INFO,
-    "SPF uses a macro, so the allowed senders depend on each message",
-    "RFC 7208 §7",
+    code="spf.exists_macro",
+    severity=Severity.INFO,
+    summary="SPF uses a macro, so the allowed senders depend on each message",
+    why="A scan cannot show which senders the term allows.",
+    remediation="No action is needed; ask the service which senders it allows.",
+    reference="RFC 7208 §7",
 )
 BROAD_IP = FindingType(
-    "spf.overly_broad_ip",
-    Severity.MEDIUM,
-    "SPF allows a very large number of addresses to send",
-    "RFC 7208 §5.6",
+    code="spf.overly_broad_ip",
+    severity=Severity.MEDIUM,
+    summary="SPF allows a very large number of addresses to send",
+    why="Many hosts that are not yours can send mail as the domain that passes SPF.",
+    remediation="List only the networks that send.",
+    note="A network is wider than /16 (IPv4) or /32 (IPv6), or more than a million addresses are "
+    "allowed in total.",
+    reference="RFC 7208 §5.6",
 )
 OPEN_NETWORK = FindingType(
-    "spf.open_network",
-    Severity.CRITICAL,
-    "SPF allows half of all addresses or more, so almost anyone may send as this domain",
-    "RFC 7208 §5.6",
+    code="spf.open_network",
+    severity=Severity.CRITICAL,
+    summary="SPF allows half of all addresses or more, so almost anyone may send as this domain",
+    why="Most senders on the internet pass SPF for the domain, which is nearly the effect of "
+    "`+all`.",
+    remediation="Remove the network, or correct its prefix length.",
+    reference="RFC 7208 §5.6",
 )
 REDUNDANT_IP = FindingType(
-    "spf.redundant_ip", Severity.LOW, "SPF lists the same address more than once", "RFC 7208 §5.6"
+    code="spf.redundant_ip",
+    severity=Severity.LOW,
+    summary="SPF lists the same address more than once",
+    why="The term has no effect and makes the record longer.",
+    remediation="Remove the redundant term.",
+    note="Another term allows the same addresses.",
+    reference="RFC 7208 §5.6",
 )
 DUPLICATE_INCLUDE = FindingType(
-    "spf.duplicate_include",
-    Severity.LOW,
-    "SPF lists the same include twice, which wastes DNS lookups",
-    "RFC 7208 §4.6.4",
+    code="spf.duplicate_include",
+    severity=Severity.LOW,
+    summary="SPF lists the same include twice, which wastes DNS lookups",
+    why="Receivers look the include up each time, which uses up the limit of ten lookups.",
+    remediation="Remove one of the two terms.",
+    reference="RFC 7208 §4.6.4",
 )
 TOO_LONG = FindingType(
-    "spf.record_too_long", Severity.LOW, "SPF record is longer than recommended", "RFC 7208 §3.4"
+    code="spf.record_too_long",
+    severity=Severity.LOW,
+    summary="SPF record is longer than recommended",
+    why="The response may not fit into one UDP packet, and receivers that cannot use TCP then "
+    "get no record.",
+    remediation="Move part of the record into a separate record, and include it.",
+    note="The record has more than 450 characters.",
+    reference="RFC 7208 §3.4",
 )
 
 FINDING_TYPES = (

@@ -23,60 +23,88 @@ from app.checks.transport.tlsa import MAX_HOSTS, PKIX, Host, fault, look_up
 from app.ports.dns import Answer, LookupFailed, Mx, Resolver
 
 MISSING = FindingType(
-    "dane.missing",
-    Severity.LOW,
-    "DANE is not set up (no TLSA records)",
-    "RFC 7672 §2.2",
+    code="dane.missing",
+    severity=Severity.LOW,
+    summary="DANE is not set up (no TLSA records)",
+    why="An attacker between two mail servers can make senders deliver without encryption, or to "
+    "another server.",
+    remediation="In a signed zone, publish a `3 1 1` record at `_25._tcp.<host>` for each MX host.",
+    note="None of the MX hosts has TLSA records.",
+    reference="RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
 NOT_APPLICABLE = FindingType(
-    "dane.not_applicable",
-    Severity.INFO,
-    "DANE does not apply: there is no MX host",
-    "RFC 7672 §2.2",
+    code="dane.not_applicable",
+    severity=Severity.INFO,
+    summary="DANE does not apply: there is no MX host",
+    why="There is no mail server that TLSA records could protect.",
+    remediation="No action is needed.",
+    note="The domain has a null MX or no MX record.",
+    reference="RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
 PARTIAL = FindingType(
-    "dane.partial",
-    Severity.LOW,
-    "DANE: only some mail servers have TLSA records, so the others are not protected",
-    "RFC 7672 §2.2",
+    code="dane.partial",
+    severity=Severity.LOW,
+    summary="DANE: only some mail servers have TLSA records, so the others are not protected",
+    why="An attacker can force senders to use a host without TLSA records.",
+    remediation="Publish TLSA records for every MX host.",
+    reference="RFC 7672 §2.2",
 )
 INVALID = FindingType(
-    "dane.invalid",
-    Severity.CRITICAL,
-    "DANE: TLSA records are invalid, so senders cannot use them",
-    "RFC 6698 §2.1",
+    code="dane.invalid",
+    severity=Severity.CRITICAL,
+    summary="DANE: TLSA records are invalid, so senders cannot use them",
+    why="Senders ignore the records, and do not deliver to a host that has no usable record and "
+    "no TLS.",
+    remediation="Remove the record, or generate it again from the certificate.",
+    note="They have unassigned numbers, or data of the wrong length; medium where other records "
+    "of the host are usable.",
+    reference="RFC 6698 §2.1",
 )
 BOGUS = FindingType(
-    "dane.bogus",
-    Severity.CRITICAL,
-    "DANE: TLSA answer fails DNSSEC validation, so senders defer mail",
-    "RFC 7672 §2.1.2",
+    code="dane.bogus",
+    severity=Severity.CRITICAL,
+    summary="DANE: TLSA answer fails DNSSEC validation, so senders defer mail",
+    why="Senders that support DANE do not deliver mail to the host until the answer validates.",
+    remediation="Sign the zone of the host again.",
+    note="The TLSA answer arrives only with validation disabled.",
+    reference="RFC 7672 §2.1.2",
 )
 NO_DNSSEC = FindingType(
-    "dane.no_dnssec",
-    Severity.MEDIUM,
-    "DANE: TLSA records are not protected by DNSSEC, so senders ignore them",
-    "RFC 7672 §2.2",
+    code="dane.no_dnssec",
+    severity=Severity.MEDIUM,
+    summary="DANE: TLSA records are not protected by DNSSEC, so senders ignore them",
+    why="Senders ignore the records, so they protect nothing.",
+    remediation="Sign the zone of the host.",
+    note="The TLSA records or the address of the host are not validated.",
+    reference="RFC 7672 §2.2",
 )
 MX_INSECURE = FindingType(
-    "dane.mx_insecure",
-    Severity.LOW,
-    "DANE: MX records are not signed with DNSSEC, so mail can be redirected",
-    "RFC 7672 §2.2.1",
+    code="dane.mx_insecure",
+    severity=Severity.LOW,
+    summary="DANE: MX records are not signed with DNSSEC, so mail can be redirected",
+    why="The hosts are protected, but a forged MX record can send mail to another host.",
+    remediation="Sign the zone of the domain itself.",
+    reference="RFC 7672 §2.2.1",
 )
 NO_ROLLOVER = FindingType(
-    "dane.no_rollover",
-    Severity.LOW,
-    "DANE: only one TLSA record, so a new certificate breaks delivery",
-    "RFC 7671 §8.1",
+    code="dane.no_rollover",
+    severity=Severity.LOW,
+    summary="DANE: only one TLSA record, so a new certificate breaks delivery",
+    why="Senders that support DANE stop delivering as soon as a certificate with another key is "
+    "installed.",
+    remediation="Publish a second record for the next key or for the CA (`2 1 1`) in advance.",
+    reference="RFC 7671 §8.1",
 )
 UNSUITABLE = FindingType(
-    "dane.usage_unsuitable",
-    Severity.MEDIUM,
-    "DANE: TLSA records have usage 0 or 1, which senders do not use",
-    "RFC 7672 §3.1.3",
+    code="dane.usage_unsuitable",
+    severity=Severity.MEDIUM,
+    summary="DANE: TLSA records have usage 0 or 1, which senders do not use",
+    why="Usages 0 and 1 depend on public CAs, which SMTP senders do not consult, so the records "
+    "protect nothing.",
+    remediation="Publish the same data with usage 2 instead of 0, and 3 instead of 1.",
+    reference="RFC 7672 §3.1.3",
 )
 
 

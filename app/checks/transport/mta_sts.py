@@ -8,14 +8,36 @@ from typing import Any
 from app.checks.engine.expiry import expires_soon
 from app.checks.engine.types import (
     Finding,
-    FindingType,
     Fix,
     Outcome,
     Severity,
     Subject,
     Usage,
-    Verdict,
     check,
+)
+from app.checks.transport.mta_sts_finding_types import (
+    AGE_LONG,
+    AGE_SHORT,
+    CERT_EXPIRING,
+    CONTENT_TYPE,
+    ID_INVALID,
+    ID_UNCHANGED,
+    LINE_ENDINGS,
+    MISMATCH,
+    MISSING,
+    MODE_NONE,
+    MODE_TESTING,
+    MX_CERT,
+    MX_MISSING,
+    POLICY_SYNTAX,
+    POLICY_VERSION,
+    REDIRECTED,
+    SEVERAL,
+    SYNTAX,
+    TLS_FAILED,
+    TOO_LARGE,
+    UNREACHABLE,
+    WITH_DANE,
 )
 from app.checks.transport.tlsa import MAX_HOSTS, look_up
 from app.ports.dns import LookupFailed, Resolver
@@ -28,136 +50,6 @@ from app.protocols.mta_sts import Mode, Policy
 PATH = "/.well-known/mta-sts.txt"
 SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 recommends weeks
 
-MISSING = FindingType(
-    "mta_sts.missing",
-    Severity.LOW,
-    "MTA-STS is not set up, so senders do not require verified TLS",
-    "RFC 8461 §3.1",
-    Verdict.INFO,
-)
-SEVERAL = FindingType(
-    "mta_sts.multiple_records",
-    Severity.HIGH,
-    "MTA-STS: more than one record, so senders ignore all of them",
-    "RFC 8461 §3.1",
-    hides_others=True,
-)
-SYNTAX = FindingType(
-    "mta_sts.record_syntax",
-    Severity.HIGH,
-    "MTA-STS record is invalid, so senders ignore it",
-    "RFC 8461 §3.1",
-    hides_others=True,
-)
-ID_INVALID = FindingType(
-    "mta_sts.id_invalid",
-    Severity.HIGH,
-    "MTA-STS: invalid policy id, so senders ignore the record",
-    "RFC 8461 §3.1",
-    hides_others=True,
-)
-UNREACHABLE = FindingType(
-    "mta_sts.policy_unreachable",
-    Severity.HIGH,
-    "MTA-STS: policy cannot be fetched, so senders cannot apply it",
-    "RFC 8461 §3.3",
-    flaps=True,
-)
-REDIRECTED = FindingType(
-    "mta_sts.policy_redirected",
-    Severity.HIGH,
-    "MTA-STS: policy host redirects, which senders do not follow",
-    "RFC 8461 §3.3",
-    flaps=True,
-)
-TLS_FAILED = FindingType(
-    "mta_sts.policy_tls_failed",
-    Severity.HIGH,
-    "MTA-STS: untrusted certificate on the policy host, so senders ignore the policy",
-    "RFC 8461 §3.3",
-    flaps=True,
-)
-CONTENT_TYPE = FindingType(
-    "mta_sts.policy_content_type",
-    Severity.LOW,
-    "MTA-STS policy is not served as text/plain, so some senders refuse it",
-    "RFC 8461 §3.2",
-)
-TOO_LARGE = FindingType(
-    "mta_sts.policy_too_large", Severity.HIGH, "MTA-STS policy exceeds 64 KiB", "RFC 8461 §3.3"
-)
-LINE_ENDINGS = FindingType(
-    "mta_sts.policy_line_endings",
-    Severity.HIGH,
-    "MTA-STS policy uses wrong line endings",
-    "RFC 8461 §3.2",
-)
-POLICY_SYNTAX = FindingType(
-    "mta_sts.policy_syntax", Severity.HIGH, "MTA-STS policy is invalid", "RFC 8461 §3.2"
-)
-POLICY_VERSION = FindingType(
-    "mta_sts.policy_version",
-    Severity.HIGH,
-    "MTA-STS policy does not declare version STSv1, so senders ignore it",
-    "RFC 8461 §3.2",
-)
-MX_MISSING = FindingType(
-    "mta_sts.mx_missing_in_policy",
-    Severity.HIGH,
-    "MTA-STS policy lists no mail servers, so it is invalid",
-    "RFC 8461 §3.2",
-)
-MISMATCH = FindingType(
-    "mta_sts.policy_mismatch",
-    Severity.MEDIUM,
-    "MTA-STS: mail server missing from the policy, so mail to it is refused",
-    "RFC 8461 §4.1",
-)
-MODE_NONE = FindingType(
-    "mta_sts.mode_none", Severity.LOW, "MTA-STS policy is disabled (mode none)", "RFC 8461 §5"
-)
-MODE_TESTING = FindingType(
-    "mta_sts.mode_testing",
-    Severity.LOW,
-    "MTA-STS is in testing mode: failures are reported, but mail is still delivered",
-    "RFC 8461 §5",
-)
-AGE_SHORT = FindingType(
-    "mta_sts.max_age_short",
-    Severity.LOW,
-    "MTA-STS: max_age is under a week, so senders forget the policy in days",
-    "RFC 8461 §3.2",
-)
-AGE_LONG = FindingType(
-    "mta_sts.max_age_too_long",
-    Severity.HIGH,
-    "MTA-STS: max_age is over a year, so the policy is invalid",
-    "RFC 8461 §3.2",
-)
-MX_CERT = FindingType(
-    "mta_sts.mx_cert_invalid_under_enforce",
-    Severity.CRITICAL,
-    "MTA-STS: mail server's TLS cannot be trusted, so enforcing senders do not deliver",
-    "RFC 8461 §4.2",
-)
-CERT_EXPIRING = FindingType(
-    "mta_sts.policy_cert_expiring",
-    Severity.MEDIUM,
-    "MTA-STS: certificate of the policy host expires soon",
-    "RFC 8461 §3.3",
-)
-WITH_DANE = FindingType(
-    "mta_sts.conflicts_with_dane",
-    Severity.INFO,
-    "MTA-STS and DANE are both set up: senders that support both use DANE",
-    "RFC 8461 §2",
-)
-ID_UNCHANGED = FindingType(
-    "mta_sts.policy_changed_id_unchanged",
-    Severity.HIGH,
-    "MTA-STS: policy changed but its id did not, so senders keep the old policy",
-    "RFC 8461 §3.1",
-)
 
 _OF_POLICY = {
     "too_large": TOO_LARGE,

@@ -20,81 +20,123 @@ from app.ports.dns import LookupFailed, Resolver
 from app.ports.smtp import TlsProbe
 
 MISSING = FindingType(
-    "starttls.missing",
-    Severity.HIGH,
-    "STARTTLS: mail server does not offer TLS, so mail is sent to it unencrypted",
-    "RFC 3207 §2",
+    code="starttls.missing",
+    severity=Severity.HIGH,
+    summary="STARTTLS: mail server does not offer TLS, so mail is sent to it unencrypted",
+    why="Everyone on the network path can read and change the mail, and senders that require TLS "
+    "do not deliver.",
+    remediation="Enable TLS on the mail server, with a certificate for the name of the host.",
+    note="The MX host does not offer STARTTLS.",
+    reference="RFC 3207 §2",
     flaps=True,
 )
 OLD_VERSION = FindingType(
-    "starttls.version_deprecated",
-    Severity.HIGH,
-    "STARTTLS: mail server does not support TLS 1.2 or later",
-    "RFC 8996 §1",
+    code="starttls.version_deprecated",
+    severity=Severity.HIGH,
+    summary="STARTTLS: mail server does not support TLS 1.2 or later",
+    why="Senders that require a secure version of TLS do not deliver, and others may send "
+    "without encryption.",
+    remediation="Enable TLS 1.2 and 1.3 on the mail server.",
+    note="The handshake fails because there is no common version.",
+    reference="RFC 8996 §1",
     flaps=True,
 )
 NO_TLS13 = FindingType(
-    "starttls.no_tls13",
-    Severity.LOW,
-    "STARTTLS: mail server does not support TLS 1.3",
-    "RFC 9325 §3.1.1",
+    code="starttls.no_tls13",
+    severity=Severity.LOW,
+    summary="STARTTLS: mail server does not support TLS 1.3",
+    why="Connections use TLS 1.2, which protects less of the handshake and permits weaker "
+    "settings.",
+    remediation="Enable TLS 1.3 on the mail server.",
+    reference="RFC 9325 §3.1.1",
 )
 EXPIRED = FindingType(
-    "starttls.cert_expired",
-    Severity.HIGH,
-    "STARTTLS: mail server certificate has expired",
-    "RFC 5280 §4.1.2.5",
+    code="starttls.cert_expired",
+    severity=Severity.HIGH,
+    summary="STARTTLS: mail server certificate has expired",
+    why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
+    remediation="Renew the certificate.",
+    reference="RFC 5280 §4.1.2.5",
 )
 EXPIRING = FindingType(
-    "starttls.cert_expiring",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate expires soon",
-    "RFC 5280 §4.1.2.5",
+    code="starttls.cert_expiring",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate expires soon",
+    why="When it expires, senders that verify certificates (MTA-STS) do not deliver mail to this "
+    "host.",
+    remediation="Renew the certificate.",
+    note="30 days or less are left; high in 7, critical in one.",
+    reference="RFC 5280 §4.1.2.5",
 )
 MISMATCH = FindingType(
-    "starttls.cert_host_mismatch",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate is for a different host name",
-    "RFC 9525 §6",
+    code="starttls.cert_host_mismatch",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate is for a different host name",
+    why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
+    remediation="Have the certificate issued for the name in the MX record too.",
+    reference="RFC 9525 §6",
     flaps=True,
 )
 UNTRUSTED = FindingType(
-    "starttls.cert_untrusted",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate is not issued by a public CA",
-    "RFC 5280 §6",
+    code="starttls.cert_untrusted",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate is not issued by a public CA",
+    why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
+    remediation="Use a certificate from a public CA, and install its intermediate certificates.",
+    note="It is self-signed, or the chain is incomplete. Senders that use DANE accept it.",
+    reference="RFC 5280 §6",
     flaps=True,
 )
 WEAK_KEY = FindingType(
-    "starttls.cert_weak_key",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate, or that of its CA, has a key that is too short",
-    "RFC 9325 §4.5",
+    code="starttls.cert_weak_key",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate, or that of its CA, has a key that is too short",
+    why="An attacker may be able to break the key, and TLS libraries refuse the connection.",
+    remediation="Have the certificate issued with an RSA key of 2048 bits or more, or an ECDSA "
+    "key.",
+    note="RSA below 2048 bits, or equally weak.",
+    reference="RFC 9325 §4.5",
 )
 WEAK_SIGNATURE = FindingType(
-    "starttls.cert_weak_signature",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate is signed with an insecure hash",
-    "RFC 9325 §4.5",
+    code="starttls.cert_weak_signature",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate is signed with an insecure hash",
+    why="An attacker may be able to forge the certificate, and TLS libraries refuse the "
+    "connection.",
+    remediation="Have the certificate issued again, with SHA-256 or better.",
+    note="The chain contains a signature with SHA-1 or MD5.",
+    reference="RFC 9325 §4.5",
 )
 KEY_USAGE = FindingType(
-    "starttls.cert_key_usage",
-    Severity.MEDIUM,
-    "STARTTLS: mail server certificate is not valid for servers",
-    "RFC 5280 §4.2.1.12",
+    code="starttls.cert_key_usage",
+    severity=Severity.MEDIUM,
+    summary="STARTTLS: mail server certificate is not valid for servers",
+    why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
+    remediation="Have a certificate issued for a TLS server.",
+    note="Its extensions allow other uses only.",
+    reference="RFC 5280 §4.2.1.12",
 )
 STRIPPED = FindingType(
-    "starttls.stripped_between_probes",
-    Severity.HIGH,
-    "STARTTLS: mail server no longer offers TLS (possible downgrade attack)",
-    "RFC 3207 §6",
+    code="starttls.stripped_between_probes",
+    severity=Severity.HIGH,
+    summary="STARTTLS: mail server no longer offers TLS (possible downgrade attack)",
+    why="Mail is sent to the host unencrypted, and someone on the network path may have removed "
+    "the offer of TLS.",
+    remediation="Check from inside your network whether the host still offers STARTTLS; if it "
+    "does, check the network path between the host and the internet.",
+    note="The MX host offered TLS before. Reported instead of `starttls.missing` until the host "
+    "offers TLS again.",
+    reference="RFC 3207 §6",
     flaps=True,
 )
 NOT_TESTED = FindingType(
-    "starttls.not_tested",
-    Severity.INFO,
-    "STARTTLS: mail servers were not tested",
-    "RFC 3207 §2",
+    code="starttls.not_tested",
+    severity=Severity.INFO,
+    summary="STARTTLS: mail servers were not tested",
+    why="A scan cannot tell whether mail to the domain is encrypted.",
+    remediation="Set `STARTTLS_PROBES=on` where outgoing connections to port 25 are possible.",
+    note="Probes are disabled, or there is no MX host.",
+    reference="RFC 3207 §2",
     verdict=Verdict.INFO,
 )
 

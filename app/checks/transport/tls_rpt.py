@@ -23,62 +23,94 @@ from app.protocols import tls_rpt as protocols_tls_rpt
 from app.protocols.tls_rpt import TlsRptRecord
 
 MISSING = FindingType(
-    "tls_rpt.missing",
-    Severity.LOW,
-    "TLS-RPT is not set up, so you do not learn about TLS failures",
-    "RFC 8460 §3",
-    Verdict.INFO,
+    code="tls_rpt.missing",
+    severity=Severity.LOW,
+    summary="TLS-RPT is not set up, so you do not learn about TLS failures",
+    why="Senders cannot report when they fail to deliver over TLS, so such failures go unnoticed.",
+    remediation="Publish `v=TLSRPTv1; rua=mailto:…` at `_smtp._tls`.",
+    note="Not reported for a domain that does not receive.",
+    reference="RFC 8460 §3",
+    verdict=Verdict.INFO,
 )
 MISSING_WITH_STS = FindingType(
-    "tls_rpt.missing_with_mta_sts",
-    Severity.MEDIUM,
-    "TLS-RPT is missing although MTA-STS is in use, so failures go unnoticed",
-    "RFC 8460 §1",
+    code="tls_rpt.missing_with_mta_sts",
+    severity=Severity.MEDIUM,
+    summary="TLS-RPT is missing although MTA-STS is in use, so failures go unnoticed",
+    why="A failing MTA-STS policy delays or stops mail, and no report says so.",
+    remediation="Publish `v=TLSRPTv1; rua=mailto:…` at `_smtp._tls`.",
+    reference="RFC 8460 §1",
 )
 SEVERAL = FindingType(
-    "tls_rpt.multiple_records",
-    Severity.HIGH,
-    "TLS-RPT: more than one record, so senders ignore all of them",
-    "RFC 8460 §3",
+    code="tls_rpt.multiple_records",
+    severity=Severity.HIGH,
+    summary="TLS-RPT: more than one record, so senders ignore all of them",
+    why="Senders send no reports, so TLS failures go unnoticed.",
+    remediation="Keep one record, and remove the others.",
+    reference="RFC 8460 §3",
     hides_others=True,
 )
 SYNTAX = FindingType(
-    "tls_rpt.syntax_error",
-    Severity.HIGH,
-    "TLS-RPT: malformed record, so senders ignore it",
-    "RFC 8460 §3",
+    code="tls_rpt.syntax_error",
+    severity=Severity.HIGH,
+    summary="TLS-RPT: malformed record, so senders ignore it",
+    why="Senders send no reports, so TLS failures go unnoticed.",
+    remediation="Correct the record.",
+    note="It does not start with exactly `v=TLSRPTv1;`.",
+    reference="RFC 8460 §3",
     hides_others=True,
 )
 RUA_MISSING = FindingType(
-    "tls_rpt.rua_missing", Severity.HIGH, "TLS-RPT: no reporting address (rua)", "RFC 8460 §3"
+    code="tls_rpt.rua_missing",
+    severity=Severity.HIGH,
+    summary="TLS-RPT: no reporting address (rua)",
+    why="Senders have nowhere to send reports, so TLS failures go unnoticed.",
+    remediation="Add `rua` with a `mailto:` or `https:` address.",
+    reference="RFC 8460 §3",
 )
 RUA_INVALID = FindingType(
-    "tls_rpt.rua_invalid_scheme",
-    Severity.HIGH,
-    "TLS-RPT: invalid reporting address (rua), so senders cannot report to it",
-    "RFC 8460 §3",
+    code="tls_rpt.rua_invalid_scheme",
+    severity=Severity.HIGH,
+    summary="TLS-RPT: invalid reporting address (rua), so senders cannot report to it",
+    why="You do not get the reports that should go to this address.",
+    remediation="Correct the address; only `mailto:` and `https:` are allowed.",
+    reference="RFC 8460 §3",
     hides_others=True,
 )
 RUA_DUPLICATE = FindingType(
-    "tls_rpt.rua_duplicate", Severity.LOW, "TLS-RPT: reporting address listed twice", "RFC 8460 §3"
+    code="tls_rpt.rua_duplicate",
+    severity=Severity.LOW,
+    summary="TLS-RPT: reporting address listed twice",
+    why="Senders may send each report twice, so that sessions are counted twice.",
+    remediation="List the address once.",
+    reference="RFC 8460 §3",
 )
 UNREACHABLE = FindingType(
-    "tls_rpt.https_endpoint_unreachable",
-    Severity.LOW,
-    "TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
-    "RFC 8460 §3",
+    code="tls_rpt.https_endpoint_unreachable",
+    severity=Severity.LOW,
+    summary="TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
+    why="Senders cannot post reports to this address.",
+    remediation="Give the host an address, or remove the reporting address.",
+    note="The host does not exist, or has neither an A nor an AAAA record.",
+    reference="RFC 8460 §3",
 )
 NO_MAILBOX = FindingType(
-    "tls_rpt.rua_mailbox_no_mx",
-    Severity.MEDIUM,
-    "TLS-RPT: host of a reporting address accepts no email, so reports to it are lost",
-    "RFC 5321 §5.1",
+    code="tls_rpt.rua_mailbox_no_mx",
+    severity=Severity.MEDIUM,
+    summary="TLS-RPT: host of a reporting address accepts no email, so reports to it are lost",
+    why="Reports to this address cannot be delivered.",
+    remediation="Use a mailbox that exists.",
+    note="The host has a null MX, or neither MX nor address records. Info if another address "
+    "gets the reports.",
+    reference="RFC 5321 §5.1",
 )
 CNAME_CONFLICT = FindingType(
-    "tls_rpt.cname_conflict",
-    Severity.MEDIUM,
-    "TLS-RPT: TXT and CNAME records at one name, so senders may not find the record",
-    "RFC 1034 §3.6.2",
+    code="tls_rpt.cname_conflict",
+    severity=Severity.MEDIUM,
+    summary="TLS-RPT: TXT and CNAME records at one name, so senders may not find the record",
+    why="Resolvers return one record or the other, so some senders do not find the TLS-RPT record.",
+    remediation="Delete the record that you do not use.",
+    note="A name with a CNAME record must not have other records.",
+    reference="RFC 1034 §3.6.2",
 )
 KNOWN_TAGS = ("v", "rua")
 MAX_DESTINATIONS_CHECKED = (

@@ -9,7 +9,14 @@ from tests.support.zones import Zone
 
 DOMAIN = DomainName("example.org")
 LONG = "v=spf1 " + "a:x.example " * 5000
-ODD = FindingType("probe.odd", Severity.HIGH, "Odd", "RFC 0")
+ODD = FindingType(
+    code="probe.odd",
+    severity=Severity.HIGH,
+    summary="Odd",
+    why="",
+    remediation="",
+    reference="RFC 0",
+)
 
 
 def _fix(text: str) -> Fix:

@@ -81,7 +81,17 @@ def test_first_scan_has_no_change() -> None:
 
 MX_A, MX_B = record("example.org", "MX", "10 a."), record("example.org", "MX", "10 b.")
 STAYS, WENT, CAME = (
-    Finding(FindingType(f"mx.{name}", Severity.LOW, name, "RFC 5321 §5.1"), "example.org")
+    Finding(
+        FindingType(
+            code=f"mx.{name}",
+            severity=Severity.LOW,
+            summary=name,
+            why="",
+            remediation="",
+            reference="RFC 5321 §5.1",
+        ),
+        "example.org",
+    )
     for name in ("stays", "went", "came")
 )
 

@@ -1,0 +1,160 @@
+"""The types of findings about the SPF record, its lookups and its includes."""
+
+from app.checks.engine.types import FindingType, Severity
+
+SEVERAL = FindingType(
+    code="spf.multiple_records",
+    severity=Severity.CRITICAL,
+    summary="SPF: more than one record, so every check fails (permerror)",
+    why="Receivers use none of the records, so legitimate mail does not pass SPF.",
+    remediation="Merge all terms into one record; the fix contains it.",
+    reference="RFC 7208 §4.5",
+    hides_others=True,
+)
+SYNTAX = FindingType(
+    code="spf.syntax_error",
+    severity=Severity.CRITICAL,
+    summary="SPF: syntax error in the record, so every check fails (permerror)",
+    why="Receivers discard the whole record, so legitimate mail does not pass SPF.",
+    remediation="Correct or remove the term that the finding names.",
+    note="A term is neither a mechanism nor a modifier, or its value is invalid.",
+    reference="RFC 7208 §4.6",
+)
+UNKNOWN = FindingType(
+    code="spf.unknown_mechanism",
+    severity=Severity.CRITICAL,
+    summary="SPF: unknown mechanism in the record, so every check fails (permerror)",
+    why="Receivers discard the whole record, so legitimate mail does not pass SPF.",
+    remediation="Correct the name of the mechanism; it is usually a typing error such as "
+    "`inlude:`.",
+    reference="RFC 7208 §4.6.1",
+)
+REPEATED = FindingType(
+    code="spf.modifier_repeated",
+    severity=Severity.CRITICAL,
+    summary="SPF has a duplicate redirect/exp",
+    why="Each of these modifiers may appear only once, so every check fails with permerror and "
+    "legitimate mail does not pass SPF.",
+    remediation="Keep one of the two modifiers.",
+    reference="RFC 7208 §6",
+)
+SENDER_ID = FindingType(
+    code="spf.sender_id_record",
+    severity=Severity.INFO,
+    summary="SPF: obsolete Sender ID record (spf2.0), which receivers ignore",
+    why="The record has no effect, and may be mistaken for an SPF record.",
+    remediation="Remove the record.",
+    note="Sender ID was an experiment that has ended.",
+    reference="RFC 6686 §6",
+)
+TOO_MANY = FindingType(
+    code="spf.too_many_lookups",
+    severity=Severity.CRITICAL,
+    summary="SPF needs more than 10 DNS lookups, so it fails",
+    why="Receivers may stop with permerror after ten lookups, so legitimate mail does not pass "
+    "SPF.",
+    remediation="Remove services that no longer send, or replace an include with the addresses "
+    "behind it.",
+    note="The finding names the most expensive includes.",
+    reference="RFC 7208 §4.6.4",
+)
+NEAR = FindingType(
+    code="spf.near_lookup_limit",
+    severity=Severity.LOW,
+    summary="SPF is close to the limit of 10 DNS lookups",
+    why="One more include, in your record or at a provider, may exceed the limit and make every "
+    "check fail.",
+    remediation="Remove terms that are no longer used.",
+    note="The record needs eight to ten lookups.",
+    reference="RFC 7208 §4.6.4",
+)
+VOIDS = FindingType(
+    code="spf.too_many_void_lookups",
+    severity=Severity.MEDIUM,
+    summary="SPF: more than two lookups return nothing, so checks may fail (permerror)",
+    why="Receivers may stop with permerror after two lookups without a result, so legitimate "
+    "mail does not pass SPF.",
+    remediation="Remove the terms whose names no longer exist.",
+    reference="RFC 7208 §4.6.4",
+)
+MX_MANY = FindingType(
+    code="spf.mx_too_many_addresses",
+    severity=Severity.MEDIUM,
+    summary="SPF: an mx term finds more than 10 hosts or addresses, so checks fail (permerror)",
+    why="Receivers stop with permerror at this term, so legitimate mail does not pass SPF.",
+    remediation="List the addresses of the hosts that send instead of using `mx`.",
+    note="RFC 7208 allows at most ten hosts, and ten addresses of each host.",
+    reference="RFC 7208 §4.6.4",
+)
+NOT_FOUND = FindingType(
+    code="spf.include_not_found",
+    severity=Severity.CRITICAL,
+    summary="SPF include points to a domain that does not exist, so checks fail (permerror)",
+    why="Mail that no earlier term allows does not pass SPF, even if it is legitimate.",
+    remediation="Remove the term, or correct the name.",
+    reference="RFC 7208 §5.2",
+)
+NO_RECORD = FindingType(
+    code="spf.include_missing_record",
+    severity=Severity.CRITICAL,
+    summary="SPF include points to a domain without SPF, so checks fail (permerror)",
+    why="Mail that no earlier term allows does not pass SPF, even if it is legitimate.",
+    remediation="Remove the term, or ask the service for the correct name.",
+    note="The name exists but has no SPF record.",
+    reference="RFC 7208 §5.2",
+)
+BAD_INCLUDE = FindingType(
+    code="spf.include_invalid",
+    severity=Severity.CRITICAL,
+    summary="SPF include points to an invalid record, so checks fail (permerror)",
+    why="Mail that no earlier term allows does not pass SPF, even if it is legitimate.",
+    remediation="Ask the service to correct its record; until then, remove the term if none of "
+    "your mail needs it.",
+    note="The record there has errors, or there is more than one.",
+    reference="RFC 7208 §5.2",
+)
+INCLUDE_LOOP = FindingType(
+    code="spf.include_loop",
+    severity=Severity.CRITICAL,
+    summary="SPF: includes form a loop, so checks fail (permerror)",
+    why="Receivers follow the loop until they reach their limit, and mail that no earlier term "
+    "allows does not pass SPF.",
+    remediation="Remove the include that closes the loop.",
+    reference="RFC 7208 §5.2",
+)
+REDIRECT_LOOP = FindingType(
+    code="spf.redirect_loop",
+    severity=Severity.CRITICAL,
+    summary="SPF: redirects form a loop, so checks fail (permerror)",
+    why="Receivers follow the loop until they reach their limit, and mail that no earlier term "
+    "allows does not pass SPF.",
+    remediation="End the chain of redirects with a record that has `all`.",
+    reference="RFC 7208 §6.1",
+)
+TAKEOVER = FindingType(
+    code="spf.include_takeover_risk",
+    severity=Severity.CRITICAL,
+    summary="SPF include points to an unregistered domain (takeover risk)",
+    why="Anyone who registers the domain can send mail as yours that passes SPF.",
+    remediation="Remove the term immediately.",
+    reference="RFC 7208 §11.2",
+)
+EXP_PROBLEM = FindingType(
+    code="spf.exp_problem",
+    severity=Severity.LOW,
+    summary="SPF: the explanation for rejected mail (exp) cannot be used",
+    why="Senders of rejected mail get a generic message instead of your explanation.",
+    remediation="Correct the text that `exp` points to, or remove `exp`.",
+    note="The name in `exp=` has no text, several texts, or one that is not a valid macro string "
+    "in ASCII.",
+    reference="RFC 7208 §6.2",
+)
+NOT_LOCKED = FindingType(
+    code="spf.not_locked_down",
+    severity=Severity.MEDIUM,
+    summary="SPF: domain sends no email, but its record still allows senders",
+    why="The addresses that the record allows can send mail as the domain that passes SPF.",
+    remediation="Publish `v=spf1 -all`.",
+    note="The domain use says that it sends nothing.",
+    reference="RFC 7208 §10.1.2",
+)

@@ -1,7 +1,7 @@
 """The types of JSON columns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 
 class SenderMetadata(TypedDict, total=False):
@@ -74,11 +74,16 @@ class StoredDnsAnswer(TypedDict):
 
 
 class StoredFinding(TypedDict):
-    """A finding of a check; the keys of ``evidence`` depend on ``code``."""
+    """A finding of a check; the keys of ``evidence`` depend on ``code``.
+
+    why, remediation  missing in results that were stored before these texts were introduced
+    """
 
     code: str
     severity: str
     summary: str
+    why: NotRequired[str]
+    remediation: NotRequired[str]
     reference: str
     subject: str
     evidence: dict[str, Any]

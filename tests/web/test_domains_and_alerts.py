@@ -93,6 +93,13 @@ def test_domain_shows_findings_fixes_and_score_gain(
     assert '<pre tabindex="0" class="after">' in page
 
 
+def test_domain_shows_why_a_finding_matters_and_what_to_do(scanned: Browser) -> None:
+    finding = scanned.get("/domains/acme.test").partition("spf.multiple_records")[2]
+    assert "Receivers use none of the records, so legitimate mail does not pass SPF." in finding
+    assert "Merge all terms into one record; the fix contains it." in finding
+    assert "/docs/alerts#spf.multiple_records" in finding
+
+
 def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, {**BAD, "acme.test": SERVFAIL})

@@ -1,4 +1,4 @@
-"""The page with the meaning and remediation of each alert type, generated from the documents."""
+"""The page with the meaning and remediation of each alert type and finding."""
 
 import functools
 import re
@@ -10,10 +10,11 @@ from flask import Response, render_template
 
 from app.api.docs.openapi import bp
 from app.api.http.endpoint import endpoint
+from app.checks import FINDING_TYPES
 
 __all__ = ["bp", "runbooks"]
 
-DOCUMENTS = Path(__file__).resolve().parents[3] / "docs"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "alerts.md"
 _ROW = re.compile(r"^\| (`[a-z0-9_.`\s]+`) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
 _TYPE = re.compile(r"`([a-z0-9_]+\.[a-z0-9_.]+)`")
 
@@ -41,11 +42,12 @@ def runbooks_page() -> Response:
 
 
 def runbooks() -> Iterator[Runbook]:
-    """Yield the alert types of docs/alerts.md, then the findings of docs/checks.md."""
-    for name in ("alerts.md", "checks.md"):
-        for cell, severity, meaning, advice in _ROW.findall((DOCUMENTS / name).read_text()):
-            for type in _TYPE.findall(cell):
-                yield Runbook(type, severity, meaning, advice)
+    """Yield the alert types of docs/alerts.md, then the finding types of the checks."""
+    for cell, severity, meaning, advice in _ROW.findall(DOCUMENT.read_text()):
+        for type in _TYPE.findall(cell):
+            yield Runbook(type, severity, meaning, advice)
+    for kind in FINDING_TYPES.values():
+        yield Runbook(kind.code, kind.severity, kind.meaning, kind.remediation)
 
 
 @functools.cache

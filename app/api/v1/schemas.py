@@ -27,6 +27,9 @@ class Finding(Schema):
     code: str
     severity: Severity
     summary: str
+    why: str | None = Field(description="the consequence, in one sentence")
+    remediation: str | None = Field(description="what to do; code is in back quotes")
+    docs_url: str = Field(description="URL of the documentation of the code")
     reference: str
     subject: str
     evidence: dict[str, Any]
@@ -301,6 +304,9 @@ class FindingType(Schema):
     code: str
     severity: Severity
     summary: str
+    why: str = Field(description="the consequence, in one sentence")
+    remediation: str = Field(description="what to do; code is in back quotes")
+    docs_url: str = Field(description="URL of the documentation of the code")
     reference: str
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from app import settings
@@ -12,7 +13,6 @@ from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Check, Subject, Usage
 from app.checks.spf import evaluate as spf_evaluate
 from app.errors import InvalidRequest
-from app.models.stored_json import StoredCheck
 from app.ports.network import Network, SessionFactory
 from app.protocols import names
 from app.protocols.names import DomainName
@@ -59,7 +59,7 @@ class SpfSender:
     helo: str | None = None
 
 
-def evaluate(draft: DraftRecord, network: Network) -> StoredCheck:
+def evaluate(draft: DraftRecord, network: Network) -> dict[str, Any]:
     """Return the check result of the draft as JSON; everything else is resolved in DNS.
 
     raises  InvalidRequest for a check without a TXT record, or an invalid domain name
@@ -70,11 +70,6 @@ def evaluate(draft: DraftRecord, network: Network) -> StoredCheck:
     domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
     return network.run(lambda new_session: _run_check(check, subject, owner, draft, new_session))
-
-
-def question(check: Check) -> str:
-    """Return the first sentence of the check's docstring."""
-    return (check.run.__doc__ or "").partition("\n")[0]
 
 
 def evaluate_spf(
@@ -100,7 +95,7 @@ def evaluate_spf(
 
 async def _run_check(
     check: Check, subject: Subject, owner: str, draft: DraftRecord, new_session: SessionFactory
-) -> StoredCheck:
+) -> dict[str, Any]:
     scans = await run_checks(
         {0: subject},
         lambda: DraftResolver(new_session(), {owner: draft.records}),
@@ -108,7 +103,7 @@ async def _run_check(
         seconds=settings.current().scan_seconds,
         checks=(check,),
     )
-    return serialization.as_json(scans[0].check_results[0])
+    return serialization.with_documentation(serialization.as_json(scans[0].check_results[0]))
 
 
 def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:

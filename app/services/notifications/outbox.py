@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app import ids, settings
+from app import ids
 from app.db.transactions import after_commit
 from app.jobs import queue
 from app.models import Alert, Channel, Event
 from app.models.stored_json import EventBody, EventData
 from app.protocols import timestamps
-from app.services.core import privacy
+from app.services.core import finding_docs, privacy
 
 TEST = "test"
 _NOTIFIED = "delivery notification"
@@ -80,7 +80,8 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
         "evidence": alert.evidence,
         "fix": alert.fix,
         "reference": alert.reference,
-        "runbook": runbook(alert.type),
+        "runbook": finding_docs.docs_url(alert.type),
+        **finding_docs.explain(alert.type),
         "firstSeenAt": timestamps.text(alert.first_seen_at),
         "lastSeenAt": timestamps.text(alert.last_seen_at),
         "occurrences": alert.occurrences,
@@ -91,11 +92,6 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
         "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
         "updatedAt": timestamps.text(alert.updated_at),
     }
-
-
-def runbook(type: str) -> str:
-    """Return the URL of the documentation of this alert type."""
-    return f"{settings.current().base_url}/docs/alerts#{type}"
 
 
 def _dedup_key(alert: Any) -> str:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from app.checks.engine.types import CheckResult, Finding, Verdict
 from app.models.stored_json import StoredCheck, StoredFinding, StoredLastResult
+from app.services.core import finding_docs
 
 
 def as_json(result: CheckResult) -> StoredCheck:
@@ -29,6 +31,12 @@ def as_json(result: CheckResult) -> StoredCheck:
         "facts": dict(result.facts),
         "findings": [_finding(finding) for finding in result.findings],
     }
+
+
+def with_documentation(check: StoredCheck) -> dict[str, Any]:
+    """Return a check as the API returns it: each finding with its texts and ``docsUrl``."""
+    findings = [{**finding_docs.explain(item["code"]), **item} for item in check["findings"]]
+    return {**check, "findings": findings}
 
 
 def summary(results: Iterable[CheckResult]) -> dict[str, int]:
@@ -62,6 +70,8 @@ def _finding(finding: Finding) -> StoredFinding:
         "code": finding.kind.code,
         "severity": finding.severity.value,
         "summary": finding.kind.summary,
+        "why": finding.kind.why,
+        "remediation": finding.kind.remediation,
         "reference": finding.kind.reference,
         "subject": finding.subject,
         "evidence": dict(finding.evidence),

@@ -73,9 +73,19 @@ def add_to(blueprint: Blueprint) -> None:
         unicode_name,
         utc_time,
         verdict,
+        with_code,
         words,
     ):
         blueprint.add_app_template_filter(filter)
+
+
+def with_code(text: str) -> Markup:
+    """Return the text as HTML, with code in back quotes as ``<code>``."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )
 
 
 def ago(when: datetime | str | None) -> str:

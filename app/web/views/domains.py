@@ -18,7 +18,7 @@ from app.services.core import domain_lookup
 from app.services.domains import dashboard, dns_status, domains, verification
 from app.services.domains.dns_status import ChangeFilter
 from app.services.domains.domains import DomainFilter, NewDomain
-from app.services.scans import scans
+from app.services.scans import scans, serialization
 from app.services.scans.scans import ScanFilter
 from app.web.base import pages
 from app.web.views.domain_forms import (
@@ -275,11 +275,12 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
     return [
         {
             "check": check.name,
-            "known": state.last_results.get(check.name),
+            "known": known and serialization.with_documentation(known),
             "unseen": state.undetermined.get(check.name),
-            "is_set_up": _is_set_up(state.last_results.get(check.name)),
+            "is_set_up": _is_set_up(known),
         }
         for check in CHECKS
+        for known in [state.last_results.get(check.name)]
         if check.name in state.last_results or check.name in state.undetermined
     ]
 

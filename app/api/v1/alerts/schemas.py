@@ -26,7 +26,14 @@ class Alert(Schema):
     evidence: dict[str, Any]
     fix: Fix | None
     reference: str | None
-    runbook: str = Field(description="URL of the description of the type and its remediation")
+    why: str | None = Field(
+        description="the consequence, in one sentence; null unless the type is a finding code"
+    )
+    remediation: str | None = Field(
+        description="what to do, with code in back quotes; null like ``why``"
+    )
+    docs_url: str = Field(description="URL of the documentation of the type")
+    runbook: str = Field(description="the same URL as ``docsUrl``, for older clients")
     first_seen_at: datetime
     last_seen_at: datetime
     occurrences: int

@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field
 from app.api.http import fields, responses, slots
 from app.api.http.endpoint import Body, endpoint
 from app.api.v1 import schemas
-from app.checks import CHECKS
 from app.checks.engine.types import Usage
+from app.services.core import finding_docs
 from app.services.domains import draft_evaluation
 
 bp = Blueprint("checks", __name__, url_prefix="/checks")
@@ -36,24 +36,7 @@ class DraftBody(Body):
 @endpoint(returns=schemas.Check, is_list=True)
 def index() -> Response:
     """List checks and their finding codes."""
-    data = [
-        {
-            "name": check.name,
-            "logicVersion": check.logic_version,
-            "question": draft_evaluation.question(check),
-            "findings": [
-                {
-                    "code": kind.code,
-                    "severity": kind.severity,
-                    "summary": kind.summary,
-                    "reference": kind.reference,
-                }
-                for kind in check.finds
-            ],
-        }
-        for check in CHECKS
-    ]
-    return responses.page(data, fields.NoQuery(), None)
+    return responses.page(finding_docs.catalog(), fields.NoQuery(), None)
 
 
 @bp.post("/evaluate")

@@ -15,6 +15,7 @@ from app.models.keys import Scope
 from app.services.domains import dns_status, draft_evaluation
 from app.services.domains.dns_status import ChangeFilter
 from app.services.domains.draft_evaluation import SpfSender
+from app.services.scans import serialization
 
 bp = Blueprint("dns", __name__, url_prefix="/domains/<domain>")
 
@@ -47,7 +48,10 @@ def status(domain: str) -> Response:
             "updatedAt": responses.time(state.updated_at) if state else None,
             "score": (state.score or None) if state else None,
             "checks": [
-                {**check, "undeterminedReason": undetermined.get(name)}
+                {
+                    **serialization.with_documentation(check),
+                    "undeterminedReason": undetermined.get(name),
+                }
                 for name, check in results.items()
             ],
             "undeterminedChecks": {

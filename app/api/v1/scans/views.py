@@ -17,7 +17,7 @@ from app.api.http.row_cache import SerializedRowCache
 from app.api.v1 import schemas
 from app.errors import InvalidRequest, NotFound
 from app.models.keys import Scope
-from app.services.scans import scans
+from app.services.scans import scans, serialization
 from app.services.scans.scans import ScanFilter, Selection
 
 bp = Blueprint("scans", __name__)
@@ -180,8 +180,9 @@ _row_cache = SerializedRowCache(head)
 
 def detail(scan: Any) -> dict[str, Any]:
     """Return a scan as JSON with its results, if it has any yet."""
-    result = scan.result or {"checks": None, "alerts": None}
-    return {**head(scan), "coalesced": False, **result}
+    stored = scan.result or {"checks": None, "alerts": None}
+    checks = stored["checks"] and [*map(serialization.with_documentation, stored["checks"])]
+    return {**head(scan), "coalesced": False, **stored, "checks": checks}
 
 
 def batch_schema(batch: scans.Batch) -> dict[str, Any]:

@@ -28,6 +28,7 @@ control_socket_disable = True  # otherwise gunicorn opens a socket in $HOME, whi
 def on_starting(server):
     """Print invalid settings once and exit; otherwise each worker would fail repeatedly."""
     from app import interpreter, logs
+    from app.services.core import profiles
     from app.settings import InvalidSettings, Settings
     from app.web_server.limits import Limits
     from app.web_server.worker import BufferedWorker
@@ -36,6 +37,7 @@ def on_starting(server):
         sys.exit("TLS is terminated by the proxy: remove --certfile and --keyfile.")
     try:
         settings = Settings.load()
+        profiles.load(settings.profiles_file)
     except InvalidSettings as error:
         sys.exit(str(error))
     logs.configure(settings.log_level)

@@ -24,8 +24,10 @@ def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from app import api, cli, runtime, web
+    from app.services.core import profiles
 
     runtime.start(settings, network)
+    profiles.load(settings.profiles_file)  # raises InvalidSettings before the first request
     app = Flask(__name__)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,

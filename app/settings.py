@@ -285,6 +285,10 @@ class Settings(BaseSettings):
     """`http://host:port` of a proxy that policies are fetched and webhooks sent through."""
     geoip_database: ExistingFile | None = None
     """Path of an MMDB file with networks (ASN) or countries, which are then shown for sources."""
+    profiles_file: ExistingFile | None = None
+    """Path of a TOML file with compliance profiles of your own; see
+    [profiles](profiles.md#profiles-of-your-own).
+    """
     starttls_probes: bool = False
     """`on`: connect to port 25 of each MX host once a day to check its TLS. These connections
     do not use `EGRESS_PROXY`.

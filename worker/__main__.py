@@ -19,6 +19,7 @@ from multiprocessing.context import ForkProcess
 
 from app import interpreter, runtime
 from app.jobs import queue
+from app.services.core import profiles
 from app.settings import InvalidSettings, Settings
 from worker import rq_worker, shutdown, smtp_receiver
 
@@ -52,6 +53,7 @@ def main(names: list[str]) -> int:
         return BAD_SETTINGS
     try:
         settings = Settings.load()
+        profiles.load(settings.profiles_file)
     except InvalidSettings as error:
         sys.stderr.write(f"{error}\n")
         return BAD_SETTINGS

@@ -9,31 +9,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 
 from app.checks import CHECKS
 from app.checks.engine.execution import run_check
 from app.checks.engine.runner import ScanResult, run_checks
-from app.checks.engine.types import CheckResult, Subject, Verdict
-from app.checks.transport.mta_sts import PATH
+from app.checks.engine.types import CheckResult, Verdict
 from app.network.session import LiveNetwork
 from app.ports.http import Page
 from app.ports.network import SessionFactory
-from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Behavior
 from demo.nameserver import NameServer
 from demo.policies import NETWORKS, PolicyServer
-from tests.support.paths import DATA
-from tests.support.zones import SERVFAIL, Zone, read_master_files
+from tests.support import reference_zones
+from tests.support.reference_zones import EXPECTED, FOLDER, POLICIES, SIGNED, subject
 
-FOLDER = DATA / "zones"
-POLICIES = FOLDER / "policies"
-EXPECTED = {
-    entry["domain"]: entry
-    for entry in yaml.safe_load((FOLDER / "expected.yaml").read_text())["domains"]
-}
-SIGNED = frozenset({".", "test", "example", "signed.test"})
 SELECTOR_NOTES = ("status", "accept", "why")
 CASES = [
     pytest.param(domain, check, id=f"{domain}-{check}")
@@ -42,27 +32,14 @@ CASES = [
 ]
 
 
-def subject(domain: str) -> Subject:
-    """The domain with the selectors that its owner names."""
-    selectors = tuple(EXPECTED[domain].get("dkim_selectors", ()))
-    return Subject(DomainName(domain), dkim_selectors=selectors)
-
-
 @pytest.fixture(scope="module")
 def data() -> Mapping[Any, Any]:
-    records = read_master_files(*sorted(FOLDER.glob("*.zone")))
-    # A delegation is in both zones.
-    whole: dict[Any, Any] = {key: tuple(dict.fromkeys(values)) for key, values in records.items()}
-    return whole | {"down.test": SERVFAIL, "*.down.test": SERVFAIL}
+    return reference_zones.records()
 
 
 @pytest.fixture(scope="module")
 def pages() -> Mapping[tuple[str, str], Page]:
-    bodies = {(f"mta-sts.{path.stem}", PATH): path.read_bytes() for path in POLICIES.glob("*.txt")}
-    return {
-        (host, path): Page(f"https://{host}{path}", 200, "text/plain", body)
-        for (host, path), body in bodies.items()
-    }
+    return reference_zones.pages()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +83,7 @@ async def test_zone_in_memory_has_expected_results(
     data: Mapping[Any, Any],
     pages: Mapping[tuple[str, str], Page],
 ) -> None:
-    zone = Zone(data, pages, authenticated=domain in SIGNED)
+    zone = reference_zones.zone(domain, data, pages)
     [selected] = [candidate for candidate in CHECKS if candidate.name == check]
     _hold(EXPECTED[domain]["checks"][check], await run_check(selected, subject(domain), zone))
 

@@ -1,7 +1,8 @@
 """The log lines of a local service in a form for people.
 
-The service writes JSON objects. On a terminal, people read the time, the level and the message;
-successful requests are left out, because a dashboard page alone causes several of them.
+The service writes JSON objects. On a terminal, people read the time, the level and the message.
+Left out are successful requests, because a dashboard page alone causes several of them; each stored
+report, because its file has a line; and the ids of lines without a problem.
 """
 
 import json
@@ -16,7 +17,7 @@ _FIRST_ERROR_STATUS = 400
 def readable(line: str) -> str | None:
     """Return a log line for people: time, level, message, fields. Other text is unchanged.
 
-    returns  None for a line that is not worth showing: an access log line of a successful request
+    returns  None for a line that is left out
     """
     text = line.rstrip()
     if not text.startswith("{"):
@@ -27,7 +28,7 @@ def readable(line: str) -> str | None:
         return text
     if not isinstance(entry, dict) or "message" not in entry:
         return text
-    if _is_successful_request(entry):
+    if _is_successful_request(entry) or entry.get("event") == "report.stored":
         return None
     return _written(entry)
 
@@ -45,10 +46,21 @@ def _written(entry: Mapping[str, Any]) -> str:
         _local_time(str(entry.get("at", ""))),
         "" if level == "info" else level.upper(),
         str(entry["message"]),
-        *(f"{name}={_value(entry[name])}" for name in entry if name not in _SHOWN_APART),
+        *(
+            f"{name}={_value(value)}"
+            for name, value in entry.items()
+            if _is_shown(name, value, level)
+        ),
     ]
     text = " ".join(part for part in parts if part)
     return f"{text}\n{entry['traceback']}" if entry.get("traceback") else text
+
+
+def _is_shown(name: str, value: Any, level: str) -> bool:
+    if name in _SHOWN_APART:
+        return False
+    is_detail = value is None or name == "event" or name.endswith(("_id", "_files", "_ids"))
+    return level != "info" or not is_detail
 
 
 def _local_time(at: str) -> str:

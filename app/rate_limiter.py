@@ -126,8 +126,9 @@ class RateLimitExceeded(ApplicationError):
 
 def init_app(app: Flask, redis_url: str) -> None:
     """Connect the counters. Requests are counted only where ``count`` is called."""
-    limiter = Limiter(_no_key, app=app, storage_uri=f"counting+{redis_url}")
-    limiter.request_filter(_is_counted_elsewhere)
+    # No limit belongs to a route. Hooks of Flask-Limiter on ``app`` would search every request for
+    # such limits, so the limiter belongs to an application without routes.
+    limiter = Limiter(_no_key, app=Flask(__name__), storage_uri=f"counting+{redis_url}")
     app.extensions["rate_limiter"] = limiter
     app.after_request(_add_retry_after)
 
@@ -203,8 +204,3 @@ def _items(limits: str) -> list[RateLimitItem]:
 
 def _no_key() -> str:
     return ""
-
-
-def _is_counted_elsewhere() -> bool:
-    """No limits are attached to routes: ``count`` is called where a limit applies."""
-    return True

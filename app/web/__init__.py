@@ -15,6 +15,7 @@ from app.web.views import (
     keys,
     mail,
     overview,
+    profiles,
     recipients,
     records,
     reporting,
@@ -39,7 +40,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.require_session)
     pages.handle_errors(web)
     filters.add_to(web)
-    groups = (auth, overview, domains, mail, records, tls_records, reports, files, alerts)
+    groups = (auth, overview, domains, profiles, mail, records, tls_records, reports, files, alerts)
     settings_groups = (keys, reporting, upload_tokens, channels, team, security, account)
     for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)

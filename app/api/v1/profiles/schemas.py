@@ -1,0 +1,81 @@
+"""Schemas of compliance profiles."""
+
+from typing import Any
+
+from pydantic import Field
+
+from app.analysis.scan.profiles import Status
+from app.api.http.endpoint import Schema
+from app.api.v1.schemas import Finding
+from app.checks.engine.types import Usage
+
+
+class FactCondition(Schema):
+    """A fact of a check, and what it must be."""
+
+    fact: str = Field(description="the check and the fact, like dmarc.effective_policy")
+    expected: str
+
+
+class ProfileClause(Schema):
+    """One requirement of a profile."""
+
+    id: str
+    text: str
+    source: str = Field(description="URL of the text that requires it")
+    source_date: str | None = Field(
+        description="date of the version of the source: a year, a month or a day"
+    )
+    usages: list[Usage] = Field(
+        description="the uses of domains that it applies to; empty if it applies to all"
+    )
+    checks: list[str] = Field(description="the checks that it rests on")
+    findings: list[str] = Field(description="finding codes with which it fails")
+    facts: list[FactCondition] = Field(description="it fails unless all of these hold")
+    remediation: str | None = Field(description="what to do if it fails")
+    not_observable_reason: str | None = Field(
+        description="why the checks cannot see it; null if they can"
+    )
+
+
+class Profile(Schema):
+    """A guideline or standard, as a list of clauses."""
+
+    id: str
+    name: str
+    description: str
+    source: str
+    source_date: str | None
+    clauses: list[ProfileClause]
+
+
+class UnmetFact(FactCondition):
+    """A fact that is not as a clause requires it."""
+
+    observed: Any = Field(description="the value; null if the check has no such fact")
+
+
+class ClauseResult(Schema):
+    """Whether a domain meets a clause."""
+
+    id: str
+    text: str
+    source: str
+    source_date: str | None
+    status: Status
+    reason: str | None = Field(
+        description="why it is undetermined or not observable; null for other results"
+    )
+    findings: list[Finding] = Field(description="the findings because of which it fails")
+    facts: list[UnmetFact] = Field(description="the facts because of which it fails")
+    remediation: str | None = Field(description="what to do; null unless it fails")
+
+
+class ProfileResult(Schema):
+    """Whether a domain meets a profile, with the clauses that apply to its use."""
+
+    id: str
+    name: str
+    status: Status = Field(description="pass, fail or undetermined")
+    summary: str
+    clauses: list[ClauseResult]

@@ -1,0 +1,86 @@
+"""The routes of compliance profiles: the catalog, and the results of a domain."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from app.analysis.scan.profiles import ClauseResult, ProfileResult, Status
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import endpoint
+from app.api.v1.profiles import schemas
+from app.models.keys import Scope
+from app.services.domains import profiles
+
+bp = Blueprint("profiles", __name__)
+
+
+@bp.get("/profiles")
+@endpoint(scopes=(Scope.DOMAINS_READ,), returns=schemas.Profile, is_list=True)
+def index() -> Response:
+    """List compliance profiles and their clauses."""
+    data = [
+        {
+            "id": profile.id,
+            "name": profile.name,
+            "description": profile.description,
+            "source": profile.source,
+            "sourceDate": profile.source_date,
+            "clauses": [_clause(clause) for clause in profile.clauses],
+        }
+        for profile in profiles.catalog()
+    ]
+    return responses.page(data, fields.NoQuery(), None)
+
+
+@bp.get("/domains/<domain>/profiles")
+@endpoint(scopes=(Scope.DOMAINS_READ,), returns=schemas.ProfileResult, is_list=True)
+def results(domain: str) -> Response:
+    """List a domain's results of compliance profiles."""
+    of_domain = profiles.results(current().account_id, domain)
+    return responses.page([_result(result) for result in of_domain.results], fields.NoQuery(), None)
+
+
+def _clause(clause: Any) -> dict[str, Any]:
+    return {
+        "id": clause.id,
+        "text": clause.text,
+        "source": clause.source,
+        "sourceDate": clause.source_date,
+        "usages": clause.usages,
+        "checks": clause.checks,
+        "findings": clause.fails_on,
+        "facts": [
+            {"fact": condition.name, "expected": condition.expected} for condition in clause.facts
+        ],
+        "remediation": clause.remediation,
+        "notObservableReason": clause.unobservable_reason,
+    }
+
+
+def _result(result: ProfileResult) -> dict[str, Any]:
+    return {
+        "id": result.profile.id,
+        "name": result.profile.name,
+        "status": result.status,
+        "summary": result.summary,
+        "clauses": [_clause_result(part) for part in result.clauses],
+    }
+
+
+def _clause_result(result: ClauseResult) -> dict[str, Any]:
+    clause = result.clause
+    return {
+        "id": clause.id,
+        "text": clause.text,
+        "source": clause.source,
+        "sourceDate": clause.source_date,
+        "status": result.status,
+        "reason": result.reason,
+        "findings": result.findings,
+        "facts": [
+            {"fact": unmet.fact, "expected": unmet.expected, "observed": unmet.observed}
+            for unmet in result.facts
+        ],
+        "remediation": clause.remediation if result.status is Status.FAIL else None,
+    }

@@ -1,0 +1,24 @@
+"""The page of compliance profiles."""
+
+from tests.support.api_scans import BAD
+from tests.support.dashboard_browser import Browser
+from tests.support.dashboard_pages import work
+
+
+def test_page_shows_results_clauses_and_what_to_do(browser: Browser) -> None:
+    browser.post("/domains", name="acme.test", usage="sends-and-receives")
+    work(browser, BAD)
+    page = browser.get("/domains/acme.test/profiles")
+    assert 'href="/domains/acme.test/profiles" aria-current="page"' in page
+    assert "PCI DSS 4.0.1, requirement 5.4.1" in page
+    assert "Fails 1 of 5 clauses" in page
+    assert "spf.multiple_records" in page
+    assert "To meet this clause:" in page
+    assert "Only the messages show it." in page
+
+
+def test_domain_without_a_scan_is_undetermined(browser: Browser) -> None:
+    browser.post("/domains", name="acme.test", usage="sends-and-receives")
+    page = browser.get("/domains/acme.test/profiles")
+    assert "has not run yet" in page
+    assert "To meet this clause:" not in page

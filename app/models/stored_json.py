@@ -140,7 +140,11 @@ class StoredScore(TypedDict, total=False):
 
 
 class StoredTlsProbe(TypedDict):
-    """The TLS probe of a mail host (``ports.smtp.TlsProbe``)."""
+    """The TLS probe of a mail host (``ports.smtp.TlsProbe``); the row has its time.
+
+    certificates        in base64; missing in older results
+    has_complete_chain  missing in older results
+    """
 
     host: str
     offers_tls: bool
@@ -148,6 +152,8 @@ class StoredTlsProbe(TypedDict):
     problem: str | None
     detail: str
     not_after: str | None
+    certificates: NotRequired[list[str]]
+    has_complete_chain: NotRequired[bool]
 
 
 class StoredPolicy(TypedDict):

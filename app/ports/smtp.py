@@ -1,5 +1,6 @@
 """SMTP: the TLS probe of a mail host and the interface of the prober."""
 
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 
@@ -11,6 +12,9 @@ class TlsProbe(NamedTuple):
                ``weak_key``, ``weak_signature``, ``key_usage`` or ``untrusted``; ``detail`` is the
                error text of the TLS library
     not_after  expiry of a certificate without a problem, RFC 3339
+    certificates  in DER, the host's own first, also those with a problem; empty if unknown
+    has_complete_chain  False if ``certificates`` has only the host's own
+    probed_at  when the host was probed; None for a probe that is not stored yet
     """
 
     host: str
@@ -19,6 +23,9 @@ class TlsProbe(NamedTuple):
     problem: str | None = None
     detail: str = ""
     not_after: str | None = None
+    certificates: tuple[bytes, ...] = ()
+    has_complete_chain: bool = False
+    probed_at: datetime | None = None
 
 
 class TlsProber(Protocol):

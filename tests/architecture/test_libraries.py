@@ -27,7 +27,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "dkim": ("app.protocols.dkim.verification",),
     "maxminddb": ("app.services.analytics.sender_hosts",),
     "cryptography": (
-        *("app.keyring", "app.services.core.encryption", "app.protocols.bimi.mark_certificates"),
+        *(
+            "app.keyring",
+            "app.services.core.encryption",
+            "app.protocols.bimi.mark_certificates",
+            "app.protocols.certificates",
+        ),
         "app.services.monitoring.secret_scanning",
     ),
     "cachetools": ("app.services.core.caches",),

@@ -4,12 +4,15 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
 import uvloop
+from aiosmtpd.controller import Controller
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -21,10 +24,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from app.checks.engine.execution import run_check
+from app.checks.engine.types import CheckResult, Subject
+from app.checks.transport.dane import dane
 from app.network.http import special_addresses
 from app.network.smtp.starttls import Prober
-from app.ports.dns import LookupFailed
+from app.ports.dns import LookupFailed, Tlsa
 from app.ports.smtp import TlsProbe
+from app.protocols import certificates
+from app.protocols.names import DomainName
+from devtools.processes import free_port
 from tests.support.zones import Zone
 
 HOST = "mx.acme.test"
@@ -125,6 +134,79 @@ def test_expired_certificate_is_reported(authority: trustme.CA) -> None:
 
 def test_certificate_of_unknown_ca_is_reported() -> None:
     assert probe(Host(certified(trustme.CA(), HOST))).problem == "untrusted"
+
+
+@pytest.mark.parametrize("problem", [None, "host_mismatch", "untrusted", "expired"])
+def test_certificate_is_read_even_if_it_is_rejected(
+    authority: trustme.CA, problem: str | None
+) -> None:
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    issuer = trustme.CA() if problem == "untrusted" else authority
+    certificate = issuer.issue_cert(
+        "other.test" if problem == "host_mismatch" else HOST,
+        not_after=past if problem == "expired" else None,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    seen = probe(Host(context))
+    assert seen.problem == problem
+    own = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+    assert seen.certificates[0] == own
+    assert seen.has_complete_chain is (sys.version_info >= (3, 13))
+
+
+class Greeter:
+    """The handler of a real SMTP server that accepts no mail."""
+
+    async def handle_RCPT(self, *_: object) -> str:  # noqa: N802 - the name that aiosmtpd calls
+        return "550 no mailbox here"
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_records_of_a_mail_server_are_compared_with_its_certificate(
+    authority: trustme.CA, is_published: bool
+) -> None:
+    certificate = trustme.CA().issue_cert(HOST)  # from a private CA, as is common with DANE
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    blob = (certificate if is_published else authority.issue_cert(HOST)).cert_chain_pems[0]
+    described = certificates.load(ssl.PEM_cert_to_DER_cert(blob.bytes().decode()))
+    records = [Tlsa(3, 1, 1, described.association_data(1, 1))]
+    port = free_port()
+    server = Controller(Greeter(), hostname="127.0.0.1", port=port, tls_context=context)
+    server.start()
+    try:
+        result = compare(port, records)
+    finally:
+        server.stop()
+    expected = "match" if is_published else "mismatch"
+    assert result.facts["certificates"][HOST]["result"] == expected
+    found = {finding.kind.code for finding in result.findings}
+    assert ("dane.certificate_mismatch" in found) is not is_published
+
+
+def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:
+    """Scan the signed zone, probe the server at the port, and scan again."""
+    zone = Zone(
+        {
+            ("acme.test", "MX"): [f"10 {HOST}"],
+            (HOST, "A"): ["127.0.0.1"],
+            (f"_25._tcp.{HOST}", "TLSA"): list(records),
+        },
+        authenticated=True,
+    )
+
+    async def main() -> CheckResult:
+        now = datetime.datetime.now(datetime.UTC)
+        subject = Subject(DomainName("acme.test"), tls_probes={}, now=now)
+        first = await run_check(dane, subject, zone)
+        seen = await Prober("scanner.test", LOOPBACK, port=port).probe(zone, HOST)
+        stored = seen._replace(probed_at=now + datetime.timedelta(minutes=1))
+        later = replace(subject, tls_probes={HOST: stored}, last_facts={"dane": first.facts})
+        return await run_check(dane, later, zone)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
 
 
 @pytest.mark.parametrize(

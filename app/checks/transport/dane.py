@@ -1,11 +1,13 @@
 """Whether senders can verify the certificates of the MX hosts with TLSA records (DANE).
 
-The check does not see the certificates: comparing them with the records takes an SMTP session.
+The certificates come from the latest TLS probes; the check itself does not connect to the hosts.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from app.checks.engine.types import (
     Finding,
@@ -19,8 +21,17 @@ from app.checks.engine.types import (
     finish,
     not_queried,
 )
+from app.checks.transport.certificate_match import (
+    DANE_EE,
+    Chain,
+    Match,
+    first_match,
+    probed_chain,
+)
 from app.checks.transport.tlsa import MAX_HOSTS, PKIX, Host, fault, look_up
-from app.ports.dns import Answer, LookupFailed, Mx, Resolver
+from app.ports.dns import Answer, LookupFailed, Mx, Resolver, Tlsa
+from app.ports.smtp import TlsProbe
+from app.protocols import timestamps
 
 MISSING = FindingType(
     code="dane.missing",
@@ -106,24 +117,35 @@ UNSUITABLE = FindingType(
     remediation="Publish the same data with usage 2 instead of 0, and 3 instead of 1.",
     reference="RFC 7672 §3.1.3",
 )
-
-
-DANE_EE = 3  # the certificate itself, which changes with each renewal; usage 2 names its CA
+MISMATCH = FindingType(
+    code="dane.certificate_mismatch",
+    severity=Severity.CRITICAL,
+    summary="DANE: no TLSA record matches the mail server's certificate, so mail is not delivered",
+    why="Senders that support DANE do not deliver mail to this host until a record matches.",
+    remediation="Publish a TLSA record for the certificate in use, or install the certificate that "
+    "the records describe. Publish the record of a new certificate before you install it.",
+    note="Compared with the certificate that the latest TLS probe saw; not reported if a record of "
+    "usage 2 cannot be compared, or if the records changed after the probe.",
+    reference="RFC 7672 §3.1",
+    flaps=True,
+)
 
 
 @check(
     "dane",
     finds=(
         *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
-        *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE),
+        *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE, MISMATCH),
     ),
-    logic_version=2,
+    logic_version=3,
 )
 async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
     facts   tlsa_hosts (MX hosts with TLSA records, by preference), dnssec (their records and the
-            MX set are validated), null_mx, hosts_unasked (beyond ten, if any)
+            MX set are validated), null_mx, hosts_unasked (beyond ten, if any); if hosts are
+            probed: tlsa_since (by host: when a scan first saw the current records), certificates
+            (by host: whether a record matches, and which)
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
     """
     answer = await dns.resolve(subject.domain, "MX")
@@ -146,9 +168,14 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
     facts["tlsa_hosts"] = [host.host for host in hosts_with_records]
     facts["dnssec"] = answer.authenticated and all(host.secure for host in hosts_with_records)
     findings = [finding for host in hosts for finding in _about(host)]
-    if (
-        not failures or hosts_with_records
-    ):  # else hosts that could not be queried would count as missing
+    if subject.tls_probes is not None and subject.now is not None:
+        since = {host.host: _since(subject, host, subject.now) for host in hosts_with_records}
+        compared = list(_compared(subject.tls_probes, hosts_with_records, since))
+        facts["tlsa_since"] = since
+        facts["certificates"] = {item.host.host: item.fact for item in compared}
+        findings += [item.finding for item in compared if item.match is Match.MISMATCH]
+    # Without any record, hosts that could not be queried would count as missing.
+    if not failures or hosts_with_records:
         findings += _coverage(subject.domain, hosts, answer)
     return finish(facts, findings, failures)
 
@@ -163,6 +190,60 @@ def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Findin
         yield PARTIAL.at(host.host, owner=host.owner)
     if not mx.authenticated and any(host.secure for host in hosts if host.records):
         yield MX_INSECURE.at(domain)
+
+
+class _Comparison(NamedTuple):
+    """The records of one host, compared with the certificates that a probe saw."""
+
+    host: Host
+    chain: Chain
+    match: Match
+    record: Tlsa | None
+
+    @property
+    def fact(self) -> dict[str, str | None]:
+        return {"result": self.match.value, "record": str(self.record) if self.record else None}
+
+    @property
+    def finding(self) -> Finding:
+        return MISMATCH.at(
+            self.host.owner,
+            host=self.host.host,
+            records=list(map(str, self.host.records)),
+            seen=f"3 1 1 {self.chain.leaf.association_data(1, 1)}",
+        )
+
+
+def _compared(
+    probes: Mapping[str, TlsProbe], hosts: Sequence[Host], since: Mapping[str, Mapping[str, str]]
+) -> Iterator[_Comparison]:
+    """Compare the hosts whose records senders use, and whose certificates a probe saw.
+
+    A certificate may have been replaced together with its records, so a mismatch counts only if
+    the host was probed after a scan first saw the records.
+    """
+    for host in hosts:
+        probe = probes.get(host.host)
+        chain = probed_chain(probe) if probe and host.secure and host.usable else None
+        if probe is None or chain is None:
+            continue
+        match, record = first_match(host.usable, chain)
+        is_older = not probe.probed_at or probe.probed_at < datetime.fromisoformat(
+            since[host.host]["at"]
+        )
+        if match is Match.MISMATCH and is_older:
+            match = Match.UNDETERMINED
+        yield _Comparison(host, chain, match, record)
+
+
+def _since(subject: Subject, host: Host, now: datetime) -> Mapping[str, str]:
+    """The digest of the host's records, and when a scan first saw these records."""
+    text = "\n".join(sorted(map(str, host.records)))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    last: Mapping[str, str] = (
+        subject.last_facts.get("dane", {}).get("tlsa_since", {}).get(host.host, {})
+    )
+    return last if last.get("sha256") == digest else {"sha256": digest, "at": timestamps.text(now)}
 
 
 def _about(host: Host) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ connection goes to one of them.
 
 import asyncio
 import ssl
+import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from app.ports.smtp import TlsProbe
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+MAX_CERTIFICATES, MAX_CERTIFICATE_BYTES = 8, 16 * 1024  # what a probe stores of a chain
 MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 octets
 
 _PROBLEMS = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
@@ -53,7 +55,7 @@ class Prober:
         try:
             addresses = await public_addresses(resolver, host, self._allowed)
             async with self._gate, asyncio.timeout(self._seconds):
-                return await self._session(str(addresses[0]), host)
+                return await self._probe(str(addresses[0]), host)
         except Refusal as refusal:
             raise LookupFailed(host, "SMTP", refusal.failure) from None
         except TimeoutError:
@@ -63,7 +65,19 @@ class Prober:
         except ValueError:
             raise LookupFailed(host, "SMTP", "garbage") from None
 
-    async def _session(self, address: str, host: str) -> TlsProbe:
+    async def _probe(self, address: str, host: str) -> TlsProbe:
+        """Return the probe; a rejected certificate takes a second session to read it."""
+        probe = await self._session(address, host, _verifying())
+        if probe.problem not in (None, "version"):
+            with suppress(OSError, EOFError, ValueError):
+                unverified = await self._session(address, host, _accepting())
+                return probe._replace(
+                    certificates=unverified.certificates,
+                    has_complete_chain=unverified.has_complete_chain,
+                )
+        return probe
+
+    async def _session(self, address: str, host: str, context: ssl.SSLContext) -> TlsProbe:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(address, self._port, limit=MAX_LINE)
         try:
@@ -72,7 +86,7 @@ class Prober:
             if not any(line[4:].strip().upper() == "STARTTLS" for line in offers):
                 return TlsProbe(host, offers_tls=False)
             await _command(reader, writer, "STARTTLS", "220")
-            return await _handshake(writer, host)
+            return await _handshake(writer, host, context)
         finally:
             writer.transport.abort()  # without waiting for the peer
 
@@ -100,9 +114,21 @@ async def _reply(reader: StreamReader, code: str) -> list[str]:
     return lines
 
 
-async def _handshake(writer: StreamWriter, host: str) -> TlsProbe:
+def _verifying() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _accepting() -> ssl.SSLContext:
+    """A context that accepts every certificate, to read one that was rejected."""
+    context = _verifying()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _handshake(writer: StreamWriter, host: str, context: ssl.SSLContext) -> TlsProbe:
     try:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
@@ -113,7 +139,31 @@ async def _handshake(writer: StreamWriter, host: str) -> TlsProbe:
             return TlsProbe(host, True, problem="version", detail=error.reason or "")
         raise
     channel = writer.get_extra_info("ssl_object")
-    return TlsProbe(host, True, channel.version(), not_after=_not_after(channel))
+    certificates, is_complete = _served(channel)
+    return TlsProbe(
+        host=host,
+        offers_tls=True,
+        version=channel.version(),
+        not_after=_not_after(channel),
+        certificates=certificates,
+        has_complete_chain=is_complete,
+    )
+
+
+def _served(channel: ssl.SSLObject) -> tuple[tuple[bytes, ...], bool]:
+    """The certificates that the host sent, and whether they are all that it sent.
+
+    Before Python 3.13 the ssl module provides only the host's own certificate.
+    """
+    if sys.version_info >= (3, 13):
+        sent = channel.get_unverified_chain()
+    else:
+        own = channel.getpeercert(binary_form=True)
+        sent = [own] if own else []
+    bounded = tuple(sent[:MAX_CERTIFICATES])
+    if any(len(der) > MAX_CERTIFICATE_BYTES for der in bounded):
+        return (), False
+    return bounded, sys.version_info >= (3, 13) and len(sent) <= MAX_CERTIFICATES
 
 
 def _not_after(channel: ssl.SSLObject) -> str | None:

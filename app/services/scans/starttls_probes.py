@@ -1,8 +1,9 @@
 """STARTTLS probes of mail hosts: each host once a day, for all the domains that it serves."""
 
 import asyncio
+import base64
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -12,6 +13,7 @@ from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import MailHost
+from app.models.stored_json import StoredTlsProbe
 from app.ports.dns import LookupFailed
 from app.ports.network import Network, SessionFactory
 from app.ports.smtp import TlsProbe, TlsProber
@@ -54,12 +56,12 @@ def recent(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | N
     if not settings.current().starttls_probes:
         return None
     rows = session.execute(
-        select(MailHost.name, MailHost.probe_result).where(
+        select(MailHost.name, MailHost.probed_at, MailHost.probe_result).where(
             MailHost.name.in_(set(hosts)),
             MailHost.probed_at > transactions.now(session) - RESULT_TTL,
         )
     )
-    return {row.name: TlsProbe(**row.probe_result) for row in rows}
+    return {row.name: _loaded(row.probe_result, row.probed_at) for row in rows}
 
 
 def enqueue_if_due() -> None:
@@ -109,5 +111,32 @@ def _store(leases: Sequence[Lease[str]], probes: Mapping[str, TlsProbe]) -> None
         for lease in leases:
             values: dict[str, object] = {"next_at": now + PERIOD}
             if lease.key in probes:
-                values |= {"probed_at": now, "probe_result": probes[lease.key]._asdict()}
+                values |= {"probed_at": now, "probe_result": _stored(probes[lease.key])}
             session.execute(update(MailHost).where(LEASES.is_held([lease])).values(values))
+
+
+def _stored(probe: TlsProbe) -> StoredTlsProbe:
+    return {
+        "host": probe.host,
+        "offers_tls": probe.offers_tls,
+        "version": probe.version,
+        "problem": probe.problem,
+        "detail": probe.detail,
+        "not_after": probe.not_after,
+        "certificates": [base64.b64encode(der).decode() for der in probe.certificates],
+        "has_complete_chain": probe.has_complete_chain,
+    }
+
+
+def _loaded(stored: StoredTlsProbe, probed_at: datetime | None) -> TlsProbe:
+    return TlsProbe(
+        host=stored["host"],
+        offers_tls=stored["offers_tls"],
+        version=stored["version"],
+        problem=stored["problem"],
+        detail=stored["detail"],
+        not_after=stored["not_after"],
+        certificates=tuple(map(base64.b64decode, stored.get("certificates", ()))),
+        has_complete_chain=stored.get("has_complete_chain", False),
+        probed_at=probed_at,
+    )

@@ -151,3 +151,31 @@ def test_no_host_is_probed_unless_probes_are_enabled(account_id: UUID, settings:
     assert {check["verdict"] for check in starttls_checks(account_id)} == {"info"}
     with transaction(readonly=True) as session:
         assert session.scalars(select(MailHost.name)).all() == []
+
+
+def test_certificates_of_a_probe_are_stored_for_the_scans_of_its_domains(account_id: UUID) -> None:
+    domains(account_id)
+    starttls_checks(account_id)
+    probe = TlsProbe(MX, True, "TLSv1.3", certificates=(b"der", b"ca"), has_complete_chain=True)
+    starttls_probes.run(HostsNetwork(Hosts(probe)))
+    with transaction() as session:
+        recent = starttls_probes.recent(session, [MX])
+    assert recent is not None
+    assert recent[MX].probed_at is not None
+    assert recent[MX]._replace(probed_at=None) == probe
+
+
+def test_probe_that_was_stored_without_certificates_is_read(account_id: UUID) -> None:
+    domains(account_id)
+    starttls_checks(account_id)
+    starttls_probes.run(HostsNetwork(Hosts(TlsProbe(MX, True, "TLSv1.3"))))
+    with transaction() as session:
+        [host] = session.scalars(select(MailHost))
+        assert host.probe_result is not None
+        stored = host.probe_result.copy()
+        del stored["certificates"], stored["has_complete_chain"]
+        host.probe_result = stored
+    with transaction() as session:
+        recent = starttls_probes.recent(session, [MX])
+    assert recent is not None
+    assert (recent[MX].certificates, recent[MX].has_complete_chain) == ((), False)

@@ -13,9 +13,16 @@ SPF = {
 }
 
 
-def know(domain: Domain, dmarc: str | None = DMARC) -> None:
-    """Have a scan know the domain's records."""
-    facts = {"record": dmarc, "record_at": domain.name, "org_domain": domain.name}
+def know(
+    domain: Domain, dmarc: str | None = DMARC, since: str | None = "2020-01-01T00:00:00.000Z"
+) -> None:
+    """Have a scan know the domain's records; ``since``: when its policy last changed."""
+    facts = {
+        "record": dmarc,
+        "record_at": domain.name,
+        "org_domain": domain.name,
+        "policy_since": since,
+    }
     records = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
     results = {
         "dmarc": {"facts": facts, "records": []},

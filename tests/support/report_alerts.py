@@ -21,6 +21,7 @@ RUA = {
     "org_domain": "acme.test",
     "p": "none",
     "rua": ["mailto:d@acme.test"],
+    "policy_since": "2026-01-01T00:00:00.000Z",
 }
 
 

@@ -1,52 +1,33 @@
-"""Readiness for a stricter DMARC policy: the blockers, and the record to publish.
+"""Readiness for a stricter DMARC policy: the verdict, the blockers, and the record to publish.
 
 A stricter policy stops mail that fails. Spoofed mail should be stopped, but the domain's own mail
 must not be. A step is therefore ready if the domain's own and unclassified sources fail with almost
-no legitimate mail, and if there are enough reports to judge that.
+no legitimate mail, if the current policy was published for long enough, if there are enough reports
+to judge that, and, for reject, if almost no legitimate mail fails at forwarders and mailing lists.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.sources import Source
-from app.protocols import tags
+from app.analysis.policy import proposals, verdicts
+from app.analysis.policy.proposals import Tag
+from app.analysis.policy.published import Published, effective
+from app.analysis.policy.verdicts import Evidence, Impact, Verdict
 from app.protocols.dmarc import Policy, Record
 
-MIN_DAYS = 14  # with reports
-MIN_MESSAGES = 100
 MAX_FAILING_SHARE = (
-    0.005  # share of the legitimate mail with which one source may fail without being a blocker
+    0.005  # share of all mail of the domain with which one source may fail without being a blocker
 )
 MAX_UNDECIDED = 0.01
 MIN_FAILING_MESSAGES = 5  # messages
 MIN_STREAM = 20  # failed messages under one name that block if they are the majority
 
-Tag = Literal["p", "sp", "np"]
 _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The amount of evidence for the answer.
-
-    days       days of the window with reports
-    messages   legitimate messages: from the domain's own sources and from forwarders
-    """
-
-    window_days: int
-    days: int
-    messages: int
-    reporters: int
-
-    @property
-    def is_sufficient(self) -> bool:
-        """Whether the evidence is sufficient for an answer."""
-        return self.days >= MIN_DAYS and self.messages >= MIN_MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +35,7 @@ class Blocker:
     """A source whose legitimate mail the stricter policy would stop.
 
     messages  number of failed messages
-    share     their share of the legitimate mail
+    share     their share of all mail of the domain, which includes them
     """
 
     source: Source
@@ -80,25 +61,43 @@ class FailingSource:
 class PolicyStep:
     """The next stricter policy for one tag.
 
-    scope      the filter of the affected mail
-    is_ready   None: the evidence is insufficient
+    highest   the strictest policy that the record raises a policy to, if it also ends testing
+    scope     the filter of the affected mail
+    messages  all mail that the policy applies to, whether or not it fails
+    reason    the reason for the verdict, as text
     legitimate_failing_sources  other sources of legitimate mail that fails: forwarders, and
                                 sources below the limits
+    legitimate_failing_share    their failed messages as a share of all mail of the domain
     spoofing_sources            sources of spoofed mail; all are ordered by messages, most first
-    record     the record to publish; None if no record is known
-    rollback   the record that is published now; None if no record is known
+    record    the record to publish; None if no record is known, or no change of it is safe
+    remarks   the published tags that the record leaves out, and why
+    rollback  the record that is published now; None if no record is known
     """
 
     tag: Tag
     current: Policy
     proposed: Policy
+    highest: Policy
     scope: RecordFilter
-    is_ready: bool | None
+    messages: int
+    verdict: Verdict
+    reason: str
     blockers: tuple[Blocker, ...]
     legitimate_failing_sources: tuple[FailingSource, ...]
+    legitimate_failing_share: float
     spoofing_sources: tuple[FailingSource, ...]
     record: str | None
+    remarks: tuple[str, ...]
     rollback: str | None
+
+    @property
+    def is_ready(self) -> bool | None:
+        """Whether the step is advised; None: there is not enough data."""
+        if self.verdict is Verdict.NOT_ENOUGH_DATA:
+            return None
+        if self.verdict is Verdict.READY_FOR_QUARANTINE:
+            return self.highest is Policy.QUARANTINE
+        return self.verdict is Verdict.READY
 
     @property
     def legitimate_failing(self) -> int:
@@ -111,57 +110,21 @@ class PolicyStep:
         return sum(failing.messages for failing in self.spoofing_sources)
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The DMARC record that applies to the domain, from the last scan.
-
-    name               the name of the domain's own record, whether or not it exists
-    text               None: there is no record
-    record             the policy for the domain: ``p`` of an inherited record is its sp or np
-    is_inherited       it is published at a parent domain and also applies to other mail
-    is_organizational  the domain's own record also applies to names below (RFC 9989 §4.10.1)
-    """
-
-    name: str
-    text: str | None
-    record: Record
-    is_inherited: bool = False
-    is_organizational: bool = True
-
-    @property
-    def own_text(self) -> str | None:
-        """The record at ``name``; None if there is none."""
-        return None if self.is_inherited else self.text
-
-
-def inherited(name: str, text: str, record: Record, tag: str | None) -> Published:
-    """Return the record of a parent domain that applies to the domain (RFC 9989 §4.10.1).
-
-    tag  the tag that applies to the domain: ``sp``, or ``np`` if the domain does not exist
-    """
-    below = record.sp or record.p
-    p = (record.np or below) if tag == "np" else below
-    return Published(
-        name=name,
-        text=text,
-        record=replace(record, p=p, sp=None, np=None),
-        is_inherited=True,
-        is_organizational=False,
-    )
-
-
-def is_covered(policy: Policy | None, record: Record) -> Policy | None:
-    """Return the effective policy: with ``t=y`` it is one step weaker (RFC 9989 §4.7)."""
-    return policy.lowered if policy and record.testing else policy
-
-
-def evidence(sources: Iterable[Source], *, window_days: int, days: int, reporters: int) -> Evidence:
+def evidence(
+    sources: Iterable[Source],
+    *,
+    window_days: int,
+    days: int,
+    reporters: int,
+    days_at_policy: int | None,
+) -> Evidence:
     """Return the evidence in these sources."""
     return Evidence(
         window_days=window_days,
         days=days,
         messages=sum(map(_good, sources)),
         reporters=reporters,
+        days_at_policy=days_at_policy,
     )
 
 
@@ -174,24 +137,61 @@ def steps(
 ) -> tuple[PolicyStep, ...]:
     """Return the next step of each of p, sp and np that applies to mail and is not at reject."""
     record = published.record if published else Record()
-    p = is_covered(record.p, record) or Policy.NONE
-    sp = is_covered(record.sp, record) or p
-    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": is_covered(record.np, record) or sp}
+    p = effective(record.p, record) or Policy.NONE
+    sp = effective(record.sp, record) or p
+    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": effective(record.np, record) or sp}
     next_steps = []
     if published and not published.is_organizational:
         current = {"p": p}
     for tag, policy in current.items():
         if next_policy := _NEXT.get(policy):
             scope = _scope(tag, record, domain)
-            failing_sources = (_failing(source, identities, domain, scope) for source in sources)
-            failing = [
-                failing_source for failing_source in failing_sources if failing_source.messages
-            ]
-            failing.sort(key=lambda failing_source: -failing_source.messages)
-            next_steps.append(
-                _step(tag, (policy, next_policy, scope), failing, evidence, published)
+            move = _Move(
+                tag=tag,
+                current=policy,
+                proposed=next_policy,
+                highest=_highest(next_policy, record),
+                scope=scope,
+                domain=domain,
             )
+            parts = [_part(source, identities, domain, scope) for source in sources]
+            next_steps.append(_step(move, parts, evidence, published))
     return tuple(next_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A change of one tag, and the mail that it affects."""
+
+    tag: Tag
+    current: Policy
+    proposed: Policy
+    highest: Policy
+    scope: RecordFilter
+    domain: str
+
+    @property
+    def authors(self) -> str:
+        """The domains whose mail it affects, as text."""
+        if self.scope.header_from:
+            return self.domain
+        below = f"subdomains of {self.domain}"
+        return below if self.scope.subdomains_only else f"{self.domain} or {below}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The mail of a source in the scope of a step; ``dkim``: messages with DKIM aligned."""
+
+    failing: FailingSource
+    messages: int
+    dkim: int
+
+
+def _highest(proposed: Policy, record: Record) -> Policy:
+    """The strictest policy that takes effect: a step that ends testing raises them all."""
+    written = (record.p, record.sp, record.np) if record.testing else ()
+    return max((proposed, *filter(None, written)), key=lambda policy: policy.strength)
 
 
 def _scope(tag: Tag, record: Record, domain: str) -> RecordFilter:
@@ -205,71 +205,81 @@ def _scope(tag: Tag, record: Record, domain: str) -> RecordFilter:
     )
 
 
-def _failing(
+def _part(
     source: Source, identities: dict[int, Identity], domain: str, scope: RecordFilter
-) -> FailingSource:
-    """The messages of the source that the policy would affect."""
-    sent, failed = Counter[str](), Counter[str]()
+) -> _Part:
+    """The messages of the source that the policy applies to."""
+    sent, failed, dkim = Counter[str](), Counter[str](), 0
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
         if not ((scope.subdomains_only and is_own) or (scope.header_from and not is_own)):
             sent[identity.header_from] += messages
             failed[identity.header_from] += 0 if identity.passed else messages
+            dkim += messages if identity.dkim else 0
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
-    return FailingSource(source, failed.total(), is_stream)
+    return _Part(FailingSource(source, failed.total(), is_stream), sent.total(), dkim)
 
 
 def _step(
-    tag: Tag,
-    move: tuple[Policy, Policy, RecordFilter],
-    failing: Sequence[FailingSource],
-    evidence: Evidence,
-    published: Published | None,
+    move: _Move, parts: Sequence[_Part], evidence: Evidence, published: Published | None
 ) -> PolicyStep:
-    blockers = tuple(
-        blocker
-        for failing_source in failing
-        if failing_source.messages >= MIN_FAILING_MESSAGES
-        and (blocker := _blocker(failing_source, evidence.messages))
-    )
+    failing = [part.failing for part in parts if part.failing.messages]
+    failing.sort(key=lambda failing_source: -failing_source.messages)
+    blockers = tuple(_blockers(failing, evidence.messages))
     blocking = {blocker.source.key for blocker in blockers}
-    legitimate = (
+    legitimate = tuple(
         failing_source
         for failing_source in failing
         if _is_good(failing_source.source) and failing_source.source.key not in blocking
     )
-    spoofing = (
-        failing_source
-        for failing_source in failing
-        if failing_source.source.kind is SourceClass.SUSPICIOUS
-    )
-    is_ready = not blockers if evidence.is_sufficient and published else None
-    current, next_policy, scope = move
+    impact = _impact(move, parts, blockers, legitimate)
+    verdict, reason = verdicts.decide(impact, evidence, published)
+    proposal = proposals.proposal(move.tag, move.proposed, published) if published else None
     return PolicyStep(
-        tag=tag,
-        current=current,
-        proposed=next_policy,
-        scope=scope,
-        is_ready=is_ready,
+        tag=move.tag,
+        current=move.current,
+        proposed=move.proposed,
+        highest=move.highest,
+        scope=move.scope,
+        messages=impact.messages,
+        verdict=verdict,
+        reason=reason,
         blockers=blockers,
-        legitimate_failing_sources=tuple(legitimate),
-        spoofing_sources=tuple(spoofing),
-        record=_rewritten(tag, next_policy, published) if published else None,
+        legitimate_failing_sources=legitimate,
+        legitimate_failing_share=evidence.share(impact.lost),
+        spoofing_sources=tuple(
+            failing_source
+            for failing_source in failing
+            if failing_source.source.kind is SourceClass.SUSPICIOUS
+        ),
+        record=proposal.text if proposal else None,
+        remarks=proposal.remarks if proposal else (),
         rollback=published.own_text if published else None,
     )
 
 
-def _rewritten(tag: Tag, policy: Policy, published: Published) -> str:
-    text = published.text
-    if text is None:
-        return f"v=DMARC1; p={policy}" if tag == "p" else f"v=DMARC1; p=none; {tag}={policy}"
-    if published.is_inherited:  # the parent's record without the tags about other domains
-        for name in ("sp", "np", "psd"):
-            text = tags.replaced(text, name, None)
-    if published.record.testing:
-        text = tags.replaced(text, "t", None)
-    return tags.replaced(text, tag, policy.value)
+def _impact(
+    move: _Move,
+    parts: Sequence[_Part],
+    blockers: Iterable[Blocker],
+    legitimate: Sequence[FailingSource],
+) -> Impact:
+    own = [part for part in parts if part.messages and part.failing.source.kind is SourceClass.OWN]
+    return Impact(
+        step=f"{move.tag}={move.proposed}",
+        highest=move.highest,
+        authors=move.authors,
+        messages=sum(part.messages for part in parts),
+        blockers=[blocker.source.service.name for blocker in blockers],
+        lost=sum(failing.messages for failing in legitimate),
+        lost_at_forwarders=sum(
+            failing.messages
+            for failing in legitimate
+            if failing.source.kind is SourceClass.FORWARDER
+        ),
+        has_dkim=not own or any(part.dkim for part in own),
+    )
 
 
 def _good(source: Source) -> int:
@@ -280,20 +290,30 @@ def _is_good(source: Source) -> bool:
     return source.kind in (SourceClass.OWN, SourceClass.FORWARDER)
 
 
+def _blockers(failing: Iterable[FailingSource], good: int) -> Iterator[Blocker]:
+    for failing_source in failing:
+        blocker = _blocker(failing_source, good)
+        if blocker and blocker.messages >= MIN_FAILING_MESSAGES:
+            yield blocker
+
+
 def _blocker(failing: FailingSource, good: int) -> Blocker | None:
     """The source as a blocker; None if it does not block the step."""
     source, failed = failing.source, failing.messages
-    share = failed / max(good, failed)
     if source.review and source.review.decision == "ignored":
         return None
     name = source.service.name
-    if source.kind is SourceClass.OWN and (share >= MAX_FAILING_SHARE or failing.is_stream):
+    if source.kind is SourceClass.OWN:
+        share = failed / good
+        if share < MAX_FAILING_SHARE and not failing.is_stream:
+            return None
         reason = (
             f"{name} is one of your sources, and {failed:,} of its messages fail. {source.reason}."
         )
         return Blocker(
             source=source, messages=failed, share=share, reason=reason, remediation=_advice(source)
         )
+    share = failed / (good + failed)  # as if it was the domain's mail
     if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
         reason = (
             f"{name} sent {failed:,} unauthenticated messages and is not classified. "

@@ -1,6 +1,6 @@
 """Policy steps with the sources that they affect, the caveats, and the record to publish."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.analysis.mail import subdomains
@@ -8,8 +8,14 @@ from app.analysis.mail.flow_index import FlowIndex
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.source_details import Linked
 from app.analysis.mail.unused import Subdomain
-from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep, Published
-from app.protocols.dmarc import Record
+from app.analysis.policy.published import Published
+from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep
+from app.protocols.dmarc import Policy, Record
+
+MAILING_LISTS = (
+    "with reject, email that your users send to mailing lists may be lost, also at receivers that "
+    "send no reports; tell your users before you publish it (RFC 9989 §7.4)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,15 @@ class AffectedSources:
 class RecordChange:
     """The record to publish, and how to undo it.
 
-    before  the record that is published now; None if there is none
+    before   the record that is published now; None if there is none
+    remarks  the tags of ``before`` that ``after`` leaves out, and why
     """
 
     name: str
     before: str | None
     after: str
     rollback: str
+    remarks: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +87,16 @@ def step_detail(
         ],
         legitimate=_affected(step.legitimate_failing_sources, step.scope, index, max_sources),
         spoofed=_affected(step.spoofing_sources, step.scope, index, max_sources),
-        caveats=[
-            Caveat(text, messages)
-            for text, messages in subdomains.unknowns(step.tag, record, below)
-        ],
+        caveats=list(_caveats(step, record, below)),
         change=_change(step, published),
     )
+
+
+def _caveats(step: PolicyStep, record: Record, below: Sequence[Subdomain]) -> Iterator[Caveat]:
+    for text, messages in subdomains.unknowns(step.tag, record, below):
+        yield Caveat(text, messages)
+    if step.highest is Policy.REJECT:
+        yield Caveat(MAILING_LISTS, None)
 
 
 def _affected(
@@ -108,5 +120,6 @@ def _change(step: PolicyStep, published: Published | None) -> RecordChange | Non
         name=published.name,
         before=step.rollback,
         after=step.record,
+        remarks=step.remarks,
         rollback=step.rollback or f"Remove the record at {published.name} again.",
     )

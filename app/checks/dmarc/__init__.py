@@ -23,7 +23,7 @@ from app.checks.engine.types import (
 from app.ports.dns import Resolver
 from app.protocols import dmarc as protocol
 from app.protocols import public_suffix, tags
-from app.protocols.dmarc import repair
+from app.protocols.dmarc import repair, strictness
 from app.protocols.dmarc.discovery import Discovery
 from app.protocols.names import DomainName
 
@@ -253,7 +253,7 @@ def _merged(name: str, own: Sequence[str]) -> Fix | None:
     if None in records or None in fixed:
         return None
     ranked = [
-        (keeping.policies(record), text)
+        (strictness.policies(record), text)
         for record, text in zip(records, fixed, strict=True)
         if record and text
     ]

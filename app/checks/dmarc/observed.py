@@ -40,7 +40,7 @@ class _Values(NamedTuple):
 
 
 def facts(subject: Subject, source: Source) -> dict[str, str]:
-    """The time since which the domain's own policy is unchanged.
+    """The time since which the domain's own policy is unchanged, with ``np`` and ``t``.
 
     returns  policy_since; empty if receivers may read the record in different ways
     """
@@ -48,7 +48,12 @@ def facts(subject: Subject, source: Source) -> dict[str, str]:
     if published is None or subject.now is None or source.record_at != subject.domain:
         return {}
     previous = subject.last_facts.get("dmarc", {})
-    is_same = previous.get("record_at") == source.record_at and _known(previous) == published
+    is_same = (
+        previous.get("record_at") == source.record_at
+        and _known(previous) == published
+        and previous.get("np") == source.record.np
+        and bool(previous.get("testing")) == source.record.testing
+    )
     since = previous.get("policy_since") if is_same else None
     return {"policy_since": since or timestamps.text(subject.now)}
 

@@ -90,6 +90,7 @@ class ReportPosture:
     usage            what the domain is used for: both, sending, receiving or parked
     policy, rua      of the DMARC record in the last scan; None if no scan saw it
     policy_since     since when the record is unchanged, as far as is known
+    days_at_policy   full days since its policy last changed, by the last scan; None: unknown
     last_report_at   when the last report arrived; None: never
     first_hour       the first hour with reported email; None: there is none
     recent, previous  the last RECENT_DAYS, and the BASELINE_DAYS before
@@ -107,6 +108,7 @@ class ReportPosture:
     policy: str | None = None
     rua: Sequence[str] | None = None
     policy_since: datetime | None = None
+    days_at_policy: int | None = None
     last_report_at: datetime | None = None
     first_hour: int | None = None
     reporters: Sequence[Reporter] = ()

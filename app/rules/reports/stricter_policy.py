@@ -1,14 +1,14 @@
-"""Alerts on a DMARC policy that can be made stricter."""
+"""Alerts on a DMARC policy that can be made stricter, by the verdict of policy readiness."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
+from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY
 from app.checks.engine.types import Fix, Severity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import ReportPosture
 
-UNCHANGED_AFTER = timedelta(days=30)
+REFERENCE = "RFC 9989 §7.4"
 
 
 def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
@@ -21,29 +21,32 @@ def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
         "tag": step.tag,
         "current": step.current.value,
         "proposed": step.proposed.value,
+        "verdict": step.verdict.value,
         "spoofed": step.spoofed,
         "legitimateFailing": step.legitimate_failing,
+        "legitimateFailingShare": round(step.legitimate_failing_share, 4),
+        "daysAtPolicy": posture.days_at_policy,
     }
+    threshold = {"legitimateFailingShare": MAX_LOST_SHARE, "daysAtPolicy": MIN_DAYS_AT_POLICY}
     drafts = [
         AlertDraft(
             type="dmarc.ready_for_next_policy",
             subject=posture.domain,
             severity=Severity.INFO,
             title=f"Ready for a stricter DMARC policy ({step.tag}={step.proposed})",
-            message=f"{posture.domain}: with {step.tag}={step.proposed} none of your own sources "
-            "would lose email. Publish the new record.",
-            evidence={"observed": observed},
+            message=f"{posture.domain}: {step.tag}={step.proposed} is advised. {step.reason} "
+            "Publish the new record.",
+            evidence={"observed": observed, "threshold": threshold},
             fix=_fix(posture),
-            reference="RFC 9989 §4.7",
+            reference=REFERENCE,
         )
     ]
     return [*drafts, *_still_none(posture, observed)]
 
 
 def _still_none(posture: ReportPosture, observed: Mapping[str, Any]) -> Iterator[AlertDraft]:
-    since = posture.policy_since or posture.monitored_since
-    if posture.policy == "none" and posture.now - since >= UNCHANGED_AFTER:
-        days = (posture.now - since).days
+    days = posture.days_at_policy
+    if posture.policy == "none" and days is not None:
         yield AlertDraft(
             type="dmarc.policy_none_standing",
             subject=posture.domain,
@@ -53,10 +56,10 @@ def _still_none(posture: ReportPosture, observed: Mapping[str, Any]) -> Iterator
             "receivers deliver spoofed email. Publish the stricter record.",
             evidence={
                 "observed": {"days": days, **observed},
-                "threshold": {"days": UNCHANGED_AFTER.days},
+                "threshold": {"days": MIN_DAYS_AT_POLICY},
             },
             fix=_fix(posture),
-            reference="RFC 9989 §4.7",
+            reference=REFERENCE,
         )
 
 
@@ -66,7 +69,7 @@ def _fix(posture: ReportPosture) -> Fix | None:
         return None
     name, before = posture.record_name, step.rollback
     rollback = before or "Remove the record again."
-    why = "All email from your own sources passes DMARC, so only spoofed email is affected."
+    why = " ".join((step.reason, *step.remarks))
     return Fix(
         action="replace" if before else "publish",
         name=name,

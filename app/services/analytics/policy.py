@@ -11,13 +11,16 @@ from sqlalchemy.orm import Session
 from app.analysis.mail import unused
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import Window
-from app.analysis.policy import readiness, step_details
+from app.analysis.policy import published as published_policy
+from app.analysis.policy import readiness, step_details, verdicts
 from app.analysis.policy import simulation as policy_simulation
-from app.analysis.policy.readiness import Evidence, PolicyStep, Published
+from app.analysis.policy.published import Published, effective
+from app.analysis.policy.readiness import PolicyStep
 from app.analysis.policy.simulation import Mail, Modes, PolicyProposal, Replay, SimulationResult
 from app.analysis.policy.simulation_details import AffectedEmail, AffectedEmailIndex
 from app.analysis.policy.step_details import Caveat, StepDetail
-from app.db import bulk
+from app.analysis.policy.verdicts import Evidence, Verdict
+from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, ReporterCount
@@ -28,6 +31,7 @@ from app.services.analytics import rollup_queue, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 
+NO_STEP_LEFT = "The policy is reject wherever it applies, so there is no further step."
 MAX_LISTED = 100  # sources in each list, unless a caller asks for fewer
 
 
@@ -49,6 +53,16 @@ class Assessment:
     def is_ready(self) -> bool:
         """Whether the first step is ready."""
         return bool(self.steps and self.steps[0].is_ready)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the first step; None if no step is left."""
+        return self.steps[0].verdict if self.steps else None
+
+    @property
+    def reason(self) -> str:
+        """The reason for the verdict, as text."""
+        return self.steps[0].reason if self.steps else NO_STEP_LEFT
 
     @property
     def is_fully_enforced(self) -> bool:
@@ -196,10 +210,15 @@ def assess(session: Session, domain: Domain, window: Window) -> Assessment:
     Unverified reports never influence readiness, because anyone can send them.
     """
     report = sending.load(session, domain, window, is_trusted_only=True)
-    evidence = readiness.evidence(
-        report.sources, window_days=window.days, days=report.days, reporters=report.reporters
-    )
     published = _published(report)
+    since = published.since if published else None
+    evidence = readiness.evidence(
+        report.sources,
+        window_days=window.days,
+        days=report.days,
+        reporters=report.reporters,
+        days_at_policy=(transactions.now(session) - since).days if since else None,
+    )
     return Assessment(
         sending=report,
         evidence=evidence,
@@ -214,15 +233,7 @@ def assess(session: Session, domain: Domain, window: Window) -> Assessment:
 def _unmet_requirements(
     session: Session, report: SendingReport, evidence: Evidence, published: Published | None
 ) -> list[str]:
-    unmet = []
-    if published is None:
-        unmet.append("a scan of the DMARC record")
-    if evidence.days < readiness.MIN_DAYS:
-        unmet.append(f"reports from {readiness.MIN_DAYS} days (received so far: {evidence.days})")
-    if evidence.messages < readiness.MIN_MESSAGES:
-        unmet.append(
-            f"{readiness.MIN_MESSAGES} legitimate messages (reported so far: {evidence.messages})"
-        )
+    unmet = verdicts.unmet(evidence, published)
     if unmet:
         unverified = sending.unverified_messages(session, report.domain.id, report.window)
         if unverified:
@@ -277,30 +288,20 @@ def _mail(report: SendingReport) -> list[Mail]:
 
 def _published(report: SendingReport) -> Published | None:
     facts = report.last_results.get("dmarc", {}).get("facts")
-    if not facts:
-        return None
-    own_name = f"_dmarc.{report.domain.name}"
-    text = facts.get("record")
-    if text is None:
-        return Published(own_name, None, dmarc.Record())
-    record = dmarc.parse_record(text)
-    if facts["record_at"] != report.domain.name:
-        return readiness.inherited(own_name, text, record, facts.get("policy_tag"))
-    is_organizational = facts.get("org_domain") in (None, report.domain.name)
-    return Published(own_name, text, record, is_organizational=is_organizational)
+    return published_policy.from_facts(report.domain.name, facts)
 
 
 def _proposal(report: SendingReport, trial: PolicyTrial) -> PolicyProposal:
     published = _published(report)
     record = published.record if published else dmarc.Record()
-    p = trial.p or readiness.is_covered(record.p, record) or Policy.NONE
-    sp = trial.sp or readiness.is_covered(record.sp, record) or p
+    p = trial.p or effective(record.p, record) or Policy.NONE
+    sp = trial.sp or effective(record.sp, record) or p
     _expect_terms(report, trial.remove_spf)
     _expect_sources(report, trial.add_dkim)
     return PolicyProposal(
         p=p,
         sp=sp,
-        np=trial.np or readiness.is_covered(record.np, record) or sp,
+        np=trial.np or effective(record.np, record) or sp,
         modes=Modes(trial.adkim or record.adkim.value, trial.aspf or record.aspf.value),
         current=Modes(record.adkim.value, record.aspf.value),
         remove_spf=frozenset(trial.remove_spf),

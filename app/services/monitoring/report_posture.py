@@ -85,6 +85,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
         policy=published.record.p if published and published.text else None,
         rua=dmarc_facts.get("rua", []) if dmarc_facts else None,
         policy_since=_policy_since(session, domain),
+        days_at_policy=ready.evidence.days_at_policy,
         last_report_at=_last_report_at(session, domain),
         first_hour=_first_hour(session, domain, is_trusted_only),
         reporters=_reporters(session, domain, hour, is_trusted_only),

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from app.analysis.mail.flow_index import RecordLink
 from app.analysis.mail.periods import Window, hour_of
 from app.analysis.mail.record_filter import ALL, RecordFilter, RecordUrls, TlsRecordFilter
+from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY, Verdict
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy
 from app.services.analytics import domain_email, sources
@@ -43,6 +44,12 @@ DMARC_SERIES = {"": ALL, "pass": RecordFilter(result="pass"), "fail": RecordFilt
 # One record counts successful and failed sessions.
 TLS_SERIES = dict.fromkeys(("", "successful", "failed"), TlsRecordFilter())
 MODES = {"": "As published", "r": "Relaxed", "s": "Strict"}
+VERDICTS = {
+    Verdict.READY: "Ready",
+    Verdict.READY_FOR_QUARANTINE: "Ready for quarantine, stay there",
+    Verdict.NOT_READY: "Not ready",
+    Verdict.NOT_ENOUGH_DATA: "Not enough data",
+}
 POLICIES = [("", "As published"), *((policy.value, policy.value) for policy in Policy)]
 
 
@@ -179,6 +186,8 @@ def policy(domain: str) -> ResponseReturnValue:
         spans=SPANS,
         readiness=readiness,
         result=review.simulation,
+        verdicts=VERDICTS,
+        limits={"days_at_policy": MIN_DAYS_AT_POLICY, "lost_share": MAX_LOST_SHARE},
         records_url=partial(_records_url, urls),
         all_url=urls.url(),
         modes=MODES,

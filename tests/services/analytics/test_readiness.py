@@ -11,9 +11,11 @@ from sqlalchemy.engine import Engine
 
 from app.analysis.mail.periods import Window
 from app.models import Domain
+from app.protocols import timestamps
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
+from app.services.analytics.policy import Readiness
 from app.services.analytics.sources import ManualClassification
 from tests.support.checked_domains import know
 from tests.support.factories import ACTOR, make_account, make_domain
@@ -28,7 +30,11 @@ BOUNCES = (SpfResult("x.mcsv.net", "mfrom", "pass"),)
 
 # By who sends it: the SPF record that ``know`` has names 192.0.2.1 and none of the others.
 TEMPLATES: dict[str, list[Record]] = {
-    "own": [record("192.0.2.1"), record("192.0.2.1", **NOTHING)],
+    "own": [
+        record("192.0.2.1"),
+        record("192.0.2.1", dkim=False, dkim_results=()),
+        record("192.0.2.1", **NOTHING),
+    ],
     "service": [
         record("203.0.113.77", **NOTHING | {"spf_results": BOUNCES}),
         record(
@@ -72,9 +78,14 @@ def kind_of(who: str, rows: list[Record], state: str | None) -> str:
 
 
 def judged(
-    mail: dict[str, list[Record]], days: int, policies: dict[str, str | None], state: str | None
+    mail: dict[str, list[Record]],
+    days: int,
+    policies: dict[str, str | None],
+    state: str | None,
+    days_at_policy: int | None,
 ) -> list[dict[str, Any]]:
     """The steps, record by record, as plainly as can be."""
+    is_long_enough = days_at_policy is not None and days_at_policy >= 30
     kinds = {who: kind_of(who, rows, state) for who, rows in mail.items()}
     good = sum(
         row.count
@@ -84,20 +95,25 @@ def judged(
     )
     p = policies["p"] or "none"
     current = {"p": p, "sp": policies["sp"] or p, "np": policies["np"] or policies["sp"] or p}
-    enough = days >= 14 and good >= 100
-    return [
-        {"tag": tag, "wanted": NEXT[now], "good": good}
-        | step(
-            mail,
-            kinds,
-            (tag == "p", tag != "p" or not policies["sp"]),
-            good,
-            is_ignored=state == "ignored",
-            is_enough=enough,
-        )
-        for tag, now in current.items()
-        if now != "reject"
-    ]
+    steps = []
+    for tag, now in current.items():
+        if now != "reject":
+            about = (tag == "p", tag != "p" or not policies["sp"])
+            effect = step(mail, kinds, about, good, is_ignored=state == "ignored")
+            is_enough = days >= 14 and good >= 100 and effect["messages"] > 0
+            verdict = verdict_on(effect, good) if is_long_enough else "not_ready"
+            del effect["is_signed"]
+            effect["verdict"] = verdict if is_enough else "not_enough_data"
+            steps.append({"tag": tag, "wanted": NEXT[now], "good": good} | effect)
+    return steps
+
+
+def verdict_on(effect: dict[str, Any], good: int) -> str:
+    """The verdict after enough reports, and enough time at the policy."""
+    if effect["blockers"]:
+        return "not_ready"
+    is_suited_for_reject = effect["lost"] * 1000 < 5 * good and effect["is_signed"]
+    return "ready" if is_suited_for_reject else "ready_for_quarantine"
 
 
 def step(
@@ -107,18 +123,21 @@ def step(
     good: int,
     *,
     is_ignored: bool,
-    is_enough: bool,
 ) -> dict[str, Any]:
     """The scope of a step: the domain itself, and names below it."""
-    blockers, lost, forged = {}, 0, 0
+    blockers, lost, forged, messages = {}, 0, 0, 0
+    own, signed = 0, 0
     for who, rows in mail.items():
         sent, failed = Counter[str](), Counter[str]()
         for row in rows:
             if about[row.header_from != "acme.test"]:
                 sent[row.header_from] += row.count
                 failed[row.header_from] += 0 if row.dkim or row.spf else row.count
+                own += row.count if kinds[who] == "own" else 0
+                signed += row.count if kinds[who] == "own" and row.dkim else 0
+        messages += sent.total()
         bad, kind = failed.total(), kinds[who]
-        share = bad / max(good, bad, 1)
+        share = bad / max(good + (bad if kind == "unknown" else 0), 1)
         is_stream = any(n >= 20 and n >= sent[name] - n for name, n in failed.items())
         is_much = {"own": share >= 0.005 or is_stream, "unknown": share >= 0.01}.get(kind, False)
         if bad >= 5 and is_much and not (who == "service" and is_ignored):
@@ -126,8 +145,13 @@ def step(
         elif kind in ("own", "forwarder"):
             lost += bad
         forged += bad if kind == "suspicious" else 0
-    is_ready = not blockers if is_enough else None
-    return {"ready": is_ready, "lost": lost, "forged": forged, "blockers": blockers}
+    return {
+        "lost": lost,
+        "forged": forged,
+        "blockers": blockers,
+        "messages": messages,
+        "is_signed": signed > 0 or own == 0,
+    }
 
 
 many = hypothesis_settings(
@@ -136,6 +160,29 @@ many = hypothesis_settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+def since(days: int | None) -> str | None:
+    """The time so many days and half a day ago."""
+    return days if days is None else timestamps.text(datetime.now(UTC) - DAY * (days + 0.5))
+
+
+def summarized(readiness: Readiness) -> list[dict[str, Any]]:
+    """The steps in the form of ``judged``."""
+    names = {"own": "own", SERVICE: "service"}
+    return [
+        {
+            "tag": step.tag,
+            "wanted": step.proposed,
+            "verdict": step.verdict,
+            "messages": step.messages,
+            "lost": step.legitimate_failing,
+            "forged": step.spoofed,
+            "good": readiness.evidence.messages,
+            "blockers": {names[blocker.source.key]: blocker.messages for blocker in step.blockers},
+        }
+        for step in readiness.steps
+    ]
 
 
 def classify_service(domain: Domain, decision: str) -> None:
@@ -149,6 +196,7 @@ def classify_service(domain: Domain, decision: str) -> None:
     steady=st.integers(12, 16),
     policies=st.fixed_dictionaries({"p": POLICIES, "sp": POLICIES, "np": POLICIES}),
     state=st.sampled_from([None, "approved", "ignored", "blocked"]),
+    days_at_policy=st.one_of(st.none(), st.integers(28, 32), st.integers(30, 400)),
 )
 def test_readiness_equals_an_evaluation_of_every_record(
     database: Engine,
@@ -156,6 +204,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
     steady: int,
     policies: dict[str, str | None],
     state: str | None,
+    days_at_policy: int | None,
 ) -> None:
     mail = [*mail, *((("own", record("192.0.2.1", 9)), day) for day in range(steady))]
     by_sender: dict[str, list[Record]] = {}
@@ -168,7 +217,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
     policies["p"] = policies["p"] or "none"
     domain = make_domain(make_account().id, "acme.test")
     record_text = "; ".join(f"{tag}={policy}" for tag, policy in policies.items() if policy)
-    know(domain, f"v=DMARC1; {record_text}")
+    know(domain, f"v=DMARC1; {record_text}", since(days_at_policy))
     for (_, row), day in mail:
         store(domain, Report([row], START + timedelta(days=day)))
     if state and any(row.count for row in service):
@@ -176,17 +225,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
 
     readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})
-    names = {"own": "own", SERVICE: "service"}
     assert readiness.evidence.days == days
-    assert [
-        {
-            "tag": step.tag,
-            "wanted": step.proposed,
-            "ready": step.is_ready,
-            "lost": step.legitimate_failing,
-            "forged": step.spoofed,
-            "good": readiness.evidence.messages,
-            "blockers": {names[blocker.source.key]: blocker.messages for blocker in step.blockers},
-        }
-        for step in readiness.steps
-    ] == judged(by_sender, days, policies, state)
+    expected = judged(by_sender, days, policies, state, days_at_policy)
+    assert readiness.verdict == (expected[0]["verdict"] if expected else None)
+    assert summarized(readiness) == expected

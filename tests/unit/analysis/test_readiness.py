@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Context, Flow, SourceReview, gather
+from app.analysis.policy import published as published_policy
 from app.analysis.policy import readiness
-from app.analysis.policy.readiness import Evidence, PolicyStep, Published
+from app.analysis.policy.published import Published
+from app.analysis.policy.readiness import PolicyStep
+from app.analysis.policy.verdicts import Evidence, Verdict
 from app.protocols import dmarc
-from app.protocols.dmarc import Policy
+from app.protocols.dmarc import Policy, strictness
 
 TEXT = "v=DMARC1; p=none; rua=mailto:d@acme.test"
 APPROVED = SourceReview("approved", None, "user:ann")
@@ -33,12 +38,15 @@ def judge(
     text: str | None = TEXT,
     days: int = 30,
     published: Published | None = None,
+    days_at_policy: int | None = 30,
     **context: Any,
 ) -> list[PolicyStep]:
     identities = {number: identity for number, (identity, _) in enumerate(mail)}
     flows = [Flow(f"192.0.2.{n}", n, count, 1, 1) for n, (_, count) in enumerate(mail)]
     sources = gather(flows, identities, Context("acme.test", **context))
-    evidence = readiness.evidence(sources, window_days=30, days=days, reporters=3)
+    evidence = readiness.evidence(
+        sources, window_days=30, days=days, reporters=3, days_at_policy=days_at_policy
+    )
     record = dmarc.parse_record(text) if text else dmarc.Record()
     published = published or Published("_dmarc.acme.test", text, record)
     return list(readiness.steps("acme.test", sources, identities, evidence, published))
@@ -149,7 +157,7 @@ def test_first_record_is_proposed_if_none_exists() -> None:
 def test_step_from_inherited_record_is_a_record_of_the_domain(
     text: str, tag: str, current: Policy, record: str
 ) -> None:
-    above = readiness.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), tag)
+    above = published_policy.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), tag)
     (step,) = judge((GOOD, 1_000), published=above)
     assert (step.tag, step.current, step.record, step.rollback) == ("p", current, record, None)
 
@@ -196,3 +204,167 @@ def test_no_record_is_proposed_without_a_scan() -> None:
     evidence = Evidence(30, 30, 1_000, 3)
     steps = readiness.steps("acme.test", sources, {0: GOOD}, evidence, None)
     assert [(step.is_ready, step.record) for step in steps] == [(None, None)] * 3
+
+
+QUARANTINE = "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
+SPF_ONLY = Identity("acme.test", "none", False, True, spf_results=GOOD.spf_results)
+
+
+@pytest.mark.parametrize(
+    ("lost", "days_at_policy", "verdict"),
+    [
+        (0, 30, Verdict.READY),
+        (49, 30, Verdict.READY),
+        (50, 30, Verdict.READY_FOR_QUARANTINE),  # 0.5 % of 10,000
+        (2_400, 30, Verdict.READY_FOR_QUARANTINE),
+        (49, 29, Verdict.NOT_READY),
+        (49, None, Verdict.NOT_READY),
+    ],
+)
+def test_reject_is_advised_only_below_the_share_and_after_the_time(
+    lost: int, days_at_policy: int | None, verdict: Verdict
+) -> None:
+    mail = ((GOOD, 10_000 - lost), (PASSED_ON, lost), (FORGED, 90_000))
+    step = judge(*mail, text=QUARANTINE, days_at_policy=days_at_policy)[0]
+    assert (step.proposed, step.verdict) == (Policy.REJECT, verdict)
+    assert step.is_ready is (verdict is Verdict.READY)
+    assert step.legitimate_failing_share == lost / 10_000
+
+
+@pytest.mark.parametrize(
+    ("lost", "days_at_policy", "verdict", "is_ready"),
+    [
+        (0, 30, Verdict.READY, True),
+        (2_400, 30, Verdict.READY_FOR_QUARANTINE, True),
+        (0, 29, Verdict.NOT_READY, False),
+        (0, None, Verdict.NOT_READY, False),
+    ],
+)
+def test_quarantine_is_advised_after_thirty_days_at_none(
+    lost: int, days_at_policy: int | None, verdict: Verdict, is_ready: bool
+) -> None:
+    mail = ((GOOD, 16_000), (PASSED_ON, lost))
+    step = judge(*mail, days_at_policy=days_at_policy)[0]
+    assert (step.proposed, step.verdict) == (Policy.QUARANTINE, verdict)
+    assert step.is_ready is is_ready
+
+
+def test_reason_states_figures_and_limits() -> None:
+    mail = ((GOOD, 16_000), (PASSED_ON, 2_400))
+    assert judge(*mail, text=QUARANTINE)[0].reason == (
+        "Quarantine is suitable, but reject is not: 2,400 legitimate messages (13.04 % of all mail "
+        "of the domain, 2,400 of them at forwarders and mailing lists) would be lost with reject. "
+        "The limit is 0.5 % (RFC 9989 §7.4)."
+    )
+    assert judge((GOOD, 1_000), days_at_policy=12)[0].reason == (
+        "The current policy is unchanged for 12 days: RFC 9989 §7.4 advises at least 30 days "
+        "before p=quarantine."
+    )
+    unknown = judge((GOOD, 1_000), days_at_policy=None)[0].reason
+    assert unknown.startswith("It is not known since when the current policy is published")
+
+
+def test_step_without_any_mail_has_no_answer() -> None:
+    steps = judge((GOOD, 10_000), text="v=DMARC1; p=none; sp=none")
+    assert [(step.tag, step.is_ready, step.messages) for step in steps] == [
+        ("p", True, 10_000),
+        ("sp", None, 0),
+        ("np", None, 0),
+    ]
+    assert {step.verdict for step in steps[1:]} == {Verdict.NOT_ENOUGH_DATA}
+    assert steps[1].reason == "No mail seen: no report has mail from subdomains of acme.test."
+
+
+def test_reject_is_not_advised_if_own_mail_passes_by_spf_alone() -> None:
+    step = judge((SPF_ONLY, 10_000), text=QUARANTINE)[0]
+    assert step.verdict is Verdict.READY_FOR_QUARANTINE
+    assert "passes DKIM" in step.reason
+
+
+def test_end_of_testing_that_also_raises_another_policy_to_reject_needs_the_same() -> None:
+    text = "v=DMARC1; p=quarantine; sp=reject; t=y"
+    step = judge((GOOD, 10_000), (PASSED_ON, 500), text=text)[0]
+    assert (step.proposed, step.highest) == (Policy.QUARANTINE, Policy.REJECT)
+    assert (step.verdict, step.is_ready) == (Verdict.READY_FOR_QUARANTINE, False)
+
+
+def test_inherited_policy_has_no_known_time() -> None:
+    text = "v=DMARC1; p=reject; sp=none"
+    above = published_policy.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), "sp")
+    (step,) = judge((GOOD, 1_000), published=above, days_at_policy=None)
+    assert (step.verdict, step.is_ready) == (Verdict.NOT_READY, False)
+    assert "Publish the current policy at _dmarc.acme.test first" in step.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "record", "remarks"),
+    [
+        (
+            "v=DMARC1; p=none; pct=50; rf=afrf; ri=3600; rua=mailto:a@x.test,mailto:b@y.test!10m; "
+            "ruf=mailto:f@x.test; fo=1; adkim=s; foo=bar",
+            "v=DMARC1; p=quarantine; rua=mailto:a@x.test,mailto:b@y.test!10m; "
+            "ruf=mailto:f@x.test; fo=1; adkim=s; foo=bar",
+            ["pct=50", "rf=afrf", "ri=3600"],
+        ),
+        ("v=DMARC1; p=reject; t=y", "v=DMARC1; p=reject", ["t=y"]),
+        ("v=DMARC1; p=none; rua=d@acme.test", "v=DMARC1; p=quarantine; rua=mailto:d@acme.test", []),
+        ("v=DMARC1; p=none; sp=whatever; rua=mailto:d@acme.test", None, []),
+    ],
+)
+def test_proposal_keeps_all_tags_but_the_removed_ones(
+    text: str, record: str | None, remarks: list[str]
+) -> None:
+    step = judge((GOOD, 1_000), text=text)[0]
+    assert step.record == record
+    assert [remark.partition(" is left out")[0] for remark in step.remarks] == remarks
+
+
+TAGS = st.fixed_dictionaries(
+    {"p": st.sampled_from(["none", "quarantine", "reject"])},
+    optional={
+        **{tag: st.sampled_from(["none", "quarantine", "reject"]) for tag in ("sp", "np")},
+        "t": st.sampled_from(["y", "n"]),
+        "pct": st.sampled_from(["0", "50", "100"]),
+        "adkim": st.sampled_from(["r", "s"]),
+        "rua": st.sampled_from(["mailto:a@x.test", "mailto:a@x.test,mailto:b@y.test"]),
+        "ruf": st.just("mailto:f@x.test"),
+    },
+)
+
+
+def raised(old: str, new: str) -> list[int]:
+    """The strengths to which the new record raises policies."""
+    before, after = (strictness.policies(dmarc.parse_record(text)) for text in (old, new))
+    return [high for low, high in zip(before, after, strict=True) if high > low]
+
+
+@given(TAGS)
+def test_proposal_weakens_no_policy_and_loses_no_address(values: dict[str, str]) -> None:
+    text = "; ".join(["v=DMARC1", *(f"{tag}={value}" for tag, value in values.items())])
+    for step in judge((GOOD, 1_000), text=text):
+        assert step.record is not None
+        new = dmarc.parse_record(step.record)
+        assert strictness.is_kept(dmarc.parse_record(text), new)
+        assert (new.removed_tags, new.testing, new.problems) == ((), False, ())
+        assert step.highest.strength >= max(raised(text, step.record))
+
+
+COUNTS = st.one_of(st.integers(0, 60), st.integers(0, 20_000))
+
+
+@given(COUNTS, COUNTS, COUNTS, st.one_of(st.none(), st.integers(0, 60)), TAGS)
+def test_reject_is_never_ready_above_the_share_or_before_the_time(
+    good: int, forwarded: int, forged: int, days_at_policy: int | None, values: dict[str, str]
+) -> None:
+    text = "; ".join(["v=DMARC1", *(f"{tag}={value}" for tag, value in values.items())])
+    counts = ((GOOD, good), (PASSED_ON, forwarded), (FORGED, forged))
+    mail = [(identity, count) for identity, count in counts if count]
+    is_too_early = days_at_policy is None or days_at_policy < 30
+    for step in judge(*mail, text=text, days_at_policy=days_at_policy):
+        assert step.record is not None
+        raises_to_reject = Policy.REJECT.strength in raised(text, step.record)
+        is_lossy = step.legitimate_failing * 1000 >= 5 * (good + forwarded)
+        if is_too_early or (raises_to_reject and is_lossy):
+            assert not step.is_ready
+        if raises_to_reject and is_lossy:
+            assert step.verdict is not Verdict.READY

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.reporters import Reporter
 from app.analysis.policy.readiness import PolicyStep
+from app.analysis.policy.verdicts import Verdict
 from app.checks.engine.types import Severity
 from app.protocols.dmarc import Policy
 from app.rules.engine.types import AlertDraft
@@ -167,18 +168,52 @@ def test_missing_reports_open_an_alert_three_days_after_the_request(
     assert "reports.none_received" in undecided(replace(current, is_behind=True))
 
 
-@pytest.mark.parametrize(("is_ready", "days"), [(True, 30), (True, 29), (False, 30), (None, 30)])
-def test_ready_policy_that_is_unchanged_for_thirty_days_opens_an_alert(
-    is_ready: bool | None, days: int
+@pytest.mark.parametrize(
+    ("verdict", "current", "is_ready"),
+    [
+        (Verdict.READY, Policy.NONE, True),
+        (Verdict.READY, Policy.QUARANTINE, True),
+        (Verdict.READY_FOR_QUARANTINE, Policy.NONE, True),
+        (Verdict.READY_FOR_QUARANTINE, Policy.QUARANTINE, False),
+        (Verdict.NOT_READY, Policy.NONE, False),
+        (Verdict.NOT_ENOUGH_DATA, Policy.NONE, None),
+    ],
+)
+def test_policy_alerts_follow_the_verdict_of_readiness(
+    verdict: Verdict, current: Policy, is_ready: bool | None
 ) -> None:
+    proposed = Policy.REJECT if current is Policy.QUARANTINE else Policy.QUARANTINE
     step = PolicyStep(
-        "p", Policy.NONE, Policy.QUARANTINE, RecordFilter(), is_ready, (), (), (), "…", "…"
+        tag="p",
+        current=current,
+        proposed=proposed,
+        highest=proposed,
+        scope=RecordFilter(),
+        messages=100,
+        verdict=verdict,
+        reason="2 legitimate messages would fail.",
+        blockers=(),
+        legitimate_failing_sources=(),
+        legitimate_failing_share=0.001,
+        spoofing_sources=(),
+        record="…",
+        remarks=("pct=50 is left out.",),
+        rollback="…",
     )
-    current = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
+    assert step.is_ready is is_ready
+    state = posture(
+        policy=current.value, days_at_policy=30, step=step, record_name="_dmarc.acme.test"
+    )
     types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
-    expected = types if is_ready and days == 30 else {"dmarc.ready_for_next_policy"}
-    assert set(drafts(current)) & types == (expected if is_ready else set())
-    assert bool(undecided(current) & types) is (is_ready is None)
+    expected = types if current is Policy.NONE else {"dmarc.ready_for_next_policy"}
+    alerts = drafts(state)
+    assert set(alerts) & types == (expected if is_ready else set())
+    assert bool(undecided(state) & types) is (is_ready is None)
+    if is_ready:
+        alert = alerts["dmarc.ready_for_next_policy"]
+        assert step.reason in alert.message
+        assert alert.fix is not None
+        assert alert.fix.why == "2 legitimate messages would fail. pct=50 is left out."
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,19 @@
 """The schemas of policy readiness and policy simulation."""
 
+from datetime import datetime
+
 from pydantic import Field
 
 from app.analysis.mail.classification import SourceClass
+from app.analysis.policy.verdicts import Verdict
 from app.api.http.endpoint import Schema
 from app.api.v1.analytics.schemas import HeaderFromCount, MailAnalyticsHeader, RecordLink
 from app.protocols.dmarc import Policy
+
+VERDICT = (
+    "`ready`; `ready_for_quarantine`: quarantine is suitable, but stay there, because reject would "
+    "lose legitimate mail; `not_ready`; `not_enough_data`"
+)
 
 
 class Evidence(Schema):
@@ -13,9 +21,30 @@ class Evidence(Schema):
 
     window_days: int
     days: int
-    messages: int
+    messages: int = Field(
+        description="all mail of the domain: of its own sources and forwarders, and mail of other "
+        "sources that passes; spoofed mail is not the domain's"
+    )
     reporters: int
+    days_at_policy: int | None = Field(
+        description="full days since the published policy last changed; null if that is unknown"
+    )
     sufficient: bool
+
+
+class Thresholds(Schema):
+    """The limits that the verdicts are based on (RFC 9989 §7.4)."""
+
+    days: int = Field(description="minimum number of days with reports")
+    messages: int = Field(description="minimum number of messages of the domain")
+    days_at_policy: int = Field(
+        description="minimum number of days at none before quarantine, and at quarantine before "
+        "reject; an unknown time counts as too short"
+    )
+    legitimate_failing_share: float = Field(
+        description="reject is advised only if less than this share of all mail of the domain is "
+        "legitimate mail that fails"
+    )
 
 
 class SourceBreakdown(RecordLink):
@@ -28,9 +57,9 @@ class SourceBreakdown(RecordLink):
 
 
 class Blocker(SourceBreakdown):
-    """A source with legitimate mail that would fail. `share` is its part of all legitimate mail."""
+    """A source whose mail would fail, to fix or classify first."""
 
-    share: float
+    share: float = Field(description="its failed messages as a share of all mail of the domain")
     reason: str
     remediation: str
 
@@ -52,6 +81,8 @@ class Caveat(Schema):
 class Change(Schema):
     """The record to publish, and the record for a rollback. `before` is null without a record."""
 
+    remarks: list[str] = Field(description="published tags that the new record leaves out, and why")
+
     name: str
     type: str
     before: str | None
@@ -65,9 +96,17 @@ class PolicyStep(Schema):
     tag: str
     current: Policy
     proposed: Policy
-    ready: bool | None = Field(description="null if the data is insufficient")
+    ready: bool | None = Field(
+        description="whether the step is advised; null if the data is insufficient"
+    )
+    verdict: Verdict = Field(description=VERDICT)
+    reason: str = Field(description="why, as a sentence")
+    messages: int = Field(description="reported messages that the policy applies to")
     blockers: list[Blocker]
     legitimate_failing: int = Field(description="legitimate messages that would fail")
+    legitimate_failing_share: float = Field(
+        description="`legitimateFailing` as a share of all mail of the domain"
+    )
     legitimate_failing_sources: list[SourceBreakdown]
     other_legitimate_failing: RemainingSources
     spoofed: int = Field(description="spoofed messages that the policy would stop")
@@ -81,11 +120,20 @@ class Readiness(MailAnalyticsHeader):
     """Whether the domain is ready for a stricter policy."""
 
     ready: bool
+    verdict: Verdict | None = Field(
+        description=f"the verdict on the first step; null if no step is left. {VERDICT}"
+    )
+    reason: str = Field(description="why, as a sentence")
     fully_enforced: bool = Field(
         description="whether the policy is reject for the domain and all subdomains"
     )
     record: str | None
+    policy_since: datetime | None = Field(
+        description="since when the policy of the domain's own record is unchanged, as far as "
+        "scans have seen it; null if that is unknown"
+    )
     evidence: Evidence
+    thresholds: Thresholds
     unmet_requirements: list[str]
     steps: list[PolicyStep]
 

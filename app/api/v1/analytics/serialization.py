@@ -17,11 +17,24 @@ from app.analysis.mail.unused import SelectorUse
 from app.analysis.policy.readiness import Blocker, FailingSource
 from app.analysis.policy.simulation_details import ReporterMessages, SourceMessages
 from app.analysis.policy.step_details import AffectedSources, Caveat, RecordChange, StepDetail
+from app.analysis.policy.verdicts import (
+    MAX_LOST_SHARE,
+    MIN_DAYS,
+    MIN_DAYS_AT_POLICY,
+    MIN_MESSAGES,
+)
 from app.api.http import responses
 from app.api.v1.analytics.links import linked
 from app.services.analytics.policy import SimulatedPolicy
 from app.services.analytics.tls import FailureGroup, SessionGroup, Sessions, TlsResult
 from app.services.core.privacy import public_actor
+
+THRESHOLDS = {
+    "days": MIN_DAYS,
+    "messages": MIN_MESSAGES,
+    "daysAtPolicy": MIN_DAYS_AT_POLICY,
+    "legitimateFailingShare": MAX_LOST_SHARE,
+}
 
 
 def totals(sums: Totals) -> dict[str, Any]:
@@ -220,8 +233,12 @@ def step(detail: StepDetail, urls: RecordUrls) -> dict[str, Any]:
         "current": row.current,
         "proposed": row.proposed,
         "ready": row.is_ready,
+        "verdict": row.verdict,
+        "reason": row.reason,
+        "messages": row.messages,
         "blockers": [_blocker(item, urls) for item in detail.blockers],
         "legitimateFailing": row.legitimate_failing,
+        "legitimateFailingShare": row.legitimate_failing_share,
         "legitimateFailingSources": [
             _source_messages(item, urls) for item in detail.legitimate.sources
         ],
@@ -267,6 +284,7 @@ def _change(change: RecordChange | None) -> dict[str, Any] | None:
         "before": change.before,
         "after": change.after,
         "rollback": change.rollback,
+        "remarks": change.remarks,
     }
 
 

@@ -195,17 +195,21 @@ def readiness(query: WindowQuery) -> Response:
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     result = analytics_policy.assess_readiness(current().account_id, query.domain, window)
-    urls = record_urls(result.domain, window)
+    published, urls = result.published, record_urls(result.domain, window)
     return responses.item(
         {
             **_mail_header(result.domain, from_at, to_at, result.pending_reports),
             "ready": result.is_ready,
+            "verdict": result.verdict,
+            "reason": result.reason,
             "fullyEnforced": result.is_fully_enforced,
-            "record": result.published.text if result.published else None,
+            "record": published.text if published else None,
+            "policySince": responses.time(published.since if published else None),
             "evidence": {
                 **_camel(asdict(result.evidence)),
                 "sufficient": result.evidence.is_sufficient,
             },
+            "thresholds": serialization.THRESHOLDS,
             "unmetRequirements": list(result.unmet_requirements),
             "steps": [serialization.step(detail, urls) for detail in result.step_details],
         }

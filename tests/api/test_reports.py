@@ -5,10 +5,10 @@ import gzip
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.db.transactions import transaction
-from app.models import ReportFile
+from app.models import AuditEvent, RawFile, ReportFile
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor
 from tests.support.api_client import Client
@@ -254,3 +254,43 @@ def test_every_csv_cell_is_quoted(full: Client) -> None:
         assert line.startswith('"')
         assert line.endswith('"')
         assert len(next(csv.reader([line]))) == line.count('","') + 1
+
+
+def test_any_report_file_is_downloaded_unchanged(full: Client) -> None:
+    (file,) = full.data("GET", "/v1/reports/files?status=quarantined")
+    response = full("GET", f"/v1/reports/files/{file['id']}/raw")
+    assert (response.status_code, response.data) == (200, b"hello")
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    with transaction(readonly=True) as session:
+        actions = session.scalars(select(AuditEvent.action)).all()
+    assert "report_file.downloaded" in actions
+
+
+def test_deleted_bytes_are_not_found(full: Client) -> None:
+    (file,) = full.data("GET", "/v1/reports/files?status=quarantined")
+    with transaction() as session:
+        session.execute(delete(RawFile).where(RawFile.account_id == full.account_id))
+    assert full("GET", f"/v1/reports/files/{file['id']}/raw").status_code == 404
+    response = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
+    assert (response.status_code, response.json["error"]["code"]) == (409, "conflict")
+
+
+def test_unattributed_file_is_reprocessed(full: Client) -> None:
+    take(full, dmarc_xml("later.test", "later"))
+    (file,) = full.data("GET", "/v1/reports/files?status=unattributed")
+    queued = full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
+    assert queued == {
+        **file,
+        **{"status": "received", "reason": None, "detail": None, "finishedAt": None},
+    }
+    processor.run([])
+    (again,) = full.data("GET", "/v1/reports/files?status=unattributed")
+    assert (again["id"], again["policyDomain"]) == (file["id"], "later.test")
+    assert again["finishedAt"] > file["finishedAt"]
+
+
+def test_parsed_file_is_not_reprocessed(full: Client) -> None:
+    file = full.data("GET", "/v1/reports/files?status=parsed")[0]
+    response = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
+    assert response.status_code == 409
+    assert response.json["error"]["message"].endswith("The status of this file is parsed")

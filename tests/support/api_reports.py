@@ -11,15 +11,16 @@ from tests.support.api_client import Client
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 
 REPORTS = {"dmarc": "dmarc", "tls": "tls-rpt", "failure": "failure"}
+PATHS = {**REPORTS, "files": "files"}
 
 
 def reports(client: Client) -> dict[str, str]:
-    """One report of each kind."""
+    """One report of each kind, and one report file."""
     for raw in (dmarc_xml(), tls_json(), failure_mail()):
         files.store(client.account_id, raw, received_via="http")
     processor.run([])
     return {
-        kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()
+        kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in PATHS.items()
     }
 
 

@@ -54,7 +54,7 @@ EXAMPLE = re.compile(
     re.DOTALL,
 )
 ROUTE = re.compile(r"^### (GET|POST|PATCH|PUT|DELETE) (/\S+)\n\nScope: ([^.\n]*)\.", re.MULTILINE)
-VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT"}
+VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT", "file": "FILE"}
 VARIABLES |= {"dmr": "DMARC_REPORT", "tlr": "TLS_REPORT", "flr": "FAILURE_REPORT"}
 FILES = {
     "@report.xml.gz": gzip.compress(dmarc_xml("example.com", "2026-11-24.1")),

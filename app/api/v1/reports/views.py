@@ -17,7 +17,7 @@ from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
 from app.services.ingest import files
 from app.services.ingest.files import ReportFileFilter
-from app.services.reports import reports, serialization
+from app.services.reports import report_files, reports, serialization
 from app.services.reports.reports import ReportFilter
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
@@ -152,6 +152,23 @@ def file_index(query: ReportFileQuery) -> Response:
     filters = lists.filters(query, ReportFileFilter)
     listing = files.search(current().account_id, filters)
     return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
+
+
+@bp.get("/files/<id>/raw")
+@endpoint(scopes=READ, returns_file=True)
+def file_raw(id: str) -> Response:
+    """Download a report file."""
+    caller = current()
+    return responses.attachment(report_files.download(caller.account_id, id, actor=caller.actor))
+
+
+@bp.post("/files/<id>/reprocess")
+@endpoint(scopes=READ, returns=schemas.ReportFile, status=202)
+def file_reprocess(id: str) -> Response:
+    """Process a report file again."""
+    caller = current()
+    row = report_files.reprocess(caller.account_id, id, actor=caller.actor)
+    return responses.item(file_schema(row), 202)
 
 
 def dmarc_schema(row: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from app.analysis.scan import root_causes
+from app.analysis.scan.root_causes import RootCause
 from app.checks.engine.types import Severity, Usage, Verdict
 
 VERSION = 1  # incremented when the same findings get another score
@@ -59,7 +61,7 @@ class Score:
 
     value            0 to 100; None if no check has a result yet
     grade            A, B, C, D or F
-    recommendations  in descending order of their score gain
+    recommendations  the root cause first, then in descending order of their score gain
     """
 
     value: int | None
@@ -105,18 +107,15 @@ def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
     if not possible:
         return Score(value=None, grade=None, points=(), recommendations=())
     value = round(100 * sum(part.points for part in parts) / possible)
+    root = root_causes.of_stored(results)
     steps = [
-        Recommendation(**_worst(results[part.check]), check=part.check, score_gain=gain)
+        Recommendation(**_worst(results[part.check], root), check=part.check, score_gain=gain)
         for part in parts
         if (gain := round(100 * (part.max_points - part.points) / possible))
         and results[part.check]["findings"]
     ]
-    return Score(
-        value=value,
-        grade=grade(value),
-        points=parts,
-        recommendations=sorted(steps, key=lambda step: -step.score_gain),
-    )
+    steps.sort(key=lambda step: (not _is_root(step.code, root), -step.score_gain))
+    return Score(value=value, grade=grade(value), points=parts, recommendations=steps)
 
 
 def grade(value: int) -> str:
@@ -134,10 +133,18 @@ def _share(result: Mapping[str, Any]) -> int:
     return SHARES[verdict]
 
 
-def _worst(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The finding to fix first: the most severe, preferring one with a fix."""
+def _is_root(code: str, root: RootCause | None) -> bool:
+    return root is not None and code in root.codes
+
+
+def _worst(result: Mapping[str, Any], root: RootCause | None) -> dict[str, Any]:
+    """The finding to fix first: the root cause, or the most severe, preferring one with a fix."""
     worst = min(
         result["findings"],
-        key=lambda finding: (Severity(finding["severity"]).rank, finding["fix"] is None),
+        key=lambda finding: (
+            not _is_root(finding["code"], root),
+            Severity(finding["severity"]).rank,
+            finding["fix"] is None,
+        ),
     )
     return {name: worst[name] for name in ("code", "summary", "fix")}

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checks.engine.evidence import Record
-from app.checks.engine.types import CheckResult, Severity
+from app.checks.engine.types import CheckResult, Fix, Severity
 from app.protocols import dmarc, names, timestamps
 from app.protocols.dmarc import Policy, discovery
 from app.rules.engine.types import AlertDraft, Change, Posture, Rule
@@ -181,8 +181,8 @@ def _of_changed(
     }
     tag, (before, after) = next(iter((weaker or changed).items()))
     evidence = {
-        "before": before,
-        "after": after,
+        "before": "\n".join(change.before),
+        "after": "\n".join(change.after),
         "policies": {tag: {"before": old, "after": new} for tag, (old, new) in changed.items()},
         "changedAt": timestamps.text(change.at),
     }
@@ -199,7 +199,22 @@ def _of_changed(
         message=f"{domain}: the DMARC policy for {_OWNER_CHECK[tag]} changed from "
         f"{before or 'none valid'} to {after or 'none valid'}. {advice}",
         evidence=evidence,
+        fix=_restoring(change) if weaker else None,
         reference="RFC 9989 §4.7",
+    )
+
+
+def _restoring(change: Change) -> Fix:
+    """The fix that publishes the records before the change again."""
+    before, after = "\n".join(change.before), "\n".join(change.after)
+    return Fix(
+        action="replace",
+        name=change.name,
+        type=change.type,
+        before=after,
+        after=before,
+        rollback=f"Replace the {change.type} record at {change.name} with {after} again.",
+        why="Receivers then apply the stricter policy again.",
     )
 
 

@@ -54,5 +54,41 @@ def test_recommendation_with_most_points_comes_first_with_worst_finding() -> Non
     ]
 
 
+def test_root_cause_is_the_first_recommendation() -> None:
+    missing = {"code": "dmarc.missing", "severity": "critical", "summary": "…", "fix": None}
+    gone = {"code": "dns.domain_not_found", "severity": "critical", "summary": "…", "fix": None}
+    results = {
+        "dmarc": {"verdict": Verdict.FAIL, "findings": [missing]},
+        "dns": {"verdict": Verdict.FAIL, "findings": [gone], "facts": {"exists": False}},
+    }
+    steps = score(results, Usage.BOTH).recommendations
+    assert [step.code for step in steps] == ["dns.domain_not_found", "dmarc.missing"]
+
+
+def test_lame_zone_is_recommended_before_worse_findings_of_the_same_check() -> None:
+    dangling = {"code": "dns.dangling_cname", "severity": "high", "summary": "…", "fix": None}
+    lame = {"code": "dns.delegation_lame", "severity": "medium", "summary": "…", "fix": None}
+    facts = {"exists": True, "ns": ["ns1.x.test"], "ns_unresolvable": ["ns1.x.test"]}
+    results = {"dns": {"verdict": Verdict.FAIL, "findings": [dangling, lame], "facts": facts}}
+    assert score(results, Usage.BOTH).recommendations[0].code == "dns.delegation_lame"
+
+
+def test_mx_host_with_one_public_address_is_no_root_cause() -> None:
+    def code(severity: str) -> str:
+        inner = {"code": "mx.host_not_public", "subject": "mx.x.test", "severity": severity}
+        finding = {**inner, "summary": "…", "fix": None}
+        results = {
+            "spf": judgement(Verdict.FAIL, Severity.HIGH),
+            "mx": {
+                "verdict": Verdict.WARN,
+                "findings": [finding],
+                "facts": {"hosts": ["mx.x.test"]},
+            },
+        }
+        return score(results, Usage.BOTH).recommendations[0].code
+
+    assert (code("high"), code("medium")) == ("mx.host_not_public", "x.high")
+
+
 def test_grades_start_at_their_limits() -> None:
     assert [scoring.grade(value) for value in (100, 90, 89, 80, 65, 50, 49, 0)] == list("AABBCDFF")

@@ -187,6 +187,15 @@ def test_policy_is_weaker_if_it_applies_to_less_mail(
     assert all(set(draft.evidence["policies"]) == changed for draft in by_type.values())
 
 
+def test_weakened_policy_has_both_records_and_the_fix_that_restores_the_old_one() -> None:
+    before, after = f"{REJECT}; rua=mailto:d@example.org", f"{NONE}; rua=mailto:d@example.org"
+    by_type = {draft.type: draft for draft in alerts(dmarc_change([before], [after]))}
+    weakened = by_type["dmarc.policy_weakened"]
+    assert (weakened.evidence["before"], weakened.evidence["after"]) == (before, after)
+    assert weakened.fix is not None
+    assert weakened.fix[:5] == ("replace", "_dmarc.example.org", "TXT", after, before)
+
+
 def test_only_the_last_change_of_a_record_counts() -> None:
     gone = dmarc_change([REJECT], [], hours_ago=2)
     back = dmarc_change([], [REJECT], hours_ago=1)

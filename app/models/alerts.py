@@ -28,6 +28,7 @@ class Alert(Base):
     reminded_at     when the last notification that it is open was sent
     accepted_until  until then ``risk_owner`` accepts the risk, and the alert is dismissed
     scan_id         the last scan that opened, refreshed or resolved the alert
+    cause_id        the same for all alerts that one scan opened for one cause
     """
 
     __tablename__ = "alerts"
@@ -57,6 +58,7 @@ class Alert(Base):
         ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "status"),
+        Index(None, "cause_id"),
         CheckConstraint(
             "status IN ('open', 'acknowledged', 'snoozed', 'dismissed', 'resolved')", name="status"
         ),
@@ -84,6 +86,7 @@ class Alert(Base):
     reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
+    cause_id: Mapped[UUID | None] = mapped_column(default=ids.new)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

@@ -166,6 +166,8 @@ class DnsChange(Base):
     before, after      the sorted values; empty: no records
     findings_appeared  codes of the findings that appeared with the change; None: not determined
     findings_resolved  codes of the findings that cleared with the change; None: not determined
+    root_appeared      the kind of root cause that appeared with the change
+    root_resolved      the kind of root cause that was resolved with the change
     """
 
     __tablename__ = "dns_changes"
@@ -190,3 +192,5 @@ class DnsChange(Base):
     after: Mapped[list[str]] = mapped_column(Json)
     findings_appeared: Mapped[list[str] | None] = mapped_column(Json)
     findings_resolved: Mapped[list[str] | None] = mapped_column(Json)
+    root_appeared: Mapped[str | None] = mapped_column(String(32))
+    root_resolved: Mapped[str | None] = mapped_column(String(32))

@@ -170,12 +170,20 @@ class StoredPolicy(TypedDict):
     discovery_method: str | None
 
 
+class NotEvaluated(TypedDict):
+    """The alert types that a root cause held back; reason ends "Not evaluated because …"."""
+
+    types: list[str]
+    reason: str
+
+
 class ChangedAlerts(TypedDict):
-    """The public ids of the alerts that a scan changed."""
+    """The public ids of the alerts that a scan changed, and what it could not evaluate."""
 
     opened: list[str]
     sustained: list[str]
     resolved: list[str]
+    notEvaluated: NotRequired[NotEvaluated | None]
 
 
 class StoredScanResult(TypedDict):

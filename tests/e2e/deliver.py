@@ -17,6 +17,7 @@ from app.models import Delivery, Domain, Event
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
+from app.services.alerts.transitions import Sighting
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
@@ -54,7 +55,7 @@ class Story:
         at = datetime.now(UTC)
         draft = AlertDraft("spf.missing", f"{at.timestamp()}.{number}", Severity.HIGH, "t", "m")
         with transaction() as session:
-            (opened,) = transitions.open_alert(session, self.domain, [draft], at)
+            (opened,) = transitions.open_alert(session, self.domain, [draft], Sighting(at))
         return opened
 
 

@@ -232,12 +232,20 @@ class ScanHead(Schema):
     error: str | None
 
 
+class NotEvaluated(Schema):
+    """The alerts that were not evaluated, because a root cause explains them."""
+
+    types: list[str]
+    reason: str = Field(description='end of the sentence "Not evaluated because …"')
+
+
 class ScanAlerts(Schema):
     """The ids of the alerts that the scan opened, confirmed and resolved."""
 
     opened: list[str]
     sustained: list[str]
     resolved: list[str]
+    not_evaluated: NotEvaluated | None
 
 
 class Scan(ScanHead):

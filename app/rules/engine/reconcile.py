@@ -1,10 +1,10 @@
 """Compares the live alerts with what the rules yield now. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
-from app.rules.engine.types import AlertDraft, P, Rule, Unknown
+from app.rules.engine.types import AlertDraft, Causes, P, Rule, Unknown
 
 
 class LiveAlert(Protocol):
@@ -19,17 +19,24 @@ A = TypeVar("A", bound=LiveAlert)
 
 @dataclass(slots=True)
 class Plan(Generic[A]):
-    """The alerts to open, to refresh and to resolve."""
+    """The alerts to open, to refresh and to resolve.
+
+    not_evaluated  the types of the alerts that a root cause held back, sorted
+    """
 
     opened: list[AlertDraft] = field(default_factory=list)
     sustained: list[tuple[A, AlertDraft]] = field(default_factory=list)
     resolved: list[A] = field(default_factory=list)
+    not_evaluated: list[str] = field(default_factory=list)
 
 
-def plan(alerts: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
-    """The changes that the rules require of the live alerts.
+def plan(
+    alerts: Iterable[A], posture: P, rules: Sequence[Rule[P]], causes: Causes | None = None
+) -> Plan[A]:
+    """Return the changes that the rules require of the live alerts.
 
-    An alert that its rule cannot decide on now is in none of the three lists and stays unchanged.
+    An alert that its rule cannot decide on now is in none of the three lists and stays unchanged;
+    so does an alert that a root cause holds back.
     """
     drafts_by_key: dict[tuple[str, str], AlertDraft] = {}
     undecided: list[Unknown] = []
@@ -49,7 +56,37 @@ def plan(alerts: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
         if (alert.type, alert.subject) in drafts_by_key
         or not any(alert.type == keep.type and keep.matches(alert.subject) for keep in undecided)
     ]
-    return _difference(decided, drafts_by_key, judged)
+    if causes is None:
+        return _difference(decided, drafts_by_key, judged)
+    return _held_back(decided, drafts_by_key, judged, causes)
+
+
+def _held_back(
+    alerts: Iterable[A],
+    drafts_by_key: Mapping[tuple[str, str], AlertDraft],
+    judged: set[str],
+    causes: Causes,
+) -> Plan[A]:
+    """The difference without the alerts that only repeat the root cause."""
+    held = [key for key in drafts_by_key if causes.holds_back(*key)]
+    types = sorted({type for type, _ in held})
+    remaining = {
+        key: _with_not_evaluated(draft, types, causes.reason) if causes.is_root(key[0]) else draft
+        for key, draft in drafts_by_key.items()
+        if key not in held
+    }
+    decided = [alert for alert in alerts if not causes.holds_back(alert.type, alert.subject)]
+    result = _difference(decided, remaining, judged)
+    result.not_evaluated = types
+    return result
+
+
+def _with_not_evaluated(draft: AlertDraft, types: Sequence[str], reason: str) -> AlertDraft:
+    """The draft with the types of the alerts that it holds back as evidence."""
+    if not types:
+        return draft
+    evidence = {**draft.evidence, "notEvaluated": types, "notEvaluatedBecause": reason}
+    return replace(draft, evidence=evidence)
 
 
 def _difference(

@@ -13,9 +13,10 @@ from app.protocols.names import DomainName
 class Change:
     """One record set of the domain that differed between two conclusive scans.
 
-    check           the check that queried it; it determines the kind of record
-    before, after   the values, sorted; empty if there were none
-    opened, closed  codes of the findings that appeared and cleared, of all checks that read it
+    check                                 the check that queried it; determines the kind of record
+    before, after                         the values, sorted; empty if there were none
+    findings_appeared, findings_resolved  codes of findings, of all checks that read the record set
+    root_appeared, root_resolved          the kind of root cause that the change is part of
     """
 
     check: str
@@ -26,6 +27,8 @@ class Change:
     at: datetime
     findings_appeared: tuple[str, ...] = ()
     findings_resolved: tuple[str, ...] = ()
+    root_appeared: str | None = None
+    root_resolved: str | None = None
 
 
 class ScanContext(Protocol):
@@ -93,6 +96,23 @@ class Unknown:
 
     type: str
     matches: Callable[[str], bool]
+
+
+class Causes(Protocol):
+    """Which alerts only repeat a root cause, and which alerts have one cause."""
+
+    @property
+    def reason(self) -> str:
+        """Why alerts are held back, as the end of "Not evaluated because …"."""
+
+    def is_root(self, type: str) -> bool:
+        """Return whether alerts of this type report the root cause."""
+
+    def holds_back(self, type: str, subject: str) -> bool:
+        """Return whether an alert only repeats the root cause, so that it cannot be decided now."""
+
+    def key(self, draft: AlertDraft) -> str | None:
+        """Return a key that alerts with the same cause share; None if it is its own cause."""
 
 
 @dataclass(frozen=True, slots=True)

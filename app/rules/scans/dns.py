@@ -119,8 +119,24 @@ def _matches(check: str, text: str) -> bool:
 
 
 def _latest(changes: Sequence[Change]) -> list[Change]:
-    """The last change of each record set."""
-    return list({(change.name, change.type): change for change in changes}.values())
+    """The last change of each record set.
+
+    A record set that only disappeared and returned with a root cause is not a change. If it
+    returned with other values, the change is from the values before the root cause.
+    """
+    by_record: dict[tuple[str, str], Change | None] = {}
+    before_root: dict[tuple[str, str], tuple[str, ...]] = {}
+    for change in changes:
+        key = (change.name, change.type)
+        before = before_root.pop(key, change.before)
+        if change.root_appeared:
+            before_root[key] = before
+        if change.root_resolved:
+            is_change = before and before != change.after
+            by_record[key] = replace(change, before=before) if is_change else None
+        else:
+            by_record[key] = change
+    return [change for change in by_record.values() if change is not None]
 
 
 def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:

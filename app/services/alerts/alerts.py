@@ -15,12 +15,13 @@ from app.db.transactions import transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
-from app.models.stored_json import ChangedAlerts
+from app.models.stored_json import ChangedAlerts, NotEvaluated
 from app.protocols import timestamps
 from app.rules.engine import reconcile
-from app.rules.engine.types import P, Rule
+from app.rules.engine.types import Causes, P, Rule
 from app.services.alerts import transitions
-from app.services.alerts.transitions import Transition
+from app.services.alerts.causes import CauseIds
+from app.services.alerts.transitions import Sighting, Transition
 from app.services.core import audit_log, domain_lookup
 from app.services.core.listing import FilteredTable
 
@@ -45,6 +46,7 @@ COLUMNS = (
     Alert.risk_owner,
     Alert.resolved_at,
     Alert.scan_id,
+    Alert.cause_id,
     Alert.updated_at,
 )
 
@@ -111,12 +113,14 @@ class Evaluation(Generic[P]):
     owner    the domain or account that the alerts are about
     live     the unresolved alerts of the owner, locked
     scan_id  the scan that triggered the evaluation; None for scheduled tasks
+    causes   of a scan: what a root cause holds back, and which alerts have one cause
     """
 
     owner: Domain | Account
     posture: P
     live: Iterable[Alert]
     scan_id: UUID | None = None
+    causes: Causes | None = None
 
 
 def search(
@@ -279,9 +283,10 @@ def evaluate(
     Runs in the caller's transaction. Alerts of types that no rule has are ignored.
     """
     posture, scan_id = evaluation.posture, evaluation.scan_id
-    plan = reconcile.plan(evaluation.live, posture, rules)
+    plan = reconcile.plan(evaluation.live, posture, rules, evaluation.causes)
+    seen = Sighting(posture.now, scan_id, CauseIds(evaluation.causes, plan.sustained))
     for alert, draft in plan.sustained:
-        transitions.refresh(session, alert, draft, posture.now, scan_id)
+        transitions.refresh(session, alert, draft, seen)
     evidence_by_type = {type: rule.resolution_evidence for rule in rules for type in rule.types}
     for alert in plan.resolved:
         evidence = dict(evidence_by_type[alert.type](posture))
@@ -291,12 +296,19 @@ def evaluate(
         note = "the problem is no longer seen"
         change = Transition("resolved", note=note, evidence=evidence or None)
         transitions.transition(session, alert, change, posture.now)
-    opened = transitions.open_alert(session, evaluation.owner, plan.opened, posture.now, scan_id)
+    opened = transitions.open_alert(session, evaluation.owner, plan.opened, seen)
     return {
         "opened": [ids.public("alert", alert_id) for alert_id in opened],
         "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],
         "resolved": [ids.public("alert", alert.id) for alert in plan.resolved],
+        "notEvaluated": _not_evaluated(plan.not_evaluated, evaluation.causes),
     }
+
+
+def _not_evaluated(types: Sequence[str], causes: Causes | None) -> NotEvaluated | None:
+    if causes is None or not types:
+        return None
+    return {"types": list(types), "reason": causes.reason}
 
 
 def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) -> None:

@@ -5,7 +5,7 @@ from its rows once they are committed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from app.checks.engine.types import Severity
 from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
 from app.rules.engine.types import AlertDraft
+from app.services.alerts.causes import CauseIds
 from app.services.core import lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import outbox
@@ -49,12 +50,21 @@ class Transition:
     event: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """When alerts were seen, and by which scan.
+
+    scan_id  None for scheduled tasks
+    causes   the ids of the causes of the alerts
+    """
+
+    now: datetime
+    scan_id: UUID | None = None
+    causes: CauseIds = field(default_factory=CauseIds)
+
+
 def open_alert(
-    session: Session,
-    owner: Domain | Account,
-    drafts: Sequence[AlertDraft],
-    now: datetime,
-    scan_id: UUID | None = None,
+    session: Session, owner: Domain | Account, drafts: Sequence[AlertDraft], seen: Sighting
 ) -> list[UUID]:
     """Open an alert for each draft, and return the ids of the alerts.
 
@@ -62,26 +72,27 @@ def open_alert(
     """
     if not drafts:
         return []
-    recent = _recently_resolved(session, owner, drafts, now)
+    recent = _recently_resolved(session, owner, drafts, seen.now)
     for draft in drafts:
         if alert := recent.get((draft.type, draft.subject[:300])):
-            _update(alert, draft, now, scan_id)
+            _update(alert, draft, seen)
+            alert.cause_id = seen.causes.of(draft)
             note = "the problem was seen again"
-            transition(session, alert, Transition("open", note=note), now)
+            transition(session, alert, Transition("open", note=note), seen.now)
     fresh = [draft for draft in drafts if (draft.type, draft.subject[:300]) not in recent]
-    opened = _insert(session, owner, fresh, now, scan_id) if fresh else []
+    opened = _insert(session, owner, fresh, seen) if fresh else []
     return [alert.id for alert in recent.values()] + opened
 
 
-def refresh(
-    session: Session, alert: Alert, draft: AlertDraft, now: datetime, scan_id: UUID | None = None
-) -> None:
+def refresh(session: Session, alert: Alert, draft: AlertDraft, seen: Sighting) -> None:
     """Refresh an alert that is seen again; a higher severity reopens it, whatever its status."""
     old = Severity(alert.severity)
-    _update(alert, draft, now, scan_id)
+    _update(alert, draft, seen)
     if draft.severity.rank < old.rank:
+        alert.cause_id = seen.causes.of(draft)
         note = f"severity raised from {old} to {draft.severity}"
-        transition(session, alert, Transition("open", note=note, event="alert.escalated"), now)
+        change = Transition("open", note=note, event="alert.escalated")
+        transition(session, alert, change, seen.now)
 
 
 def transition(session: Session, alert: Alert, change: Transition, now: datetime) -> None:
@@ -124,27 +135,29 @@ def _insert(
     session: Session,
     owner: Domain | Account,
     drafts: Sequence[AlertDraft],
-    now: datetime,
-    scan_id: UUID | None,
+    seen: Sighting,
 ) -> list[UUID]:
     """Insert the alerts; the unique index decides which of two concurrent inserts opens one."""
     common = {
         "status": "open",
-        "first_seen_at": now,
-        "last_seen_at": now,
-        "updated_at": now,
+        "first_seen_at": seen.now,
+        "last_seen_at": seen.now,
+        "updated_at": seen.now,
         "occurrences": 1,
-        "scan_id": scan_id,
+        "scan_id": seen.scan_id,
         "snoozed_until": None,
         "resolved_at": None,
         **_identity(owner),
     }
-    rows = [{"id": ids.new(), **common, **_values(draft)} for draft in drafts]
+    rows = [
+        {"id": ids.new(), "cause_id": seen.causes.of(draft), **common, **_values(draft)}
+        for draft in drafts
+    ]
     statement = bulk.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
     opened = list(session.scalars(statement, rows))
     alerts = [Alert(**row) for row in rows if row["id"] in opened]
     change = Transition("open", event="alert.opened")
-    _record(session, [(alert, None, change) for alert in alerts], now)
+    _record(session, [(alert, None, change) for alert in alerts], seen.now)
     return opened
 
 
@@ -183,11 +196,11 @@ def _record(
         )
 
 
-def _update(alert: Alert, draft: AlertDraft, now: datetime, scan_id: UUID | None) -> None:
+def _update(alert: Alert, draft: AlertDraft, seen: Sighting) -> None:
     for name, value in _values(draft).items():
         setattr(alert, name, value)
-    alert.scan_id = scan_id or alert.scan_id
-    alert.last_seen_at, alert.updated_at = now, now
+    alert.scan_id = seen.scan_id or alert.scan_id
+    alert.last_seen_at, alert.updated_at = seen.now, seen.now
     alert.occurrences = alert.occurrences + 1
 
 

@@ -90,6 +90,7 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
         "riskOwner": alert.risk_owner,
         "resolvedAt": _time(alert.resolved_at),
         "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
+        "causeId": ids.public("cause", alert.cause_id or alert.id),
         "updatedAt": timestamps.text(alert.updated_at),
     }
 

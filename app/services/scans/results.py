@@ -10,7 +10,9 @@ from sqlalchemy import Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
+from app.analysis.scan import root_causes
 from app.analysis.scan import score as scoring
+from app.analysis.scan.root_causes import RootCause
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
@@ -20,8 +22,10 @@ from app.models.stored_json import ChangedAlerts
 from app.protocols import timestamps
 from app.rules import RULES
 from app.rules.engine.types import Change, Posture, ScorePoint
+from app.rules.scans import causes
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
+from app.rules.scans.causes import ScanCauses
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
 from app.services.core import batches, lifecycle_log
@@ -77,8 +81,13 @@ def _store(session: Session, results: Sequence[Result]) -> None:
             scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
         )
         posture = scan_outcome.posture(recent.get(domain.id, []))
-        live = live_alerts.get(domain.id, [])
-        evaluation = Evaluation(owner=domain, posture=posture, live=live, scan_id=claim.scan_id)
+        evaluation = Evaluation(
+            owner=domain,
+            posture=posture,
+            live=live_alerts.get(domain.id, []),
+            scan_id=claim.scan_id,
+            causes=ScanCauses(posture),
+        )
         outcome = alerts.evaluate(session, evaluation, RULES)
         scan_rows.append(scan_outcome.rows(outcome))
     if scan_rows:
@@ -194,7 +203,12 @@ class ScanOutcome:
         self._scan_result = scan_result
         self._results = scan_result.check_results
         self._json = [serialization.as_json(result) for result in self._results]
-        self._changes = changes.between(domain.name, state.last_results, self._results, now)
+        self._root_cause = causes.root(self._results)
+        self._changes = causes.with_root_causes(
+            changes.between(domain.name, state.last_results, self._results, now),
+            root_causes.of_stored(state.last_results),
+            self._root_cause,
+        )
         self._last_results, self._undetermined = serialization.merge_known_results(
             state.last_results,
             zip(self._results, self._json, strict=True),
@@ -202,7 +216,10 @@ class ScanOutcome:
             judged_at=timestamps.text(now),
         )
         self._score = scoring.score(self._last_results, Usage(domain.usage)).as_json()
-        self._score_history = _score_history(state.score_history or [], self._score, now)
+        self._basis = _basis(self._score, self._root_cause)
+        self._score_history = _score_history(
+            state.score_history or [], self._score, self._basis, now
+        )
 
     def posture(self, recent: Iterable[Change]) -> Posture:
         """Return the posture of the domain for the rules."""
@@ -217,7 +234,7 @@ class ScanOutcome:
 
     def rows(self, outcome: ChangedAlerts) -> "ScanRows":
         """Return the rows to store, given the ids of the changed alerts."""
-        score, basis = self._score, _basis(self._score)
+        score = self._score
         scan = {
             "of": self._scan_id,
             "finished_at": self._now,
@@ -234,7 +251,7 @@ class ScanOutcome:
             "undetermined": self._undetermined,
             "score": score,
             "score_history": [
-                [point.at, point.value, point.grade, basis] for point in self._score_history
+                [point.at, point.value, point.grade, self._basis] for point in self._score_history
             ],
             "updated_at": self._now,
         }
@@ -277,26 +294,29 @@ class ScanOutcome:
             "after": list(change.after),
             "findings_appeared": list(change.findings_appeared),
             "findings_resolved": list(change.findings_resolved),
+            "root_appeared": change.root_appeared,
+            "root_resolved": change.root_resolved,
         }
 
 
 def _score_history(
-    stored: Sequence[Any], score: Mapping[str, Any], now: datetime
+    stored: Sequence[Any], score: Mapping[str, Any], basis: str, now: datetime
 ) -> list[ScorePoint]:
     """The last scores of the same basis including this one; empty if too little was determined."""
     if sum(part["maxPoints"] for part in score["points"]) < MIN_CHECKS:
         return []
     before = [
         ScorePoint(datetime.fromisoformat(at), value, grade)
-        for at, value, grade, basis in stored
-        if basis == _basis(score)
+        for at, value, grade, basis_then in stored
+        if basis_then == basis
     ]
     return score_rules.retained(before, ScorePoint(now, score["value"], score["grade"]))
 
 
-def _basis(score: Mapping[str, Any]) -> str:
-    """The scoring version and checks; scores that differ in it cannot be compared."""
-    return ",".join([str(score["version"]), *(part["check"] for part in score["points"])])
+def _basis(score: Mapping[str, Any], root_cause: RootCause | None) -> str:
+    """The scoring version, checks and root cause; scores that differ in it cannot be compared."""
+    checks = [part["check"] for part in score["points"]]
+    return ",".join([str(score["version"]), *checks, *([root_cause.kind] if root_cause else [])])
 
 
 def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
@@ -329,6 +349,8 @@ def _recent_changes(
                 at=row.at,
                 findings_appeared=tuple(row.findings_appeared or ()),
                 findings_resolved=tuple(row.findings_resolved or ()),
+                root_appeared=row.root_appeared,
+                root_resolved=row.root_resolved,
             )
         )
     return by_domain

@@ -14,6 +14,7 @@ from app.models import Domain
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Sighting
 from tests.support.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -23,7 +24,7 @@ def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> U
     """Open an alert as a scan does."""
     draft = AlertDraft(type, domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        (alert_id,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC))
+        (alert_id,) = transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     return alert_id
 
 
@@ -42,7 +43,7 @@ def test_duplicate_alert_is_opened_only_once(account_id: UUID, alert_id: UUID) -
     with transaction() as session:
         domain = session.get_one(Domain, rows[0].domain_id)
         draft = AlertDraft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
-        assert transitions.open_alert(session, domain, [draft], datetime.now(UTC)) == []
+        assert transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC))) == []
     assert len(alerts.history(account_id, alert_id)) == 1
 
 

@@ -10,6 +10,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
+from app.services.alerts.transitions import Sighting
 from app.services.core import domain_lookup
 from app.services.domains import domains, verification
 from app.services.domains.domains import DomainFilter, NewDomain
@@ -196,7 +197,7 @@ def test_events_resolve_the_alerts_of_a_deleted_domain() -> None:
     domain = make_domain(account_id, "acme.test")
     draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        transitions.open_alert(session, domain, [draft], datetime.now(UTC))
+        transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     domains.delete(account_id, "acme.test", actor=ACTOR)
     rows, _ = feed.read(account_id, 0)
     assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

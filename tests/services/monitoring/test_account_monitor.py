@@ -15,6 +15,7 @@ from app.models import Alert, ApiKey, ApiKeyAddress, Channel
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Sighting
 from app.services.api_keys import api_keys, usage
 from app.services.monitoring import account_monitor
 from app.services.notifications import channels
@@ -33,7 +34,7 @@ def alert_id(account_id: UUID) -> UUID:
     domain = make_domain(account_id, "acme.test")
     draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        (opened,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC))
+        (opened,) = transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     return opened
 
 

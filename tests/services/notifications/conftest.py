@@ -13,6 +13,7 @@ from app.db.transactions import transaction
 from app.models import Channel, Domain
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import transitions
+from app.services.alerts.transitions import Sighting
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
@@ -70,7 +71,9 @@ def open_alert(domain: Domain) -> OpenAlert:
     def opened(type: str = "spf.missing", severity: Severity = Severity.HIGH) -> UUID:
         draft = AlertDraft(type, domain.name, severity, "No SPF record", "acme.test: no SPF record")
         with transaction() as session:
-            (alert_id,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC))
+            (alert_id,) = transitions.open_alert(
+                session, domain, [draft], Sighting(datetime.now(UTC))
+            )
         return alert_id
 
     return opened

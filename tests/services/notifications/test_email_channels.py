@@ -19,6 +19,7 @@ from app.models import Alert, Channel, Delivery
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
+from app.services.alerts.transitions import Sighting
 from app.services.notifications import channels, dispatcher, feed
 from app.settings import Settings
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
@@ -117,7 +118,7 @@ def test_alert_text_cannot_inject_headers_or_markup(
     draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
     add(account_id)
     with transaction() as session:
-        transitions.open_alert(session, domain, [draft], datetime.now(UTC))
+        transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     dispatcher.run(network)
     (message,) = inbox.messages
     assert message["Bcc"] is None

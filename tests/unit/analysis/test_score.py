@@ -57,7 +57,7 @@ def test_recommendation_with_most_points_comes_first_with_worst_finding() -> Non
 def test_root_cause_is_the_first_recommendation() -> None:
     missing = {"code": "dmarc.missing", "severity": "critical", "summary": "…", "fix": None}
     gone = {"code": "dns.domain_not_found", "severity": "critical", "summary": "…", "fix": None}
-    results = {
+    results: dict[str, dict[str, Any]] = {
         "dmarc": {"verdict": Verdict.FAIL, "findings": [missing]},
         "dns": {"verdict": Verdict.FAIL, "findings": [gone], "facts": {"exists": False}},
     }

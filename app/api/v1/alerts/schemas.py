@@ -44,6 +44,7 @@ class Alert(Schema):
     risk_owner: str | None
     resolved_at: datetime | None
     scan_id: str | None
+    cause_id: str = Field(description="the same for all alerts that one scan opened for one cause")
     updated_at: datetime
 
 

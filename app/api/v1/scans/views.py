@@ -182,7 +182,8 @@ def detail(scan: Any) -> dict[str, Any]:
     """Return a scan as JSON with its results, if it has any yet."""
     stored = scan.result or {"checks": None, "alerts": None}
     checks = stored["checks"] and [*map(serialization.with_documentation, stored["checks"])]
-    return {**head(scan), "coalesced": False, **stored, "checks": checks}
+    changed = stored["alerts"] and {"notEvaluated": None, **stored["alerts"]}
+    return {**head(scan), "coalesced": False, **stored, "checks": checks, "alerts": changed}
 
 
 def batch_schema(batch: scans.Batch) -> dict[str, Any]:

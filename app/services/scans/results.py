@@ -17,7 +17,7 @@ from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
 from app.db.types import Base
-from app.models import DnsChange, Domain, DomainState, Scan
+from app.models import Alert, DnsChange, Domain, DomainState, Scan
 from app.models.stored_json import ChangedAlerts
 from app.protocols import timestamps
 from app.rules import RULES
@@ -81,19 +81,21 @@ def _store(session: Session, results: Sequence[Result]) -> None:
             scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
         )
         posture = scan_outcome.posture(recent.get(domain.id, []))
-        evaluation = Evaluation(
-            owner=domain,
-            posture=posture,
-            live=live_alerts.get(domain.id, []),
-            scan_id=claim.scan_id,
-            causes=ScanCauses(posture),
-        )
+        evaluation = _evaluation(domain, posture, live_alerts.get(domain.id, []), claim.scan_id)
         outcome = alerts.evaluate(session, evaluation, RULES)
         scan_rows.append(scan_outcome.rows(outcome))
     if scan_rows:
         _write(session, scan_rows)
     for row in scan_rows:
         _log_completed(session, row)
+
+
+def _evaluation(
+    domain: Domain, posture: Posture, live: Sequence[Alert], scan_id: UUID
+) -> Evaluation[Posture]:
+    return Evaluation(
+        owner=domain, posture=posture, live=live, scan_id=scan_id, causes=ScanCauses(posture)
+    )
 
 
 def _log_completed(session: Session, row: "ScanRows") -> None:

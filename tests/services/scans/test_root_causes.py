@@ -70,12 +70,13 @@ def open_alerts(account_id: UUID) -> dict[str, Any]:
 
 def test_300_dead_domains_open_300_alerts() -> None:
     account = make_account()
-    names = [f"dead{number}.test" for number in range(300)]
-    for name in names:
-        make_domain(account.id, name, schedule="off")
-    batch = scans.trigger_many(account.id, scans.Selection(refs=names), actor=ACTOR)
-    scan_ids = [row.id for row in scans.find_batch(account.id, batch.id).scans]
-    assert runner.run(scan_ids, ZoneNetwork(Zone({}))) == 300
+    for first in range(0, 300, 50):
+        names = [f"dead{number}.test" for number in range(first, first + 50)]
+        for name in names:
+            make_domain(account.id, name, schedule="off")
+        batch = scans.trigger_many(account.id, scans.Selection(refs=names), actor=ACTOR)
+        scan_ids = [row.id for row in scans.find_batch(account.id, batch.id).scans]
+        assert runner.run(scan_ids, ZoneNetwork(Zone({}))) == 50
     with transaction(readonly=True) as session:
         opened = session.execute(select(Alert.type, Alert.cause_id)).all()
     assert [type for type, _ in opened] == ["dns.domain_not_found"] * 300

@@ -197,6 +197,12 @@ _SERVICES = (
         r"https://webexapis\.com/v1/webhooks/incoming/(?P<token>[A-Za-z0-9_-]{40,200})",
     ),
 )
+_WITH_INCIDENTS = frozenset(
+    (
+        *("Opsgenie", "Opsgenie (EU)", "PagerDuty", "PagerDuty (EU)", "PagerTree", "SIGNL4"),
+        "Splunk On-Call",
+    )
+)
 SERVICES: Mapping[str, ChatService] = {service.name: service for service in _SERVICES}
 
 
@@ -232,6 +238,10 @@ class Chat(ChannelType):
     def parse(self, target: str, config: ChannelConfig) -> ParsedTarget:
         return ParsedTarget(parse(target).service.name, Secrets(url=target))
 
+    def groups_by_cause(self, target: str) -> bool:
+        """Return False for services with incidents: each alert opens and resolves its own."""
+        return target not in _WITH_INCIDENTS
+
     def stored_error(self, secrets: Secrets) -> str | None:
         try:
             parse(secrets.url or "")
@@ -240,12 +250,11 @@ class Chat(ChannelType):
         return None
 
     async def send(self, message: Message, transport: Transport, config: ChannelConfig) -> Outcome:
-        (event,) = message.events
         try:
             target = parse(message.secrets.url or "")
         except BadTarget:
             return Outcome(error=NOT_ACCEPTED, disable_reason=NOT_ACCEPTED)
-        chat_request = target.service.build(target.parts, chat_message(event))
+        chat_request = target.service.build(target.parts, chat_message(message.events))
         if target.service.hosts.fullmatch(chat_request.host) is None:
             raise ValueError("a request to a host that is not the service's")
         request = Request("POST", chat_request.headers, chat_request.body)
@@ -258,12 +267,13 @@ class Chat(ChannelType):
         )
 
 
-def chat_message(event: Event) -> ChatMessage:
-    """Return the content of the message about the event."""
+def chat_message(events: Sequence[Event]) -> ChatMessage:
+    """Return the content of the message about the events of one cause, the worst first."""
+    event = events[0]
     alert = text.alert_of(event)
     return ChatMessage(
-        heading=text.heading(event),
-        body=text.body(event),
+        heading=text.group_heading(events),
+        body=text.body(event) + text.related_text(events),
         url=text.runbook(event),
         severity=str(alert.get("severity", "info")),
         is_resolved=event["type"] == "alert.resolved",

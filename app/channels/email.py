@@ -41,6 +41,9 @@ class Email(ChannelType):
     has_recipients = True
     is_given_up = False
 
+    def groups_by_cause(self, target: str) -> bool:
+        return True
+
     def parse(self, target: str, config: ChannelConfig) -> ParsedTarget:
         addresses = parse_addresses(target)
         return ParsedTarget(",".join(addresses), recipients=addresses)
@@ -103,7 +106,7 @@ def parse_addresses(text: str) -> list[str]:
 
 
 def compose(content: EmailContent) -> EmailMessage:
-    """Return the email as a message. Emails about one alert form one thread."""
+    """Return the email as a message. Emails about one cause form one thread."""
     message = EmailMessage(policy=_POLICY)
     domain = parseaddr(content.sender)[1].rpartition("@")[2] or "localhost"
     first = content.events[0]
@@ -119,11 +122,12 @@ def compose(content: EmailContent) -> EmailMessage:
     foot = email_html.footer(content.reason, content.unsubscribe_url, content.base_url)
     if content.since is None:
         alert = channels_text.alert_of(first)
-        message["Subject"] = channels_text.heading(first)[:200]
+        message["Subject"] = channels_text.group_heading(content.events)[:200]
         if alert:
-            message["References"] = f"<{alert['id']}@{domain}>"
-        text = channels_text.text(first)
-        html = email_html.render_event(first, content.base_url, foot)
+            thread_ids = filter(None, (alert.get("causeId"), alert["id"]))
+            message["References"] = " ".join(f"<{id}@{domain}>" for id in thread_ids)
+        text = channels_text.text(first) + channels_text.related_text(content.events)
+        html = email_html.render_events(content.events, content.base_url, foot)
     else:
         groups = email_html.Digest.of(content.events, content.since)
         message["Subject"] = groups.heading

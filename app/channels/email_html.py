@@ -93,8 +93,9 @@ def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
     return f"{escape(reason)}<br>{shown}"
 
 
-def render_event(event: Event, base_url: str, foot: str) -> str:
-    """Return the HTML page for one event."""
+def render_events(events: Sequence[Event], base_url: str, foot: str) -> str:
+    """Return the HTML page for the events of one cause: the first in full, then the others."""
+    event = events[0]
     alert = channels_text.alert_of(event)
     if not alert:
         return _page(
@@ -110,11 +111,24 @@ def render_event(event: Event, base_url: str, foot: str) -> str:
         f'<p style="margin:0 0 16px">Status change: {escape(note)}</p>' if note else "",
         _facts(channels_text.facts(alert)),
         _fix(None if event["type"] == "alert.resolved" else channels_text.fix(alert)),
+        _related(events[1:]),
         _button(f"{base_url}/alerts/{alert['id']}", "View alert"),
         f'<p style="margin:16px 0 0"><a href="{escape(alert["runbook"])}" style="color:#1a5fb4">'
         "What this means and what to do</a></p>",
     ]
-    return _page(channels_text.heading(event), "".join(parts), foot)
+    return _page(channels_text.group_heading(events), "".join(parts), foot)
+
+
+def _related(events: Sequence[Event]) -> str:
+    """The other alerts of the cause, as a table."""
+    if not events:
+        return ""
+    rows = "".join(map(_row, events))
+    return (
+        '<p style="margin:0 0 6px;font-weight:600">Same cause</p>'
+        f'<table cellpadding="0" cellspacing="0" width="100%" style="margin:0 0 16px">{rows}'
+        "</table>"
+    )
 
 
 def _message(alert: Mapping[str, Any]) -> str:

@@ -34,6 +34,25 @@ def heading(event: Event) -> str:
     return plain(f"{text} – {alert['domainName']}" if alert["domainName"] else text)
 
 
+def group_heading(events: Sequence[Event]) -> str:
+    """Return the heading of the worst event, with the number of the others."""
+    rest = len(events) - 1
+    return f"{heading(events[0])} (+{rest} related)" if rest else heading(events[0])
+
+
+def related(events: Sequence[Event]) -> list[str]:
+    """Return the headings of the events after the first one, limited in number."""
+    headings = [heading(event) for event in events[1 : MAX_ITEMS + 1]]
+    rest = len(events) - 1 - len(headings)
+    return [*headings, f"and {rest} more"] if rest else headings
+
+
+def related_text(events: Sequence[Event]) -> str:
+    """Return the other events of one cause as plain text; empty without others."""
+    lines = related(events)
+    return "\n".join(["", "", "Same cause:", *(f"- {line}" for line in lines)]) if lines else ""
+
+
 def facts(alert: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the evidence as (name, text) pairs, limited in number and size.
 

@@ -114,8 +114,9 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What one attempt sends: a single event, or the events of a digest.
+    """What one attempt sends: one event, the events of one cause, or those of a digest.
 
+    events        of one cause: that of the worst alert first
     channel_name  the name that people gave the channel
     target        ``ParsedTarget.shown`` of the channel
     at            when the attempt is made
@@ -188,6 +189,10 @@ class ChannelType(ABC):
     @abstractmethod
     async def send(self, message: Message, transport: Transport, config: ChannelConfig) -> Outcome:
         """Send the message, within ``config.timeout_seconds``, and return the outcome."""
+
+    def groups_by_cause(self, target: str) -> bool:
+        """Return whether alerts with one cause are sent to this target as one message."""
+        return False
 
     def configuration_error(self, config: ChannelConfig) -> str | None:
         """Return why this deployment cannot send to such channels; None if it can."""

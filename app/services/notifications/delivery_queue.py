@@ -21,7 +21,7 @@ from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.services.core import encryption, lifecycle_log
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.notifications import channel_secrets, channels, outbox, recipients
+from app.services.notifications import causes, channel_secrets, channels, outbox, recipients
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_RETRY_AFTER = timedelta(hours=24)
@@ -57,10 +57,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBatch:
-    """The deliveries of one attempt: a single event, or the events of a digest.
+    """The deliveries of one attempt: one event, the events of one cause, or those of a digest.
 
     secrets     None if they cannot be decrypted, because SECRET_KEY has changed
-    since       for a digest, when the previous one was sent; None for a single event
+    since       for a digest, when the previous one was sent; None for other messages
     recipients  the confirmed recipients that the deliveries have not reached yet
     """
 
@@ -170,7 +170,7 @@ def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> li
         _finish(session, rows, "skipped", now)
         return []
     size = channels.type_of(channel).batch_size
-    batches = [rows] if is_digest else [[row] for row in rows[:size]]
+    batches = [rows] if is_digest else [_group(session, channel, row, now) for row in rows[:size]]
     pending = _pending_recipients(session, channel, batches, now)
     if pending is None:
         return []
@@ -193,6 +193,15 @@ def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> li
         )
         for batch in batches
     ]
+
+
+def _group(
+    session: Session, channel: Channel, row: tuple[Delivery, Event], now: datetime
+) -> list[tuple[Delivery, Event]]:
+    """The deliveries that are sent as one message, led by the worst alert."""
+    if not channels.type_of(channel).groups_by_cause(channel.target):
+        return [row]
+    return causes.with_same_cause(session, row, _ready(now))
 
 
 def _pending_recipients(
@@ -256,6 +265,7 @@ def _write(
     deliveries = session.scalars(
         select(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.status == "pending")
     ).all()
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # the same, so that one message stays one
     for delivery in deliveries:
         delivery.attempts += 1
         delivery.response_status, delivery.error = outcome.status, outcome.error
@@ -265,7 +275,7 @@ def _write(
         if outcome.error is None:
             delivery.status, delivery.finished_at = "delivered", now
         else:
-            _schedule_retry(delivery, outcome, now)
+            _schedule_retry(delivery, outcome, now, jitter)
         _log(session, delivery)
     if outcome.error is None:
         channel.failures, channel.failing_since, channel.backoff_until = 0, None, None
@@ -295,13 +305,13 @@ def _log(session: Session, delivery: Delivery) -> None:
     )
 
 
-def _schedule_retry(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+def _schedule_retry(delivery: Delivery, outcome: Outcome, now: datetime, jitter: float) -> None:
     """Schedule the next attempt, later if the receiver demands it; or give the delivery up."""
     schedule = settings.current().delivery_schedule
     if delivery.attempts >= len(schedule):
         delivery.status, delivery.finished_at = "dead", now
         return
-    wait = timedelta(seconds=schedule[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER))
+    wait = timedelta(seconds=schedule[delivery.attempts] * jitter)
     delivery.next_at = now + max(wait, _retry_after(outcome.retry_after, now))
 
 

@@ -75,12 +75,25 @@ def distribute(account_id: UUID) -> int:
         )
         if account is None:
             return 0
-        fresh = session.scalars(_unnumbered(account_id).limit(BATCH_SIZE)).all()
+        fresh = _whole(session.scalars(_unnumbered(account_id).limit(BATCH_SIZE)).all())
         for event in fresh:
             account.last_sequence = event.sequence = account.last_sequence + 1
         if fresh:
             _create_deliveries(session, account_id, fresh)
         return len(fresh)
+
+
+def _whole(events: Sequence[Event]) -> Sequence[Event]:
+    """The events without the last transaction's, which may continue after a full batch.
+
+    So deliveries of alerts with one cause are created together.
+    """
+    if len(events) < BATCH_SIZE:
+        return events
+    size = len(events)
+    while size and events[size - 1].at == events[-1].at:
+        size -= 1
+    return events[:size] or events
 
 
 def next_digest(cadence: str, now: datetime) -> datetime | None:

@@ -20,13 +20,14 @@ from sqlalchemy import select
 
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
-from app.models import Alert, Channel
+from app.models import Alert, Channel, Domain
 from app.services.alerts import transitions
 from app.services.core import encryption
 from app.services.monitoring import account_monitor
 from app.services.notifications import channels, dispatcher
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
+from tests.support import txt_edit
 from tests.support.chat_examples import ADDRESSES, EXAMPLES
 from tests.support.factories import ACTOR
 from tests.support.open_alert import OpenAlert
@@ -171,6 +172,45 @@ def test_incident_is_opened_and_resolved_with_its_alert(
     assert (opened["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert opened["dedup_key"] == resolved["dedup_key"]
     assert "No SPF record" in opened["payload"]["summary"]
+
+
+def test_one_txt_edit_is_one_chat_message_led_by_the_worst_alert(
+    account_id: UUID, domain: Domain, outside: Outside, network: LoopbackNetwork
+) -> None:
+    txt_edit.scan(account_id, txt_edit.REJECT)
+    add(account_id, SLACK)
+    txt_edit.scan(account_id, txt_edit.NONE)
+    dispatcher.run(network)
+    ((_, _, body),) = outside.requests
+    message = body.decode()
+    assert "[critical] DMARC policy weakened" in message
+    assert "related)" in message
+    assert "Same cause:" in message
+    assert "DMARC record changed in DNS" in message
+    assert {entry.delivery.status for entry in dispatcher.log(account_id, "chat")} == {"delivered"}
+
+
+def test_failed_message_about_one_cause_is_retried_as_one_message(
+    account_id: UUID, domain: Domain, outside: Outside, network: LoopbackNetwork
+) -> None:
+    outside.status = 500
+    txt_edit.scan(account_id, txt_edit.REJECT)
+    add(account_id, SLACK)
+    txt_edit.scan(account_id, txt_edit.NONE)
+    dispatcher.run(network)
+    assert len(outside.requests) == 2
+    assert {entry.delivery.attempts for entry in dispatcher.log(account_id, "chat")} == {2}
+
+
+def test_each_alert_of_one_cause_has_its_own_incident(
+    account_id: UUID, domain: Domain, outside: Outside, network: LoopbackNetwork
+) -> None:
+    txt_edit.scan(account_id, txt_edit.REJECT)
+    add(account_id, PAGERDUTY)
+    txt_edit.scan(account_id, txt_edit.NONE)
+    dispatcher.run(network)
+    keys = [body["dedup_key"] for body in outside.bodies]
+    assert len(set(keys)) == len(keys) > 1
 
 
 def test_failed_delivery_to_a_service_is_retried(

@@ -15,13 +15,14 @@ from app.channels.smtp import SmtpServer
 from app.checks.engine.types import Severity
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
-from app.models import Alert, Channel, Delivery
+from app.models import Alert, Channel, Delivery, Domain
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
 from app.services.alerts.transitions import Sighting
 from app.services.notifications import channels, dispatcher, feed
 from app.settings import Settings
+from tests.support import txt_edit
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import LoopbackNetwork
@@ -83,6 +84,20 @@ def test_alert_is_emailed_as_text_and_html(
     for text in (plain, html):
         assert "acme.test: no SPF record" in text
         assert "/docs/alerts#spf.missing" in text
+
+
+def test_one_txt_edit_is_one_email_led_by_the_worst_alert(
+    account_id: UUID, domain: Domain, inbox: Inbox, network: LoopbackNetwork
+) -> None:
+    txt_edit.scan(account_id, txt_edit.REJECT)
+    add(account_id)
+    txt_edit.scan(account_id, txt_edit.NONE)
+    dispatcher.run(network)
+    (message,) = inbox.messages
+    assert message["Subject"].startswith("[critical] DMARC policy weakened – acme.test (+")
+    for text in parts(message):
+        assert txt_edit.REJECT in text
+        assert "DMARC record changed in DNS" in text
 
 
 def test_emails_about_one_alert_are_one_thread_and_sent_once(

@@ -13,11 +13,12 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
-from app.models import Channel, Delivery
+from app.models import Channel, Delivery, Domain
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange
 from app.services.notifications import channel_secrets, channels, dispatcher, feed
 from app.services.notifications.channels import NewChannel
+from tests.support import txt_edit
 from tests.support.factories import ACTOR, make_account
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import HOST, LoopbackNetwork, Receiver
@@ -48,6 +49,19 @@ def test_standard_webhooks_library_verifies_deliveries(
     assert event["data"]["alert"]["id"] == ids.public("alert", alert_id)
     assert event["id"] == call.id
     assert call.id.startswith("evt_")
+
+
+def test_webhook_gets_one_event_for_each_alert_of_one_cause(
+    account_id: UUID, webhook: Hook, domain: Domain, receiver: Receiver, network: LoopbackNetwork
+) -> None:
+    txt_edit.scan(account_id, txt_edit.REJECT)
+    dispatcher.run(network)
+    before = len(receiver.calls)
+    txt_edit.scan(account_id, txt_edit.NONE)
+    dispatcher.run(network)
+    opened = [json.loads(call.body)["data"]["alert"] for call in receiver.calls[before:]]
+    assert {"dmarc.policy_weakened", "dns.record_changed.dmarc"} <= {a["type"] for a in opened}
+    assert len({alert["causeId"] for alert in opened}) == 1
 
 
 def test_event_feed_equals_webhook_deliveries(

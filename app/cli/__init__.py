@@ -128,7 +128,7 @@ def set_up(email: str) -> None:
     print(f"  password   {created.password}")
     print(f"  API key    {created.token}")
     print(f"  reports    {tokens.address(created.ingest_token)}")
-    print(f"  TLS-RPT    {tokens.tls_address(created.ingest_token)}")
+    print(f"  TLS-RPT    {tokens.tls_line(created.ingest_token)}")
     print("Try it:")
     print(f"  curl -H 'Authorization: Bearer {created.token}' {base}/v1/me")
 

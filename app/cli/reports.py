@@ -173,4 +173,4 @@ def _print(token: IngestToken) -> None:
         sep="  ",
     )
     print(f"  reports  {tokens.address(token.token)}")
-    print(f"  TLS-RPT  {tokens.tls_address(token.token)}")
+    print(f"  TLS-RPT  {tokens.tls_line(token.token)}")

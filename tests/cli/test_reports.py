@@ -181,10 +181,11 @@ def test_report_files_are_listed_counted_and_retried(
     run("files", "retry", status=2)
 
 
-def test_setup_prints_both_report_addresses(run: Run) -> None:
+def test_setup_prints_the_report_address_and_none_for_tls_reports_without_https(run: Run) -> None:
     output = run("setup")
     token = token_in(output)
-    assert f"/ingest/{token}/tls-rpt" in output
+    assert f"/ingest/{token}\n" in output
+    assert "TLS-RPT    none: BASE_URL must begin with https://" in output
     assert tokens.resolve(token) is not None
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.flow_index import FlowIndex, RecordLink, common_filter
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.source_details import HeaderFromCount, Linked
@@ -28,10 +29,32 @@ class ReporterMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedPart:
+    """A part of the affected email, by the classification of its sources.
+
+    forwarded  the messages of forwarders and mailing lists; only your own email has some
+    sources    at most as many as are listed, the most messages first
+    """
+
+    messages: int
+    forwarded: int
+    source_count: int
+    sources: Sequence[Linked[SourceMessages]]
+
+
+@dataclass(frozen=True, slots=True)
 class AffectedEmail:
-    """The email that a simulated policy affects; each sequence has the most messages first."""
+    """The email that a simulated policy affects; each sequence has the most messages first.
+
+    own        of own and approved sources, also if forwarders relayed it
+    to_review  of sources that are not classified yet
+    spoofed    of suspicious and blocked sources
+    """
 
     records: RecordLink
+    own: AffectedPart
+    to_review: AffectedPart
+    spoofed: AffectedPart
     sources: Sequence[Linked[SourceMessages]]
     header_from: Sequence[Linked[HeaderFromCount]]
     reporters: Sequence[Linked[ReporterMessages]]
@@ -54,12 +77,33 @@ class AffectedEmailIndex:
     def listed(self, limit: int) -> AffectedEmail:
         """Return the lists with at most ``limit`` elements each."""
         mail = [item for source_mail in self.replay.mail.values() for item in source_mail]
-        filter = self._common(mail)
+        filter, listed = self._common(mail), list(self._by_source(limit))
         return AffectedEmail(
             records=self.index.part(self.replay.affected, filter),
-            sources=list(self._by_source(limit)),
+            own=self._part(listed, SourceClass.OWN, SourceClass.FORWARDER),
+            to_review=self._part(listed, SourceClass.UNKNOWN),
+            spoofed=self._part(listed, SourceClass.SUSPICIOUS),
+            sources=listed,
             header_from=list(self._by_author(mail, limit)),
             reporters=list(self._by_reporter(mail, filter, limit)),
+        )
+
+    def _part(self, listed: Iterable[Linked[SourceMessages]], *kinds: SourceClass) -> AffectedPart:
+        """The part of the sources with these classifications."""
+        counts = {
+            key: messages
+            for key, messages in self.replay.sources.items()
+            if messages and self.sources[key].kind in kinds
+        }
+        return AffectedPart(
+            messages=sum(counts.values()),
+            forwarded=sum(
+                messages
+                for key, messages in counts.items()
+                if self.sources[key].kind is SourceClass.FORWARDER
+            ),
+            source_count=len(counts),
+            sources=[row for row in listed if row.figure.source.key in counts],
         )
 
     def _by_source(self, limit: int) -> Iterator[Linked[SourceMessages]]:

@@ -130,9 +130,18 @@ def address(token: str) -> str:
     return f"{settings.current().base_url}/ingest/{token}"
 
 
-def tls_address(token: str) -> str:
-    """Return the URL for ``rua=`` of a TLS-RPT record (RFC 8460 §5.4)."""
-    return f"{address(token)}/tls-rpt"
+def tls_address(token: str) -> str | None:
+    """Return the URL for ``rua=`` of a TLS-RPT record; None unless ``BASE_URL`` is https.
+
+    source  RFC 8460 §3: a report address has the scheme https or mailto
+    """
+    url = f"{address(token)}/tls-rpt"
+    return url if url.startswith("https://") else None
+
+
+def tls_line(token: str) -> str:
+    """Return ``tls_address`` for the output of commands, or why there is none."""
+    return tls_address(token) or "none: BASE_URL must begin with https://"
 
 
 def _owned(session: Session, account_id: UUID, ref: str) -> IngestToken:

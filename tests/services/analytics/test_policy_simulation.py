@@ -18,7 +18,7 @@ from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, DomainState
 from app.protocols.dmarc import Policy
-from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
 from app.services.analytics.policy import PolicyTrial
@@ -164,6 +164,9 @@ def test_simulation_equals_a_replay_of_every_record(
     )
     assert (got.header_from, got.addresses) == (expected["names"], expected["addresses"])
     assert sum(got.sources.values()) == got.affected
+    parts = (simulated.affected.own, simulated.affected.to_review, simulated.affected.spoofed)
+    assert sum(part.messages for part in parts) == got.affected
+    assert sum(part.source_count for part in parts) == len(+got.sources)
     telling = Counter[str]()
     for report in reports:
         telling[report.reporter] += replay(list(report.rows), trial)["affected"]
@@ -230,6 +233,33 @@ def test_added_dkim_signer_makes_its_source_pass(account_id: UUID) -> None:
     signed = PolicyTrial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
     after = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, signed)
     assert (after.replay.affected, after.replay.passed) == (0, 30)
+
+
+def test_affected_email_is_own_to_review_or_spoofed(account_id: UUID) -> None:
+    failing: dict[str, Any] = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+    service = {**failing, "spf_results": (SpfResult("x.mcsv.net", "mfrom", "pass"),)}
+    rows = [
+        record(count=100),
+        record(count=2, **failing),
+        record("203.0.113.50", 3, **failing | {"reasons": (Reason("mailing_list", None),)}),
+        record("203.0.113.77", 5, **service),
+        record("203.0.113.66", 7, **failing),
+    ]
+    domain = make([Report(rows, begin=START)])
+    trial = PolicyTrial(p=Policy.REJECT)
+
+    def parts() -> list[tuple[int, int, int]]:
+        affected = analytics_policy.simulate(account_id, domain.name, WINDOW, trial).affected
+        return [
+            (part.messages, part.forwarded, part.source_count)
+            for part in (affected.own, affected.to_review, affected.spoofed)
+        ]
+
+    account_id = domain.account_id
+    assert parts() == [(5, 3, 2), (5, 0, 1), (7, 0, 1)]
+    approved = ManualClassification("service:Mailchimp", "approved", "")
+    sources.classify(account_id, domain.name, approved, actor=ACTOR)
+    assert parts() == [(10, 3, 3), (0, 0, 0), (7, 0, 1)]
 
 
 def test_simulation_lists_its_caveats(account_id: UUID) -> None:

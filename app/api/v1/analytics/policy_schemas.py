@@ -155,6 +155,14 @@ class AffectedReporter(RecordLink):
     messages: int
 
 
+class AffectedPart(Schema):
+    """A part of the affected messages, by the classification of their sources."""
+
+    messages: int
+    forwarded: int = Field(description="messages of them that forwarders and mailing lists relayed")
+    source_count: int
+
+
 class Simulation(MailAnalyticsHeader):
     """The effect of another policy on the reported mail."""
 
@@ -165,6 +173,16 @@ class Simulation(MailAnalyticsHeader):
     passed: int
     dispositions: dict[str, int]
     affected: int = Field(description="messages that would be quarantined or rejected")
+    own_affected: AffectedPart = Field(
+        description="your own mail that is affected: of own and approved sources, also if "
+        "forwarders relayed it"
+    )
+    to_review: AffectedPart = Field(
+        description="affected mail of unknown sources; classify them first"
+    )
+    spoofed_stopped: AffectedPart = Field(
+        description="spoofed mail that the policy stops: of suspicious and blocked sources"
+    )
     affected_records_url: str
     affected_records_url_exact: bool
     newly_affected: int = Field(description="affected messages that were delivered")

@@ -15,7 +15,11 @@ from app.analysis.mail.sources import Source, SourceReview
 from app.analysis.mail.totals import Group, Period, Totals
 from app.analysis.mail.unused import SelectorUse
 from app.analysis.policy.readiness import Blocker, FailingSource
-from app.analysis.policy.simulation_details import ReporterMessages, SourceMessages
+from app.analysis.policy.simulation_details import (
+    AffectedPart,
+    ReporterMessages,
+    SourceMessages,
+)
 from app.analysis.policy.step_details import AffectedSources, Caveat, RecordChange, StepDetail
 from app.analysis.policy.verdicts import (
     MAX_LOST_SHARE,
@@ -305,6 +309,9 @@ def simulation(simulated: SimulatedPolicy, urls: RecordUrls) -> dict[str, Any]:
         "passed": replay.passed,
         "dispositions": replay.dispositions,
         "affected": replay.affected,
+        "ownAffected": _affected_part(affected.own),
+        "toReview": _affected_part(affected.to_review),
+        "spoofedStopped": _affected_part(affected.spoofed),
         "affectedRecordsUrl": urls.url(affected.records.filter),
         "affectedRecordsUrlExact": affected.records.is_exact,
         "newlyAffected": replay.newly_affected,
@@ -318,6 +325,14 @@ def simulation(simulated: SimulatedPolicy, urls: RecordUrls) -> dict[str, Any]:
         "confidence": simulated.confidence,
         "caveats": [_caveat(caveat) for caveat in simulated.caveats],
         "recordsUrl": urls.url(),
+    }
+
+
+def _affected_part(part: AffectedPart) -> dict[str, int]:
+    return {
+        "messages": part.messages,
+        "forwarded": part.forwarded,
+        "sourceCount": part.source_count,
     }
 
 

@@ -134,3 +134,14 @@ async def test_truncated_time_in_facts_is_ignored() -> None:
         last_facts={"dmarc": {**subject.last_facts["dmarc"], "policy_since": "2026… [9 more]"}},
     )
     assert await differs(subject, OTHER, OTHER._replace(reporter=B)) == []
+
+
+@pytest.mark.parametrize("change", ["np=none", "t=y"])
+async def test_change_of_np_or_testing_mode_restarts_policy_since(change: str) -> None:
+    now = "2026-06-10T00:00:00.000Z"
+    text = f"v=DMARC1; p=reject; rua=mailto:d@example.org; {change}"
+    before = await later(30, "v=DMARC1; p=reject; rua=mailto:d@example.org")
+    facts: Any = (await dmarc.run(before, zone(text))).facts
+    assert facts["policy_since"] == now
+    unchanged: Any = (await dmarc.run(await later(30, text), zone(text))).facts
+    assert unchanged["policy_since"] == "2026-05-11T00:00:00.000Z"

@@ -22,7 +22,7 @@ from app.rules.engine.types import Causes, P, Rule
 from app.services.alerts import transitions
 from app.services.alerts.causes import CauseIds
 from app.services.alerts.transitions import Sighting, Transition
-from app.services.core import audit_log, domain_lookup
+from app.services.core import audit_log
 from app.services.core.listing import FilteredTable
 
 COLUMNS = (
@@ -137,18 +137,16 @@ def search(
     return _LISTS.matching(account_id, filters).page(cursor_values, limit)
 
 
-def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
+def live(session: Session, domain_id: UUID) -> Sequence[Row[Any]]:
     """Return the unresolved alerts of the domain as rows of COLUMNS, newest first.
 
-    raises  NotFound if the domain is not in the account
+    Runs in the caller's transaction.
     """
-    with transaction(readonly=True) as session:
-        domain = domain_lookup.owned(session, account_id, ref)
-        return session.execute(
-            select(*COLUMNS)
-            .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
-            .order_by(Alert.id.desc())
-        ).all()
+    return session.execute(
+        select(*COLUMNS)
+        .where(Alert.domain_id == domain_id, Alert.status.in_(LIVE))
+        .order_by(Alert.id.desc())
+    ).all()
 
 
 def find(account_id: UUID, alert_id: UUID) -> Alert:

@@ -95,7 +95,7 @@ def of_account(account_id: UUID, days: int) -> Overview:
             alerts=alerts,
             fixes=fixes,
             lowest=lowest,
-            trends=_trends(session, account_id, [row.id for row in lowest]),
+            trends=read_trends(session, account_id, [row.id for row in lowest]),
             email=_email(session, account_id, days),
             first_steps=_first_steps(session, account_id),
         )
@@ -138,12 +138,13 @@ def _open_alerts(session: Session, account_id: UUID) -> tuple[dict[str, int], li
 def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[int]]:
     """Return the scores of the last scans by domain, oldest first."""
     with transaction(readonly=True) as session:
-        return _trends(session, account_id, domain_ids)
+        return read_trends(session, account_id, domain_ids)
 
 
-def _trends(
+def read_trends(
     session: Session, account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[int]]:
+    """Like ``trends``, in the caller's transaction."""
     if not domain_ids:
         return {}
     newest = func.row_number().over(partition_by=Scan.domain_id, order_by=Scan.id.desc())

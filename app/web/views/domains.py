@@ -7,16 +7,13 @@ from uuid import UUID
 from flask import Blueprint, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app import settings
 from app.checks import CHECKS
 from app.checks.engine.types import Severity, Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
 from app.models.scans import UNFINISHED
-from app.services.alerts import alerts
 from app.services.core import domain_lookup
-from app.services.domains import dashboard, dns_status, domains, verification
-from app.services.domains.dns_status import ChangeFilter
+from app.services.domains import dashboard, domain_pages, domains, verification
 from app.services.domains.domains import DomainFilter, NewDomain
 from app.services.scans import scans, serialization
 from app.services.scans.scans import ScanFilter
@@ -80,23 +77,18 @@ def create_many() -> ResponseReturnValue:
 @bp.get("/<domain>")
 def show(domain: str) -> ResponseReturnValue:
     """Show a domain with its results, alerts and recommendations."""
-    account = pages.user_session().account_id
-    row, state = dns_status.status(account, domain)
-    live = alerts.live(account, row.name)
+    page = domain_pages.results(pages.user_session().account_id, domain)
     return pages.render(
         "domain.html",
-        domain=row,
-        checks=_checks(state),
-        next_steps=state.score.get("recommendations", []) if state else [],
-        scan=_latest_scan(account, row),
-        alerts=sorted(
-            (alert for alert in live if alert.status == "open"),
-            key=lambda alert: Severity(alert.severity).rank,
-        ),
-        alerts_of={(alert.type, alert.subject): alert for alert in live},
-        accepted=[alert for alert in live if alert.accepted_until],
-        challenge=_challenge(account, row),
-        score_trend=dashboard.trends(account, [row.id]).get(row.id, []),
+        domain=page.domain,
+        checks=_checks(page.state),
+        next_steps=page.recommendations,
+        scan=page.scan,
+        alerts=page.open_alerts,
+        alerts_of={(alert.type, alert.subject): alert for alert in page.live},
+        accepted=page.accepted,
+        challenge=page.challenge,
+        score_trend=page.score_trend,
         is_checked=request.args.get("checked") == "1",
     )
 
@@ -133,19 +125,14 @@ def verify(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/history")
 def history(domain: str) -> ResponseReturnValue:
     """Show the DNS changes and the recent scans of a domain."""
-    account = pages.user_session().account_id
-    row = domain_lookup.find(account, domain)
     cursor = pages.Paging({})
-    changes, following = dns_status.history(
-        account, domain, ChangeFilter(), cursor_values=cursor.cursor_values, limit=20
-    )
-    recent, _ = scans.search(account, ScanFilter(domain=row.name), limit=20)
+    page = domain_pages.history(pages.user_session().account_id, domain, cursor.cursor_values)
     return pages.render(
         "history.html",
-        domain=row,
-        changes=changes,
-        following=cursor.following(following),
-        scans=recent if not cursor.cursor_values else [],
+        domain=page.domain,
+        changes=page.changes,
+        following=cursor.following(page.cursor_values),
+        scans=page.scans,
     )
 
 
@@ -289,11 +276,3 @@ def _is_set_up(result: Mapping[str, Any] | None) -> bool:
     """Whether what the check looks for exists; an absent record is a ``….missing`` finding."""
     findings = result["findings"] if result else ()
     return not any(finding["code"].endswith(".missing") for finding in findings)
-
-
-def _challenge(account: UUID, domain: Domain) -> verification.Challenge | None:
-    """Return the record that proves ownership, while the domain has to be verified."""
-    is_required = settings.current().domain_verification == "required"
-    if not is_required or verification.is_verified(domain.verified_at):
-        return None
-    return verification.challenge(account, domain.name)

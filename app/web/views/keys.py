@@ -12,7 +12,7 @@ from app import settings
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey
 from app.models.keys import Scope
-from app.services.api_keys import api_keys, usage
+from app.services.api_keys import api_keys, key_pages
 from app.services.api_keys.api_keys import NewKey
 from app.web.base import charts, pages
 from app.web.base.forms import (
@@ -137,8 +137,8 @@ def create() -> ResponseReturnValue:
 @bp.get("/<key_id>")
 def show(key_id: str) -> ResponseReturnValue:
     """Show a key with its usage."""
-    key = _find(key_id)
-    activity = usage.activity(key.id)
+    page = key_pages.find(pages.user_session().account_id, key_id)
+    key, activity = page.key, page.activity
     days = [(f"{day:%d %b}", counts) for day, counts in activity.by_day()]
     return pages.render(
         "key.html",
@@ -151,9 +151,8 @@ def show(key_id: str) -> ResponseReturnValue:
         },
         remarks=activity.remarks(),
         chart=charts.stacked(RESULTS, days),
-        today=usage.today(key.id),
         rotate_form=RotateKeyForm(),
-        pair=[other for other in _keys() if _is_pair(key, other)],
+        pair=page.pair,
     )
 
 
@@ -202,11 +201,6 @@ def _find(key_id: str) -> ApiKey:
     if key is None:
         raise NotFound
     return key
-
-
-def _is_pair(key: ApiKey, other: ApiKey) -> bool:
-    """Whether one of the keys was created by rotating the other."""
-    return key.id == other.rotated_from or other.id == key.rotated_from
 
 
 def _status(key: ApiKey) -> str:

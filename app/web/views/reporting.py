@@ -1,14 +1,11 @@
 """The page of an account's report addresses, and of the DNS records to publish for them."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.errors import NotFound
-from app.services.domains import dns_status, domains
-from app.services.domains.domains import DomainFilter
+from app.services.domains import reporting_setup
 from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
 from app.web.base.forms import BaseForm, ChoiceField
@@ -30,21 +27,17 @@ class RotateForm(BaseForm):
 @bp.get("")
 def index() -> ResponseReturnValue:
     """Show the report addresses, and the records to publish for one domain."""
-    account = pages.user_session().account_id
-    now = datetime.now(UTC)
-    tokens = [
-        (token, ingest_tokens.is_usable(token, now)) for token in ingest_tokens.search(account)
-    ]
-    current = next((token for token, usable in tokens if usable and not token.expires_at), None)
     name = request.args.get("domain", "").strip()[:253]
+    setup = reporting_setup.find(pages.user_session().account_id, name)
     return pages.render(
         "reporting.html",
-        tokens=tokens,
-        address=ingest_tokens.address(current.token) if current else None,
-        tls_address=ingest_tokens.tls_address(current.token) if current else None,
+        tokens=setup.tokens,
+        address=setup.address,
+        tls_address=setup.tls_address,
         overlaps=OVERLAPS,
         requested=name,
-        **_records(name),
+        domain=setup.domain,
+        dmarc=setup.dmarc,
     )
 
 
@@ -79,19 +72,3 @@ def redirect_former_path() -> ResponseReturnValue:
     """Redirect bookmarks of the former path permanently."""
     target = url_for("web.reporting.index", domain=request.args.get("domain"))
     return redirect(target, 308)
-
-
-def _records(name: str) -> dict[str, Any]:
-    """Return the domain whose records are shown, and its DMARC record in the last scan."""
-    account = pages.user_session().account_id
-    if not name:
-        rows, _ = domains.search(account, DomainFilter(sort="name"), limit=1)
-        if not rows:
-            return {"domain": None, "dmarc": None}
-        name = rows[0].name
-    try:
-        domain, state = dns_status.status(account, name)
-    except NotFound:
-        return {"domain": None, "dmarc": None}
-    result = state.last_results.get("dmarc") if state else None
-    return {"domain": domain, "dmarc": result["facts"].get("record") if result else None}

@@ -1,0 +1,121 @@
+"""The pages of a domain in the dashboard: its results, and its history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.checks.engine.types import Severity
+from app.db.transactions import transaction
+from app.models import DnsChange, Domain, DomainState, Scan
+from app.services.alerts import alerts
+from app.services.core import domain_lookup
+from app.services.core.listing import Listing
+from app.services.domains import dashboard, dns_status, verification
+from app.services.domains.verification import Challenge
+from app.services.scans import scans
+
+MAX_CHANGES = 20
+MAX_SCANS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DomainPage:
+    """A domain with its results, from one snapshot.
+
+    state        the last results; None before the first scan
+    scan         the latest scan, a row of ``scans.COLUMNS``; None if there is none
+    live         rows of ``alerts.COLUMNS``: the unresolved alerts, newest first
+    score_trend  the scores of the last scans, oldest first
+    challenge    the record to publish; None if the domain counts as verified
+    """
+
+    domain: Domain
+    state: DomainState | None
+    scan: Row[Any] | None
+    live: Sequence[Row[Any]]
+    score_trend: Sequence[int]
+    challenge: Challenge | None
+
+    @property
+    def open_alerts(self) -> Sequence[Row[Any]]:
+        """The open alerts, most severe first."""
+        rows = [alert for alert in self.live if alert.status == "open"]
+        return sorted(rows, key=lambda alert: Severity(alert.severity).rank)
+
+    @property
+    def accepted(self) -> Sequence[Row[Any]]:
+        """The alerts whose risk is accepted."""
+        return [alert for alert in self.live if alert.accepted_until]
+
+    @property
+    def recommendations(self) -> Sequence[Any]:
+        """What to fix next, in descending order of the score gain."""
+        return self.state.score.get("recommendations", []) if self.state else []
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of the DNS changes of a domain, from one snapshot.
+
+    changes        rows of ``dns_status.COLUMNS``, newest first
+    cursor_values  those of the next page, if any
+    scans          on the first page, rows of ``scans.COLUMNS``, newest first
+    """
+
+    domain: Domain
+    changes: Sequence[Any]
+    cursor_values: Sequence[Any] | None
+    scans: Sequence[Row[Any]]
+
+
+def results(account_id: UUID, ref: str) -> DomainPage:
+    """Return the domain with its results, alerts and recommendations.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        domain = domain_lookup.owned(session, account_id, ref)
+        latest = _latest_scans(session, domain, 1)
+        return DomainPage(
+            domain=domain,
+            state=session.get(DomainState, domain.id),
+            scan=latest[0] if latest else None,
+            live=alerts.live(session, domain.id),
+            score_trend=dashboard.read_trends(session, account_id, [domain.id]).get(domain.id, []),
+            challenge=_challenge(account_id, domain),
+        )
+
+
+def history(account_id: UUID, ref: str, cursor_values: Sequence[Any] | None) -> HistoryPage:
+    """Return a page of the domain's DNS changes; the first page also has its recent scans.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        domain = domain_lookup.owned(session, account_id, ref)
+        statement: Any = select(*dns_status.COLUMNS).where(DnsChange.domain_id == domain.id)
+        listing = Listing(statement, (DnsChange.id.desc(),))
+        changes, following = listing.page(cursor_values, MAX_CHANGES, session)
+        return HistoryPage(
+            domain=domain,
+            changes=changes,
+            cursor_values=following,
+            scans=() if cursor_values else _latest_scans(session, domain, MAX_SCANS),
+        )
+
+
+def _latest_scans(session: Session, domain: Domain, limit: int) -> Sequence[Row[Any]]:
+    statement: Any = select(*scans.COLUMNS).where(Scan.domain_id == domain.id)
+    return session.execute(statement.order_by(Scan.id.desc()).limit(limit)).all()
+
+
+def _challenge(account_id: UUID, domain: Domain) -> Challenge | None:
+    is_required = settings.current().domain_verification == "required"
+    if not is_required or verification.is_verified(domain.verified_at):
+        return None
+    return verification.challenge(account_id, domain.name)

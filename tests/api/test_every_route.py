@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trustme
 from flask import Flask
 
 from app import ids
@@ -15,6 +16,7 @@ from tests.support.api_reports import REPORTS, reports
 from tests.support.api_scans import BAD
 from tests.support.zones import Zone, ZoneNetwork
 
+CERTIFICATE = trustme.CA().cert_pem.bytes().decode()
 # How each route with a parameter is called: its body, and what stands for its parameter.
 CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/domains/<domain>"): (None, "domain"),
@@ -25,6 +27,7 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/domains/<domain>/dns/history"): (None, "domain"),
     ("GET", "/v1/domains/<domain>/profiles"): (None, "domain"),
     ("POST", "/v1/domains/<domain>/spf/evaluate"): ({"ip": "192.0.2.1"}, "domain"),
+    ("POST", "/v1/domains/<domain>/dane/evaluate"): ({"certificate": CERTIFICATE}, "domain"),
     ("POST", "/v1/domains/<domain>/scans"): (None, "domain"),
     ("GET", "/v1/scans/<id>"): (None, "scan"),
     ("GET", "/v1/scans/<id>/diff"): (None, "scan"),

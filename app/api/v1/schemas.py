@@ -306,6 +306,40 @@ class SpfResult(Schema):
     trace: list[SpfTraceStep]
 
 
+class DaneRecord(Schema):
+    """A TLSA record, compared with a certificate."""
+
+    record: str
+    usable: bool = Field(description="whether senders use the record")
+    matches: bool | None = Field(
+        description="null if the record is not usable, or if its CA was not sent"
+    )
+
+
+class DaneHost(Schema):
+    """The TLSA records of an MX host, compared with a certificate."""
+
+    host: str
+    owner: str | None = Field(description="the name of the TLSA records")
+    secure: bool = Field(description="whether DNSSEC protects the records")
+    result: str | None = Field(
+        description="match, mismatch or undetermined; null if senders use no record of the host"
+    )
+    reason: str | None = Field(description="why the result is undetermined")
+    breaks_delivery: bool | None = Field(description="null if undetermined")
+    records: list[DaneRecord]
+
+
+class DaneResult(Schema):
+    """Whether a certificate can be installed on the mail servers of a domain."""
+
+    breaks_delivery: bool | None = Field(
+        description="true if senders would stop delivering to one of the hosts; null if that "
+        "cannot be determined"
+    )
+    hosts: list[DaneHost]
+
+
 class FindingType(Schema):
     """A finding code of a check."""
 

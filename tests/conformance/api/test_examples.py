@@ -37,6 +37,7 @@ from app.services.scans.scans import ScanFilter
 from app.settings import Settings
 from tests.support import stored_reports as reports
 from tests.support.api_client import Client, make_client
+from tests.support.api_examples import RECORDS, renewed_certificate
 from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
@@ -65,19 +66,10 @@ FILES = {
 METRICS_TOKEN = "m" * 16
 VARYING = {"sizeBytes", "elapsedMs", "durationMs", "queryCount", "retryAfter"}
 
-ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|file|dmr|tlr|flr)_[0-9a-z]{26}\b")
+ID = re.compile(r"\b(dom|scan|batch|alert|cause|key|evt|acc|file|dmr|tlr|flr)_[0-9a-z]{26}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SECONDS = re.compile(r"\d+ seconds")
 
-RECORDS: dict[Any, Any] = {
-    ("example.com", "NS"): ["ns1.example.com", "ns2.example.com"],
-    ("ns1.example.com", "A"): ["198.51.100.1"],
-    ("ns2.example.com", "A"): ["198.51.100.2"],
-    ("example.com", "MX"): ["10 mx.example.com"],
-    ("mx.example.com", "A"): ["198.51.100.3"],
-    "example.com": ["v=spf1 mx -all", "v=spf1 -all"],
-    "_dmarc.example.com": ["v=DMARC1; p=reject; rua=mailto:dmarc@example.com"],
-}
 LOWERED = "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
 
 
@@ -144,6 +136,12 @@ class Story:
             reports.store(domain, reports.Report([own, service], begin=begin))
         reports.store_tls(domain, ("sts", 97, 3))
 
+    def renew(self) -> None:
+        """A certificate is renewed with a new key, and DNS has the TLSA record of the old one."""
+        network, certificate = renewed_certificate(self.records)
+        self.client.app.extensions["network"] = network
+        self.variables["CERTIFICATE"] = json.dumps(certificate)
+
     def call(self, command: str) -> TestResponse:
         """Run a curl command, without curl."""
         words = shlex.split(command.replace("\\\n", " "))
@@ -188,6 +186,7 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
     "the ownership record is published": Story.prove,
     "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
     "reports come in": Story.report,
+    "a certificate is renewed": Story.renew,
     "SPF is fixed": lambda story: story.publish("example.com", "v=spf1 mx -all"),
 }
 

@@ -11,8 +11,9 @@ from app.api.http import fields, responses, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, endpoint
 from app.api.v1 import schemas
+from app.checks.transport.evaluate import breaks_delivery
 from app.models.keys import Scope
-from app.services.domains import dns_status, draft_evaluation
+from app.services.domains import dane_evaluation, dns_status, draft_evaluation
 from app.services.domains.dns_status import ChangeFilter
 from app.services.domains.draft_evaluation import SpfSender
 from app.services.scans import serialization
@@ -24,6 +25,15 @@ class HistoryQuery(fields.PeriodQuery):
     """Filters of the list of DNS changes."""
 
     check: fields.Text | None = None
+
+
+class CertificateBody(Body):
+    """The certificate that is compared with the TLSA records."""
+
+    certificate: str = Field(
+        max_length=64 * 1024,
+        description="the certificate in PEM, followed by those of its CAs if the server sends them",
+    )
 
 
 class Sender(Body):
@@ -101,3 +111,26 @@ def evaluate_spf(domain: str, body: Sender) -> Response:
             current().account_id, domain, sender, current_app.extensions["network"]
         )
     return responses.item({to_camel(name): value for name, value in asdict(evaluation).items()})
+
+
+@bp.post("/dane/evaluate")
+@endpoint(scopes=(Scope.DOMAINS_READ,), body=CertificateBody, returns=schemas.DaneResult)
+def evaluate_dane(domain: str, body: CertificateBody) -> Response:
+    """Compare a certificate with a domain's TLSA records."""
+    with slots.evaluation():
+        hosts = dane_evaluation.evaluate(
+            current().account_id, domain, body.certificate, current_app.extensions["network"]
+        )
+    data = [
+        {
+            "host": host.host,
+            "owner": host.owner,
+            "secure": host.secure,
+            "result": host.result,
+            "reason": host.reason,
+            "breaksDelivery": host.breaks_delivery,
+            "records": [asdict(record) for record in host.records],
+        }
+        for host in hosts
+    ]
+    return responses.item({"breaksDelivery": breaks_delivery(hosts), "hosts": data})

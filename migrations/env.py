@@ -14,7 +14,6 @@ from sqlalchemy.engine import Connection
 from app import models
 from app.db import engine as db_engine
 from app.db import types
-from app.models.domains import WordList
 from app.setting_types import database_url
 
 _LOCK = 7_102_026  # any number, but always the same
@@ -30,7 +29,7 @@ def _url() -> str:
 
 def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Column types as they are in the database: migrations must not import what changes later."""
-    names = {types.UtcDateTime: "sa.DateTime(timezone=True)", WordList: "sa.Text()"}
+    names = {types.UtcDateTime: "sa.DateTime(timezone=True)", types.WordList: "sa.Text()"}
     return names.get(type(item), False) if kind == "type" else False
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.types import JSON, Text, TypeDecorator
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -47,6 +47,27 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def _utc(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
+class WordList(TypeDecorator[list[str]]):
+    """A list of words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else "".join(f",{word}" for word in value) + ","
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[str | None], list[str] | None]:
+        return _split_words
+
+
+def _split_words(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return text[1:-1].split(",") if len(text) > 1 else []
 
 
 Json = JSON  # not JSONB: read and written as a whole, never searched

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime, WordList
 
 ROLES = ("owner", "admin", "member", "viewer")
 
@@ -30,6 +30,7 @@ class Account(Base):
     """The owner of domains, keys, scans and alerts; accounts share no data.
 
     last_sequence  the number of the last event that readers can see
+    followed_profiles  the ids of compliance profiles whose loss opens an alert
     deletion_requested_at  the account is suspended, and the clock process deletes it
     """
 
@@ -40,6 +41,7 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     status: Mapped[str] = mapped_column(String(16), default="active")
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    followed_profiles: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
     deletion_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

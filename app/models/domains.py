@@ -1,6 +1,5 @@
 """Domains, their last results, and changes in their DNS."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -14,13 +13,11 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import Text, TypeDecorator
 
 from app import ids
 from app.checks.engine.types import Usage
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime, WordList
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredLastResult, StoredScore
 from app.protocols.names import DomainName
@@ -31,27 +28,6 @@ PERIODS = {
     "weekly": timedelta(days=7),
 }
 SCHEDULES = (*PERIODS, "off")
-
-
-class WordList(TypeDecorator[list[str]]):
-    """A list of words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
-        return None if value is None else "".join(f",{word}" for word in value) + ","
-
-    def result_processor(
-        self, dialect: Dialect, coltype: object
-    ) -> Callable[[str | None], list[str] | None]:
-        return _split_words
-
-
-def _split_words(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return text[1:-1].split(",") if len(text) > 1 else []
 
 
 class Domain(Base):
@@ -101,6 +77,7 @@ class Domain(Base):
     last_scan_id: Mapped[UUID | None] = mapped_column()
     last_scan_status: Mapped[str | None] = mapped_column(String(16))
     last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    profile_results: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
     legal_hold_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     legal_hold_reason: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

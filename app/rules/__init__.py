@@ -12,13 +12,14 @@ from app.rules.scans import (
     failed_scans,
     findings,
     mta_sts,
+    profiles,
     score,
 )
 
 # Evaluated after every scan of a domain.
 RULES = (
     *(*findings.RULES, *dns.RULES, *broken_records.RULES, *mta_sts.RULES, *certificates.RULES),
-    *(*score.RULES, *failed_scans.RULES),
+    *(*score.RULES, *failed_scans.RULES, *profiles.RULES),
 )
 # Evaluated on reports, on domain ownership and on the account, at other times.
 OTHERS: tuple[Rule[Any], ...] = (

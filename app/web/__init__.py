@@ -12,6 +12,7 @@ from app.web.views import (
     channels,
     domains,
     files,
+    followed_profiles,
     keys,
     mail,
     overview,
@@ -41,7 +42,16 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, profiles, mail, records, tls_records, reports, files, alerts)
-    settings_groups = (keys, reporting, upload_tokens, channels, team, security, account)
+    settings_groups = (
+        keys,
+        reporting,
+        upload_tokens,
+        channels,
+        team,
+        security,
+        followed_profiles,
+        account,
+    )
     for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)
     web.register_blueprint(reporting.former)

@@ -19,6 +19,7 @@ PAGES = (
     *(
         "/settings/notifications",
         "/settings/security",
+        "/settings/profiles",
         "/settings/security/second-factor",
         "/settings/account",
         "/settings/audit",

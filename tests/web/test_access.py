@@ -23,6 +23,7 @@ LEAST = {
     "web.domains.delete": "member",
     "web.domains.hold": "admin",
     "web.domains.release": "admin",
+    "web.followed_profiles.update": "admin",
     "web.mail.decide": "member",
     "web.alerts.accept": "member",
     "web.alerts.change": "member",

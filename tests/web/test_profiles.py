@@ -22,3 +22,14 @@ def test_domain_without_a_scan_is_undetermined(browser: Browser) -> None:
     page = browser.get("/domains/acme.test/profiles")
     assert "has not run yet" in page
     assert "To meet this clause:" not in page
+
+
+def test_followed_profiles_are_selected_in_the_settings(browser: Browser) -> None:
+    page = browser.get("/settings/profiles")
+    assert 'value="pci-dss-5-4-1">' in page
+    browser.post("/settings/profiles", profile=["pci-dss-5-4-1", "cisa-bod-18-01"])
+    page = browser.get("/settings/profiles")
+    assert 'value="pci-dss-5-4-1" checked>' in page
+    assert 'value="internet-nl-mail">' in page
+    browser.post("/settings/profiles")
+    assert "checked>" not in browser.get("/settings/profiles")

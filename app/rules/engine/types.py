@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from app.analysis.scan.profile_history import FollowedResult
 from app.checks.engine.types import CheckResult, Fix, Severity
 from app.protocols.names import DomainName
 
@@ -69,6 +70,7 @@ class Posture:
     last_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score_history: Sequence[ScorePoint] = ()
     failed_scans: int = 0
+    profiles: Sequence[FollowedResult] | None = None
 
     def definite(self, check: str) -> CheckResult | None:
         """Return the result of this check in this scan, if it is definite."""

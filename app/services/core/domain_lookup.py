@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, Text, select, type_coerce
 from sqlalchemy.orm import Session
 
 from app import ids, settings
+from app.analysis.scan import profile_history
 from app.db.transactions import transaction
 from app.errors import NotFound
 from app.models import Domain
@@ -58,3 +59,10 @@ def counts_as_verified() -> Sequence[ColumnElement[bool]]:
 def with_tag(statement: Select[Any], tag: str) -> Select[Any]:
     """The statement, limited to domains with the tag."""
     return statement.where(type_coerce(Domain.tags, Text).contains(f",{tag},", autoescape=True))
+
+
+def with_profile_result(statement: Select[Any], profile_id: str, status: str) -> Select[Any]:
+    """The statement, limited to domains whose last scan had this result of the profile."""
+    word = profile_history.word(profile_id, status)
+    words = type_coerce(Domain.profile_results, Text)
+    return statement.where(words.contains(f",{word},", autoescape=True))

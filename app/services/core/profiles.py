@@ -1,7 +1,12 @@
 """The compliance profiles of this installation: the built-in ones and those of PROFILES_FILE."""
 
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app import settings
 from app.catalog.profiles import loader
@@ -9,6 +14,7 @@ from app.catalog.profiles.loader import InvalidProfiles, Vocabulary
 from app.catalog.profiles.types import Profile
 from app.checks import CHECKS
 from app.checks.engine.types import Usage
+from app.models import Account
 from app.settings import InvalidSettings
 
 
@@ -42,6 +48,9 @@ def load(path: str | None) -> tuple[Profile, ...]:
     return (*builtin, *own)
 
 
-def find(profile_id: str) -> Profile | None:
-    """Return the profile with this id; None if there is none."""
-    return next((profile for profile in available() if profile.id == profile_id), None)
+def followed(session: Session, account_ids: Collection[UUID]) -> Mapping[UUID, Collection[str]]:
+    """Return the ids of the profiles that each account follows; in the caller's transaction."""
+    rows = session.execute(
+        select(Account.id, Account.followed_profiles).where(Account.id.in_(account_ids))
+    ).all()
+    return {row.id: row.followed_profiles for row in rows}

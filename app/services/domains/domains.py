@@ -22,7 +22,7 @@ from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
-from app.services.core import audit_log, domain_lookup
+from app.services.core import audit_log, domain_lookup, profiles
 from app.services.core.listing import Listing
 from app.services.domains import erasure
 from app.services.ingest import files
@@ -70,13 +70,18 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class DomainFilter:
-    """Filters and order of domains; ``sort`` is ``-createdAt``, ``name`` or ``-score``."""
+    """Filters and order of domains; ``sort`` is ``-createdAt``, ``name`` or ``-score``.
+
+    profile, profile_result  the result of a compliance profile in the last scan
+    """
 
     q: str | None = None
     tag: str | None = None
     grade: str | None = None
     verified: bool | None = None
     usage: Usage | None = None
+    profile: str | None = None
+    profile_result: str | None = None
     sort: str = "-createdAt"
 
 
@@ -94,7 +99,11 @@ def search(
     cursor_values: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return rows of COLUMNS in the order of ``sort``, and the next page's cursor values."""
+    """Return rows of COLUMNS in the order of ``sort``, and the next page's cursor values.
+
+    raises  InvalidRequest for an unknown profile, or a profile without a result and vice versa
+    """
+    _check_profile(filters)
     is_verification_required = settings.current().domain_verification != "off"
     return _listed(account_id, filters, is_verification_required).page(cursor_values, limit)
 
@@ -268,12 +277,24 @@ def _filtered(
         statement = statement.where(Domain.grade == filters.grade)
     if filters.usage:
         statement = statement.where(Domain.usage == filters.usage.value)
+    if filters.profile and filters.profile_result:
+        statement = domain_lookup.with_profile_result(
+            statement, filters.profile, filters.profile_result
+        )
     if filters.verified is not None and is_verification_required:
         is_verified = Domain.verified_at.is_not(None)
         statement = statement.where(is_verified if filters.verified else ~is_verified)
     elif filters.verified is False:
         statement = statement.where(false())  # all count as verified
     return statement
+
+
+def _check_profile(filters: DomainFilter) -> None:
+    if (filters.profile is None) is not (filters.profile_result is None):
+        name = "profileResult" if filters.profile_result is None else "profile"
+        raise InvalidRequest.field(name, "profile and profileResult are required together")
+    if filters.profile and filters.profile not in {item.id for item in profiles.available()}:
+        raise InvalidRequest.field("profile", "unknown profile; see GET /v1/profiles")
 
 
 def _parsed(text: str) -> DomainName:

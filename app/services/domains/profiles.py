@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from app import ids
 from app.analysis.scan import profiles as evaluation
 from app.analysis.scan.profiles import DomainResults, ProfileResult
 from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Usage
 from app.db.transactions import transaction
-from app.models import Domain, DomainState
-from app.services.core import domain_lookup, profiles
+from app.errors import InvalidRequest
+from app.models import Account, Domain, DomainState
+from app.services.core import audit_log, domain_lookup, profiles
 from app.services.scans import serialization
 
 
@@ -22,9 +24,43 @@ class DomainProfiles:
     results: Sequence[ProfileResult]
 
 
-def catalog() -> Sequence[Profile]:
+@dataclass(frozen=True, slots=True)
+class CatalogItem:
+    """A profile, and whether the account follows it."""
+
+    profile: Profile
+    is_followed: bool
+
+
+def catalog(account_id: UUID) -> Sequence[CatalogItem]:
     """Return the profiles of this installation, the built-in ones first."""
-    return profiles.available()
+    with transaction(readonly=True) as session:
+        followed = profiles.followed(session, [account_id]).get(account_id, ())
+    return [CatalogItem(profile, profile.id in followed) for profile in profiles.available()]
+
+
+def follow(account_id: UUID, profile_ids: Sequence[str], *, actor: str) -> None:
+    """Follow these profiles, and no others: an alert opens when a domain loses one of them.
+
+    raises  InvalidRequest for an unknown profile
+    """
+    known = [profile.id for profile in profiles.available()]
+    for profile_id in profile_ids:
+        if profile_id not in known:
+            raise InvalidRequest.field("profile", f"unknown profile {profile_id[:50]!r}")
+    selected = [profile_id for profile_id in known if profile_id in profile_ids]
+    with transaction() as session:
+        account = session.get_one(Account, account_id, with_for_update=True)
+        before, account.followed_profiles = account.followed_profiles, selected
+        audit_log.record(
+            session,
+            account_id,
+            actor=actor,
+            action="account.profiles_followed",
+            target=ids.public("acc", account_id),
+            before=before,
+            after=selected,
+        )
 
 
 def results(account_id: UUID, ref: str) -> DomainProfiles:

@@ -1,6 +1,6 @@
 """Stores scan results in one transaction: result, domain state, DNS changes, score and alerts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -10,8 +10,11 @@ from sqlalchemy import Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.analysis.scan import root_causes
+from app.analysis.scan import profile_history, root_causes
+from app.analysis.scan import profiles as profile_evaluation
 from app.analysis.scan import score as scoring
+from app.analysis.scan.profile_history import ProfileState
+from app.analysis.scan.profiles import DomainResults
 from app.analysis.scan.root_causes import RootCause
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
@@ -28,7 +31,7 @@ from app.rules.scans import score as score_rules
 from app.rules.scans.causes import ScanCauses
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
-from app.services.core import batches, lifecycle_log
+from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import dkim_keys, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
@@ -70,6 +73,7 @@ def _store(session: Session, results: Sequence[Result]) -> None:
     }
     now = transactions.now(session)
     recent = _recent_changes(session, rows, now)
+    followed = profiles.followed(session, {row.account_id for row in rows.values()})
     live_alerts = alerts.live_alerts(session, rows)
     scan_rows = []
     for claim, scan_result in results:
@@ -80,10 +84,11 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         scan_outcome = ScanOutcome(
             scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
         )
-        posture = scan_outcome.posture(recent.get(domain.id, []))
+        followed_ids = followed.get(domain.account_id, ())
+        posture = scan_outcome.posture(recent.get(domain.id, []), followed_ids)
         evaluation = _evaluation(domain, posture, live_alerts.get(domain.id, []), claim.scan_id)
         outcome = alerts.evaluate(session, evaluation, RULES)
-        scan_rows.append(scan_outcome.rows(outcome))
+        scan_rows.append(scan_outcome.rows(outcome, followed_ids))
     if scan_rows:
         _write(session, scan_rows)
     for row in scan_rows:
@@ -179,7 +184,10 @@ def _update_scan() -> Update:
 
 @cache
 def _update_domain() -> Update:
-    columns = ("score", "grade", "score_version", "last_scan_id", "last_scan_finished_at")
+    columns = (
+        *("score", "grade", "score_version", "profile_results"),
+        *("last_scan_id", "last_scan_finished_at"),
+    )
     return _by_id(Domain, columns, last_scan_status="completed")
 
 
@@ -222,8 +230,12 @@ class ScanOutcome:
         self._score_history = _score_history(
             state.score_history or [], self._score, self._basis, now
         )
+        self._profile_results = profile_evaluation.evaluate(
+            profiles.available(),
+            DomainResults(self._last_results, self._undetermined, Usage(domain.usage)),
+        )
 
-    def posture(self, recent: Iterable[Change]) -> Posture:
+    def posture(self, recent: Iterable[Change], followed_ids: Collection[str]) -> Posture:
         """Return the posture of the domain for the rules."""
         return Posture(
             domain=self._domain.name,
@@ -232,9 +244,14 @@ class ScanOutcome:
             changes=[*recent, *self._changes],
             last_results=self._state.last_results,
             score_history=self._score_history,
+            profiles=self._profile_state(followed_ids).followed,
         )
 
-    def rows(self, outcome: ChangedAlerts) -> "ScanRows":
+    def _profile_state(self, followed_ids: Collection[str]) -> ProfileState:
+        words = self._domain.profile_results
+        return profile_history.advance(self._profile_results, words, followed_ids)
+
+    def rows(self, outcome: ChangedAlerts, followed_ids: Collection[str]) -> "ScanRows":
         """Return the rows to store, given the ids of the changed alerts."""
         score = self._score
         scan = {
@@ -262,6 +279,7 @@ class ScanOutcome:
             "score": score["value"],
             "grade": score["grade"],
             "score_version": score["version"],
+            "profile_results": self._profile_state(followed_ids).words,
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._now,
         }

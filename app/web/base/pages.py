@@ -66,6 +66,7 @@ ROLES = {
     "web.upload_tokens": "admin",
     "web.channels": "admin",
     "web.team": "admin",
+    "web.followed_profiles": "admin",
     "web.account": "owner",
 }
 HEADERS = {

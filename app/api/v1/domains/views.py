@@ -32,6 +32,12 @@ class DomainQuery(fields.Listing):
     grade: Literal["A", "B", "C", "D", "F"] | None = None
     verified: bool | None = None
     usage: Usage | None = None
+    profile: fields.Text | None = Field(
+        default=None, description="id of a compliance profile, with profileResult"
+    )
+    profile_result: Literal["pass", "fail", "undetermined"] | None = Field(
+        default=None, description="result of the profile in the last scan"
+    )
     sort: Literal["name", "-score", "-createdAt"] = "-createdAt"
     include: Literal["openAlerts"] | None = None
 
@@ -91,6 +97,8 @@ def index(query: DomainQuery) -> Response:
         grade=query.grade,
         verified=query.verified,
         usage=query.usage,
+        profile=query.profile,
+        profile_result=query.profile_result,
         sort=query.sort,
     )
     rows, next_values = domains.search(

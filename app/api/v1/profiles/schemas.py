@@ -46,6 +46,7 @@ class Profile(Schema):
     description: str
     source: str
     source_date: str | None
+    followed: bool = Field(description="whether an alert opens when a domain loses it")
     clauses: list[ProfileClause]
 
 

@@ -21,14 +21,15 @@ def index() -> Response:
     """List compliance profiles and their clauses."""
     data = [
         {
-            "id": profile.id,
-            "name": profile.name,
-            "description": profile.description,
-            "source": profile.source,
-            "sourceDate": profile.source_date,
-            "clauses": [_clause(clause) for clause in profile.clauses],
+            "id": item.profile.id,
+            "name": item.profile.name,
+            "description": item.profile.description,
+            "source": item.profile.source,
+            "sourceDate": item.profile.source_date,
+            "followed": item.is_followed,
+            "clauses": [_clause(clause) for clause in item.profile.clauses],
         }
-        for profile in profiles.catalog()
+        for item in profiles.catalog(current().account_id)
     ]
     return responses.page(data, fields.NoQuery(), None)
 

@@ -19,7 +19,8 @@ from app.rules.scans import (
 # Evaluated after every scan of a domain.
 RULES = (
     *(*findings.RULES, *dns.RULES, *broken_records.RULES, *mta_sts.RULES, *certificates.RULES),
-    *(*score.RULES, *failed_scans.RULES, *profiles.RULES),
+    *(*score.RULES, *failed_scans.RULES),
+    *profiles.RULES,
 )
 # Evaluated on reports, on domain ownership and on the account, at other times.
 OTHERS: tuple[Rule[Any], ...] = (

@@ -8,7 +8,15 @@ from app.analysis.scan.root_causes import FindingKey, Kind, RootCause
 from app.checks import CHECKS
 from app.checks.engine.types import CheckResult
 from app.rules.engine.types import AlertDraft, Change, Posture
-from app.rules.scans import broken_records, certificates, dns, failed_scans, mta_sts, score
+from app.rules.scans import (
+    broken_records,
+    certificates,
+    dns,
+    failed_scans,
+    mta_sts,
+    profiles,
+    score,
+)
 
 _ROOT = "root cause"  # the key of alerts that the root cause explains
 _FINDINGS_OF_DNS = frozenset(
@@ -22,7 +30,8 @@ _FOLLOWS_FROM_MX = frozenset(
     )
 )
 _MAILBOX_OF_REPORTS = frozenset(("dmarc.rua_mailbox_no_mx", "tls_rpt.rua_mailbox_no_mx"))
-_SCORES = frozenset((score.DROPPED, score.CHANGED, score.LOW))
+# Alerts that sum up several checks: the only change of a scan is their cause.
+_SUMMARIES = frozenset((score.DROPPED, score.CHANGED, score.LOW, profiles.LOST))
 # Alerts whose subject is the name of a changed record, rather than the name and the type.
 _ABOUT_A_NAME = frozenset((dns.WEAKENED, dns.STRENGTHENED, broken_records.BROKEN, mta_sts.CHANGED))
 _TYPES_OF_TEXT = frozenset(("TXT", "CNAME", "HTTPS"))
@@ -111,7 +120,7 @@ class ScanCauses:
         """The one changed record set that the alert is about."""
         if draft.subject in self._changes:
             return draft.subject
-        if draft.type in _SCORES:
+        if draft.type in _SUMMARIES:
             matches = list(self._changes.values())
         elif draft.type in _ABOUT_A_NAME:
             matches = [

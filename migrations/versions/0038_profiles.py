@@ -2,14 +2,14 @@
 
 The next scan of each domain fills in its results.
 
-Revision ID: 0037
-Revises: 0036
+Revision ID: 0038
+Revises: 0037
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0037", "0036"
+revision, down_revision = "0038", "0037"
 
 
 def upgrade() -> None:

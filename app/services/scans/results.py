@@ -253,12 +253,11 @@ class ScanOutcome:
 
     def rows(self, outcome: ChangedAlerts, followed_ids: Collection[str]) -> "ScanRows":
         """Return the rows to store, given the ids of the changed alerts."""
-        score = self._score
         scan = {
             "of": self._scan_id,
             "finished_at": self._now,
             "query_count": self._scan_result.query_count,
-            "score": score,
+            "score": self._score,
             "summary": serialization.summary(self._results),
             "result": {"checks": self._json, "alerts": outcome},
             "has_changes": self._has_changes(outcome),
@@ -268,7 +267,7 @@ class ScanOutcome:
             "account_id": self._domain.account_id,
             "last_results": self._last_results,
             "undetermined": self._undetermined,
-            "score": score,
+            "score": self._score,
             "score_history": [
                 [point.at, point.value, point.grade, self._basis] for point in self._score_history
             ],
@@ -276,9 +275,9 @@ class ScanOutcome:
         }
         domain = {
             "of": self._domain.id,
-            "score": score["value"],
-            "grade": score["grade"],
-            "score_version": score["version"],
+            "score": self._score["value"],
+            "grade": self._score["grade"],
+            "score_version": self._score["version"],
             "profile_results": self._profile_state(followed_ids).words,
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._now,

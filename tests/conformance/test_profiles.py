@@ -1,6 +1,6 @@
 """The compliance profiles of the zones of tests/data/zones.
 
-The table was compiled by hand from the text of each source and the zone files. STARTTLS probes are
+The table was reviewed by hand from the text of each source and the zone files. STARTTLS probes are
 off and most zones name no DKIM selector, so the clauses that rest on them are undetermined.
 """
 

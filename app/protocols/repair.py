@@ -8,6 +8,7 @@ nothing: where the meaning is not evident, the result is None.
 import difflib
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from app.protocols import tags
 
@@ -23,9 +24,10 @@ def tag_pairs(text: str, known: Sequence[str]) -> list[tuple[str, str]] | None:
     returns  each name once, as its first occurrence counts; None if a part is no tag
     """
     plain = re.sub(f"[{_JUNK}\\\\]", "", text)
+    tag_start = _tag_start(tuple(known))
     pairs: dict[str, str] = {}
     for part in plain.split(";"):
-        starts = [match.start(1) for match in _starts(tuple(known)).finditer(part)]
+        starts = [match.start(1) for match in tag_start.finditer(part)]
         if not starts or part[: starts[0]].strip(_EDGES):
             starts.insert(0, 0)
         for start, end in zip(starts, [*starts[1:], len(part)], strict=True):
@@ -68,6 +70,7 @@ def joined(pairs: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"{name}={value}" for name, value in pairs)
 
 
-def _starts(known: tuple[str, ...]) -> re.Pattern[str]:
+@cache
+def _tag_start(known: tuple[str, ...]) -> re.Pattern[str]:
     names = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
     return re.compile(rf"(?:^|(?<=[:,\s]))({names})[ \t]?=", re.ASCII | re.IGNORECASE)

@@ -257,10 +257,11 @@ def _of_text(source: Source) -> Iterator[Finding]:
     }
     unreadable |= {str(uri): reason for uri in record.rua if (reason := _unused(uri))}
     has_usable = len(unreadable) < len({*unreadable, *record.rua})
+    why = "Each address must be a URI such as mailto:reports@example.com."
+    repaired = source.repaired(why) if unreadable else None  # one fix corrects all addresses
     for value, reason in islice(unreadable.items(), MAX_INVALID):
-        fix = source.repaired("Each address must be a URI such as mailto:reports@example.com.")
         severity = Severity.LOW if has_usable else None  # another address gets the reports
-        yield RUA_INVALID.at(f"{name} {value}", reason=reason, severity=severity, fix=fix)
+        yield RUA_INVALID.at(f"{name} {value}", reason=reason, severity=severity, fix=repaired)
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"
         why = "Add an address to learn who sends as the domain. The mailbox must exist."

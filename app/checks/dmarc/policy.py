@@ -349,11 +349,14 @@ def _of_problems(source: Source) -> Iterator[Finding]:
         "t": TAG_INVALID,
         "psd": TAG_INVALID,
     }
+    problems = [problem for problem in source.record.problems if problem.name in kinds]
+    if not problems:
+        return
     fix = source.repaired("Receivers ignore the invalid part. Correct or remove it.")
-    for problem in source.record.problems:
-        if kind := kinds.get(problem.name):
-            subject = f"{source.name} {problem.name or problem.value[:60]}"
-            yield kind.at(subject, value=problem.value, reason=problem.reason, fix=fix)
+    for problem in problems:
+        subject = f"{source.name} {problem.name or problem.value[:60]}"
+        kind = kinds[problem.name]
+        yield kind.at(subject, value=problem.value, reason=problem.reason, fix=fix)
 
 
 def _without_pct(source: Source) -> Fix:

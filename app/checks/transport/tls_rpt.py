@@ -161,19 +161,20 @@ async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
 
 async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     why = "Each address must be a URI such as mailto:reports@example.com."
-    repaired = _repaired(name, text, why)
     try:
         record = protocols_tls_rpt.parse_record(text)
     except protocols_tls_rpt.TlsRptUnusable as error:
         kind = RUA_MISSING if error.code == "rua_missing" else RUA_INVALID
         facts: dict[str, Any] = {"record": True, "record_valid": False, "rua": []}
-        return Outcome(facts, kind.at(name, record=text, reason=error.reason, fix=repaired))
+        fix = _repaired(name, text, why)
+        return Outcome(facts, kind.at(name, record=text, reason=error.reason, fix=fix))
+    unusable = [problem for problem in record.problems if problem.name == "rua"]
+    fix = _repaired(name, text, why) if unusable else None
     findings: list[Finding] = [
         RUA_INVALID.at(
-            f"{name} {problem.value}", reason=problem.reason, severity=Severity.LOW, fix=repaired
+            f"{name} {problem.value}", reason=problem.reason, severity=Severity.LOW, fix=fix
         )  # another address gets the reports
-        for problem in record.problems
-        if problem.name == "rua"
+        for problem in unusable
     ]
     addresses = list(map(str, record.rua))
     if repeated := tags.repeated(addresses):

@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import LOOPBACK, LoopbackNetwork, Receiver, receiving
+from tests.support.smtp_server import Inbox, open_inbox
 
 
 @pytest.fixture
@@ -27,6 +28,13 @@ def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiv
     with receiving(tmp_path) as started:
         monkeypatch.setenv("SSL_CERT_FILE", str(started.ca_file))
         yield started
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    """The mailboxes of a running mail server."""
+    with open_inbox() as inbox:
+        yield inbox
 
 
 @pytest.fixture

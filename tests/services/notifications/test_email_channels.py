@@ -1,6 +1,5 @@
 """Mail as a real server gets it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -26,15 +25,9 @@ from tests.support import txt_edit
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import LoopbackNetwork
-from tests.support.smtp_server import Inbox, open_inbox
+from tests.support.smtp_server import Inbox
 
 TO = "ops@acme.test"
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with open_inbox() as inbox:
-        yield inbox
 
 
 @pytest.fixture

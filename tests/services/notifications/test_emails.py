@@ -1,6 +1,5 @@
 """Emails to people: sent once, retried after a failure, and without their text afterwards."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
@@ -18,16 +17,10 @@ from app.services.core.emails import NewEmail
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.receivers import LoopbackNetwork
-from tests.support.smtp_server import Inbox, open_inbox
+from tests.support.smtp_server import Inbox
 from worker import jobs, shutdown
 
 LINK = "https://watch.test/auth/invitation/a-secret"
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with open_inbox() as inbox:
-        yield inbox
 
 
 @pytest.fixture

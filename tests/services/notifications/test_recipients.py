@@ -1,7 +1,6 @@
 """Recipients of email channels get only a confirmation email until they confirm."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,16 +25,10 @@ from tests.support.factories import (
 )
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import LoopbackNetwork
-from tests.support.smtp_server import Inbox, open_inbox
+from tests.support.smtp_server import Inbox
 
 ANNA, BORIS = "anna@acme.test", "boris@acme.test"
 BASE_URL = "https://watch.test"
-
-
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
-    with open_inbox() as inbox:
-        yield inbox
 
 
 @pytest.fixture

@@ -46,10 +46,14 @@ def added(person: Person, receiver: Receiver) -> str:
 
 
 def wait_for_delivery(page: Page, status: str) -> None:
-    """Reload the page until the newest delivery has this status."""
+    """Open the page again until the newest delivery has this status.
+
+    The page is opened by its address: Chromium refuses a reload with a protocol error while
+    the page of a finished navigation still takes the place of the one before.
+    """
 
     def has_status() -> bool:
-        page.reload()
+        page.goto(page.url)
         rows = page.get_by_role("region", name="Deliveries").get_by_role("row")
         return rows.count() > 1 and status in rows.nth(1).inner_text()
 

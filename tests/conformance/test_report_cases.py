@@ -1,0 +1,256 @@
+"""Report files as they really arrive end in the status and the figures of their expected.json.
+
+The faults that are not yet repaired are listed; a listed file that passes fails its test, so that
+the lists can only become shorter.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+
+from app.db.transactions import transaction
+from app.models import DmarcRecord, DmarcReport, FailureReport, ReportFile, TlsPolicy
+from app.services.ingest import files, processor
+from tests.support.factories import make_account, make_domain
+from tests.support.paths import DATA
+
+CASES = DATA / "report-cases"
+EXPECTED: Mapping[str, Mapping[str, Any]] = json.loads((CASES / "expected.json").read_text())[
+    "files"
+]
+DOMAINS = ("acme.example", "bücher.example")
+REJECTED = ("rejected", "quarantined")
+NAMES = sorted(EXPECTED)
+
+# By the letter of their kind.
+KNOWN_FAULTS: Mapping[str, frozenset[str]] = {
+    "a": frozenset(
+        (
+            "a01-empty-record-after-good.xml",
+            "a04-no-auth-results.xml",
+            "a06-no-policy-evaluated-spf.xml",
+            "a09-source-ip-hostname.xml",
+            "a10-source-ip-empty.xml",
+            "a12-source-ip-port.xml",
+            "a14-source-ip-tagged.xml",
+            "a17-count-empty.xml",
+            "a19-no-identifiers.xml",
+            "a20-two-identifiers.xml",
+            "a22-long-comment.xml",
+            "a24-reason-text.xml",
+            "a30-count-thousands.xml",
+            "a32-two-rows.xml",
+            "a33-identities.xml",
+            "a35-reason-text-and-comment.xml",
+        )
+    ),
+    "b": frozenset(
+        (
+            "b01-bel-in-comment.xml",
+            "b03-ampersand.xml",
+            "b05-xs-schema-unclosed.xml",
+            "b07-encoding-utf8.xml",
+            "b09-encoding-gb2312.xml",
+            "b11-encoding-koi8-r.xml",
+            "b14-utf8-bom-twice.xml",
+            "b16-text-after-root.xml",
+            "b23-ns-https.xml",
+            "b25-ns-slash.xml",
+        )
+    ),
+    "c": frozenset(
+        (
+            "c02-email-missing.xml",
+            "c04-long-contact.xml",
+            "c06-p-empty.xml",
+            "c12-dates-float.xml",
+        )
+    ),
+    "d": frozenset(
+        (
+            "d01b-other-order.xml",
+            "d06b-rows-split.xml",
+        )
+    ),
+    "e": frozenset(
+        (
+            "e01-gzip-two-members.xml.gz",
+            "e02-gz-in-zip.zip",
+            "e04-zip-macosx.zip",
+            "e08-gzip-garbage.xml.gz",
+            "e13-zip-40-reports.zip",
+            "e16-eml-gz.eml.gz",
+            "e18-mbox-upload.mbox",
+        )
+    ),
+    "g": frozenset(
+        (
+            "g01-rfc822-base64.eml",
+            "g07-cte-wrong-7bit.eml",
+            "g09-cte-comment.eml",
+            "g13-boundary-2231.eml",
+            "g18-leading-blank-line.eml",
+            "g20-digest-150.eml",
+        )
+    ),
+    "m": frozenset(),
+    "r": frozenset(
+        (
+            "r02-source-ip-rdns.eml",
+            "r03-exim-text.eml",
+            "r05-no-feedback-type.eml",
+        )
+    ),
+    "t": frozenset(
+        (
+            "t02-no-policy-domain.eml",
+            "t05-details-object.json",
+            "t08-count-float.json",
+            "t19-nul-and-newline.json",
+            "t20-policy-type-missing.json",
+            "t23-long-info.json",
+        )
+    ),
+}
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_ends_in_the_expected_status_and_figures(name: str, database: Engine) -> None:
+    account_id = make_account().id
+    for domain in DOMAINS:
+        make_domain(account_id, domain)
+    if (earlier := earlier_file(name)) is not None:
+        receive(account_id, f"earlier-{name}", earlier)
+    before = figures(account_id)
+    rows = receive(account_id, name, (CASES / name).read_bytes())
+    problems = differences(EXPECTED[name], rows, before, figures(account_id))
+    if name in KNOWN_FAULTS[name[0]]:
+        assert problems, f"{name} is as expected; remove it from KNOWN_FAULTS"
+        return
+    assert problems == []
+
+
+def test_every_file_is_expected_and_every_known_fault_exists(database_url: str) -> None:
+    present = {path.name for path in CASES.iterdir()} - {"README.md", "expected.json"}
+    assert present == set(EXPECTED)
+    assert all(names <= present for names in KNOWN_FAULTS.values())
+
+
+def receive(account_id: UUID, name: str, raw: bytes) -> list[ReportFile]:
+    """Receive and process a file, and return its rows."""
+    stored = files.store(account_id, raw, received_via="upload", file_name=name).file
+    processor.run([stored.id])
+    with transaction(readonly=True) as session:
+        is_same_file = (ReportFile.account_id == account_id, ReportFile.sha256 == stored.sha256)
+        return list(session.scalars(select(ReportFile).where(*is_same_file)))
+
+
+def earlier_file(name: str) -> bytes | None:
+    """The report that the file repeats or contradicts: a file of the folder, or derived."""
+    if name[3] != "b":
+        return None
+    present = [path for path in CASES.iterdir() if path.name.startswith(f"{name[:3]}a-")]
+    if present:
+        return present[0].read_bytes()
+    later = (CASES / name).read_bytes()
+    match name[:3]:
+        case "d02":  # with one record less
+            start = later.rindex(b"<record>")
+            return later[:start] + later[later.rindex(b"</feedback>") :]
+        case "d03":  # of the day before
+            return later.replace(b"1795737600", b"1795651200").replace(b"1795823999", b"1795737599")
+        case "d04":  # of another organization
+            return later.replace(b"two.example", b"one.example")
+        case "d08":
+            return later.replace(b"\r\n", b"\n")
+    return None
+
+
+def figures(account_id: UUID) -> dict[str, int]:
+    """The sums over all stored reports of the account."""
+    with transaction(readonly=True) as session:
+        return {
+            "messages": total(session, account_id, DmarcReport.messages),
+            "passed": total(session, account_id, DmarcReport.passed),
+            "ok": total(session, account_id, TlsPolicy.successful),
+            "bad": total(session, account_id, TlsPolicy.failed),
+        }
+
+
+def total(session: Session, account_id: UUID, column: Any) -> int:
+    is_own = column.class_.account_id == account_id
+    return int(session.scalar(select(func.coalesce(func.sum(column), 0)).where(is_own)) or 0)
+
+
+def differences(
+    expected: Mapping[str, Any],
+    rows: list[ReportFile],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+) -> list[str]:
+    """What is not as expected; empty if all is."""
+    added = {name: after[name] - before[name] for name in after}
+    problems = [*status_differences(expected["state"], rows)]
+    messages = expected["messages"]
+    if messages is not None:
+        allowed = messages if isinstance(messages, list) else [messages]
+        if added["messages"] not in allowed:
+            problems.append(f"{added['messages']} messages, not {messages}")
+    is_parsed = any(row.status == "parsed" for row in rows)
+    if is_parsed or expected["state"] != "either":
+        facts = {**added, **texts(rows[0].account_id, set(expected["facts"]))}
+        problems += [
+            f"{name} is {facts[name]!r}, not {value!r}"
+            for name, value in expected["facts"].items()
+            if facts[name] != value and value not in as_list(facts[name])
+        ]
+    return problems
+
+
+def status_differences(state: str, rows: list[ReportFile]) -> list[str]:
+    statuses = [row.status for row in rows]
+    shown = ", ".join(f"{row.status}({row.reason}: {row.detail})" for row in rows)
+    rejected = [row for row in rows if row.status in REJECTED]
+    problems = [f"no clear reason: {shown}" for row in rejected if not (row.reason and row.detail)]
+    match state:
+        case "parsed":
+            is_right = "parsed" in statuses
+        case "parsed-only":
+            is_right = set(statuses) == {"parsed"}
+        case "quarantined":
+            is_right = len(rejected) == len(rows)
+        case "quiet" | "either":
+            is_right = set(statuses) <= {"parsed", *REJECTED}
+        case _:
+            is_right = set(statuses) == {state}
+    return problems if is_right else [*problems, f"not {state}: {shown}"]
+
+
+def texts(account_id: UUID, names: set[str]) -> dict[str, Any]:
+    """The facts of these names that are no sums."""
+    columns: Mapping[str, Any] = {
+        "orgName": DmarcReport.org_name,
+        "reason": DmarcRecord.reasons,
+        "ip": FailureReport.source_ip,
+    }
+    values = {}
+    with transaction(readonly=True) as session:
+        for name in names & set(columns):
+            column = columns[name]
+            rows = session.scalars(select(column).where(column.class_.account_id == account_id))
+            values[name] = list(rows)
+    if "reason" in values:
+        values["reason"] = [reason["type"] for row in values["reason"] for reason in row or ()]
+    return values
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

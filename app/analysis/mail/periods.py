@@ -159,6 +159,16 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
+def last_days(to_at: datetime, days: int, zone: ZoneInfo) -> datetime:
+    """Return the midnight from which the period until ``to_at`` has this many calendar days.
+
+    In a zone whose offset is not a full hour, a day begins before its first full hour of UTC.
+    Until that hour begins, the day has no figures and is not counted.
+    """
+    last_hour = at(Window.between(to_at, to_at).stop - 1)
+    return midnight(last_hour.astimezone(zone).date() - timedelta(days=days - 1), zone)
+
+
 MAX_COUNT = 10**12  # messages per record, so that forged counts cannot overflow a sum
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app import ids
-from app.analysis.mail.periods import HOUR, Interval, Window, midnight
+from app.analysis.mail.periods import HOUR, Interval, Window, last_days
 from app.analysis.mail.record_filter import RecordFilter
 from app.api.http import fields, responses
 from app.api.http.auth import current
@@ -30,6 +30,7 @@ from app.services.analytics import tls as analytics_tls
 
 bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
 
+DEFAULT_DAYS = 30
 MAX_DAYS = 731
 MAX_BUCKETS = 1_000
 READ = (Scope.REPORTS_READ,)
@@ -292,7 +293,7 @@ def _zones() -> frozenset[str]:
 def _times(
     tz: str, from_at: datetime | None, to_at: datetime | None
 ) -> tuple[ZoneInfo, datetime, datetime]:
-    """Return the time zone and the period, by default from midnight 29 days ago until now.
+    """Return the time zone and the period, by default the last 30 days of the zone.
 
     raises  InvalidRequest
     """
@@ -305,7 +306,7 @@ def _times(
     if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
         raise InvalidRequest.field("to", "the time must be in the years 2000 to 2199")
     if from_at is None:
-        from_at = midnight(to_at.astimezone(zone).date() - timedelta(days=29), zone)
+        from_at = last_days(to_at, DEFAULT_DAYS, zone)
     if from_at >= to_at:
         raise InvalidRequest.field("from", "must be before to")
     if to_at - from_at > timedelta(days=MAX_DAYS):

@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     """Bytes of an account's files in a day (UTC); more are answered 429."""
     ingest_cpu_seconds_per_day: PositiveCount = 3_600
     """CPU seconds that parsing an account's files may take in a day (UTC). Files above it are
-    quarantined as `cpu_budget`; they are parsed on the next day.
+    rejected as `cpu_budget`; they are parsed on the next day.
     """
     ingest_source_rate_limit: RateLimit = "300 per minute"
     """Reports from one unknown sender (an IPv4 address or an IPv6 /64; for relayed mail the
@@ -195,10 +195,10 @@ class Settings(BaseSettings):
     """
     ingest_cpu_seconds: PositiveCount = 30
     """Maximum CPU seconds for parsing one file. A small file may take less: 1 second, and 2 for
-    each MiB. A file that takes longer is quarantined as `timeout`.
+    each MiB. A file that takes longer is rejected as `timeout`.
     """
     ingest_memory_bytes: ByteCount = 512 * 1024**2
-    """Bytes of memory for parsing one file; one that needs more is quarantined as `too_large`."""
+    """Bytes of memory for parsing one file; one that needs more is rejected as `too_large`."""
     ingest_lease_seconds: Duration = timedelta(seconds=60)
     """Seconds after which another worker takes over a file."""
 
@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     raw_retention_days: PositiveCount = 30
     """Days that the bytes of other files are stored; until then they can be reprocessed."""
     junk_retention_days: PositiveCount = 3
-    """Days that the bytes of a quarantined or unattributed file of an unknown sender are stored.
+    """Days that the bytes of a rejected or unattributed file of an unknown sender are stored.
     Its row is deleted after `RAW_RETENTION_DAYS`.
     """
     failure_report_retention_days: PositiveCount = 30

@@ -123,7 +123,7 @@ def list_files(account: str, state: str | None, reason: str | None, limit: int) 
 @click.option("--reason", help="Retry all files with this reason, in all accounts.")
 @click.argument("report_file_id", required=False)
 def retry_files(reason: str | None, report_file_id: str | None) -> None:
-    """Process quarantined or unattributed files again: one file, or all with a reason."""
+    """Process rejected or unattributed files again: one file, or all with a reason."""
     if (reason is None) == (report_file_id is None):
         raise click.UsageError("Provide either an id or --reason.")
     print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} queued for processing")

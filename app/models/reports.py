@@ -31,7 +31,7 @@ from app.models.stored_json import (
 )
 
 RECEIVED = "received"
-FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
+FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "rejected")
 STATUSES = (RECEIVED, *FINAL_STATUSES)
 # How a file was received: posted to the public address, with an upload token, by mail, …
 RECEIVED_VIA = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
@@ -79,7 +79,7 @@ class ReportFile(Base):
     entry            the report of the file that the row is about: "" for the first or only one.
                      Each further report has its own row with the same ``sha256``
     status           ``received`` until processing ends in one of FINAL_STATUSES
-    reason           the code of the reason why the file is quarantined or unattributed
+    reason           the code of the reason why the file is rejected or unattributed
     sender_metadata  what the transport knew about the sender; ``provenance`` depends on it
     policy_domain    the domain that the report is about; None until the file is parsed
     report_id        the report that was stored, or the existing one that the file repeats or
@@ -124,8 +124,7 @@ class ReportFile(Base):
             postgresql_where=text("authenticity IS NOT NULL"),
         ),
         CheckConstraint(
-            "status IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
-            " 'quarantined')",
+            "status IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed', 'rejected')",
             name="status",
         ),
     )

@@ -108,10 +108,10 @@ def test_mail_in_a_form_field_is_stored(post: Post, account_id: UUID) -> None:
     assert ends(account_id) == [("parsed", None)]
 
 
-def test_form_without_reports_is_quarantined(post: Post, account_id: UUID) -> None:
+def test_form_without_reports_is_rejected(post: Post, account_id: UUID) -> None:
     response = post({"subject": "Hello"}, content_type="multipart/form-data")
     assert response.status_code == 202
-    assert ends(account_id) == [("quarantined", None)]
+    assert ends(account_id) == [("rejected", None)]
 
 
 @pytest.mark.parametrize("raw", [b"", b" \r\n"])

@@ -57,7 +57,7 @@ def test_metrics_count_queued_and_finished_work(
     files_by_status = metrics["mailwatch_report_files"]
     assert value(files_by_status, status="parsed", reason="") == 1
     assert value(files_by_status, status="received", reason="") == 1
-    assert value(files_by_status, status="quarantined", reason="not_a_report") == 1
+    assert value(files_by_status, status="rejected", reason="not_a_report") == 1
     assert value(metrics["mailwatch_scans"], status="queued") == 1
     assert value(metrics["mailwatch_report_file_oldest_received_seconds"]) >= 0
     assert metrics["mailwatch_queue_jobs"] == []  # Redis is unavailable

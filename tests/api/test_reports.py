@@ -177,7 +177,7 @@ def test_failure_reports_have_no_private_data(full: Client) -> None:
 
 def test_every_file_is_listed_with_its_status(full: Client) -> None:
     listed_files = full.data("GET", "/v1/reports/files")
-    assert [item["status"] for item in listed_files] == ["quarantined", *["parsed"] * 4]
+    assert [item["status"] for item in listed_files] == ["rejected", *["parsed"] * 4]
     assert [str(item["reportId"])[:4] for item in listed_files] == [
         "None",
         "flr_",
@@ -186,7 +186,7 @@ def test_every_file_is_listed_with_its_status(full: Client) -> None:
         "dmr_",
     ]
     assert listed_files[0]["reason"]
-    assert len(full.data("GET", "/v1/reports/files?status=quarantined")) == 1
+    assert len(full.data("GET", "/v1/reports/files?status=rejected")) == 1
     assert len(full.data("GET", "/v1/reports/files?kind=tls&policyDomain=acme.test")) == 1
 
 
@@ -257,7 +257,7 @@ def test_every_csv_cell_is_quoted(full: Client) -> None:
 
 
 def test_any_report_file_is_downloaded_unchanged(full: Client) -> None:
-    (file,) = full.data("GET", "/v1/reports/files?status=quarantined")
+    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
     response = full("GET", f"/v1/reports/files/{file['id']}/raw")
     assert (response.status_code, response.data) == (200, b"hello")
     assert response.headers["Content-Type"] == "application/octet-stream"
@@ -267,7 +267,7 @@ def test_any_report_file_is_downloaded_unchanged(full: Client) -> None:
 
 
 def test_deleted_bytes_are_not_found(full: Client) -> None:
-    (file,) = full.data("GET", "/v1/reports/files?status=quarantined")
+    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
     with transaction() as session:
         session.execute(delete(RawFile).where(RawFile.account_id == full.account_id))
     assert full("GET", f"/v1/reports/files/{file['id']}/raw").status_code == 404

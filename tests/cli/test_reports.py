@@ -172,9 +172,7 @@ def test_report_files_are_listed_counted_and_retried(
     assert "1  received" in run("files", "counts", "--account", "Acme")
     match = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--reason", "x y z"))
     assert match is None
-    bad = re.search(
-        r"file_\w+", run("files", "list", "--account", "Acme", "--state", "quarantined")
-    )
+    bad = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "rejected"))
     assert bad is not None
     assert "1 queued for processing" in run("files", "retry", bad[0])
     run("files", "retry", "nonsense", status=1)

@@ -1,4 +1,4 @@
-"""An upgrade from the previous version keeps the figures of every analytics route.
+"""An upgrade from the previous version keeps report files and the figures of analytics routes.
 
 The reports are stored, their tables are brought to the schema of the previous version, and the
 figures are computed from its raw rows in plain SQL. The upgraded database must have the same ones.
@@ -15,12 +15,16 @@ from alembic.config import Config
 from flask import Flask
 from sqlalchemy import Uuid, bindparam, inspect, text
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import IntegrityError
 
-from app.models import Domain
+from app import ids
+from app.db.transactions import now, transaction
+from app.models import Domain, ReportFile
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
 from app.services.analytics import rollups, sources
 from app.services.analytics.sources import ManualClassification
+from app.services.monitoring import report_monitor
 from app.setting_types import database_url as driver_url
 from tests.support.api_client import Client, make_client
 from tests.support.checked_domains import know
@@ -58,6 +62,11 @@ GROUPS = {
     "disposition": "disposition",
     "headerFrom": "header_from",
 }
+FILE_ROUTES = (
+    "/v1/reports/files?status=rejected",
+    "/v1/alerts?type=report.parse_failed_rate",
+    "/v1/events",
+)
 SESSIONS = "SELECT sum(successful), sum(failed) FROM tls_policies WHERE domain_id = :domain"
 
 
@@ -163,15 +172,61 @@ def test_reports_queued_by_the_previous_version_are_rolled_up_after_the_upgrade(
     assert answer["pendingReports"] == 0
 
 
-def migrate(database: Engine, url: str, *, is_upgrade: bool) -> None:
-    """Bring the database to the newest schema, or to that of the previous version."""
+def test_rejected_files_and_their_alert_are_quarantined_before_and_rejected_after_the_upgrade(
+    client: Client, database: Engine, database_url: str
+) -> None:
+    add_rejected_files(client)
+    report_monitor.evaluate_accounts()
+    before = [client.data("GET", route) for route in FILE_ROUTES]
+    assert all(before)
+    migrate(database, database_url, is_upgrade=False, previous="0038")
+    check_statuses(database, "quarantined", forbidden="rejected")
+    with database.connect() as connection:
+        for column in ("alerts.evidence", "alerts.message", "events.body"):
+            table, _, name = column.partition(".")
+            stored = connection.execute(text(f"SELECT CAST({name} AS TEXT) FROM {table}")).scalar()
+            assert "quarantined" in str(stored), column
+            assert "rejected" not in str(stored), column
+    migrate(database, database_url, is_upgrade=True)
+    check_statuses(database, "rejected", forbidden="quarantined")
+    assert [client.data("GET", route) for route in FILE_ROUTES] == before
+
+
+def add_rejected_files(client: Client) -> None:
+    """Add so many rejected files that an alert reports them."""
+    with transaction() as session:
+        session.add_all(
+            ReportFile(
+                account_id=client.account_id,
+                received_via="http",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status="rejected",
+                reason="doctype",
+                finished_at=now(session),
+            )
+            for _ in range(20)
+        )
+
+
+def check_statuses(database: Engine, status: str, *, forbidden: str) -> None:
+    """Check that all files have the status, and that the database refuses the forbidden one."""
+    with database.connect() as connection:
+        statuses = connection.execute(text("SELECT DISTINCT status FROM report_files"))
+        assert statuses.scalars().all() == [status]
+        with pytest.raises(IntegrityError):
+            connection.execute(text(f"UPDATE report_files SET status = '{forbidden}'"))
+
+
+def migrate(database: Engine, url: str, *, is_upgrade: bool, previous: str = PREVIOUS) -> None:
+    """Bring the database to the newest schema, or to that of a previous revision."""
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = url
     database.dispose()  # its connections have statements of the other schema
     if is_upgrade:
         command.upgrade(config, "head")
     else:
-        command.downgrade(config, PREVIOUS)
+        command.downgrade(config, previous)
 
 
 def figures(

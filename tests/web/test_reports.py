@@ -53,9 +53,9 @@ def test_files_are_uploaded_processed_and_listed(owner: Browser) -> None:
     page = owner.get("/reports/files?taken=3&again=0")
     assert "3 files uploaded" in page
     assert page.count('class="mark parsed"') == 2
-    assert 'class="mark quarantined"' in page
+    assert 'class="mark rejected"' in page
     assert "a.xml" in owner.get("/reports/files?state=parsed")
-    assert "a.xml" not in owner.get("/reports/files?state=quarantined")
+    assert "a.xml" not in owner.get("/reports/files?state=rejected")
 
 
 def test_uploading_the_same_file_again_shows_a_duplicate(owner: Browser) -> None:

@@ -199,14 +199,14 @@ def test_files_of_a_killed_worker_are_processed_by_another(
     assert counted() == (3, 9)
 
 
-def test_file_that_kills_workers_is_quarantined(connection: Any, account_id: UUID) -> None:
+def test_file_that_kills_workers_is_rejected(connection: Any, account_id: UUID) -> None:
     (poison,) = take(account_id, dmarc_xml())
     for _ in range(MAX_ATTEMPTS):
         assert len(claims.claim([poison])) == 1
         let_time_pass()
         processor.requeue_stale()
     ended = again(poison)
-    assert (ended.status, ended.reason) == ("quarantined", "internal")
+    assert (ended.status, ended.reason) == ("rejected", "internal")
     assert ended.detail
     assert files.retry(reason="internal") == 1
     work(connection)
@@ -261,7 +261,7 @@ def test_parser_error_affects_only_one_file(
         processor.run([cursed])
         let_time_pass()
         processor.requeue_stale()
-    assert states() == {"parsed": 2, "quarantined": 1}
+    assert states() == {"parsed": 2, "rejected": 1}
     assert again(cursed).reason == "internal"
 
 
@@ -349,7 +349,7 @@ def work_afresh(settings: Settings, redis_url: str, **variables: str) -> None:
     subprocess.run([sys.executable, "-c", _FRESH], env=environ, check=True, cwd=ROOT)
 
 
-def test_file_over_a_limit_is_quarantined_and_others_are_processed(
+def test_file_over_a_limit_is_rejected_and_others_are_processed(
     settings: Settings, connection: Any, redis_url: str, account_id: UUID
 ) -> None:
     remarks = "".join(f"<!-- {os.urandom(20).hex()} -->{' ' * 4000}" for _ in range(10_000))
@@ -358,7 +358,7 @@ def test_file_over_a_limit_is_quarantined_and_others_are_processed(
     work_afresh(settings, redis_url, INGEST_MEMORY_BYTES="8000000")
     assert again(small).status == "parsed"
     ended = again(large)
-    assert (ended.status, ended.reason) == ("quarantined", "too_large")
+    assert (ended.status, ended.reason) == ("rejected", "too_large")
     assert files.retry(large) == 1
     work_afresh(settings, redis_url)
     assert again(large).status == "parsed"

@@ -14,7 +14,7 @@ from app.rules.reports.posture import AccountPosture, DayFiles, ReportPosture
 
 NONE_AFTER = timedelta(days=3)
 UNHEALTHY_AFTER = timedelta(hours=1)
-MIN_FILES, MAX_QUARANTINED = 20, 0.05
+MIN_FILES, MAX_REJECTED = 20, 0.05
 
 
 def _none_received(posture: ReportPosture) -> list[AlertDraft] | None:
@@ -89,7 +89,7 @@ def _failure_reports(posture: ReportPosture) -> list[AlertDraft]:
 
 
 def _parse_failed(posture: AccountPosture) -> Iterable[AlertDraft] | None:
-    """Return an alert if many files are quarantined; info if only files from others are.
+    """Return an alert if many files are rejected; info if only files from others are.
 
     Anyone can send files that are not reports.
     """
@@ -98,7 +98,7 @@ def _parse_failed(posture: AccountPosture) -> Iterable[AlertDraft] | None:
             (_if_enough(posture.own_files), Severity.MEDIUM),
             (_if_enough(posture.all_files), Severity.INFO),
         ),
-        _quarantined,
+        _rejected,
     )
 
 
@@ -106,24 +106,24 @@ def _if_enough(files: DayFiles) -> DayFiles | None:
     return files if files.files >= MIN_FILES else None
 
 
-def _quarantined(files: DayFiles, severity: Severity) -> AlertDraft | None:
-    if files.quarantined / files.files <= MAX_QUARANTINED:
+def _rejected(files: DayFiles, severity: Severity) -> AlertDraft | None:
+    if files.rejected / files.files <= MAX_REJECTED:
         return None
     return AlertDraft(
         type="report.parse_failed_rate",
         subject="",
         severity=severity,
         title="Many report files cannot be parsed",
-        message=f"{files.quarantined} of {files.files} report files of the last day "
-        "could not be parsed and are quarantined. Their reports are missing from the "
+        message=f"{files.rejected} of {files.files} report files of the last day "
+        "could not be parsed and were rejected. Their reports are missing from the "
         "analytics. Check the reasons in the evidence.",
         evidence={
             "observed": {
                 "files": files.files,
-                "quarantined": files.quarantined,
+                "rejected": files.rejected,
                 "reasons": dict(files.reasons),
             },
-            "threshold": {"share": MAX_QUARANTINED},
+            "threshold": {"share": MAX_REJECTED},
         },
     )
 

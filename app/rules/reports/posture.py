@@ -173,13 +173,13 @@ class SuspectReport:
 
 @dataclass(frozen=True, slots=True)
 class DayFiles:
-    """Report files processed in the last day, and the number quarantined by reason."""
+    """Report files processed in the last day, and the number rejected by reason."""
 
     files: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def quarantined(self) -> int:
+    def rejected(self) -> int:
         """The number of files that could not be parsed as reports."""
         return sum(self.reasons.values())
 

@@ -1,7 +1,7 @@
 """Daily budgets (UTC) of CPU time for parsing an account's files, measured by the worker.
 
 A sender of files that are expensive to parse uses up the budget of one account, and does not delay
-other accounts. Files above the budget are quarantined as ``cpu_budget`` and parsed the next day.
+other accounts. Files above the budget are rejected as ``cpu_budget`` and parsed the next day.
 """
 
 import time
@@ -34,7 +34,7 @@ def retry_deferred() -> int:
         deferred = session.scalars(
             select(ReportFile.id)
             .where(
-                ReportFile.status == "quarantined",
+                ReportFile.status == "rejected",
                 ReportFile.reason == REASON,
                 ReportFile.finished_at < midnight,
             )

@@ -246,7 +246,7 @@ def retry(
     with transaction() as session:
         file_ids = session.scalars(
             select(ReportFile.id)
-            .where(matches, ReportFile.status.in_(("quarantined", "unattributed")), _has_bytes())
+            .where(matches, ReportFile.status.in_(("rejected", "unattributed")), _has_bytes())
             .order_by(ReportFile.id)
             .limit(RETRY_BATCH_SIZE)
             .with_for_update(skip_locked=True)
@@ -343,7 +343,7 @@ def _raise_rank(session: Session, file: ReportFile, arrival: _Arrival) -> bool:
 
 def _reprocess(session: Session, file: ReportFile, arrival: _Arrival, *, is_forced: bool) -> None:
     """Parse bytes that arrive again if nothing is left of the first time, or if forced."""
-    is_spent = file.status in ("quarantined", "unattributed") and not session.scalar(
+    is_spent = file.status in ("rejected", "unattributed") and not session.scalar(
         select(func.count()).where(
             RawFile.account_id == file.account_id, RawFile.sha256 == file.sha256
         )

@@ -50,7 +50,7 @@ _EVENTS = {
     "duplicate": Lifecycle.REPORT_FILE_DUPLICATE,
     "conflict": Lifecycle.REPORT_FILE_CONFLICT,
     "unattributed": Lifecycle.REPORT_FILE_UNATTRIBUTED,
-    "quarantined": Lifecycle.REPORT_FILE_REJECTED,
+    "rejected": Lifecycle.REPORT_FILE_REJECTED,
 }
 
 # The lease of a file, and its reports.
@@ -203,11 +203,9 @@ def _filing(
     """The report to insert, or the final state of the file if the report cannot be filed."""
     if report.report is None:
         rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
-        return Outcome(status="quarantined", reason=rejected.reason[:64], detail=rejected.detail)
+        return Outcome(status="rejected", reason=rejected.reason[:64], detail=rejected.detail)
     if not report.policy_domains:
-        return Outcome(
-            status="quarantined", reason="bad_domain", detail="The report names no domain"
-        )
+        return Outcome(status="rejected", reason="bad_domain", detail="The report names no domain")
     policy_domain, domain = _owner(file.account_id, report.policy_domains, owners)
     if domain is None:
         return Outcome(

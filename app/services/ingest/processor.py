@@ -121,7 +121,7 @@ def requeue_stale() -> int:
     """Enqueue files again that were queued long ago, and requeue files whose lease expired.
 
     returns  how many files were enqueued
-    effects  after MAX_ATTEMPTS a file is quarantined as ``internal``
+    effects  after MAX_ATTEMPTS a file is rejected as ``internal``
     """
     is_idle = queue.is_idle(queue.INGEST)
     with transaction() as session:
@@ -141,7 +141,7 @@ def _requeue_rule(at: datetime) -> Requeue:
         max_attempts=MAX_ATTEMPTS,
         queued={"enqueued_at": at},
         failed={
-            "status": "quarantined",
+            "status": "rejected",
             "reason": "internal",
             "detail": f"The file could not be processed in {MAX_ATTEMPTS} attempts; see the log",
             "finished_at": at,

@@ -194,7 +194,7 @@ def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFi
         for own, state, reason, count in rows:
             if own or not only_own:
                 files += count
-                reasons[reason or ""] += count * (state == "quarantined")
+                reasons[reason or ""] += count * (state == "rejected")
         results.append(DayFiles(files, +reasons))
     return results[0], results[1]
 

@@ -62,8 +62,8 @@ def _ended_before(now: datetime) -> ColumnElement[bool]:
 def _is_junk() -> ColumnElement[bool]:
     """The file is from an unknown sender and became no report."""
     sender = func.coalesce(ReportFile.sender_metadata["sourceClass"].as_string(), "")
-    is_rejected = ReportFile.status.in_(("quarantined", "unattributed"))
-    return and_(is_rejected, sender == SourceClass.STRANGER.value)
+    has_no_report = ReportFile.status.in_(("rejected", "unattributed"))
+    return and_(has_no_report, sender == SourceClass.STRANGER.value)
 
 
 def _has(state: Any) -> ColumnElement[bool]:

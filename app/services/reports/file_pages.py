@@ -19,7 +19,7 @@ class FilePage:
 
     cursor_values  the start of the next page; None if there is none
     statuses       the number of files by status, with every status
-    reasons        the number of quarantined files by reason
+    reasons        the number of rejected files by reason
     """
 
     rows: Sequence[Any]
@@ -51,6 +51,6 @@ def page(account_id: UUID, status: str | None, after: Sequence[Any] | None) -> F
         cursor_values=cursor_values,
         statuses=statuses,
         reasons={
-            row.reason: row.number for row in numbers if row.status == "quarantined" and row.reason
+            row.reason: row.number for row in numbers if row.status == "rejected" and row.reason
         },
     )

@@ -32,7 +32,7 @@ def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
 def reprocess(account_id: UUID, public_id: str, *, actor: str) -> Any:
     """Have a worker process the file again, and return its row of ``files.COLUMNS``.
 
-    raises   NotFound; Conflict unless the file is quarantined or unattributed and still stored
+    raises   NotFound; Conflict unless the file is rejected or unattributed and still stored
     effects  queues the file; an entry in the audit log
     """
     report_file_id = _parsed(public_id)
@@ -41,7 +41,7 @@ def reprocess(account_id: UUID, public_id: str, *, actor: str) -> Any:
         row = _read(session, account_id, report_file_id)
     if not count:
         raise Conflict(
-            "Only quarantined and unattributed files that are still stored can be reprocessed. "
+            "Only rejected and unattributed files that are still stored can be reprocessed. "
             f"The status of this file is {row.status}"
         )
     return row

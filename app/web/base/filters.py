@@ -23,7 +23,6 @@ _LABELS = {
     "unknown": "Needs review",
     "suspicious": "Unauthenticated",
     "token": "Trusted upload",
-    "quarantined": "Rejected",
     "dead": "Failed",
     "warn": "Warning",
     "api": "API",

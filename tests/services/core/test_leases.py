@@ -155,7 +155,7 @@ def test_rows_with_an_expired_lease_are_queued_again_or_fail(
         is_waiting=claims.IS_QUEUED,
         max_attempts=2,
         queued={"detail": "queued"},
-        failed={"status": "quarantined"},
+        failed={"status": "rejected"},
     )
     with transaction() as session:
         requeued = claims.LEASES.requeue_stale(session, rule, is_idle=True)

@@ -105,7 +105,7 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     stranger = post(account_id, dmarc_xml())
     own = post(account_id, dmarc_xml(report_id="own"), received_via="upload")
     processor.run([])
-    assert states(account_id) == {"quarantined": 1, "parsed": 1}
+    assert states(account_id) == {"rejected": 1, "parsed": 1}
     assert cpu_budgets.retry_deferred() == 0
     with transaction() as session:
         yesterday = now(session) - timedelta(days=1)
@@ -140,7 +140,7 @@ def test_other_account_waits_for_one_slice_and_not_for_the_batch(
     assert states(account_id) == {"parsed": 1}
     assert states(hostile)["received"] > 5
     processor.run([])
-    assert states(hostile) == {"quarantined": 10}
+    assert states(hostile) == {"rejected": 10}
 
 
 def test_all_parts_of_a_mail_are_parsed_within_resource_limits(account_id: UUID) -> None:

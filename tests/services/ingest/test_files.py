@@ -298,9 +298,9 @@ def test_adding_a_domain_reprocesses_its_unattributed_reports(account_id: UUID) 
 @pytest.mark.parametrize(
     "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
 )
-def test_other_files_are_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
+def test_other_files_are_rejected_with_a_reason(account_id: UUID, raw: bytes) -> None:
     report_file = take(account_id, raw)
-    assert report_file.status == "quarantined"
+    assert report_file.status == "rejected"
     assert report_file.reason
     assert report_file.detail
     assert count(RawFile) == 1
@@ -310,7 +310,7 @@ def test_each_report_of_a_file_has_its_own_row(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
     report_file = take(account_id, raw)
     assert report_file.status == "parsed"
-    assert states(account_id) == {"parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1}
+    assert states(account_id) == {"parsed": 1, "unattributed": 1, "rejected": 1, "duplicate": 1}
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     assert len({row.entry for row in rows}) == 4
 
@@ -323,7 +323,7 @@ def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
     assert states(account_id) == before
     make_domain(account_id, "other.test")
     processor.run([])
-    assert states(account_id) == {"parsed": 2, "quarantined": 1}
+    assert states(account_id) == {"parsed": 2, "rejected": 1}
 
 
 def test_parsed_file_is_not_retried(account_id: UUID) -> None:
@@ -331,12 +331,12 @@ def test_parsed_file_is_not_retried(account_id: UUID) -> None:
     assert files.retry(report_file.id) == 0
 
 
-def test_retried_quarantined_file_stays_one_file(account_id: UUID) -> None:
+def test_retried_rejected_file_stays_one_file(account_id: UUID) -> None:
     report_file = take(account_id, b"hello")
     assert files.retry(report_file.id) == 1
     assert again(report_file.id).status == "received"
     processor.run([report_file.id])
-    assert states(account_id) == {"quarantined": 1}
+    assert states(account_id) == {"rejected": 1}
 
 
 def test_selectors_of_passing_signatures_are_stored(account_id: UUID) -> None:

@@ -169,7 +169,7 @@ def add_report_files(account_id: UUID, state: str, count: int, about: str | None
                 sha256=ids.new().bytes,
                 size_bytes=1,
                 status=state,
-                reason="doctype" if state == "quarantined" else None,
+                reason="doctype" if state == "rejected" else None,
                 policy_domain=about,
                 finished_at=now(session),
             )
@@ -183,7 +183,7 @@ def test_rejected_files_and_foreign_domains_open_account_alerts(database: Engine
     report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
         assert session.scalars(select(Alert)).all() == []
-    add_report_files(account_id, "quarantined", 2)
+    add_report_files(account_id, "rejected", 2)
     add_report_files(account_id, "unattributed", 3, "other.test")
     report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:

@@ -18,7 +18,7 @@ from tests.support.report_documents import dmarc_xml, failure_mail
 
 pytestmark = pytest.mark.usefixtures("database")
 
-PARSED, QUARANTINED = dmarc_xml(), b"hello"
+PARSED, REJECTED = dmarc_xml(), b"hello"
 UNATTRIBUTED, WAITING = dmarc_xml("other.test"), dmarc_xml(report_id="r2")
 
 
@@ -26,7 +26,7 @@ UNATTRIBUTED, WAITING = dmarc_xml("other.test"), dmarc_xml(report_id="r2")
 def account_id() -> UUID:
     account = make_account()
     make_domain(account.id, "acme.test")
-    for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
+    for raw in (PARSED, REJECTED, UNATTRIBUTED):
         files.store(account.id, raw, received_via="upload")
     processor.run([])
     files.store(account.id, WAITING, received_via="upload")
@@ -44,9 +44,9 @@ def left_after(days: int) -> set[bytes]:
 
 
 def test_retention_of_bytes_depends_on_the_file_status(account_id: UUID) -> None:
-    assert left_after(6) == {PARSED, QUARANTINED, UNATTRIBUTED, WAITING}
-    assert left_after(8) == {QUARANTINED, UNATTRIBUTED, WAITING}
-    assert left_after(29) == {QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(6) == {PARSED, REJECTED, UNATTRIBUTED, WAITING}
+    assert left_after(8) == {REJECTED, UNATTRIBUTED, WAITING}
+    assert left_after(29) == {REJECTED, UNATTRIBUTED, WAITING}
     assert left_after(31) == {WAITING}
     assert left_after(400) == {WAITING}
 
@@ -67,7 +67,7 @@ def told_after(days: int) -> set[str]:
 def test_file_row_is_kept_as_long_as_its_report(
     account_id: UUID,
 ) -> None:
-    everything = {"parsed", "quarantined", "unattributed", "received"}
+    everything = {"parsed", "rejected", "unattributed", "received"}
     assert told_after(179) == everything
     assert told_after(181) == {"parsed", "received"}
     with transaction() as session:
@@ -77,7 +77,7 @@ def test_file_row_is_kept_as_long_as_its_report(
 
 def test_file_row_with_bytes_is_not_deleted(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings.replace(raw_retention_days=1_000))
-    assert told_after(400) == {"parsed", "quarantined", "unattributed", "received"}
+    assert told_after(400) == {"parsed", "rejected", "unattributed", "received"}
 
 
 def test_many_old_rows_are_all_deleted(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,12 +236,12 @@ def test_tls_failures_have_a_severity_from_twenty_sessions(
 
 
 @pytest.mark.parametrize(
-    ("files", "quarantined", "is_opened"), [(19, 19, None), (20, 1, False), (20, 2, True)]
+    ("files", "rejected", "is_opened"), [(19, 19, None), (20, 1, False), (20, 2, True)]
 )
 def test_share_of_rejected_files_opens_an_alert(
-    files: int, quarantined: int, is_opened: bool | None
+    files: int, rejected: int, is_opened: bool | None
 ) -> None:
-    of_day = DayFiles(files, {"no_report": quarantined})
+    of_day = DayFiles(files, {"no_report": rejected})
     for current, severity in (
         (AccountPosture(NOW, all_files=of_day), Severity.INFO),
         (AccountPosture(NOW, of_day, of_day), Severity.MEDIUM),

@@ -214,7 +214,7 @@ class ReportFile(Schema):
 
     id: str
     status: str = Field(
-        description="received, parsed, duplicate, conflict, unattributed or quarantined"
+        description="received, parsed, duplicate, conflict, unattributed or rejected"
     )
     reason: str | None
     detail: str | None

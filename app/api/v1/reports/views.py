@@ -61,7 +61,7 @@ class ReportFileQuery(Exportable):
     """Filters of report files; ``from`` and ``to`` limit when they were received."""
 
     status: (
-        Literal["received", "parsed", "duplicate", "conflict", "unattributed", "quarantined"] | None
+        Literal["received", "parsed", "duplicate", "conflict", "unattributed", "rejected"] | None
     ) = None
     reason: fields.Text | None = None
     kind: Literal["dmarc", "tls", "failure"] | None = None

@@ -16,7 +16,7 @@ from app.services.alerts import alerts
 from app.services.analytics import rollup_queue, rollups, sender_hosts
 from app.services.core import emails
 from app.services.domains import verification_recheck
-from app.services.ingest import cpu_budgets, mailboxes, processor
+from app.services.ingest import mailboxes, processor
 from app.services.monitoring import account_monitor, report_monitor
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.operations import retention
@@ -60,7 +60,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(60, deletion.delete_requested),
         Task(600, rollups.compact_weeks),
         Task(3600, retention.run),
-        Task(600, cpu_budgets.retry_deferred),
+        Task(600, processor.retry_deferred),
     )
 
 

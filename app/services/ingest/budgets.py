@@ -8,8 +8,12 @@ use only a part of the rest. OWN_PERCENT is available only to the account's own 
 
 import ipaddress
 import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from time import process_time
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -235,3 +239,57 @@ def is_unused(now: datetime) -> ColumnElement[bool]:
         IngestSource.day < now.date(),
         or_(authenticated_at.is_(None), authenticated_at < now - KNOWN_FOR),
     )
+
+
+class CpuMeter:
+    """The CPU time of the accounts in one batch of files, today, measured by the worker.
+
+    A sender of files that are expensive to parse uses up the budget of one account, and does not
+    delay other accounts.
+    """
+
+    def __init__(self, account_ids: Collection[UUID]) -> None:
+        with transaction(readonly=True) as session:
+            rows = session.execute(
+                select(DailyIngestUsage.account_id, DailyIngestUsage.cpu_ms).where(
+                    DailyIngestUsage.account_id.in_(account_ids),
+                    DailyIngestUsage.day == transactions.now(session).date(),
+                )
+            )
+            self._before = {row.account_id: row.cpu_ms / 1000 for row in rows}
+        self._used: dict[UUID, float] = defaultdict(float)
+
+    def has_budget(self, account_id: UUID, sender: SourceClass) -> bool:
+        """Return whether another file from a sender of this class may be parsed today."""
+        quota = settings.current().ingest_cpu_seconds_per_day
+        return self.used(account_id) < share(sender, quota)
+
+    def used(self, account_id: UUID) -> float:
+        """Return the CPU seconds that the account's files used today."""
+        return float(self._before.get(account_id, 0.0)) + self._used[account_id]
+
+    @contextmanager
+    def measured(self, account_id: UUID) -> Iterator[None]:
+        """Charge the CPU time of the block to the account."""
+        started = process_time()
+        try:
+            yield
+        finally:
+            self._used[account_id] += process_time() - started
+
+    def store(self) -> None:
+        """Add the CPU time to the accounts' usage of the day."""
+        used = {account_id: int(seconds * 1000) for account_id, seconds in self._used.items()}
+        with transaction() as session:
+            day = transactions.now(session).date()
+            for account_id, cpu_ms in sorted(used.items()):
+                insert = bulk.insert(session, DailyIngestUsage).values(
+                    account_id=account_id, day=day, files=0, bytes=0, cpu_ms=cpu_ms
+                )
+                session.execute(
+                    insert.on_conflict_do_update(
+                        index_elements=["account_id", "day"],
+                        set_={"cpu_ms": DailyIngestUsage.cpu_ms + cpu_ms},
+                    )
+                )
+        self._used.clear()

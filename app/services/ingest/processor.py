@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from datetime import time as clock_time
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
@@ -27,12 +28,12 @@ from app.services.analytics import rollup_queue
 from app.services.core import batches
 from app.services.core.leases import Requeue
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import authenticity, budgets, cpu_budgets, filing
+from app.services.ingest import authenticity, budgets, filing
 from app.services.ingest import claims as ingest_claims
 from app.services.ingest import files as ingest_files
 from app.services.ingest.authenticity import Author, Guard, Mail
+from app.services.ingest.budgets import CpuMeter
 from app.services.ingest.claims import Claim
-from app.services.ingest.cpu_budgets import CpuMeter
 from app.services.ingest.parsing import ParsedReport, read
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ SLICE_SECONDS = 1.0  # of one batch; then the rest is released, and fair schedul
 MAX_RUN_SECONDS = 60.0  # of one job; a further job continues, in a process of its own
 ROLLUP_SECONDS = 10.0  # between two rollups while there are more files
 REQUEUE_BATCH_SIZE = 1_000
+CPU_BUDGET_REASON = "cpu_budget"
+CPU_BUDGET_DETAIL = (
+    "The CPU time for parsing this account's files is used up; it is parsed tomorrow"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,27 @@ def _requeue_rule(at: datetime) -> Requeue:
     )
 
 
+def retry_deferred() -> int:
+    """Queue the files that exceeded the CPU budget of an earlier day, and return how many."""
+    with transaction() as session:
+        at = now(session)
+        midnight = datetime.combine(at.date(), clock_time(), UTC)
+        deferred = session.scalars(
+            select(ReportFile.id)
+            .where(
+                ReportFile.status == "rejected",
+                ReportFile.reason == CPU_BUDGET_REASON,
+                ReportFile.finished_at < midnight,
+            )
+            .order_by(ReportFile.id)
+            .limit(REQUEUE_BATCH_SIZE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if deferred:
+            ingest_files.parse_again(session, ReportFile.id.in_(deferred), at)
+    return len(deferred)
+
+
 def _enqueue(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
     """Enqueue files after an attempt in jobs of their own, as one of them may kill its worker."""
     ingest_files.enqueue(fresh)
@@ -210,7 +236,7 @@ class _Batch:
         """Parse the file, unless its account has used up its CPU time of the day."""
         sender = budgets.class_of(claim.received_via, claim.sender_metadata)
         if not self._meter.has_budget(claim.account_id, sender):
-            rejected = ParsedReport.rejected_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
+            rejected = ParsedReport.rejected_as(CPU_BUDGET_REASON, CPU_BUDGET_DETAIL)
             self._files.append(ParsedFile(claim, [rejected]))
             return
         with self._meter.measured(claim.account_id):

@@ -14,7 +14,7 @@ from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
 from app.models import DailyIngestUsage, DmarcReport, RawFile, ReportFile
 from app.models.stored_json import SenderMetadata
-from app.services.ingest import budgets, cpu_budgets, files, processor
+from app.services.ingest import budgets, files, processor
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.factories import make_account, make_domain
@@ -106,14 +106,14 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     own = post(account_id, dmarc_xml(report_id="own"), received_via="upload")
     processor.run([])
     assert states(account_id) == {"rejected": 1, "parsed": 1}
-    assert cpu_budgets.retry_deferred() == 0
+    assert processor.retry_deferred() == 0
     with transaction() as session:
         yesterday = now(session) - timedelta(days=1)
         deferred = session.get_one(ReportFile, stranger.id)
         assert (deferred.reason, own.status) == ("cpu_budget", "received")
         session.execute(update(DailyIngestUsage).values(day=yesterday.date()))
         session.execute(update(ReportFile).values(finished_at=yesterday))
-    assert cpu_budgets.retry_deferred() == 1
+    assert processor.retry_deferred() == 1
     processor.run([])
     assert states(account_id) == {"parsed": 2}
 

@@ -45,7 +45,7 @@ ROLLUP_SECONDS = 10.0  # between two rollups while there are more files
 REQUEUE_BATCH_SIZE = 1_000
 CPU_BUDGET_REASON = "cpu_budget"
 CPU_BUDGET_DETAIL = (
-    "The CPU time for parsing this account's files is used up; it is parsed tomorrow"
+    "This account's CPU time for parsing files is used up; the file is parsed tomorrow"
 )
 
 

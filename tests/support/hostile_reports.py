@@ -259,5 +259,6 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         "bad_value",
     ),
     "JSON that is cut off": (lambda: TLS[:-20], "not_well_formed"),
-    "JSON of another encoding": (lambda: TLS.replace(b'"a"', b'"\xe9"'), "encoding"),
+    "two JSON documents": (lambda: TLS + b"\n" + TLS, "not_well_formed"),
+    "JSON of quotes": (lambda: TLS[:-1] + b',"a":' + b'"\\' * 5 * MIB, "not_well_formed"),
 }

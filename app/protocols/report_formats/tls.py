@@ -1,24 +1,57 @@
-"""SMTP TLS reports about successful and failed TLS sessions with a domain (RFC 8460 §4)."""
+"""SMTP TLS reports about successful and failed TLS sessions with a domain (RFC 8460 §4).
 
-import json
+What is whole counts: a policy or a failure detail that cannot be read is skipped, and the report
+says how many were skipped and why.
+"""
+
+import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from app.protocols.report_formats import json_reader, json_text, moments
 from app.protocols.report_formats.aggregate import values as values
-from app.protocols.report_formats.aggregate.values import Warnings
+from app.protocols.report_formats.json_text import Object
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
-POLICY_TYPES = frozenset(("tlsa", "sts", "no-policy-found"))
-MAX_POLICIES, MAX_FAILURES, MAX_STRINGS = 10_000, 50_000, 1_000
+POLICY_TYPES = ("tlsa", "sts", "no-policy-found")
+UNKNOWN = "unknown"  # policy type of a policy that does not say
+RESULT_TYPES = (
+    *("starttls-not-supported", "certificate-host-mismatch", "certificate-expired"),
+    *("certificate-not-trusted", "validation-failure", "tlsa-invalid", "dnssec-invalid"),
+    *("dane-required", "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"),
+)
+MAX_POLICIES, MAX_FAILURES = 10_000, 50_000
+TOO_MANY = json_reader.TOO_MANY  # the whole report is rejected for this reason
+MAX_REASONS = 5  # in the warning about what was skipped
 
+SUCCESSFUL, FAILED = "total-successful-session-count", "total-failure-session-count"
+SESSIONS = "failed-session-count"
+
+_NAMES = (
+    *("organization-name", "contact-info", "report-id", "date-range", "policies"),
+    *("start-datetime", "end-datetime", "policy", "summary", "failure-details"),
+    *("policy-type", "policy-string", "policy-domain", "mx-host"),
+    *(SUCCESSFUL, FAILED, SESSIONS),
+    *("result-type", "sending-mta-ip", "receiving-mx-hostname"),
+    *("receiving-mx-helo", "receiving-ip", "additional-information", "failure-reason-code"),
+)
+_ID_PREFIX = 190  # characters of a report id that is too long; a digest follows
 _WORD = re.compile(r"[\x21-\x7e]{1,64}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{5,8}[0-9.:+Zz-]{0,20}")
-_COUNT = re.compile(r"[0-9]{1,20}")
+_STS = re.compile(r"version: *STSv1", re.IGNORECASE)
+_PORT_LABELS = re.compile(r"\A_[0-9]{1,5}\._tcp\.", re.IGNORECASE)
 
-Object = dict[str, Any]
+
+def _squashed(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+_BY_SPELLING = {_squashed(name): name for name in _NAMES} | {
+    "failureerrorcode": "failure-reason-code"  # its name in drafts of RFC 8460
+}
+_STANDARD = frozenset(_NAMES)
+_POLICY_TYPES = {_squashed(name): name for name in POLICY_TYPES}
+_RESULT_TYPES = {_squashed(name): name for name in RESULT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +72,7 @@ class FailureDetail:
 class Policy:
     """The sessions under one policy; one session may be under several (§4).
 
-    type    tlsa, sts, no-policy-found, or another type that the reporter wrote
+    type    tlsa, sts, no-policy-found, another type that the reporter wrote, or UNKNOWN
     domain  the MX host for tlsa, the recipient's domain for the others; "" if not reported
     """
 
@@ -53,11 +86,27 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """The policies and failure details of a report that could not be read.
+
+    sessions  of the skipped policies, as far as their numbers could be read
+    failed    sessions of the skipped failure details, likewise
+    reasons   the number of policies and details by the code of the reason
+    """
+
+    policies: int = 0
+    sessions: int = 0
+    details: int = 0
+    failed: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TlsReport:
     """One TLS report.
 
     begin, end  seconds since 1970, UTC
-    warnings    deviations that the parser tolerated
+    warnings    deviations that the parser tolerated, and what it skipped
     """
 
     organization: str
@@ -66,6 +115,7 @@ class TlsReport:
     begin: int
     end: int
     policies: tuple[Policy, ...]
+    skipped: Skipped
     warnings: tuple[str, ...]
 
 
@@ -73,84 +123,55 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
     """The TLS report in a JSON document.
 
     now     seconds since 1970; a report must not end more than a day in the future
-    raises  ReportRejected
-    source  RFC 8460 §4.4 with erratum 6241; RFC 7493 (no duplicate names, no NaN or Infinity)
+    raises  ReportRejected, also if every policy of the report would be skipped
+    source  RFC 8460 §4.4 with erratum 6241
     """
+    loaded = json_text.load(document, limits, _canonical)
     reader = _Reader(limits)
-    report = reader.mapping(_loaded(document, limits), "the report")
+    for warning in loaded.warnings:
+        reader.warnings.add(warning)
+    report = reader.mapping(loaded.value, "the report")
     if "policies" not in report or "date-range" not in report:
         raise ReportRejected("not_a_report", "the JSON has no policies or no date-range")
     begin, end = reader.period(report["date-range"], now)
+    policies = tuple(reader.policies(report["policies"]))
     return TlsReport(
         organization=reader.text(report, "organization-name") or "",
         contact=reader.text(report, "contact-info"),
         report_id=reader.report_id(report),
         begin=begin,
         end=end,
-        policies=tuple(reader.policies(report["policies"])),
-        warnings=reader.warnings.all(),
+        policies=policies,
+        skipped=reader.skipped,
+        warnings=reader.all_warnings(),
     )
 
 
-class _Reader:
-    """Reads values and collects parser warnings."""
+def _canonical(name: str) -> str:
+    """The standard name of a member that is written in camel case or with underscores."""
+    return name if name in _STANDARD else _BY_SPELLING.get(_squashed(name[:100]), name)
+
+
+class _Reader(json_reader.Reader):
+    """Reads the members of a report and counts what it skips."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.warnings, self.failures = limits, Warnings(), 0
-
-    def mapping(self, value: object, what: str) -> Object:
-        """The value, which must be an object."""
-        if not isinstance(value, dict):
-            raise ReportRejected("bad_value", f"{what} is not an object")
-        return value
-
-    def array(self, value: object, what: str, most: int) -> list[Any]:
-        """The value, which must be an array; null counts as an empty array."""
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise ReportRejected("bad_value", f"{what} is not an array")
-        if len(value) > most:
-            raise ReportRejected("too_many_records", f"{what} has more than {most} entries")
-        return value
-
-    def text(self, of: Object, key: str) -> str | None:
-        """The text on one line; None if it is absent."""
-        value = of.get(key)
-        if value is None:
-            return None
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        return self._text(value, key) or None
-
-    def texts(self, value: object, key: str) -> tuple[str, ...]:
-        """An array of texts; a single text counts as an array of one (erratum 6241)."""
-        if isinstance(value, str):
-            value = [value] if value else []
-        return tuple(self._text(item, key) for item in self.array(value, key, MAX_STRINGS))
-
-    def count(self, of: Object, key: str, *, required: bool = False) -> int:
-        """A number of sessions; 0 if it is absent."""
-        value = of.get(key)
-        if isinstance(value, str) and _COUNT.fullmatch(value):
-            self.warnings.add(f"{key} is a string instead of a number")
-            value = int(value)
-        if value is None and not required:
-            self.warnings.add(f"{key} is missing; 0 is assumed")
-            return 0
-        if type(value) is not int or not 0 <= value <= self.limits.integer:
-            raise ReportRejected("bad_number", f"{key} is not a valid number of sessions")
-        return value
+        super().__init__(limits)
+        self.skipped, self.failures = Skipped(), 0
+        self.details: dict[str, None] = {}
 
     def report_id(self, report: Object) -> str:
-        """The report id, which identifies duplicates."""
-        report_id = self.text(report, "report-id")
+        """The report id, which identifies duplicates; a digest stands for the end of a long one."""
+        value = report.get("report-id")
+        if isinstance(value, json_text.Unreadable):
+            raise ReportRejected(value.reason, f"report-id {value.detail}")
+        report_id = values.text(self.whole_text(value, "report-id") or "")
         if not report_id:
             raise ReportRejected("missing_element", "the report has no report-id")
         if len(report_id) > self.limits.report_id:
-            raise ReportRejected(
-                "field_too_long", f"report-id is longer than {self.limits.report_id} characters"
-            )
+            digest = hashlib.sha256(report_id.encode("utf-8", "replace")).hexdigest()
+            self.warnings.add("report-id is too long; it was shortened")
+            report_id = report_id[:_ID_PREFIX] + digest
         return report_id
 
     def period(self, value: object, now: int) -> tuple[int, int]:
@@ -161,40 +182,116 @@ class _Reader:
         return begin, end
 
     def policies(self, value: object) -> Iterator[Policy]:
-        """The policies with their sessions."""
+        """The policies with their sessions; those that cannot be read are skipped.
+
+        raises  ReportRejected if there is no policy, or none can be read
+        """
         entries = self.array(value, "policies", MAX_POLICIES)
         if not entries:
             raise ReportRejected("no_records", "the report contains no policy")
+        first: ReportRejected | None = None
         for entry in entries:
-            of = self.mapping(entry, "an entry in policies")
-            policy = self.mapping(of.get("policy"), "policy")
-            summary = self.mapping(of.get("summary", {}), "summary")
-            details = self.array(of.get("failure-details"), "failure-details", MAX_FAILURES)
-            yield Policy(
-                type=self._policy_type(policy),
-                domain=self._domain(policy),
-                strings=self.texts(policy.get("policy-string"), "policy-string"),
-                mx_hosts=self.texts(policy.get("mx-host"), "mx-host"),
-                successful=self.count(summary, "total-successful-session-count"),
-                failed=self.count(summary, "total-failure-session-count"),
-                failures=tuple(
-                    self._failure(self.mapping(detail, "an entry in failure-details"))
-                    for detail in details
-                ),
-            )
+            try:
+                yield self._policy(self.mapping(entry, "an entry in policies"))
+            except ReportRejected as error:
+                if error.reason == TOO_MANY:
+                    raise
+                first = first or error
+                self._skip(error, policies=1, sessions=self._sessions(entry))
+        if first and self.skipped.policies == len(entries):
+            raise first
+
+    def all_warnings(self) -> tuple[str, ...]:
+        """What was skipped, and then the other warnings."""
+        skipped, notes = self.skipped, []
+        for count, what, sessions in (
+            (skipped.policies, "policies", skipped.sessions),
+            (skipped.details, "failure details", skipped.failed),
+        ):
+            if count:
+                notes.append(f"{count} {what} with {sessions} sessions could not be read: ")
+        why = "; ".join(self.details)
+        return (*(note + why for note in notes), *self.warnings.all())
+
+    def _skip(
+        self, error: ReportRejected, *, policies: int = 0, details: int = 0, sessions: int = 0
+    ) -> None:
+        """Count a policy or a failure detail that could not be read."""
+        skipped = self.skipped
+        self.skipped = Skipped(
+            policies=skipped.policies + policies,
+            sessions=skipped.sessions + policies * sessions,
+            details=skipped.details + details,
+            failed=skipped.failed + details * sessions,
+            reasons={**skipped.reasons, error.reason: skipped.reasons.get(error.reason, 0) + 1},
+        )
+        if len(self.details) < MAX_REASONS:
+            self.details[error.detail] = None
+
+    def _readable(self, of: object, key: str) -> int:
+        """The number of sessions, or 0 if it cannot be read."""
+        try:
+            return (self.count(of, key) if isinstance(of, dict) else None) or 0
+        except ReportRejected:
+            return 0
+
+    def _sessions(self, entry: object) -> int:
+        summary = entry.get("summary") if isinstance(entry, dict) else None
+        return sum(self._readable(summary, key) for key in (SUCCESSFUL, FAILED))
+
+    def _policy(self, of: Object) -> Policy:
+        policy = self.mapping(of.get("policy"), "policy")
+        summary = self.mapping(of.get("summary", {}), "summary")
+        domain = self._domain(policy)
+        strings = self.texts(policy, "policy-string")
+        successful, failed = self.count(summary, SUCCESSFUL), self.count(summary, FAILED)
+        failures = tuple(self._failures(of.get("failure-details")))
+        if failed is None:
+            failed = sum(failure.sessions for failure in failures)
+            self.warnings.add(f"{FAILED} is missing; the sum of the failure details is used")
+        if successful is None:
+            self.warnings.add(f"{SUCCESSFUL} is missing; 0 is assumed")
+        return Policy(
+            type=self._policy_type(policy, strings),
+            domain=domain,
+            strings=strings,
+            mx_hosts=self.texts(policy, "mx-host"),
+            successful=successful or 0,
+            failed=failed,
+            failures=failures,
+        )
+
+    def _failures(self, value: object) -> Iterator[FailureDetail]:
+        """The failure details of a policy; those that cannot be read are skipped."""
+        try:
+            entries = self.array(value, "failure-details", MAX_FAILURES)
+        except ReportRejected as error:
+            if error.reason == TOO_MANY:
+                raise
+            entries = []
+            self._skip(error, details=1)
+        for entry in entries:
+            self.failures += 1
+            if self.failures > MAX_FAILURES:
+                raise ReportRejected(
+                    TOO_MANY, f"the report has more than {MAX_FAILURES} failure details"
+                )
+            try:
+                yield self._failure(self.mapping(entry, "an entry in failure-details"))
+            except ReportRejected as error:
+                self._skip(error, details=1, sessions=self._readable(entry, SESSIONS))
 
     def _failure(self, of: Object) -> FailureDetail:
-        self.failures += 1
-        if self.failures > MAX_FAILURES:
-            raise ReportRejected(
-                "too_many_records", f"the report has more than {MAX_FAILURES} failure details"
-            )
         result_type = self.text(of, "result-type")
         if not result_type:
             raise ReportRejected("missing_element", "a failure detail has no result-type")
+        sessions = self.count(of, SESSIONS)
+        if sessions is None:
+            self.warnings.add(f"{SESSIONS} is missing; 0 is assumed")
+        word = values.word(result_type)
         return FailureDetail(
-            result_type=result_type.lower()[: values.MAX_WORD],
-            sessions=self.count(of, "failed-session-count"),
+            result_type=_RESULT_TYPES.get(_squashed(word), word),
+            sessions=sessions or 0,
             sending_ip=self._address(of, "sending-mta-ip"),
             mx=self.text(of, "receiving-mx-hostname"),
             mx_helo=self.text(of, "receiving-mx-helo"),
@@ -203,40 +300,34 @@ class _Reader:
             reason_code=self.text(of, "failure-reason-code"),
         )
 
-    def _text(self, value: object, key: str) -> str:
-        if not isinstance(value, str):
-            raise ReportRejected("bad_value", f"{key} is not a string")
-        if len(value) > self.limits.field:
-            raise ReportRejected(
-                "field_too_long", f"{key} is longer than {self.limits.field} characters"
-            )
-        return values.text(value)
-
     def _moment(self, of: Object, key: str) -> int:
-        text = self.text(of, key) or ""
-        try:
-            timestamp = datetime.fromisoformat(text.upper() if _MOMENT.fullmatch(text) else "")
-        except ValueError:
-            raise ReportRejected("bad_dates", f"{key} is not a valid date and time") from None
-        if timestamp.tzinfo is None:
+        text = self.whole_text(of.get(key), key) or ""
+        moment = moments.parse(text, is_end=key.startswith("end"))
+        if moment is None:
+            raise ReportRejected("bad_dates", f"{key} is not a valid date and time")
+        timestamp, has_zone = moment
+        if not has_zone:
             self.warnings.add(f"{key} has no time zone; UTC is assumed")
-            timestamp = timestamp.replace(tzinfo=UTC)
-        return int(timestamp.timestamp())
+        return timestamp
 
-    def _policy_type(self, policy: Object) -> str:
-        kind = (self.text(policy, "policy-type") or "").lower()
+    def _policy_type(self, policy: Object, strings: tuple[str, ...]) -> str:
+        kind = values.word(self.text(policy, "policy-type") or "")
+        kind = _POLICY_TYPES.get(_squashed(kind), kind)
         if not _WORD.fullmatch(kind):
-            raise ReportRejected("missing_element", "a policy has no policy-type")
-        if kind not in POLICY_TYPES:
+            is_sts = any(_STS.match(text) for text in strings)
+            kind = "sts" if is_sts else UNKNOWN
+            self.warnings.add(f"a policy has no policy-type; {kind} is assumed")
+        elif kind not in POLICY_TYPES:
             self.warnings.add(f"a policy has the unknown policy-type {kind!r}")
         return kind
 
     def _domain(self, policy: Object) -> str:
-        text = self.text(policy, "policy-domain")
+        text = values.text(self.whole_text(policy.get("policy-domain"), "policy-domain") or "")
         if not text:
             self.warnings.add("policy-domain is missing")
             return ""
-        if not (domain := values.host(text)):
+        domain = values.host(_PORT_LABELS.sub("", text, count=1)) if len(text) < 300 else None
+        if not domain:
             raise ReportRejected("bad_domain", "policy-domain is not a valid domain name")
         return domain
 
@@ -245,61 +336,7 @@ class _Reader:
         if text is None:
             return None
         try:
-            return values.address(text)
+            return values.address(text.strip("[]"))
         except ReportRejected:
             self.warnings.add(f"{key} is not an IP address")
             return text
-
-
-def _loaded(document: bytes, limits: Limits) -> object:
-    if sum(map(document.count, (b",", b"[", b"{"))) > limits.json_values:
-        raise ReportRejected("too_large", f"the JSON has more than {limits.json_values} values")
-    try:
-        loaded = json.loads(
-            document.decode("utf-8-sig"),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-        )
-    except UnicodeDecodeError:
-        raise ReportRejected("encoding", "the JSON is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        detail = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise ReportRejected("not_well_formed", detail) from None
-    except RecursionError:
-        raise ReportRejected("too_deep", "values are nested too deeply") from None
-    _check_depth(loaded, limits)
-    return loaded
-
-
-def _check_depth(loaded: object, limits: Limits) -> None:
-    level = [loaded]
-    for _ in range(limits.json_depth):
-        level = [inner for value in level for inner in _values(value)]
-    if level:
-        raise ReportRejected(
-            "too_deep", f"values are nested more than {limits.json_depth} levels deep"
-        )
-
-
-def _values(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Object:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ReportRejected("repeated_element", "an object has a duplicate name")
-    return members
-
-
-def _refuse_constant(word: str) -> object:
-    raise ReportRejected("bad_number", f"{word} is not a JSON number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 20:  # int() takes time that grows with the square
-        raise ReportRejected("bad_number", "a number has more than 20 digits")
-    return int(digits)

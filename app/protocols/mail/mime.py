@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.protocols.report_formats.limits import Limits, ReportRejected
 
 FEEDBACK = "message/feedback-report"
-_ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
+ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 _MAX_LINES = 20_000  # that begin like a boundary
 
 _MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
@@ -155,7 +155,7 @@ class _Walk:
     def _original(self, start: int, end: int) -> bytes | None:
         """The headers in a part with a message or its headers; None for any other part."""
         fields, body = self._header(start, end)
-        if _content_type(first(fields, "content-type"))[0] not in _ORIGINALS:
+        if _content_type(first(fields, "content-type"))[0] not in ORIGINALS:
             return None
         encoding = first(fields, "content-transfer-encoding").lower()
         part = Part(

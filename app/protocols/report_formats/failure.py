@@ -7,11 +7,10 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, replace
-from email.errors import HeaderParseError
-from email.header import decode_header
-from email.utils import parsedate_to_datetime
 
-from app.protocols.mail import mime
+from app.protocols.mail import encoded_words, mime
+from app.protocols.mail.comments import without_comments
+from app.protocols.report_formats import moments
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Warnings
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
@@ -23,7 +22,11 @@ HASH_CHARACTERS = 16
 
 _LOCAL = r"[^\s<>@,;:()\[\]\"]"
 _ADDRESS = re.compile(rf"(?<!{_LOCAL}){_LOCAL}+@([A-Za-z0-9.-]{{1,253}})")
-_SEPARATED = re.compile(r"[\s,]+")
+_SEPARATED = re.compile(r"[\s,;]+")
+_TOKEN = re.compile(r"[^\s\[\]()<>,;=\"']+")
+_TAG = re.compile(r"\Aip(?:v?[46])?:", re.IGNORECASE)
+_PORT = re.compile(r"\A([0-9]{1,3}(?:\.[0-9]{1,3}){3}):[0-9]{1,5}\Z")  # after an IPv4 address
+_EVIDENCE = ("auth-failure", "reported-domain", "identity-alignment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,13 @@ def parse(
     raises  ReportRejected, also if the feedback is not about authentication (RFC 5965 §3.1)
     """
     reader = _Reader(mime.headers(feedback), limits)
-    kind = reader.word("feedback-type")
-    if not kind:
-        raise ReportRejected("not_a_report", "the feedback report has no Feedback-Type field")
+    kind = reader.feedback_type()
     if kind != AUTH_FAILURE:
         raise ReportRejected(
             "other_feedback", "the feedback report is not about an authentication failure"
         )
     original = _Reader(mime.headers(original_headers), limits)
-    arrival = reader.text("arrival-date") or reader.text("received-date")
+    arrival = reader.structured("arrival-date") or reader.structured("received-date")
     return FailureReport(
         feedback_type=kind,
         auth_failure=reader.words("auth-failure"),
@@ -97,7 +98,7 @@ def parse(
         recipient=reader.text("original-rcpt-to"),
         dkim_domain=next(iter(reader.domains("dkim-domain")), None),
         dkim_identity=reader.text("dkim-identity"),
-        dkim_selector=reader.text("dkim-selector"),
+        dkim_selector=reader.structured("dkim-selector"),
         spf_dns=reader.text("spf-dns"),
         authentication_results=reader.texts("authentication-results"),
         user_agent=reader.text("user-agent"),
@@ -106,6 +107,15 @@ def parse(
         header_from=domain_of(_decoded(original.text("from")) or ""),
         warnings=reader.warnings.all(),
     )
+
+
+def digest(feedback: bytes, original_headers: bytes) -> bytes:
+    """The identity of a report: of all fields, so also of those that cannot be read.
+
+    It does not depend on the order and spelling of field names, on white space or on line ends.
+    """
+    fields = sorted(mime.headers(feedback))
+    return hashlib.sha256(repr((fields, mime.headers(original_headers))).encode()).digest()
 
 
 def domain_of(text: str) -> str | None:
@@ -157,37 +167,61 @@ class _Reader:
         """The first value of the field, or None."""
         return next(filter(None, self.texts(name)), None)
 
+    def structured(self, name: str) -> str | None:
+        """The first value of the field without comments, or None."""
+        values_without = (without_comments(text) for text in self.texts(name))
+        return next(filter(None, values_without), None)
+
     def word(self, name: str) -> str | None:
         """The first value as a keyword in lower case."""
-        return values.word(self.text(name) or "") or None
+        return values.word(self.structured(name) or "") or None
 
     def words(self, name: str, nothing: str = "") -> tuple[str, ...]:
-        """The distinct keywords of the field in lower case; ``nothing`` means an empty list."""
-        parts = _SEPARATED.split((self.text(name) or "").lower())
+        """The distinct keywords of all fields in lower case; ``nothing`` means an empty list."""
+        text = " ".join(map(without_comments, self.texts(name)))
         words = dict.fromkeys(
-            word[: values.MAX_WORD] for word in parts if word not in ("", nothing)
+            word[: values.MAX_WORD]
+            for word in _SEPARATED.split(text.lower())
+            if word not in ("", nothing)
         )
         return tuple(words)[:MAX_REPEATED]
 
+    def feedback_type(self) -> str:
+        """The type of the feedback; a report without it is about authentication if it says so.
+
+        raises  ReportRejected
+        """
+        kind = (self.word("feedback-type") or "").replace("_", "-")
+        if kind:
+            return kind
+        if not any(self.text(name) for name in _EVIDENCE):
+            raise ReportRejected("not_a_report", "the feedback report has no Feedback-Type field")
+        self.warnings.add("feedback-type is missing; auth-failure is assumed")
+        return AUTH_FAILURE
+
     def domains(self, name: str) -> tuple[str, ...]:
         """All values of the field that are domain names."""
-        hosts = [values.host(text) for text in self.texts(name)]
+        texts = [without_comments(text).strip("<>\"'") for text in self.texts(name)]
+        hosts = [values.host(text) for text in texts]
         if None in hosts:
             self.warnings.add(f"{name} is not a domain name")
         return tuple(dict.fromkeys(domain for domain in hosts if domain))
 
     def address(self, name: str) -> str | None:
-        """The IP address; None if the field is absent or not an IP address."""
-        text = self.text(name)
-        try:
-            return values.address(text.strip("[]")) if text else None
-        except ReportRejected:
+        """The IP address in the field; None if the field is absent or has no IP address."""
+        for text in self.texts(name):
+            for token in (*_TOKEN.findall(without_comments(text)), *_TOKEN.findall(text)):
+                try:
+                    return values.address(_PORT.sub(r"\1", _TAG.sub("", token)).partition("%")[0])
+                except ReportRejected:
+                    continue
+        if self.text(name):
             self.warnings.add(f"{name} is not an IP address")
-            return None
+        return None
 
     def incidents(self) -> int:
         """The number of messages that the report covers (RFC 5965 §3.2)."""
-        text = self.text("incidents")
+        text = self.structured("incidents")
         if text is None:
             return 1
         try:
@@ -200,10 +234,8 @@ class _Reader:
         """The time in seconds since 1970; None if it is unreadable or out of range."""
         if text is None:
             return None
-        try:
-            timestamp = int(parsedate_to_datetime(text).timestamp())
-        except (ValueError, OverflowError, TypeError, IndexError):
-            timestamp = -1
+        moment = moments.parse(text)
+        timestamp = moment[0] if moment else -1
         if not 0 <= timestamp <= now + self.limits.future_seconds:
             self.warnings.add("arrival-date is not a valid date in the past")
             return None
@@ -211,16 +243,5 @@ class _Reader:
 
 
 def _decoded(text: str | None) -> str | None:
-    """The text with its encoded words (RFC 2047) decoded, if possible."""
-    if text is None or "=?" not in text:
-        return text
-    try:
-        pieces = decode_header(text)
-        return values.text(
-            "".join(
-                piece if isinstance(piece, str) else piece.decode(charset or "ascii", "replace")
-                for piece, charset in pieces
-            )
-        )
-    except (HeaderParseError, LookupError, ValueError):
-        return text
+    """The text on one line with its encoded words decoded."""
+    return text and values.text(encoded_words.decoded(text))

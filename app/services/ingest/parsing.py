@@ -100,7 +100,7 @@ def _parse(label: str, entry: Entry, now: int) -> ParsedReport:
             digest = _digest_of_aggregate(report)
         elif entry.kind == "failure":
             report = report_formats_failure.parse(entry.document, entry.original, now)
-            digest = _digest(report)
+            digest = report_formats_failure.digest(entry.document, entry.original)
         else:
             report = report_formats_tls.parse(entry.document, now)
             digest = _digest(report)

@@ -56,6 +56,57 @@ def test_unreadable_value_is_omitted_with_warning(line: str, warning: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("203.0.113.8 (a8-61.out.sender.example)", "203.0.113.8"),
+        ("(a (nested \\) one)) 203.0.113.8", "203.0.113.8"),
+        ("mx.sender.example [203.0.113.8]", "203.0.113.8"),
+        ("mx.sender.example (203.0.113.8)", "203.0.113.8"),
+        ("203.0.113.8:25", "203.0.113.8"),
+        ("IPv6:2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("[IPv6:2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:2525", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:203.0.113.8", "203.0.113.8"),
+        ("ip=203.0.113.8;", "203.0.113.8"),
+    ],
+)
+def test_source_address_is_found_in_all_forms(written: str, address: str) -> None:
+    report = parse(f"Source-IP: {written}")
+    assert (report.source_ip, report.warnings) == (address, ())
+
+
+def test_comments_are_ignored_in_every_structured_field() -> None:
+    report = parse(
+        *("Auth-Failure: dmarc (policy), (x) spf", "Auth-Failure: (again) signature"),
+        *("Identity-Alignment: (a) none (b)", "Delivery-Result: reject (550)"),
+        *("Incidents: (about) 3", "Reported-Domain: (From) shop.example"),
+        *("Arrival-Date: Thu, 1 Jan 2026 00:00:00 +0000 (UTC)", "DKIM-Selector: s1 (rsa)"),
+    )
+    assert report.auth_failure == ("dmarc", "spf", "signature")
+    assert (report.identity_alignment, report.delivery_result) == ((), "reject")
+    assert (report.incidents, report.reported_domain) == (3, "shop.example")
+    assert (report.arrived_at, report.dkim_selector) == (1767225600, "s1")
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize("line", ["Auth-Failure: dmarc", "Reported-Domain: shop.example"])
+def test_missing_feedback_type_is_assumed_if_the_report_is_about_authentication(line: str) -> None:
+    report = failure.parse(line.encode(), HEADERS, NOW)
+    assert report.feedback_type == "auth-failure"
+    assert report.warnings == ("feedback-type is missing; auth-failure is assumed",)
+
+
+def test_digest_depends_on_unreadable_values_but_not_on_spelling() -> None:
+    def digest(*lines: str) -> bytes:
+        return failure.digest("\n".join(lines).encode(), HEADERS)
+
+    assert digest("Source-IP: a", "Version: 1") == digest("VERSION:1", "source-ip:  a\r")
+    assert digest("Source-IP: host-a") != digest("Source-IP: host-b")
+    assert failure.digest(b"", HEADERS) != failure.digest(b"", b"Subject: other\n")
+
+
+@pytest.mark.parametrize(
     ("feedback", "reason"),
     [
         (b"", "not_a_report"),

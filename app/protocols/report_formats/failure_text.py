@@ -1,0 +1,120 @@
+"""Failure reports in plain text, which have no machine-readable part.
+
+Exim, and products that are based on it, describe the failure in lines such as ``Sender IP Address:
+192.0.2.1``, followed by the headers of the message. Others begin with "This is a spf/dkim
+authentication-failure report for an email message received from IP 192.0.2.1 on" a date.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from app.protocols.mail.mime import ORIGINALS, Part, header_block
+from app.protocols.report_formats.limits import KIB
+
+_SEARCHED = 64 * KIB
+_OPENING = re.compile(
+    r"A message claiming to be from you has failed"
+    r"|authentication[- ]failure report for an email message received from IP",
+    re.IGNORECASE,
+)
+_COPY = re.compile(r"This is a copy of the (?:headers|message)\b[^:]{0,120}?detected\.\n?")
+_HEADER = re.compile(r"^(?:Received|Return-Path|From|DKIM-Signature):", re.MULTILINE)
+_LINE = re.compile(r"^([A-Za-z][A-Za-z /-]{1,40}):[ \t]*([^\n]{1,1000})", re.MULTILINE)
+_SENTENCE = re.compile(r"received from IP:? ([0-9A-Fa-f:.\[\]]{2,60})(?: on ([^.;]{1,60}))?")
+
+# The field of a failure report by the beginning of the line.
+_FIELDS = {
+    "sender domain": "Reported-Domain",
+    "reported domain": "Reported-Domain",
+    "sender ip address": "Source-IP",
+    "sender ip": "Source-IP",
+    "source ip": "Source-IP",
+    "source ip address": "Source-IP",
+    "received date": "Arrival-Date",
+    "arrival date": "Arrival-Date",
+    "dmarc results": "Delivery-Result",
+    "dmarc result": "Delivery-Result",
+    "envelope from": "Original-Mail-From",
+    "envelope sender": "Original-Mail-From",
+}
+_QUOTATION = "> \t"
+_ALIGNMENTS = {"spf alignment": "spf", "dkim alignment": "dkim"}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureText:
+    """A failure report in plain text.
+
+    feedback  the fields of a machine-readable part with the same content
+    original  the headers of the failed message that the text contains; b"" if there are none
+    """
+
+    feedback: bytes
+    original: bytes
+
+
+def read(text: bytes) -> FailureText | None:
+    """The failure report in the text of a message; None if the text is no failure report."""
+    lines = text[:_SEARCHED].decode("utf-8", "replace").split("\n")
+    plain = "\n".join(line.rstrip().lstrip(_QUOTATION) for line in lines)
+    spaced = " ".join(plain.split())
+    if not _OPENING.search(spaced):
+        return None
+    copy = _COPY.search(plain)
+    header = copy or _HEADER.search(plain)
+    described = plain[: header.start()] if header else plain
+    fields = list(_fields(described, spaced))
+    if not any(name in ("Source-IP", "Reported-Domain") for name, _ in fields):
+        return None
+    feedback = "".join(f"{name}: {value}\n" for name, value in fields)
+    original = plain[copy.end() if copy else header.start() :] if header else ""
+    return FailureText(feedback.encode(), original.lstrip("\n").encode())
+
+
+def _fields(described: str, spaced: str) -> Iterator[tuple[str, str]]:
+    """The fields of the text; ``spaced`` is the whole text in one line."""
+    yield "Feedback-Type", "auth-failure"
+    yield "Auth-Failure", "dmarc"
+    alignments: dict[str, bool] = {}
+    for label, value in _LINE.findall(described):
+        key = label.lower()
+        if key in _FIELDS:
+            yield _FIELDS[key], value
+        elif key in _ALIGNMENTS:
+            alignments[_ALIGNMENTS[key]] = value.strip().lower().startswith("yes")
+    if alignments:
+        failed = [method for method, is_aligned in alignments.items() if not is_aligned]
+        yield "Identity-Alignment", ", ".join(failed) or "none"
+    if match := _SENTENCE.search(spaced):
+        yield "Source-IP", match[1].rstrip(".")
+        if match[2]:
+            yield "Arrival-Date", match[2]
+
+
+class TextParts:
+    """The parts of a message that belong to a failure report in plain text."""
+
+    def __init__(self) -> None:
+        self._report: FailureText | None = None
+        self._original = b""
+
+    def takes(self, part: Part) -> bool:
+        """Whether the part is such a report, or the message that it is about.
+
+        The message is not a report, whatever it contains.
+        """
+        if self._report is None:
+            is_text = part.media_type == "text/plain"
+            self._report = read(part.content()) if is_text else None
+            return self._report is not None
+        if part.media_type not in ORIGINALS:
+            return False
+        self._original = self._original or header_block(part.content())
+        return True
+
+    def report(self) -> FailureText | None:
+        """The report with the headers of the attached message, or else of the one in the text."""
+        if self._report is None:
+            return None
+        return replace(self._report, original=self._original or self._report.original)

@@ -1,0 +1,37 @@
+"""The domain that a TLS report is about, as its mail and its file name say (RFC 8460 §5.1, §5.3).
+
+A policy of type tlsa names an MX host, and one of type no-policy-found often names nothing.
+"""
+
+import re
+from collections.abc import Iterator
+
+from app.protocols.mail import encoded_words
+from app.protocols.mail.mime import Headers
+from app.protocols.report_formats.aggregate import values as values
+
+MAX_DOMAINS = 10
+
+_SUBJECT = re.compile(r"\breport[ -]domain: ?<?([^\s<>,;]{1,253})", re.IGNORECASE)
+_FILE_NAME = re.compile(r"[^!/\\]{1,255}!([^!]{1,253})![0-9]{1,15}![0-9]{1,15}(?:[!.]|\Z)")
+
+
+def domains(header: Headers, file_names: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The domains that the header of a mail and the names of its files name, most certain first."""
+    texts = (*_of_header(header), *_of_names(file_names))
+    hosts = (values.host(text.strip("<>\"' ")) for text in texts)
+    return tuple(dict.fromkeys(host for host in hosts if host))[:MAX_DOMAINS]
+
+
+def _of_header(header: Headers) -> Iterator[str]:
+    yield from (value for name, value in header if name == "tls-report-domain")
+    subjects = (value for name, value in header if name == "subject")
+    for subject in subjects:
+        if match := _SUBJECT.search(" ".join(encoded_words.decoded(subject).split())):
+            yield match[1]
+
+
+def _of_names(file_names: tuple[str, ...]) -> Iterator[str]:
+    for name in file_names:
+        if match := _FILE_NAME.search(name):
+            yield match[1]

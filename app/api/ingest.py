@@ -33,6 +33,7 @@ bp = Blueprint("ingest", __name__, url_prefix="/ingest")
 
 MAX_PARTS = 100
 _SNIFFED = 64 * 1024
+_GZIP = ("gzip", "x-gzip")
 _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
 
 
@@ -108,12 +109,24 @@ def _bound() -> None:
         raise NotFound
     if has_bad_token():
         raise Unauthorized("Invalid upload token")
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise UnsupportedMediaType("Send the file without Content-Encoding")
+    _check_content_encoding()
     # One more byte, because a body without a length is truncated at the limit without an error.
     max_bytes = settings.current().ingest_max_bytes + 1
     request.max_content_length = request.max_form_memory_size = max_bytes
     request.max_form_parts = MAX_PARTS
+
+
+def _check_content_encoding() -> None:
+    """Refuse content encodings that a report file cannot have.
+
+    A body with ``Content-Encoding: gzip`` is stored as it is, and so is a gzip file: the worker
+    inflates it within its limits.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", *_GZIP):
+        raise UnsupportedMediaType("Send the file with Content-Encoding gzip, or without one")
+    if encoding in _GZIP and request.mimetype == "multipart/form-data":
+        raise UnsupportedMediaType("Send a form without Content-Encoding")
 
 
 @bp.post("/<token>")

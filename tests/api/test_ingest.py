@@ -149,8 +149,29 @@ def test_body_without_length_is_not_read_beyond_the_limit(
     assert len(ends(account_id)) == 1
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
-def test_content_encoding_is_415(post: Post, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["gzip", "X-GZIP", "identity"])
+@pytest.mark.parametrize("raw", [tls_json(), gzip.compress(tls_json())])
+def test_body_may_be_compressed_with_gzip(
+    post: Post, token: str, account_id: UUID, encoding: str, raw: bytes
+) -> None:
+    response = post(raw, f"/ingest/{token}/tls-rpt", headers={"Content-Encoding": encoding})
+    assert response.status_code == 201
+    assert ends(account_id) == [("parsed", None)]
+
+
+def test_compressed_body_is_inflated_within_the_limits(post: Post, account_id: UUID) -> None:
+    bomb = gzip.compress(tls_json() + b" " * 40 * 1024 * 1024, mtime=0)
+    assert post(bomb, headers={"Content-Encoding": "gzip"}).status_code == 202
+    assert [status for status, _ in ends(account_id)] != ["parsed"]
+
+
+def test_compressed_form_is_415(post: Post) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=b"}
+    assert post(gzip.compress(b"--b--"), headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, identity"])
+def test_other_content_encoding_is_415(post: Post, encoding: str) -> None:
     response = post(dmarc_xml(), headers={"Content-Encoding": encoding})
     assert response.status_code == 415
     assert response.json["error"]["code"] == "unsupported_media_type"  # type: ignore[index]

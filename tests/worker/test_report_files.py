@@ -248,10 +248,10 @@ def test_parser_error_affects_only_one_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, at: int, guard: Any) -> Sequence[parsing.ParsedReport]:
+    def read(raw: bytes, *arguments: Any) -> Sequence[parsing.ParsedReport]:
         if b"cursed" in raw:
             raise ZeroDivisionError
-        return real(raw, member, at, guard)
+        return real(raw, *arguments)
 
     monkeypatch.setattr(processor, "read", read)
     _, cursed, _ = take(
@@ -270,8 +270,8 @@ def test_storage_error_affects_only_one_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, at: int, guard: Any) -> Sequence[parsing.ParsedReport]:
-        reports = real(raw, member, at, guard)
+    def read(raw: bytes, *arguments: Any) -> Sequence[parsing.ParsedReport]:
+        reports = real(raw, *arguments)
         if b"cursed" in raw:
             assert reports[0].report is not None
             object.__setattr__(reports[0].report, "report_id", None)  # nothing can be filed so

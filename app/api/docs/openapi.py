@@ -224,7 +224,7 @@ def _errors(contract: EndpointSpec) -> Mapping[int, str]:
     if contract.takes_file:
         errors |= {
             401: "Invalid upload token for this address",
-            415: "The body has a Content-Encoding",
+            415: "The body has a Content-Encoding other than gzip",
         }
     elif contract.body is not None or contract.array is not None:
         errors[415] = _ERRORS[415]

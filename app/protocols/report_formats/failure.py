@@ -68,6 +68,13 @@ class FailureReport:
         """The first of the reported domains."""
         return next(iter(self.reported_domains), None)
 
+    @property
+    def policy_domains(self) -> list[str]:
+        """The domains that the report may be about, the most likely first."""
+        sender = domain_of(self.mail_from or "")
+        names = (*self.reported_domains, self.header_from, self.dkim_domain, sender)
+        return list(dict.fromkeys(name for name in names if name))
+
 
 def parse(
     feedback: bytes, original_headers: bytes, now: int, limits: Limits = LIMITS
@@ -83,7 +90,7 @@ def parse(
             "other_feedback", "the feedback report is not about an authentication failure"
         )
     original = _Reader(mime.headers(original_headers), limits)
-    arrival = reader.structured("arrival-date") or reader.structured("received-date")
+    arrival = reader.text("arrival-date") or reader.text("received-date")
     return FailureReport(
         feedback_type=kind,
         auth_failure=reader.words("auth-failure"),
@@ -234,7 +241,7 @@ class _Reader:
         """The time in seconds since 1970; None if it is unreadable or out of range."""
         if text is None:
             return None
-        moment = moments.parse(text)
+        moment = moments.parse(without_comments(text))
         timestamp = moment[0] if moment else -1
         if not 0 <= timestamp <= now + self.limits.future_seconds:
             self.warnings.add("arrival-date is not a valid date in the past")

@@ -22,8 +22,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _UTF_16 = re.compile(rb"(\0[^\0]\0[^\0])|[^\0]\0[^\0]\0")  # two characters of ASCII
-# A string, also an unterminated one, so that each character is read once; or a trailing comma.
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))|,(?=[ \t\r\n]*[}\]])', re.DOTALL)
+# A string, without backtracking, also if it is unterminated; or a trailing comma.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|,(?=[ \t\r\n]*[}\]])', re.DOTALL)
 
 Object = dict[str, Any]
 

@@ -39,6 +39,7 @@ class Claim:
     account_id: UUID
     sha256: bytes
     entry: str
+    file_name: str | None
     received_via: str
     sender_metadata: SenderMetadata
 
@@ -106,6 +107,7 @@ def _claim(lease: Lease[UUID], file: ReportFile) -> Claim:
         account_id=file.account_id,
         sha256=file.sha256,
         entry=file.entry,
+        file_name=file.file_name,
         received_via=file.received_via,
         sender_metadata=file.sender_metadata,
     )

@@ -292,10 +292,10 @@ def _resolve_duplicate(
 
     A report never replaces one with other content, whatever its provenance: a user decides.
     """
-    is_same = existing.content_digest == filing.parsed.digest
+    is_reprocessed = existing.report_file_id == filing.file.id
+    is_same = is_reprocessed or existing.content_digest == filing.parsed.digest
     new, old = filing.row["provenance"], existing.provenance
     if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
-        is_reprocessed = existing.report_file_id == filing.file.id
         return ("parsed" if is_reprocessed else "duplicate"), existing.id
     if not is_same and not filing.file.is_preferred:
         return "conflict", existing.id

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats import tls as report_formats_tls
-from app.protocols.report_formats import unwrap
+from app.protocols.report_formats import tls_addressee, tls_figures, unwrap
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats.tls import Policy, TlsReport
 from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
@@ -32,6 +32,7 @@ class ParsedReport:
     entry   the label of the report in the file; "" for the first
     digest  of the parsed content, so that it does not depend on how the report was wrapped
     author  of the mail that contained it, if proven or disproven
+    named   the domains that a TLS report is about, by its mail or its file name
     """
 
     entry: str
@@ -40,6 +41,7 @@ class ParsedReport:
     digest: bytes = b""
     rejected: ReportRejected | None = None
     author: Author | None = None
+    named: Sequence[str] = ()
 
     @property
     def size(self) -> int:
@@ -53,10 +55,8 @@ class ParsedReport:
         if isinstance(report, AggregateReport):
             return [report.policy.domain]
         if isinstance(report, FailureReport):
-            return [name for name in (*report.reported_domains, report.header_from) if name]
-        # Of a TLSA policy it is the MX host (RFC 8460 §4.4), which may belong to anyone.
-        policies = sorted(report.policies if report else (), key=lambda p: p.type == "tlsa")
-        return [policy.domain for policy in policies if policy.domain]
+            return report.policy_domains
+        return _domains_of_tls(report.policies if report else (), self.named)
 
     @classmethod
     def rejected_as(cls, reason: str, detail: str) -> "ParsedReport":
@@ -65,12 +65,17 @@ class ParsedReport:
 
 
 def read(
-    raw: bytes, entry: str, now: int, guard: Guard = lambda _: nullcontext()
+    raw: bytes,
+    entry: str,
+    now: int,
+    guard: Guard = lambda _: nullcontext(),
+    file_name: str = "",
 ) -> Sequence[ParsedReport]:
     """Return the reports of the file in order.
 
     entry   the label of the only report to return; "" for all reports
     now     in epoch seconds; reports about later times are rejected
+    file_name  as the sender named the file
     guard   entered around unwrapping, and around parsing the unwrapped content, which may be larger
     raises  ReportRejected if the whole file is rejected; the errors of the guard
     """
@@ -78,7 +83,7 @@ def read(
         entries = unwrap.unwrap(raw)
     with guard(sum(len(part.document) + len(part.original) for part in entries)):
         return [
-            _parse(label, part, now)
+            _parse(label, part, now, file_name)
             for label, part in _labelled(entries)
             if not entry or label == entry
         ]
@@ -90,8 +95,9 @@ def _labelled(entries: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
         yield label[:_MAX_LABEL], entry
 
 
-def _parse(label: str, entry: Entry, now: int) -> ParsedReport:
+def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
     report: Report
+    named: Sequence[str] = ()
     try:
         if entry.rejected is not None:
             raise entry.rejected
@@ -103,15 +109,25 @@ def _parse(label: str, entry: Entry, now: int) -> ParsedReport:
             digest = report_formats_failure.digest(entry.document, entry.original)
         else:
             report = report_formats_tls.parse(entry.document, now)
-            digest = _digest(report)
+            digest = tls_figures.digest(report)
+            named = tls_addressee.domains([], (file_name,))
     except ReportRejected as rejected:
         return ParsedReport(entry=label, kind=entry.kind, report=None, rejected=rejected)
     kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"
-    return ParsedReport(entry=label, kind=kind, report=report, digest=digest)
+    return ParsedReport(entry=label, kind=kind, report=report, digest=digest, named=named)
 
 
-def _digest(report: TlsReport | FailureReport) -> bytes:
-    return hashlib.sha256(repr(dataclasses.replace(report, warnings=())).encode()).digest()
+def _domains_of_tls(policies: Sequence[Policy], named: Sequence[str]) -> Sequence[str]:
+    """The domains that a TLS report may be about, the most likely first.
+
+    A policy of type sts names the recipient domain; one of type tlsa names the MX host (RFC 8460
+    §4.4), which may belong to anyone, and others name either or nothing.
+    """
+    by_certainty: tuple[list[str], ...] = ([], list(named), [], [])
+    for policy in policies:
+        is_mx = policy.type == "tlsa" or policy.domain in policy.mx_hosts
+        by_certainty[3 if is_mx else 0 if policy.type == "sts" else 2].append(policy.domain)
+    return list(dict.fromkeys(name for names in by_certainty for name in names if name))
 
 
 def _digest_of_aggregate(report: AggregateReport) -> bytes:

@@ -283,7 +283,7 @@ def _parse(claim: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
         reason, detail = "purged", "The file is no longer stored"
     else:
         try:
-            reports = read(raw, claim.entry, int(time.time()), guard)
+            reports = read(raw, claim.entry, int(time.time()), guard, claim.file_name or "")
             with guard(len(raw)):
                 return ParsedFile(claim, reports, raw if unwrap.is_mail(raw) else b"")
         except ReportRejected as rejected:

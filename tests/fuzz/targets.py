@@ -12,7 +12,15 @@ import yaml
 from app.network.dns import wire
 from app.protocols import bimi, dkim, dmarc, mta_sts, names, spf, tags, tls_rpt, uris
 from app.protocols.bimi import logo, logotypes, mark_certificates
-from app.protocols.report_formats import aggregate, failure, tls, unwrap
+from app.protocols.mail import mime
+from app.protocols.report_formats import (
+    aggregate,
+    failure,
+    failure_text,
+    tls,
+    tls_addressee,
+    unwrap,
+)
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.spf import macros
 from tests.support.logotypes import logotype
@@ -249,6 +257,27 @@ TARGETS: Mapping[str, Target] = {
             "Feedback-Type: auth-failure \n \r\n Source-IP: Arrival-Date: Incidents: @ a@a.test"
             " =?utf-8?q?=40?= =?x?b?A?= From: Subject: 99999999999999999999 +9999 Fri,"
         ),
+    ),
+    "failure_text.read": Target(
+        failure_text.read,
+        (),
+        (
+            b"A message claiming to be from you has failed\n\n Sender Domain: a.test\n"
+            b"  Sender IP Address: 192.0.2.1\n  SPF Alignment: no\n\n"
+            b"---- This is a copy of the headers before the error was detected.\n\nFrom: a\n",
+            b"This is a spf/dkim authentication-failure report for an email message received"
+            b" from IP 192.0.2.1 on Fri, 2 Jan 2026 00:00:00 +0000.\n\nFrom: a@a.test\n",
+        ),
+        _pieces("> \n \r\n : Received: This is a copy of the headers detected. from IP on"),
+    ),
+    "tls_addressee.domains": Target(
+        lambda data: tls_addressee.domains(mime.headers(data), (data.decode("latin-1"),)),
+        (),
+        (
+            b"Subject: Report Domain: a.test Submitter: b.test\nTLS-Report-Domain: a.test",
+            b"b.test!a.test!1767225600!1767311999!1.json.gz",
+        ),
+        _pieces("! !1 . Report Domain: =?utf-8?q?=40?= \n < > a.test"),
     ),
     "envelopes.unwrap": Target(
         unwrap.unwrap,

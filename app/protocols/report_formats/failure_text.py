@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from app.protocols.mail.mime import ORIGINALS, Part, header_block
+from app.protocols.mail.mime import ORIGINALS, Headers, Part, first, header_block
 from app.protocols.report_formats.limits import KIB
 
 _SEARCHED = 64 * KIB
@@ -18,6 +18,9 @@ _OPENING = re.compile(
     r"|authentication[- ]failure report for an email message received from IP",
     re.IGNORECASE,
 )
+# A machine-readable part with the media type of text.
+_MISLABELED = re.compile(rb"\s*(?:[A-Za-z-]{1,40}:[^\n]*\n){0,20}feedback-type:", re.IGNORECASE)
+_TEXT = ("text/plain", "application/octet-stream")
 _COPY = re.compile(r"This is a copy of the (?:headers|message)\b[^:]{0,120}?detected\.\n?")
 _HEADER = re.compile(r"^(?:Received|Return-Path|From|DKIM-Signature):", re.MULTILINE)
 _LINE = re.compile(r"^([A-Za-z][A-Za-z /-]{1,40}):[ \t]*([^\n]{1,1000})", re.MULTILINE)
@@ -56,6 +59,8 @@ class FailureText:
 
 def read(text: bytes) -> FailureText | None:
     """The failure report in the text of a message; None if the text is no failure report."""
+    if _MISLABELED.match(text):
+        return FailureText(text, b"")
     lines = text[:_SEARCHED].decode("utf-8", "replace").split("\n")
     plain = "\n".join(line.rstrip().lstrip(_QUOTATION) for line in lines)
     spaced = " ".join(plain.split())
@@ -92,29 +97,32 @@ def _fields(described: str, spaced: str) -> Iterator[tuple[str, str]]:
             yield "Arrival-Date", match[2]
 
 
-class TextParts:
-    """The parts of a message that belong to a failure report in plain text."""
+class FailureMail:
+    """Finds a failure report in the parts of a message.
 
-    def __init__(self) -> None:
-        self._report: FailureText | None = None
+    The message that it is about is not a report, whatever it contains.
+    """
+
+    def __init__(self, header: Headers) -> None:
+        """The message with this header."""
+        self._is_feedback = "feedback-report" in first(header, "content-type").lower()
+        self._text: FailureText | None = None
         self._original = b""
 
     def takes(self, part: Part) -> bool:
-        """Whether the part is such a report, or the message that it is about.
-
-        The message is not a report, whatever it contains.
-        """
-        if self._report is None:
-            is_text = part.media_type == "text/plain"
-            self._report = read(part.content()) if is_text else None
-            return self._report is not None
-        if part.media_type not in ORIGINALS:
-            return False
-        self._original = self._original or header_block(part.content())
-        return True
+        """Whether the part is a report in plain text, or the message that the report is about."""
+        if part.is_feedback:
+            self._is_feedback = True
+        elif part.media_type in ORIGINALS and (self._is_feedback or self._text):
+            self._original = self._original or header_block(part.content())
+            return True
+        elif part.media_type in _TEXT and not self._text:
+            self._text = read(part.content())
+            return self._text is not None
+        return False
 
     def report(self) -> FailureText | None:
-        """The report with the headers of the attached message, or else of the one in the text."""
-        if self._report is None:
+        """The report in plain text, with the headers of the attached message if there is one."""
+        if self._text is None:
             return None
-        return replace(self._report, original=self._original or self._report.original)
+        return replace(self._text, original=self._original or self._text.original)

@@ -1,5 +1,6 @@
 """Two reports with one key and other figures: the first counts until a user decides."""
 
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -96,6 +97,21 @@ def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
         [row] = conflicts.read(session, account_id, report_id)
         assert (row.id, row.provenance) == (second, "unverified")
         assert conflicts.read(session, other_id, report_id) == []
+
+
+def test_tls_reports_with_the_same_sums_are_duplicates(account_id: UUID) -> None:
+    """In another order, divided otherwise, or with other texts."""
+    take(account_id, tls_json())
+    other = json.loads(tls_json())
+    [policy] = other["policies"]
+    rest = json.loads(json.dumps(policy))
+    policy["summary"] = {"total-successful-session-count": 30, "total-failure-session-count": 2}
+    rest["summary"] = {"total-successful-session-count": 10, "total-failure-session-count": 0}
+    rest["failure-details"] = []
+    other["policies"] = [rest, policy]
+    other["organization-name"] = "The receiver"
+    repeated = take(account_id, json.dumps(other, indent=1).encode())
+    assert states(repeated) == ["duplicate"]
 
 
 def test_tls_reports_can_be_in_conflict(account_id: UUID) -> None:

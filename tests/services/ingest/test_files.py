@@ -151,6 +151,42 @@ def test_tls_report_prefers_its_policy_domain_over_a_mail_host(account_id: UUID)
     assert (report_file.status, report_file.policy_domain) == ("parsed", "acme.test")
 
 
+@pytest.mark.parametrize(
+    ("policy", "file_name", "domain"),
+    [
+        ({"policy-type": "no-policy-found"}, "rx.test!acme.test!1!2.json", "acme.test"),
+        (
+            {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"},
+            "rx.test!acme.test!1!2.json",
+            "acme.test",
+        ),
+        (
+            {"policy-type": "sts", "policy-domain": "acme.test"},
+            "rx.test!hosts.test!1!2.json",
+            "acme.test",
+        ),
+        ({"policy-type": "no-policy-found"}, "report.json", None),
+    ],
+)
+def test_file_name_says_for_whom_a_tls_report_without_a_domain_is(
+    account_id: UUID, policy: dict[str, str], file_name: str, domain: str | None
+) -> None:
+    make_domain(account_id, "hosts.test")
+    report = json.loads(tls_json())
+    report["policies"][0]["policy"] = policy
+    raw = json.dumps(report).encode()
+    taken = files.store(account_id, raw, received_via="http", file_name=file_name)
+    processor.run([taken.file.id])
+    file = again(taken.file.id)
+    assert file.policy_domain == domain
+    assert (file.status == "parsed") == (domain is not None)
+
+
+def test_failure_reports_with_different_unreadable_addresses_are_two(account_id: UUID) -> None:
+    statuses = [take(account_id, failure_mail(ip=ip)).status for ip in ("host-a", "host-b")]
+    assert statuses == ["parsed", "parsed"]
+
+
 def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None:
     report_file = take(account_id, failure_mail(), received_via="mail")
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (

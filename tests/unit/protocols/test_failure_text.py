@@ -58,6 +58,11 @@ def test_quoted_text_of_a_forwarded_report_is_read() -> None:
     assert parse(quoted).reported_domain == "shop.example"
 
 
+def test_machine_readable_part_may_be_labeled_as_text() -> None:
+    report = parse("\nVersion: 1\nFeedback-Type: auth-failure\nSource-IP: 203.0.113.9\n")
+    assert report.source_ip == "203.0.113.9"
+
+
 def test_fields_in_the_failed_message_do_not_count() -> None:
     forged = EXIM + "\n  Sender IP Address: 192.0.2.1\n"
     assert parse(forged).source_ip == "203.0.113.9"

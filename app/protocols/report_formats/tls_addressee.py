@@ -10,10 +10,10 @@ from app.protocols.mail import encoded_words
 from app.protocols.mail.mime import Headers
 from app.protocols.report_formats.aggregate import values as values
 
-MAX_DOMAINS = 10
+MAX_DOMAINS, MAX_FILE_NAME = 10, 1_000
 
 _SUBJECT = re.compile(r"\breport[ -]domain: ?<?([^\s<>,;]{1,253})", re.IGNORECASE)
-_FILE_NAME = re.compile(r"[^!/\\]{1,255}!([^!]{1,253})![0-9]{1,15}![0-9]{1,15}(?:[!.]|\Z)")
+_FILE_NAME = re.compile(r"(?<=[^!])!([^!]{1,253})![0-9]{1,15}![0-9]{1,15}(?:[!.]|\Z)")
 
 
 def domains(header: Headers, file_names: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -33,5 +33,5 @@ def _of_header(header: Headers) -> Iterator[str]:
 
 def _of_names(file_names: tuple[str, ...]) -> Iterator[str]:
     for name in file_names:
-        if match := _FILE_NAME.search(name):
+        if match := _FILE_NAME.search(name[:MAX_FILE_NAME]):
             yield match[1]

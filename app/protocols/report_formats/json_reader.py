@@ -11,7 +11,10 @@ from app.protocols.report_formats.limits import Limits, ReportRejected
 MAX_STRINGS = 1_000
 TOO_MANY = "too_many_records"
 
-_COUNT = re.compile(r"([0-9]{1,20}|[0-9]{1,3}(?:,[0-9]{3}){1,5})(?:\.0{1,20})?")
+# Not 1,000, which may also be 1 with a decimal comma.
+_COUNT = re.compile(
+    r"([0-9]{1,20}|[0-9]{1,3}(?:,[0-9]{3}){2,5}|[0-9]{1,3},(?!000)[0-9]{3})(?:\.0{1,20})?"
+)
 
 
 class Reader:

@@ -132,6 +132,8 @@ def test_tolerated_deviation_is_a_warning(changes: dict[str, Any], warning: str)
         ({"policy__policy_domain": "a b"}, "bad_domain"),
         ({"summary__total_failure_session_count": 10**12 + 1}, "bad_number"),
         ({"summary__total_failure_session_count": "-1"}, "bad_number"),
+        ({"summary__total_failure_session_count": "1,000"}, "bad_number"),
+        ({"summary__total_failure_session_count": "many"}, "bad_number"),
         ({"summary__total_failure_session_count": "\u0661"}, "bad_number"),
     ],
 )
@@ -156,6 +158,14 @@ def test_exceeding_a_limit_rejects_the_file(limits: Limits, reason: str) -> None
 
 def test_lone_surrogates_and_control_characters_are_removed() -> None:
     assert parse(organization_name="a\0\ud800b\u202e").organization == "ab\u202e"
+
+
+@pytest.mark.parametrize(
+    ("written", "count"), [("7", 7), (" 7.0 ", 7), (7.0, 7), ("1,234", 1234), ("1,000,000", 10**6)]
+)
+def test_count_is_read_in_other_spellings(written: Any, count: int) -> None:
+    report = parse(summary__total_successful_session_count=written)
+    assert report.policies[0].successful == count
 
 
 def test_long_report_ids_stay_distinct() -> None:

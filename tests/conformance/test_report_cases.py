@@ -194,7 +194,7 @@ def differences(
         problems += [
             f"{name} is {facts[name]!r}, not {value!r}"
             for name, value in expected["facts"].items()
-            if facts[name] != value and value not in as_list(facts[name])
+            if facts[name] not in as_list(value) and value not in as_list(facts[name])
         ]
     return problems
 

@@ -1,7 +1,6 @@
 """Report files are stored before the acknowledgment and processed once."""
 
 import gzip
-import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -117,74 +116,6 @@ def test_tls_report_is_stored_as_rows(account_id: UUID) -> None:
         policy = session.scalars(select(TlsPolicy)).one()
     assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
     assert policy.failures[0]["result_type"] == "certificate-expired"
-
-
-@pytest.mark.parametrize(
-    ("type", "domain", "state"),
-    [
-        ("tlsa", "acme.test", "parsed"),
-        ("tlsa", "mx1.mail.acme.test", "parsed"),
-        ("tlsa", "mx.provider.test", "unattributed"),
-        ("no-policy-found", "acme.test", "parsed"),
-        ("no-policy-found", "sub.acme.test", "parsed"),
-    ],
-)
-def test_tls_report_is_attributed_to_the_domain_at_or_above_its_policy(
-    account_id: UUID, type: str, domain: str, state: str
-) -> None:
-    report = json.loads(tls_json(domain))
-    report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
-    report_file = take(account_id, json.dumps(report).encode())
-    assert (report_file.status, report_file.policy_domain) == (state, domain)
-    rows = [] if state == "unattributed" else [(type, 40, 2)]
-    with transaction(readonly=True) as session:
-        policies = session.scalars(select(TlsPolicy)).all()
-    assert [(policy.policy_type, policy.successful, policy.failed) for policy in policies] == rows
-
-
-def test_tls_report_prefers_its_policy_domain_over_a_mail_host(account_id: UUID) -> None:
-    make_domain(account_id, "hosts.test")
-    report = json.loads(tls_json())
-    host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
-    report["policies"].insert(0, {**report["policies"][0], "policy": host})
-    report_file = take(account_id, json.dumps(report).encode())
-    assert (report_file.status, report_file.policy_domain) == ("parsed", "acme.test")
-
-
-@pytest.mark.parametrize(
-    ("policy", "file_name", "domain"),
-    [
-        ({"policy-type": "no-policy-found"}, "rx.test!acme.test!1!2.json", "acme.test"),
-        (
-            {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"},
-            "rx.test!acme.test!1!2.json",
-            "acme.test",
-        ),
-        (
-            {"policy-type": "sts", "policy-domain": "acme.test"},
-            "rx.test!hosts.test!1!2.json",
-            "acme.test",
-        ),
-        ({"policy-type": "no-policy-found"}, "report.json", None),
-    ],
-)
-def test_file_name_says_for_whom_a_tls_report_without_a_domain_is(
-    account_id: UUID, policy: dict[str, str], file_name: str, domain: str | None
-) -> None:
-    make_domain(account_id, "hosts.test")
-    report = json.loads(tls_json())
-    report["policies"][0]["policy"] = policy
-    raw = json.dumps(report).encode()
-    taken = files.store(account_id, raw, received_via="http", file_name=file_name)
-    processor.run([taken.file.id])
-    file = again(taken.file.id)
-    assert file.policy_domain == domain
-    assert (file.status == "parsed") == (domain is not None)
-
-
-def test_failure_reports_with_different_unreadable_addresses_are_two(account_id: UUID) -> None:
-    statuses = [take(account_id, failure_mail(ip=ip)).status for ip in ("host-a", "host-b")]
-    assert statuses == ["parsed", "parsed"]
 
 
 def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None:

@@ -31,7 +31,12 @@ class Advisory:
 
 ADVISORIES = (
     Advisory("CVE-2024-0450", "zip archives with overlapping entries", {(3, 11): 8, (3, 12): 2}),
-    Advisory("CVE-2023-52425", "XML with large tokens takes quadratic time", {}, (2, 6, 0)),
+    Advisory(
+        id="CVE-2023-52425",
+        title="XML with large tokens takes quadratic time",
+        python={},
+        expat=(2, 6, 0),
+    ),
 )
 
 

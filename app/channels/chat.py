@@ -65,7 +65,7 @@ class ChatTarget:
 
 def _service(name: str, form: str, host: str, build: Build, *patterns: str) -> ChatService:
     compiled = tuple(re.compile(pattern, re.ASCII) for pattern in patterns)
-    return ChatService(name, form, compiled, re.compile(host), build)
+    return ChatService(name=name, form=form, patterns=compiled, hosts=re.compile(host), build=build)
 
 
 def _pagerduty(schema: str, region: str, host: str) -> ChatService:

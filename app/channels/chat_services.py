@@ -309,9 +309,16 @@ def splunk(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 def _json(host: str, path: str, payload: Mapping[str, Any], **headers: str) -> ChatRequest:
     body = json.dumps(payload, ensure_ascii=False).encode()
-    return ChatRequest(host, path, body, {"Content-Type": "application/json", **headers})
+    return ChatRequest(
+        host=host, path=path, body=body, headers={"Content-Type": "application/json", **headers}
+    )
 
 
 def _form(host: str, path: str, fields: Mapping[str, str], **headers: str) -> ChatRequest:
     kind = "application/x-www-form-urlencoded"
-    return ChatRequest(host, path, urlencode(fields).encode(), {"Content-Type": kind, **headers})
+    return ChatRequest(
+        host=host,
+        path=path,
+        body=urlencode(fields).encode(),
+        headers={"Content-Type": kind, **headers},
+    )

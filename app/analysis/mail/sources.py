@@ -202,26 +202,51 @@ def clue(identity: Identity, org_domain: str | None = None) -> Clue:
 def _by_term(term: Term) -> Service:
     if term.domain is None:
         why = f"Your SPF record authorizes the address by {term.text}"
-        return Service("own", "Own servers", "high", why, term=term.text)
+        return Service(
+            key="own", name="Own servers", confidence="high", evidence=why, term=term.text
+        )
     why = f"Your SPF record authorizes the address by {term.text}"
     sender = senders.of(term.domain)
     if sender:
-        return Service(f"service:{sender.name}", sender.name, "high", why, sender, term.text)
+        return Service(
+            key=f"service:{sender.name}",
+            name=sender.name,
+            confidence="high",
+            evidence=why,
+            sender=sender,
+            term=term.text,
+        )
     name = alignment.organizational(term.domain)
-    return Service(f"domain:{name}", name, "high", why, term=term.text)
+    return Service(key=f"domain:{name}", name=name, confidence="high", evidence=why, term=term.text)
 
 
 def _by_identities(address: str, clues: Sequence[Clue], host: Host = UNKNOWN_SERVICE) -> Service:
     """The service by the strongest evidence of identities, reverse name and network."""
     for name, confidence, why in _names(clues, host):
         if sender := senders.of(name):
-            return Service(f"service:{sender.name}", sender.name, confidence, why, sender)
+            return Service(
+                key=f"service:{sender.name}",
+                name=sender.name,
+                confidence=confidence,
+                evidence=why,
+                sender=sender,
+            )
     if any(clue.is_own_spf for clue in clues):
-        return Service("own", "Own servers", "medium", "SPF passes for your domain")
+        return Service(
+            key="own",
+            name="Own servers",
+            confidence="medium",
+            evidence="SPF passes for your domain",
+        )
     for clue in clues:
         if clue.spf_domain:
             name = alignment.organizational(clue.spf_domain)
-            return Service(f"domain:{name}", name, "medium", f"SPF passes for {clue.spf_domain}")
+            return Service(
+                key=f"domain:{name}",
+                name=name,
+                confidence="medium",
+                evidence=f"SPF passes for {clue.spf_domain}",
+            )
     return _by_host(address, host)
 
 
@@ -241,17 +266,25 @@ def _by_host(address: str, host: Host) -> Service:
     if host.name:
         name = alignment.organizational(host.name)
         return Service(
-            f"domain:{name}", name, "low", f"The reverse DNS name of the address is {host.name}"
+            key=f"domain:{name}",
+            name=name,
+            confidence="low",
+            evidence=f"The reverse DNS name of the address is {host.name}",
         )
     if host.asn is not None:
         name = host.network or f"AS{host.asn}"
         return Service(
-            f"as:{host.asn}", name, "low", f"The address belongs to network AS{host.asn}"
+            key=f"as:{host.asn}",
+            name=name,
+            confidence="low",
+            evidence=f"The address belongs to network AS{host.asn}",
         )
     if address == ELSEWHERE:
         why = "These addresses sent too few messages to be listed separately"
-        return Service("elsewhere", "Many addresses", "none", why)
-    return Service(f"ip:{address}", address, "none", "Only the address is known")
+        return Service(key="elsewhere", name="Many addresses", confidence="none", evidence=why)
+    return Service(
+        key=f"ip:{address}", name=address, confidence="none", evidence="Only the address is known"
+    )
 
 
 class _Part(NamedTuple):
@@ -283,7 +316,9 @@ class _Gathered(NamedTuple):
                 suffix = "/forwarding" if classification.kind is SourceClass.FORWARDER else ""
                 key = f"{service.key}{suffix}"
                 source = self.by_key.setdefault(key, Source(key, service))
-                part = parts[flow[1]] = _Part(source, clue.identity, classification, [])
+                part = parts[flow[1]] = _Part(
+                    source=source, identity=clue.identity, classification=classification, flows=[]
+                )
             part.flows.append(flow)
 
     def sources(self) -> list[Source]:

@@ -93,7 +93,12 @@ def selectors(
                 (valid if is_valid else failed)[selector] += messages
     names = {*valid, *failed, *(name for name in known if name != "*")}
     selector_uses = [
-        SelectorUse(name, valid[name], failed[name], _is_published(known.get(name)))
+        SelectorUse(
+            selector=name,
+            messages=valid[name],
+            failed=failed[name],
+            is_published=_is_published(known.get(name)),
+        )
         for name in names
     ]
     return sorted(selector_uses, key=lambda use: (-use.messages, use.selector))
@@ -114,7 +119,8 @@ def subdomains(
             passed[name] += flow.messages * identity.passed
             first[name] = min(flow.first_hour, first.get(name, flow.first_hour))
     return [
-        Subdomain(name, count, passed[name], first[name]) for name, count in messages.most_common()
+        Subdomain(name=name, messages=count, passed=passed[name], first_hour=first[name])
+        for name, count in messages.most_common()
     ]
 
 

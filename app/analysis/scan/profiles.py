@@ -132,7 +132,9 @@ def _clause(clause: Clause, domain: DomainResults) -> ClauseResult:
         UnmetFact(condition.name, condition.expected, _observed(condition, domain))
         for condition in unmet
     ]
-    return ClauseResult(clause, Status.FAIL, None, failing, facts)
+    return ClauseResult(
+        clause=clause, status=Status.FAIL, reason=None, findings=failing, facts=facts
+    )
 
 
 def _missing_result(clause: Clause, domain: DomainResults) -> str | None:

@@ -45,9 +45,11 @@ def runbooks() -> Iterator[Runbook]:
     """Yield the alert types of docs/alerts.md, then the finding types of the checks."""
     for cell, severity, meaning, advice in _ROW.findall(DOCUMENT.read_text()):
         for type in _TYPE.findall(cell):
-            yield Runbook(type, severity, meaning, advice)
+            yield Runbook(type=type, severity=severity, meaning=meaning, advice=advice)
     for kind in FINDING_TYPES.values():
-        yield Runbook(kind.code, kind.severity, kind.meaning, kind.remediation)
+        yield Runbook(
+            type=kind.code, severity=kind.severity, meaning=kind.meaning, advice=kind.remediation
+        )
 
 
 @functools.cache

@@ -149,7 +149,15 @@ async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     if len(records) > 1:
         why = "Receivers ignore all records if there is more than one. Keep one."
         back = "Publish the previous records again."
-        fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
+        fix = Fix(
+            action="replace",
+            name=name,
+            type="TXT",
+            before="\n".join(records),
+            after=records[0],
+            rollback=back,
+            why=why,
+        )
         return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
     try:
         record = protocol.parse_record(records[0])

@@ -135,5 +135,13 @@ class KeyHygiene:
             return
         why = "Revoke the key with an empty p: until then, its old holder can still sign."
         back = f"Publish the previous record again: {text}"
-        fix = Fix("replace", at, "TXT", text, "v=DKIM1; p=", back, why)
+        fix = Fix(
+            action="replace",
+            name=at,
+            type="TXT",
+            before=text,
+            after="v=DKIM1; p=",
+            rollback=back,
+            why=why,
+        )
         yield STALE.at(at, fix=None if is_alias else fix)

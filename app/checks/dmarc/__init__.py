@@ -242,7 +242,15 @@ def _repaired(name: str, text: str, why: str) -> Fix | None:
     after = repair.repaired(text)
     if after is None:
         return None
-    return Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before=text,
+        after=after,
+        rollback=f"Publish {text!r} again.",
+        why=why,
+    )
 
 
 def _merged(name: str, own: Sequence[str]) -> Fix | None:
@@ -267,7 +275,15 @@ def _merged(name: str, own: Sequence[str]) -> Fix | None:
         "strictest of them, with the report addresses of all."
     )
     back = "Publish the previous records again."
-    return Fix("replace", name, "TXT", "\n".join(texts), after, back, why)
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before="\n".join(texts),
+        after=after,
+        rollback=back,
+        why=why,
+    )
 
 
 async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
@@ -285,13 +301,29 @@ async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
         else "p=none does not affect your mail, and with a report address (rua) the reports show "
         "who sends as your domain. The mailbox must exist."
     )
-    fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
+    fix = Fix(
+        action="publish",
+        name=name,
+        type="TXT",
+        before=None,
+        after=record,
+        rollback="Remove the record.",
+        why=why,
+    )
     findings = [MISSING.at(name, fix=fix)]
     misplaced = [text for text in await dns.txt(domain) if protocol.is_record(text)]
     if misplaced:
         why = f"Receivers look for the record at {name} only. Move it there."
         back = f"Move the record back to {domain}."
-        fix = Fix("publish", name, "TXT", None, misplaced[0], back, why)
+        fix = Fix(
+            action="publish",
+            name=name,
+            type="TXT",
+            before=None,
+            after=misplaced[0],
+            rollback=back,
+            why=why,
+        )
         findings.append(WRONG_PLACE.at(domain, records=misplaced, fix=fix))
     return findings
 

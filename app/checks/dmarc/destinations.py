@@ -114,7 +114,15 @@ class Source:
         """The fix that sets the tag to this value; None removes the tag."""
         after = tags.replaced(self.text, tag, value)
         back = f"Publish the previous record again: {self.text}"
-        return Fix("replace", self.name, "TXT", self.text, after, back, why)
+        return Fix(
+            action="replace",
+            name=self.name,
+            type="TXT",
+            before=self.text,
+            after=after,
+            rollback=back,
+            why=why,
+        )
 
     def repaired(self, why: str) -> Fix | None:
         """The fix that corrects every mistake in the record; None if the meaning is not evident."""
@@ -122,7 +130,15 @@ class Source:
         if after is None or after == self.text:
             return None
         back = f"Publish the previous record again: {self.text}"
-        return Fix("replace", self.name, "TXT", self.text, after, back, why)
+        return Fix(
+            action="replace",
+            name=self.name,
+            type="TXT",
+            before=self.text,
+            after=after,
+            rollback=back,
+            why=why,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +253,15 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     fix = None
     if name is not None:
         why = f"{uri.host} must publish this record to accept reports about {source.record_at}."
-        fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record.", why)
+        fix = Fix(
+            action="publish",
+            name=name,
+            type="TXT",
+            before=None,
+            after="v=DMARC1;",
+            rollback="Remove the record.",
+            why=why,
+        )
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 
 

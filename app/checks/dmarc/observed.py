@@ -111,7 +111,9 @@ def _observed(policy: ObservedPolicy) -> _Values | None:
 
 def _values(p: str, sp: str | None, adkim: str | None, aspf: str | None) -> _Values:
     default = Alignment.RELAXED
-    return _Values(str(p), str(sp or p), str(adkim or default), str(aspf or default))
+    return _Values(
+        p=str(p), sp=str(sp or p), adkim=str(adkim or default), aspf=str(aspf or default)
+    )
 
 
 def _timestamp(text: str | None) -> datetime | None:

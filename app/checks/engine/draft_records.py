@@ -19,7 +19,7 @@ class DraftResolver(NetworkSession):
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if rdtype == "TXT" and (texts := self._drafts.get(name)) is not None:
-            return Answer(name, rdtype, "NOERROR", tuple(texts))
+            return Answer(name=name, rdtype=rdtype, rcode="NOERROR", rdatas=tuple(texts))
         answer = await self._published.resolve(name, rdtype, checking_disabled=checking_disabled)
         self.query_count = self._published.query_count
         return answer

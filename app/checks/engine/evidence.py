@@ -142,8 +142,20 @@ def _record(name: str, rdtype: str, answer: Answer | Page | str) -> Record:
     answer  a text is the reason why there is no answer
     """
     if isinstance(answer, Answer):
-        return Record(name, rdtype, answer.rcode, answer.ttl, tuple(map(str, answer.rdatas)))
+        return Record(
+            name=name,
+            type=rdtype,
+            rcode=answer.rcode,
+            ttl=answer.ttl,
+            values=tuple(map(str, answer.rdatas)),
+        )
     if isinstance(answer, str):
-        return Record(name, rdtype, answer, 0, ())
+        return Record(name=name, type=rdtype, rcode=answer, ttl=0, values=())
     text = answer.body.decode("utf-8", "backslashreplace")
-    return Record(name, rdtype, answer.failure or str(answer.status), 0, (text,) if text else ())
+    return Record(
+        name=name,
+        type=rdtype,
+        rcode=answer.failure or str(answer.status),
+        ttl=0,
+        values=(text,) if text else (),
+    )

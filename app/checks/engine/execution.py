@@ -37,7 +37,12 @@ async def run_recorded(check: Check, subject: Subject, dns: NetworkSession) -> C
     findings = await prove(check, subject, recorder, outcome) if outcome else ()
     result = _result(check, recorder, outcome, findings)
     elapsed_ms = round((time.monotonic() - started) * 1000)
-    return CheckRun(check, recorder, outcome, replace(result, reason=reason, elapsed_ms=elapsed_ms))
+    return CheckRun(
+        check=check,
+        recorder=recorder,
+        outcome=outcome,
+        result=replace(result, reason=reason, elapsed_ms=elapsed_ms),
+    )
 
 
 def _result(

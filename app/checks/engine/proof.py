@@ -60,7 +60,7 @@ class Published(Replay):
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if (name, rdtype) == (self._fix.name, self._fix.type):
-            return Answer(name, rdtype, "NOERROR", self._values)
+            return Answer(name=name, rdtype=rdtype, rcode="NOERROR", rdatas=self._values)
         answer = await super().resolve(name, rdtype, checking_disabled=checking_disabled)
         if rdtype == self._fix.type and answer.aliases and answer.aliases[-1] == self._fix.name:
             return answer._replace(rcode="NOERROR", rdatas=self._values)
@@ -233,7 +233,7 @@ def _rdata(rdtype: str, text: str) -> Rdata:
         case "CNAME", [host]:
             return host.lower().removesuffix(".")
         case "TLSA", [usage, selector, matching, data]:
-            return Tlsa(int(usage), int(selector), int(matching), data)
+            return Tlsa(usage=int(usage), selector=int(selector), matching=int(matching), data=data)
         case "TXT", _:
             return text
     raise ValueError(f"no record of type {rdtype}")

@@ -285,7 +285,9 @@ def check(
     keeps: Keeps | None = None,
 ) -> Callable[[Run], Check]:
     """Turn a coroutine into a check; ``finds`` lists every type of finding that it can have."""
-    return lambda run: Check(name, tuple(finds), logic_version, run, keeps)
+    return lambda run: Check(
+        name=name, finds=tuple(finds), logic_version=logic_version, run=run, keeps=keeps
+    )
 
 
 @dataclass(frozen=True, slots=True)

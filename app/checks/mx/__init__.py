@@ -287,7 +287,7 @@ async def _target(record: Mx, dns: Resolver) -> _Target:
     if failed and not addresses:
         raise failed[0]
     alias = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
-    return _Target(record, addresses, alias, bool(failed))
+    return _Target(record=record, addresses=addresses, alias=alias, lookup_failure=bool(failed))
 
 
 def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:

@@ -128,10 +128,10 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Resolve
         if isinstance(answer, LookupFailed):
             failures.append(answer)
         elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):
-            return _Reverse(host, address, "confirmed", names)
+            return _Reverse(host=host, address=address, status="confirmed", names=names)
     if failures:
         raise failures[0]
-    return _Reverse(host, address, "mismatch", names)
+    return _Reverse(host=host, address=address, status="mismatch", names=names)
 
 
 def _worst(results: Sequence[_Reverse]) -> dict[str, str]:

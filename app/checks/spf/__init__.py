@@ -187,13 +187,13 @@ def _merged(root: spf_tree.Source) -> Fix | None:
     )
     end = next((end for end in ("-all", "~all", "?all") if end in ends), "~all")
     return Fix(
-        "replace",
-        root.name,
-        "TXT",
-        "\n".join(texts),
-        " ".join((protocol.VERSION, *merged, end)),
-        "Publish the previous records again.",
-        "Every check fails if there is more than one record. Merge all terms into one record.",
+        action="replace",
+        name=root.name,
+        type="TXT",
+        before="\n".join(texts),
+        after=" ".join((protocol.VERSION, *merged, end)),
+        rollback="Publish the previous records again.",
+        why="Every check fails if there is more than one record. Merge all terms into one record.",
     )
 
 

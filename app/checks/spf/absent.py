@@ -84,12 +84,21 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
 
 
 def _of_attempt(domain: str, text: str) -> Finding:
-    after = _repaired(text)
-    why = "Receivers ignore the record, because it must start with v=spf1 and a space."
-    back = f"Publish {text!r} again."
-    fix = Fix("replace", domain, "TXT", text, after, back, why) if after else None
     has_only_edges = protocol.is_record(text.strip(" \t\r\n\"'"))
-    return (WHITESPACE if has_only_edges else BAD_VERSION).at(domain, record=text, fix=fix)
+    kind = WHITESPACE if has_only_edges else BAD_VERSION
+    after = _repaired(text)
+    if after is None:
+        return kind.at(domain, record=text, fix=None)
+    fix = Fix(
+        action="replace",
+        name=domain,
+        type="TXT",
+        before=text,
+        after=after,
+        rollback=f"Publish {text!r} again.",
+        why="Receivers ignore the record, because it must start with v=spf1 and a space.",
+    )
+    return kind.at(domain, record=text, fix=fix)
 
 
 def _repaired(text: str) -> str | None:
@@ -115,10 +124,26 @@ def _missing(subject: Subject) -> Finding:
         else "The domain sends no mail. With this record, no server may send as it."
     )
     record = "v=spf1 mx ~all" if sends else LOCK
-    fix = Fix("publish", subject.domain, "TXT", None, record, "Remove the record.", why)
+    fix = Fix(
+        action="publish",
+        name=subject.domain,
+        type="TXT",
+        before=None,
+        after=record,
+        rollback="Remove the record.",
+        why=why,
+    )
     return MISSING.at(subject.domain, fix=fix)
 
 
 def _moved(domain: str, text: str) -> Fix:
     why = "Move the record to the TXT records of the domain itself, where receivers look for it."
-    return Fix("publish", domain, "TXT", None, text, "Remove the record.", why)
+    return Fix(
+        action="publish",
+        name=domain,
+        type="TXT",
+        before=None,
+        after=text,
+        rollback="Remove the record.",
+        why=why,
+    )

@@ -166,7 +166,13 @@ def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
     """The fix that replaces ``before`` with a record of these terms."""
     after = " ".join((spf.VERSION, *terms))
     return Fix(
-        "replace", name, "TXT", before, after, f"Publish the previous record again: {before}", why
+        action="replace",
+        name=name,
+        type="TXT",
+        before=before,
+        after=after,
+        rollback=f"Publish the previous record again: {before}",
+        why=why,
     )
 
 

@@ -222,7 +222,15 @@ async def _read(dns: Resolver, name: str) -> Source:
         except spf.BadRecord as error:
             problems = error.problems
     links = tuple(_links(name, record)) if record else ()
-    return Source(name, texts, others, answer.exists, record, problems, links)
+    return Source(
+        name=name,
+        texts=texts,
+        others=others,
+        exists=answer.exists,
+        record=record,
+        problems=problems,
+        links=links,
+    )
 
 
 def _first(question: Question) -> tuple[str, str]:
@@ -274,10 +282,10 @@ def question_of(source: Source, term: Directive) -> Question | None:
 def _links(owner: str, record: spf.Record) -> Iterator[Link]:
     for term in record.effective:
         if term.mechanism == "include" and term.target and (name := term.target.name_at(owner)):
-            yield Link(owner, term.text, name, term.qualifier)
+            yield Link(owner=owner, text=term.text, target=name, qualifier=term.qualifier)
     redirect = record.redirect
     if redirect and redirect.target and (name := redirect.target.name_at(owner)):
-        yield Link(owner, redirect.text, name, None)
+        yield Link(owner=owner, text=redirect.text, target=name, qualifier=None)
 
 
 def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:

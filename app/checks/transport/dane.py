@@ -233,7 +233,7 @@ def _compared(
         )
         if match is Match.MISMATCH and is_older:
             match = Match.UNDETERMINED
-        yield _Comparison(host, chain, match, record)
+        yield _Comparison(host=host, chain=chain, match=match, record=record)
 
 
 def _since(subject: Subject, host: Host, now: datetime) -> Mapping[str, str]:

@@ -214,14 +214,30 @@ def _repaired(name: str, text: str, why: str) -> Fix | None:
     after = repair.joined([("v", protocol.VERSION), ("id", id), *pairs.items()]) + ";"
     if after == text:
         return None
-    return Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before=text,
+        after=after,
+        rollback=f"Publish {text!r} again.",
+        why=why,
+    )
 
 
 def _merged(name: str, records: Sequence[str]) -> Fix:
     """One of the records, always the same: a different id only makes senders fetch the policy."""
     why = "Senders ignore all records if there is more than one. Publish one of them only."
     back = "Publish the previous records again."
-    return Fix("replace", name, "TXT", "\n".join(sorted(records)), max(records), back, why)
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before="\n".join(sorted(records)),
+        after=max(records),
+        rollback=back,
+        why=why,
+    )
 
 
 def _of_policy(page: Page, policy: Policy) -> Iterator[Finding]:

@@ -251,7 +251,15 @@ async def _without_record(
     kind = MISSING_WITH_STS if any(map(mta_sts.is_record, policies)) else MISSING
     record = f"v=TLSRPTv1; rua=mailto:tls-reports@{subject.domain}"
     why = "With this record, senders report failures to deliver over TLS. The mailbox must exist."
-    fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
+    fix = Fix(
+        action="publish",
+        name=name,
+        type="TXT",
+        before=None,
+        after=record,
+        rollback="Remove the record.",
+        why=why,
+    )
     return Outcome(facts, kind.at(name, fix=fix))
 
 
@@ -262,7 +270,17 @@ def _repaired(name: str, text: str, why: str) -> Fix | None:
         return None
     pairs["rua"] = ",".join(repair.addresses(pairs["rua"]))
     after = repair.joined([("v", protocols_tls_rpt.VERSION), *pairs.items()])
-    return None if after == text else Fix("replace", name, "TXT", text, after, _back([text]), why)
+    if after == text:
+        return None
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before=text,
+        after=after,
+        rollback=_back([text]),
+        why=why,
+    )
 
 
 def _merged(name: str, records: Sequence[str]) -> Fix | None:
@@ -275,7 +293,15 @@ def _merged(name: str, records: Sequence[str]) -> Fix | None:
         addresses |= dict.fromkeys(repair.addresses(pairs["rua"]))
     after = f"v={protocols_tls_rpt.VERSION}; rua={','.join(addresses)}"
     why = "Senders ignore all records if there is more than one. Publish one with all addresses."
-    return Fix("replace", name, "TXT", "\n".join(texts), after, _back(texts), why)
+    return Fix(
+        action="replace",
+        name=name,
+        type="TXT",
+        before="\n".join(texts),
+        after=after,
+        rollback=_back(texts),
+        why=why,
+    )
 
 
 def _back(texts: list[str]) -> str:

@@ -274,17 +274,17 @@ def _as_read(row: Sequence[Any]) -> Record:
     """The row as ``protocols.dmarc_report`` parsed it, without the envelope recipient."""
     _, ip, count, disposition, dkim, spf, author, envelope, reasons, signatures, senders = row
     return Record(
-        ip,
-        count,
-        disposition,
-        dkim,
-        spf,
-        author,
-        envelope,
-        None,
-        _reasons(reasons),
-        _dkim_results(signatures),
-        _spf_results(senders),
+        source_ip=ip,
+        count=count,
+        disposition=disposition,
+        dkim=dkim,
+        spf=spf,
+        header_from=author,
+        envelope_from=envelope,
+        envelope_to=None,
+        reasons=_reasons(reasons),
+        dkim_results=_dkim_results(signatures),
+        spf_results=_spf_results(senders),
     )
 
 

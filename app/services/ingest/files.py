@@ -110,7 +110,14 @@ def store(
     with transaction() as session:
         now = transactions.now(session)
         metadata = budgets.classify(session, account_id, received_via, sender_metadata or {})
-        arrival = _Arrival(account_id, raw, sha256, received_via, metadata, now)
+        arrival = _Arrival(
+            account_id=account_id,
+            raw=raw,
+            sha256=sha256,
+            received_via=received_via,
+            sender_metadata=metadata,
+            at=now,
+        )
         if (existing := _existing(session, account_id, sha256)) is not None:
             is_forced = _raise_rank(session, existing, arrival)
             _reprocess(session, existing, arrival, is_forced=is_forced)

@@ -133,7 +133,9 @@ def tls(query: SeriesQuery) -> Response:
     """Get TLS sessions and failures."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
-    request = analytics_queries.SeriesQuery(query.domain, from_at, to_at, query.interval, zone)
+    request = analytics_queries.SeriesQuery(
+        domain=query.domain, from_at=from_at, to_at=to_at, interval=query.interval, zone=zone
+    )
     summary = analytics_tls.summarize(current().account_id, request)
     urls = record_urls(summary.domain, request.window, "tls-rpt")
     return responses.item(

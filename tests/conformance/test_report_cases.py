@@ -99,8 +99,8 @@ KNOWN_FAULTS: Mapping[str, frozenset[str]] = {
         )
     ),
     "m": frozenset(),
-    "r": frozenset(("r03-exim-text.eml",)),
-    "t": frozenset(("t02-no-policy-domain.eml",)),
+    "r": frozenset(),
+    "t": frozenset(),
 }
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

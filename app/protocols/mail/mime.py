@@ -20,6 +20,7 @@ _END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
 _TYPE = re.compile(r"\s*([\w.+-]{1,70}/[\w.+-]{1,70})", re.ASCII)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.){1,200})"|([^\s;"]{1,200}))', re.I)
+_NAME = re.compile(r';\s*(?:file)?name\s*=\s*(?:"([^"]{1,1000})|([^\s;"]{1,1000}))', re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 
 Headers = list[tuple[str, str]]
@@ -31,6 +32,7 @@ class Part:
 
     path      part numbers from the outermost to this one: "2.1"; "" is the message itself
     original  for a feedback report: the headers of the failed message
+    file_name as the sender named the part; "" if it did not
     """
 
     path: str
@@ -38,6 +40,7 @@ class Part:
     encoding: str
     body: bytes
     original: bytes = b""
+    file_name: str = ""
 
     @property
     def is_feedback(self) -> bool:
@@ -109,7 +112,13 @@ class _Walk:
         if media_type in ("message/rfc822", "message/global") and is_plain:
             yield from self.entity(body, end, f"{path}.1".lstrip("."), depth + 1)
             return
-        yield Part(path=path, media_type=media_type, encoding=encoding, body=self.raw[body:end])
+        yield Part(
+            path=path,
+            media_type=media_type,
+            encoding=encoding,
+            body=self.raw[body:end],
+            file_name=_file_name(fields),
+        )
 
     def _header(self, start: int, end: int) -> tuple[Headers, int]:
         """The header fields, and the offset of the body."""
@@ -190,6 +199,14 @@ class _Walk:
             begin = min(line + 1, end)
         if begin >= 0:
             yield begin, end
+
+
+def _file_name(fields: Headers) -> str:
+    """The name of the part (RFC 2183 §2.3), or else that of its content."""
+    for name in ("content-disposition", "content-type"):
+        if match := _NAME.search(first(fields, name)):
+            return match[1] or match[2] or ""
+    return ""
 
 
 def _content_type(value: str) -> tuple[str, str]:

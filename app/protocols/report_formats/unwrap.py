@@ -7,11 +7,13 @@ file states are not trusted: the inflated size is measured before anything is st
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.protocols.mail import mime
+from app.protocols.mail.mime import Part
 from app.protocols.report_formats import zip_entries
+from app.protocols.report_formats.failure_text import FailureMail
 from app.protocols.report_formats.limits import KIB, LIMITS, Limits, ReportRejected
 from app.protocols.report_formats.xml_text import MARKS
 
@@ -35,6 +37,8 @@ class Entry:
     document  the report's XML or JSON; for a failure report, the feedback part
     original  for a failure report: the headers of the failed message
     rejected  the reason if there is no document
+    header    of the message that contains it; b"" if none does
+    file_name of the message part that contains it; "" if it has none
     """
 
     path: str
@@ -42,6 +46,8 @@ class Entry:
     document: bytes = b""
     original: bytes = b""
     rejected: ReportRejected | None = None
+    header: bytes = b""
+    file_name: str = ""
 
 
 def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
@@ -76,12 +82,24 @@ class _Unwrapping:
 
     def mail(self, raw: bytes) -> Iterator[Entry]:
         """The reports in a message: in any of its parts, and in attached messages."""
+        header, is_empty = mime.header_block(raw[: self.limits.mime_headers]), True
+        failure = FailureMail(mime.headers(header))
         for part in mime.parts(raw, self.limits):
-            if part.is_feedback:
-                yield Entry(
-                    path=part.path, kind="failure", document=part.content(), original=part.original
-                )
+            if failure.takes(part):
                 continue
+            for entry in self._part(part):
+                is_empty = False
+                yield replace(entry, header=header, file_name=part.file_name)
+        if is_empty and (text := failure.report()):
+            yield Entry("", "failure", text.feedback, original=text.original, header=header)
+
+    def _part(self, part: Part) -> Iterator[Entry]:
+        """The reports in one part of a message."""
+        if part.is_feedback:
+            yield Entry(
+                path=part.path, kind="failure", document=part.content(), original=part.original
+            )
+        else:
             content = part.content()
             if content.startswith((GZIP, *ZIP)) or _looks_like_report(content, part.media_type):
                 yield from self.file(content, part.path)

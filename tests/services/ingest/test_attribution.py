@@ -89,6 +89,17 @@ def test_file_name_says_for_whom_a_tls_report_without_a_domain_is(
     assert (file.status == "parsed") == (domain is not None)
 
 
+@pytest.mark.parametrize(
+    "field", ["TLS-Report-Domain: acme.test", "Subject: Report Domain: acme.test Submitter: rx"]
+)
+def test_mail_says_for_whom_a_tls_report_without_a_domain_is(account_id: UUID, field: str) -> None:
+    report = json.loads(tls_json())
+    report["policies"][0]["policy"] = {"policy-type": "no-policy-found"}
+    header = f"From: a@rx.test\r\nTo: b@acme.test\r\n{field}\r\nContent-Type: application/json"
+    file = take(account_id, f"{header}\r\n\r\n{json.dumps(report)}".encode())
+    assert (file.status, file.policy_domain) == ("parsed", "acme.test")
+
+
 def test_failure_reports_with_different_unreadable_addresses_are_two(account_id: UUID) -> None:
     statuses = [take(account_id, failure_mail(ip=ip)).status for ip in ("host-a", "host-b")]
     assert statuses == ["parsed", "parsed"]

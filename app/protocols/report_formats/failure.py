@@ -87,7 +87,8 @@ def parse(
     kind = reader.feedback_type()
     if kind != AUTH_FAILURE:
         raise ReportRejected(
-            "other_feedback", "the feedback report is not about an authentication failure"
+            "other_feedback",
+            "The feedback report is not about a failed authentication. No action needed",
         )
     original = _Reader(mime.headers(original_headers), limits)
     arrival = reader.text("arrival-date") or reader.text("received-date")
@@ -202,7 +203,10 @@ class _Reader:
         if kind:
             return kind
         if not any(self.text(name) for name in _EVIDENCE):
-            raise ReportRejected("not_a_report", "the feedback report has no Feedback-Type field")
+            raise ReportRejected(
+                "not_a_report",
+                "The feedback report does not say what it is about. Tell the sender of the report",
+            )
         self.warnings.add("feedback-type is missing; auth-failure is assumed")
         return AUTH_FAILURE
 

@@ -62,7 +62,7 @@ def load(document: bytes, limits: Limits, name: Callable[[str], str] = str) -> L
     """
     text, warnings = _decoded(document, limits)
     if sum(map(text.count, ",[{")) > limits.json_values:
-        raise ReportRejected("too_large", f"the JSON has more than {limits.json_values} values")
+        raise ReportRejected("too_large", f"The JSON has more than {limits.json_values} values")
     decoder = json.JSONDecoder(
         object_pairs_hook=lambda pairs: _object(pairs, name),
         parse_constant=lambda _: _NOT_A_NUMBER,
@@ -73,7 +73,7 @@ def load(document: bytes, limits: Limits, name: Callable[[str], str] = str) -> L
     try:
         value, extra = _value(text, decoder)
     except RecursionError:
-        raise ReportRejected("too_deep", "values are nested too deeply") from None
+        raise ReportRejected("too_deep", "The values of the JSON are nested too deeply") from None
     _check_depth(value, limits)
     return Loaded(value, (*warnings, *extra))
 
@@ -84,7 +84,7 @@ def _decoded(document: bytes, limits: Limits) -> tuple[str, list[str]]:
     if not encoding and (match := _UTF_16.match(document)):
         encoding = "utf-16-be" if match[1] else "utf-16-le"
     if encoding.startswith("utf-16") and len(document) > limits.xml_recoded:
-        raise ReportRejected("too_large", f"the JSON has more than {limits.xml_recoded} bytes")
+        raise ReportRejected("too_large", f"The JSON has more than {limits.xml_recoded} bytes")
     try:
         text, warnings = document.decode(encoding or "utf-8"), []
     except UnicodeDecodeError:
@@ -108,11 +108,15 @@ def _value(text: str, decoder: json.JSONDecoder) -> tuple[object, list[str]]:
         try:
             value, end = decoder.raw_decode(text)
         except json.JSONDecodeError as error:
-            detail = f"{error.msg} at line {error.lineno}, column {error.colno}"
+            position = f"line {error.lineno}, column {error.colno}"
+            detail = f"The JSON is damaged or cut off at {position}: {error.msg}"
             raise ReportRejected("not_well_formed", detail) from None
     rest = text[end : end + 4096].lstrip(PADDING + ",;\x1a")
     if rest.startswith(("{", "[")):
-        raise ReportRejected("not_well_formed", "the file contains more than one JSON document")
+        raise ReportRejected(
+            "not_well_formed",
+            "The file contains more than one JSON document. Send each in a file of its own",
+        )
     if rest:
         warnings.append("text after the end of the JSON was ignored")
     return value, warnings
@@ -150,7 +154,8 @@ def _check_depth(loaded: object, limits: Limits) -> None:
         level = [inner for value in level for inner in _values(value)]
     if level:
         raise ReportRejected(
-            "too_deep", f"values are nested more than {limits.json_depth} levels deep"
+            "too_deep",
+            f"The values of the JSON are nested more than {limits.json_depth} levels deep",
         )
 
 

@@ -23,6 +23,7 @@ RESULT_TYPES = (
 )
 MAX_POLICIES, MAX_FAILURES = 10_000, 50_000
 TOO_MANY = json_reader.TOO_MANY  # the whole report is rejected for this reason
+ADVICE = "Tell the sender of the report"
 MAX_REASONS = 5  # in the warning about what was skipped
 
 SUCCESSFUL, FAILED = "total-successful-session-count", "total-failure-session-count"
@@ -132,7 +133,9 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
         reader.warnings.add(warning)
     report = reader.mapping(loaded.value, "the report")
     if "policies" not in report or "date-range" not in report:
-        raise ReportRejected("not_a_report", "the JSON has no policies or no date-range")
+        raise ReportRejected(
+            "not_a_report", "The JSON is not a TLS report: it has no policies or no date-range"
+        )
     begin, end = reader.period(report["date-range"], now)
     policies = tuple(reader.policies(report["policies"]))
     return TlsReport(
@@ -164,10 +167,13 @@ class _Reader(json_reader.Reader):
         """The report id, which identifies duplicates; a digest stands for the end of a long one."""
         value = report.get("report-id")
         if isinstance(value, json_text.Unreadable):
-            raise ReportRejected(value.reason, f"report-id {value.detail}")
+            raise ReportRejected(value.reason, f"The report-id {value.detail}. {ADVICE}")
         report_id = values.text(self.whole_text(value, "report-id") or "")
         if not report_id:
-            raise ReportRejected("missing_element", "the report has no report-id")
+            raise ReportRejected(
+                "missing_element",
+                f"The TLS report has no report-id, so it cannot be told from others. {ADVICE}",
+            )
         if len(report_id) > self.limits.report_id:
             digest = hashlib.sha256(report_id.encode("utf-8", "replace")).hexdigest()
             self.warnings.add("report-id is too long; it was shortened")
@@ -188,7 +194,9 @@ class _Reader(json_reader.Reader):
         """
         entries = self.array(value, "policies", MAX_POLICIES)
         if not entries:
-            raise ReportRejected("no_records", "the report contains no policy")
+            raise ReportRejected(
+                "no_records", "The TLS report has no policy, and so no figures. No action needed"
+            )
         first: ReportRejected | None = None
         for entry in entries:
             try:
@@ -199,19 +207,23 @@ class _Reader(json_reader.Reader):
                 first = first or error
                 self._skip(error, policies=1, sessions=self._sessions(entry))
         if first and self.skipped.policies == len(entries):
-            raise first
+            raise ReportRejected(
+                first.reason, f"No policy of the TLS report can be read: {first.detail}. {ADVICE}"
+            )
 
     def all_warnings(self) -> tuple[str, ...]:
         """What was skipped, and then the other warnings."""
-        skipped, notes = self.skipped, []
-        for count, what, sessions in (
-            (skipped.policies, "policies", skipped.sessions),
-            (skipped.details, "failure details", skipped.failed),
-        ):
-            if count:
-                notes.append(f"{count} {what} with {sessions} sessions could not be read: ")
-        why = "; ".join(self.details)
-        return (*(note + why for note in notes), *self.warnings.all())
+        skipped, reasons = self.skipped, "; ".join(self.details)
+        notes = [
+            f"{what} that could not be read: {count}, with this number of sessions: {sessions}. "
+            f"Reasons: {reasons}"
+            for what, count, sessions in (
+                ("policies", skipped.policies, skipped.sessions),
+                ("failure details", skipped.details, skipped.failed),
+            )
+            if count
+        ]
+        return (*notes, *self.warnings.all())
 
     def _skip(
         self, error: ReportRejected, *, policies: int = 0, details: int = 0, sessions: int = 0
@@ -274,7 +286,7 @@ class _Reader(json_reader.Reader):
             self.failures += 1
             if self.failures > MAX_FAILURES:
                 raise ReportRejected(
-                    TOO_MANY, f"the report has more than {MAX_FAILURES} failure details"
+                    TOO_MANY, f"The TLS report has more than {MAX_FAILURES} failure details"
                 )
             try:
                 yield self._failure(self.mapping(entry, "an entry in failure-details"))
@@ -304,7 +316,9 @@ class _Reader(json_reader.Reader):
         text = self.whole_text(of.get(key), key) or ""
         moment = moments.parse(text, is_end=key.startswith("end"))
         if moment is None:
-            raise ReportRejected("bad_dates", f"{key} is not a valid date and time")
+            raise ReportRejected(
+                "bad_dates", f"The {key} of the TLS report is not a date and time. {ADVICE}"
+            )
         timestamp, has_zone = moment
         if not has_zone:
             self.warnings.add(f"{key} has no time zone; UTC is assumed")

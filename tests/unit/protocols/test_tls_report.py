@@ -187,7 +187,8 @@ def test_unreadable_failure_detail_is_skipped(details: list[Any], sessions: int)
     [failure] = report.policies[0].failures
     assert failure.sessions == 3
     assert (report.skipped.details, report.skipped.failed) == (1, sessions)
-    assert report.warnings[0].startswith(f"1 failure details with {sessions} sessions")
+    assert report.warnings[0].startswith("failure details that could not be read: 1, ")
+    assert f"sessions: {sessions}. Reasons: " in report.warnings[0]
 
 
 def test_failure_details_that_are_no_array_do_not_cost_the_policy() -> None:

@@ -12,7 +12,6 @@ import yaml
 from app.network.dns import wire
 from app.protocols import bimi, dkim, dmarc, mta_sts, names, spf, tags, tls_rpt, uris
 from app.protocols.bimi import logo, logotypes, mark_certificates
-from app.protocols.mail import mime
 from app.protocols.report_formats import (
     aggregate,
     failure,
@@ -271,7 +270,7 @@ TARGETS: Mapping[str, Target] = {
         _pieces("> \n \r\n : Received: This is a copy of the headers detected. from IP on"),
     ),
     "tls_addressee.domains": Target(
-        lambda data: tls_addressee.domains(mime.headers(data), (data.decode("latin-1"),)),
+        lambda data: tls_addressee.domains(data, (data.decode("latin-1"),)),
         (),
         (
             b"Subject: Report Domain: a.test Submitter: b.test\nTLS-Report-Domain: a.test",

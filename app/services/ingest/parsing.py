@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from app.protocols.mail import mime
 from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats import tls as report_formats_tls
@@ -111,7 +110,7 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
         else:
             report = report_formats_tls.parse(entry.document, now)
             digest = tls_figures.digest(report)
-            named = tls_addressee.domains(mime.headers(entry.header), (entry.file_name, file_name))
+            named = tls_addressee.domains(entry.header, (entry.file_name, file_name))
     except ReportRejected as rejected:
         return ParsedReport(entry=label, kind=entry.kind, report=None, rejected=rejected)
     kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"

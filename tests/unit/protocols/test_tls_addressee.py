@@ -14,7 +14,8 @@ from app.protocols.report_formats import tls_addressee
     ],
 )
 def test_header_names_the_domain(name: str, value: str) -> None:
-    assert tls_addressee.domains([("from", "a@rx.example"), (name, value)]) == ("shop.example",)
+    header = f"From: a@rx.example\n{name}: {value}\n".encode()
+    assert tls_addressee.domains(header) == ("shop.example",)
 
 
 @pytest.mark.parametrize(
@@ -25,15 +26,15 @@ def test_header_names_the_domain(name: str, value: str) -> None:
     ],
 )
 def test_file_name_names_the_domain(name: str) -> None:
-    assert tls_addressee.domains([], ("report.json", name)) == ("shop.example",)
+    assert tls_addressee.domains(b"", ("report.json", name)) == ("shop.example",)
 
 
 @pytest.mark.parametrize("name", ["", "report.json", "a!b", "a!shop.example!x!y.json", "!!!!"])
 def test_other_file_names_name_no_domain(name: str) -> None:
-    assert tls_addressee.domains([("subject", "Report domain of the day")], (name,)) == ()
+    assert tls_addressee.domains(b"Subject: Report domain of the day\n", (name,)) == ()
 
 
 def test_header_comes_before_the_file_name() -> None:
-    header = [("subject", "Report Domain: b.example"), ("tls-report-domain", "a.example")]
+    header = b"Subject: Report Domain: b.example\nTLS-Report-Domain: a.example\n"
     names = ("rx.example!c.example!1!2.json",)
     assert tls_addressee.domains(header, names) == ("a.example", "b.example", "c.example")

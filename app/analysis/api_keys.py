@@ -1,7 +1,7 @@
 """API key usage: sums by day and route, and unusual activity."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -20,6 +20,15 @@ class RouteUsage:
     route: str
     status: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTotal:
+    """The calls of one route; ``statuses`` has their numbers by status, in ascending order."""
+
+    route: str
+    statuses: Mapping[int, int]
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +66,16 @@ class Activity:
                 counts[use.day][expiry_of(use.status)] += use.count
         return [(day, dict(outcomes)) for day, outcomes in counts.items()]
 
-    def by_route(self) -> Sequence[tuple[str, dict[int, int]]]:
-        """Each route with its calls by status, most calls first."""
+    def by_route(self) -> Sequence[RouteTotal]:
+        """Each route with its calls, most calls first."""
         counts: dict[str, Counter[int]] = {}
         for use in self.uses:
             counts.setdefault(use.route, Counter())[use.status] += use.count
-        busiest = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
-        return [(route, dict(sorted(statuses.items()))) for route, statuses in busiest]
+        totals = [
+            RouteTotal(route, dict(sorted(statuses.items())), statuses.total())
+            for route, statuses in counts.items()
+        ]
+        return sorted(totals, key=lambda total: (-total.calls, total.route))
 
     def total(self, *ends: str) -> int:
         """Return the number of calls, of all outcomes or only of these."""

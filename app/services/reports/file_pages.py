@@ -1,6 +1,6 @@
-"""The page of an account's report files, with the numbers of files by status."""
+"""The page of an account's report files: uploads, and the files with their numbers by status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,36 @@ class FilePage:
     def total(self) -> int:
         """The number of all files of the account."""
         return sum(self.statuses.values())
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCounts:
+    """How many uploaded files were stored, and how many had been sent before."""
+
+    new: int
+    duplicates: int
+
+
+def upload(
+    account_id: UUID, uploads: Iterable[tuple[str, bytes]], uploaded_by: str
+) -> UploadCounts:
+    """Store the files, each in a transaction of its own; a worker processes them.
+
+    uploads      names and bytes; the files before one that cannot be read or stored stay stored
+    uploaded_by  the email address of the user
+    raises       QuotaExceeded
+    """
+    is_new = [
+        files.store(
+            account_id,
+            raw,
+            received_via="dashboard",
+            file_name=name,
+            sender_metadata={"uploaded_by": uploaded_by},
+        ).is_new
+        for name, raw in uploads
+    ]
+    return UploadCounts(new=is_new.count(True), duplicates=is_new.count(False))
 
 
 def page(account_id: UUID, status: str | None, after: Sequence[Any] | None) -> FilePage:

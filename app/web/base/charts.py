@@ -29,26 +29,56 @@ class Column:
     bars: Sequence[Bar]
     values: Mapping[str, int]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all values are zero."""
+        return not any(self.values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A horizontal grid line at a value; ``text_y`` is the base line of its label."""
+
+    value: int
+    y: float
+    text_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The parts of a chart that are the same for all data, in the units of the view box."""
+
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    plot_height: int = HEIGHT - TOP - BOTTOM
+    value_x: int = LEFT - 6  # the end of the labels of the grid lines
+    label_y: int = HEIGHT - 6  # the base line of the labels of the columns
+
+
+FRAME = Frame()
+
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
     """Columns of stacked bars, with grid lines.
 
-    lines   (value, y), from the bottom
+    lines   from the bottom
     labels  (text, x) of some columns, so that they do not overlap
     """
 
     series: Sequence[str]
     columns: Sequence[Column]
-    lines: Sequence[tuple[int, float]]
+    lines: Sequence[Line]
     labels: Sequence[tuple[str, float]]
-    width: int = WIDTH
-    height: int = HEIGHT
+    frame: Frame
 
     @property
     def is_empty(self) -> bool:
         """Whether all values are zero."""
-        return not any(value for column in self.columns for value in column.values.values())
+        return all(column.is_empty for column in self.columns)
 
 
 def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]) -> Stacked:
@@ -69,12 +99,12 @@ def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]
                         series=name,
                         x=round(x + slot * 0.1, 2),
                         y=round(foot, 2),
-                        width=slot * 0.8,
-                        height=tall,
+                        width=round(slot * 0.8, 2),
+                        height=round(tall, 2),
                     )
                 )
         columns.append(Column(label=label, x=round(x, 2), width=slot, bars=bars, values=values))
-    lines = [(top * part // 4, round(HEIGHT - BOTTOM - height * part / 4, 2)) for part in range(5)]
+    lines = [_line(top * part // 4, HEIGHT - BOTTOM - height * part / 4) for part in range(5)]
     every = -(-len(rows) // 6) or 1
     labels = [(c.label, c.x + slot / 2) for c in columns[:: every or 1]]
     return Stacked(
@@ -82,7 +112,13 @@ def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]
         columns=columns,
         lines=lines if top >= 4 else [lines[0], lines[-1]],
         labels=labels,
+        frame=FRAME,
     )
+
+
+def bar_width(part: int, whole: int) -> str:
+    """Return the width of a bar for a share, where the whole is 100 wide; 0 without a whole."""
+    return f"{100 * part / whole:.1f}" if whole else "0"
 
 
 def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int = 24) -> str:
@@ -98,6 +134,10 @@ def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int =
         f"{2 + index * step:.1f},{height / 2 - (value - middle) / span * (height - 6):.1f}"
         for index, value in enumerate(points)
     )
+
+
+def _line(value: int, y: float) -> Line:
+    return Line(value=value, y=round(y, 2), text_y=round(y + 4, 2))
 
 
 def _top(most: int) -> int:

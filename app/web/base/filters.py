@@ -1,6 +1,5 @@
 """Template filters: how values are shown on a page."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from markupsafe import Markup, escape
 from app import ids
 from app.protocols import names
 from app.services.core.browser_names import browser
-from app.web.base import charts
+from app.web.base.charts import bar_width, spark
 from app.web.base.privacy import private
 
 _UNITS = (
@@ -54,6 +53,7 @@ def add_to(blueprint: Blueprint) -> None:
     """Register the filters for all templates."""
     for filter in (
         ago,
+        bar_width,
         breakable,
         browser,
         check_name,
@@ -61,6 +61,7 @@ def add_to(blueprint: Blueprint) -> None:
         date,
         day,
         disposition,
+        file_size,
         label,
         number,
         percent,
@@ -144,6 +145,14 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def file_size(size_bytes: int) -> str:
+    """Return a size in the largest unit of which there is at least one, such as ``10 MiB``."""
+    for unit_bytes, unit in ((1024**2, "MiB"), (1024, "KiB")):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f}".removesuffix(".0") + f" {unit}"
+    return count(size_bytes, "byte")
+
+
 def percent(rate: float | None, digits: int = 1) -> str:
     """Return the rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
     return "–" if rate is None else f"{100 * rate:.{digits}f} %"
@@ -176,11 +185,6 @@ def short(value: int | float) -> str:
             text = f"{value / size:.1f}" if value < 10 * size else f"{value / size:.0f}"
             return text.removesuffix(".0") + letter
     return str(value)
-
-
-def spark(values: Sequence[int]) -> str:
-    """Return the points of a sparkline."""
-    return charts.spark(values)
 
 
 def unicode_name(name: str) -> str:

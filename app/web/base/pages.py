@@ -34,7 +34,7 @@ from app.services.accounts import sessions
 from app.services.accounts.sessions import UserSession
 from app.services.core import refusals
 from app.services.core.refusals import Refusal
-from app.web.base import dashboard_limits, privacy
+from app.web.base import dashboard_limits, filters, privacy
 
 logger = logging.getLogger(__name__)
 
@@ -320,8 +320,8 @@ def _message(error: HTTPException) -> str:
     if error.code == 405:
         return "This page can't be opened this way. Go back and use the form."
     if error.description == RequestEntityTooLarge.description:
-        most = settings.UPLOAD_FILES * settings.current().ingest_max_bytes // 1024**2
-        return f"One upload can have up to {most} MiB. Upload fewer files at once."
+        most = filters.file_size(settings.UPLOAD_FILES * settings.current().ingest_max_bytes)
+        return f"One upload can have up to {most}. Upload fewer files at once."
     return error.description or error.name
 
 

@@ -1,7 +1,10 @@
 """Pages about report files: the list with the status of each file, and uploads."""
 
+from collections.abc import Iterable, Iterator
+
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import FileStorage
 
 from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
@@ -10,6 +13,7 @@ from app.services.ingest import conflicts
 from app.services.ingest import files as ingest_files
 from app.services.reports import file_pages
 from app.web.base import pages
+from app.web.base.filters import file_size
 
 bp = Blueprint("files", __name__, url_prefix="/reports/files")
 
@@ -31,24 +35,11 @@ def upload() -> ResponseReturnValue:
     files = [file for file in request.files.getlist("file") if file.filename]
     if not 1 <= len(files) <= MAX_FILES:
         abort(400, f"Choose 1 to {MAX_FILES} files to upload.")
-    most = settings.current().ingest_max_bytes
-    taken = again = 0
-    for file in files:
-        raw = file.read(most + 1)
-        if len(raw) > most:
-            abort(413, f"{file.filename} is larger than {most // 1024**2} MiB.")
-        try:
-            stored = ingest_files.store(
-                user.account_id,
-                raw,
-                received_via="dashboard",
-                file_name=file.filename,
-                sender_metadata={"uploaded_by": user.email},
-            )
-        except QuotaExceeded as error:
-            abort(429, error.message)
-        taken, again = taken + stored.is_new, again + (not stored.is_new)
-    return redirect(url_for(".index", taken=taken, again=again), 303)
+    try:
+        counts = file_pages.upload(user.account_id, _contents(files), user.email)
+    except QuotaExceeded as error:
+        abort(429, error.message)
+    return redirect(url_for(".index", taken=counts.new, again=counts.duplicates), 303)
 
 
 @bp.post("/retry")
@@ -77,6 +68,16 @@ def use() -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
+def _contents(files: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each file; a file that is too large is answered 413."""
+    max_bytes = settings.current().ingest_max_bytes
+    for file in files:
+        raw = file.read(max_bytes + 1)
+        if len(raw) > max_bytes:
+            abort(413, f"{file.filename} is larger than {file_size(max_bytes)}.")
+        yield file.filename or "", raw
+
+
 def _page() -> ResponseReturnValue:
     account = pages.user_session().account_id
     state = request.args.get("state", "")
@@ -90,7 +91,7 @@ def _page() -> ResponseReturnValue:
         following=paging.following(page.cursor_values),
         state=filters["state"],
         prefixes=PREFIXES,
-        most=settings.current().ingest_max_bytes // 1024**2,
+        max_bytes=settings.current().ingest_max_bytes,
         uploaded={name: int(text) for name, text in uploaded.items() if text.isdecimal()},
         is_waiting=page.statuses["received"] > 0,
     )

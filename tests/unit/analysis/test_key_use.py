@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.analysis.api_keys import Activity, Address, RouteUsage
+from app.analysis.api_keys import Activity, Address, RouteTotal, RouteUsage
 
 TODAY = date(2026, 3, 31)
 DAYS = [TODAY - timedelta(days=back) for back in range(29, -1, -1)]
@@ -27,7 +27,10 @@ def test_days_without_calls_are_included() -> None:
 
 def test_route_with_most_calls_comes_first() -> None:
     activity = Activity(DAYS, [use(1, route="b"), use(2, route="a"), use(2, 3, 403, "b")], [])
-    assert activity.by_route() == [("b", {200: 1, 403: 2}), ("a", {200: 2})]
+    assert activity.by_route() == [
+        RouteTotal("b", {200: 1, 403: 2}, calls=3),
+        RouteTotal("a", {200: 2}, calls=2),
+    ]
     assert (activity.total(), activity.total("denied"), activity.total("ok", "denied")) == (5, 2, 5)
 
 

@@ -15,7 +15,7 @@ def test_stacked_bars_add_up_to_axis() -> None:
     assert upper.y + upper.height == pytest.approx(lower.y, abs=0.01)
     assert lower.height == pytest.approx(3 * upper.height)
     assert second.bars == []
-    assert [value for value, _ in chart.lines] == [0, 2, 4, 6, 8]
+    assert [line.value for line in chart.lines] == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_stacked_bars_add_up_to_axis() -> None:
 )
 def test_axis_ends_at_round_number(most: int, top: int) -> None:
     chart = charts.stacked(("n",), [("a", {"n": most})])
-    assert chart.lines[-1][0] == top
+    assert chart.lines[-1].value == top
     assert all(bar.y >= charts.TOP for column in chart.columns for bar in column.bars)
 
 
@@ -33,6 +33,31 @@ def test_labels_do_not_overlap(rows: int) -> None:
     places = [x for _, x in chart.labels]
     assert len(places) <= 6
     assert all(b - a > 60 for a, b in itertools.pairwise(places))
+
+
+def test_grid_lines_are_level_with_the_bars() -> None:
+    chart = charts.stacked(("n",), [("a", {"n": 8}), ("b", {"n": 4})])
+    full, half = (column.bars[0] for column in chart.columns)
+    by_value = {line.value: line.y for line in chart.lines}
+    assert (full.y, half.y) == (by_value[8], by_value[4])
+    assert full.y == charts.FRAME.top
+    assert full.height == charts.FRAME.plot_height
+
+
+def test_columns_fill_the_width_between_the_margins() -> None:
+    chart = charts.stacked(("n",), [(f"day {n}", {"n": n}) for n in range(30)])
+    assert chart.columns[0].x == charts.FRAME.left
+    assert chart.columns[-1].x + chart.columns[-1].width == pytest.approx(
+        charts.FRAME.right, abs=0.01
+    )
+    assert [column.is_empty for column in chart.columns[:2]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "width"), [(1, 3, "33.3"), (7, 7, "100.0"), (0, 5, "0.0"), (0, 0, "0")]
+)
+def test_bar_shows_the_share_of_the_whole(part: int, whole: int, width: str) -> None:
+    assert charts.bar_width(part, whole) == width
 
 
 def test_chart_without_values_is_empty() -> None:

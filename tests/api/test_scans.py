@@ -151,8 +151,14 @@ def test_accepted_risks_have_their_own_list(client: Client, domain: str) -> None
     assert (refused.status_code, refused.json["error"]["details"][0]["field"]) == (400, "accepted")
 
 
-def test_domain_has_the_number_of_open_alerts(client: Client, domain: str) -> None:
+def test_every_response_with_a_domain_has_the_number_of_its_open_alerts(
+    client: Client, domain: str
+) -> None:
     scan(client)
-    assert client.data("GET", "/v1/domains/acme.test")["openAlerts"]["critical"] == 1
-    listed = client.data("GET", "/v1/domains?include=openAlerts")[0]
-    assert listed["openAlerts"]["critical"] == 1
+    responses = [
+        client.data("GET", "/v1/domains/acme.test"),
+        client.data("GET", "/v1/domains?include=openAlerts")[0],
+        client.data("PATCH", "/v1/domains/acme.test", json={"tags": ["shop"]}),
+        client.data("POST", "/v1/domains/acme.test/verify"),
+    ]
+    assert [response["openAlerts"]["critical"] for response in responses] == [1, 1, 1, 1]

@@ -14,7 +14,7 @@ from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import Alert, ApiKey, DmarcHour, Domain, ReportFile, Scan
 from app.services.analytics import rollup_queue
-from app.services.domains import domains
+from app.services.domains import domain_list
 
 MAX_LOWEST = 10  # domains in the list
 MAX_FIXES = 8
@@ -44,7 +44,7 @@ class Overview:
     grades       the number of domains by grade; ``""``: not scanned yet
     alerts       the number of open alerts by severity
     fixes        most severe first, then by the number of affected domains
-    lowest       rows of ``domains.COLUMNS``, lowest score first
+    lowest       rows of ``domain_list.COLUMNS``, lowest score first
     trends       the scores of the last scans of these domains, oldest first
     email        reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``
     first_steps  the first steps of a new account, and whether each is done
@@ -85,7 +85,7 @@ def of_account(account_id: UUID, days: int) -> Overview:
         ).all()
         alerts, fixes = _open_alerts(session, account_id)
         lowest: Any = session.execute(
-            select(*domains.COLUMNS)
+            select(*domain_list.COLUMNS)
             .where(Domain.account_id == account_id, Domain.score.is_not(None))
             .order_by(Domain.score, Domain.name)
             .limit(MAX_LOWEST)
@@ -95,7 +95,7 @@ def of_account(account_id: UUID, days: int) -> Overview:
             alerts=alerts,
             fixes=fixes,
             lowest=lowest,
-            trends=read_trends(session, account_id, [row.id for row in lowest]),
+            trends=score_trends(session, account_id, [row.id for row in lowest]),
             email=_email(session, account_id, days),
             first_steps=_first_steps(session, account_id),
         )
@@ -135,16 +135,13 @@ def _open_alerts(session: Session, account_id: UUID) -> tuple[dict[str, int], li
     return dict(by_rank), fixes[:MAX_FIXES]
 
 
-def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[int]]:
-    """Return the scores of the last scans by domain, oldest first."""
-    with transaction(readonly=True) as session:
-        return read_trends(session, account_id, domain_ids)
-
-
-def read_trends(
+def score_trends(
     session: Session, account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[int]]:
-    """Like ``trends``, in the caller's transaction."""
+    """Return the scores of the last scans by domain, oldest first.
+
+    Runs in the caller's transaction.
+    """
     if not domain_ids:
         return {}
     newest = func.row_number().over(partition_by=Scan.domain_id, order_by=Scan.id.desc())

@@ -47,7 +47,6 @@ def add_samples() -> int:
     if account_id is None:
         return 0
     added = domains.create_many(account_id, list(SAMPLES.values()), actor=ACTOR)
-    names = [domain.name for domain in added if domain.id is not None]
-    if names:
-        scans.trigger_many(account_id, scans.Selection(refs=names), actor=ACTOR)
-    return len(names)
+    if added.created:
+        scans.trigger_many(account_id, scans.Selection(refs=added.created), actor=ACTOR)
+    return added.created_count

@@ -1,6 +1,6 @@
-"""The pages of a domain in the dashboard: its results, and its history."""
+"""The pages about domains in the dashboard: the list, and the results and history of one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,15 +12,47 @@ from app import settings
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState, Scan
+from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
 from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.domains import dashboard, dns_status, verification
+from app.services.domains import dashboard, dns_status, domain_list, verification
+from app.services.domains.domain_list import DomainFilter
 from app.services.domains.verification import Challenge
 from app.services.scans import scans
 
+PAGE_SIZE = 50  # domains
 MAX_CHANGES = 20
 MAX_SCANS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DomainListPage:
+    """A page of the list of domains, from one snapshot.
+
+    domains        rows of ``domain_list.COLUMNS``
+    cursor_values  those of the next page, if any
+    open_alerts    by domain: the number of alerts by severity, most severe first, without zeros
+    score_trends   by domain: the scores of the last scans, oldest first
+    """
+
+    domains: Sequence[Row[Any]]
+    cursor_values: Sequence[Any] | None
+    open_alerts: Mapping[UUID, Mapping[str, int]]
+    score_trends: Mapping[UUID, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProgress:
+    """A domain and its latest scan, a row of ``scans.COLUMNS``; None if there is none."""
+
+    domain: Domain
+    scan: Row[Any] | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no scan is queued or running."""
+        return self.scan is None or self.scan.status not in UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +105,32 @@ class HistoryPage:
     scans: Sequence[Row[Any]]
 
 
+def listing(
+    account_id: UUID, filters: DomainFilter, cursor_values: Sequence[Any] | None
+) -> DomainListPage:
+    """Return PAGE_SIZE of the account's domains in the order of the filters."""
+    with transaction(readonly=True, snapshot=True) as session:
+        rows, following, open_alerts = domain_list.read(
+            session, account_id, filters, cursor_values, PAGE_SIZE
+        )
+        return DomainListPage(
+            domains=rows,
+            cursor_values=following,
+            open_alerts=open_alerts or {},
+            score_trends=dashboard.score_trends(session, account_id, [row.id for row in rows]),
+        )
+
+
+def progress(account_id: UUID, ref: str) -> ScanProgress:
+    """Return the domain with its latest scan.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        domain = domain_lookup.owned(session, account_id, ref)
+        return ScanProgress(domain, _latest_scan(session, domain))
+
+
 def results(account_id: UUID, ref: str) -> DomainPage:
     """Return the domain with its results, alerts and recommendations.
 
@@ -80,13 +138,12 @@ def results(account_id: UUID, ref: str) -> DomainPage:
     """
     with transaction(readonly=True, snapshot=True) as session:
         domain = domain_lookup.owned(session, account_id, ref)
-        latest = _latest_scans(session, domain, 1)
         return DomainPage(
             domain=domain,
             state=session.get(DomainState, domain.id),
-            scan=latest[0] if latest else None,
+            scan=_latest_scan(session, domain),
             live=alerts.live(session, domain.id),
-            score_trend=dashboard.read_trends(session, account_id, [domain.id]).get(domain.id, []),
+            score_trend=dashboard.score_trends(session, account_id, [domain.id]).get(domain.id, []),
             challenge=_challenge(account_id, domain),
         )
 
@@ -107,6 +164,10 @@ def history(account_id: UUID, ref: str, cursor_values: Sequence[Any] | None) -> 
             cursor_values=following,
             scans=() if cursor_values else _latest_scans(session, domain, MAX_SCANS),
         )
+
+
+def _latest_scan(session: Session, domain: Domain) -> Row[Any] | None:
+    return next(iter(_latest_scans(session, domain, 1)), None)
 
 
 def _latest_scans(session: Session, domain: Domain, limit: int) -> Sequence[Row[Any]]:

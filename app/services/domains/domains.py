@@ -1,13 +1,12 @@
-"""The monitored domains of accounts: create, search, change, hold and delete them."""
+"""The monitored domains of accounts: create, change, hold and delete them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, false, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,30 +21,11 @@ from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
-from app.services.core import audit_log, domain_lookup, profiles
-from app.services.core.listing import Listing
+from app.services.core import audit_log, domain_lookup
 from app.services.domains import erasure
 from app.services.ingest import files
 
 MAX_HOLD_REASON = 300
-
-COLUMNS = (
-    Domain.id,
-    Domain.name,
-    Domain.usage,
-    Domain.tags,
-    Domain.dkim_selectors,
-    Domain.schedule,
-    Domain.verified_at,
-    Domain.score,
-    Domain.grade,
-    Domain.score_version,
-    Domain.last_scan_id,
-    Domain.last_scan_status,
-    Domain.last_scan_finished_at,
-    Domain.created_at,
-    Domain.updated_at,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,72 +49,25 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True)
-class DomainFilter:
-    """Filters and order of domains; ``sort`` is ``-createdAt``, ``name`` or ``-score``.
+class AddedDomains:
+    """The results of a bulk creation, in the order of the request."""
 
-    profile, profile_result  the result of a compliance profile in the last scan
-    """
+    results: Sequence[Added]
 
-    q: str | None = None
-    tag: str | None = None
-    grade: str | None = None
-    verified: bool | None = None
-    usage: Usage | None = None
-    profile: str | None = None
-    profile_result: str | None = None
-    sort: str = "-createdAt"
+    @property
+    def created(self) -> Sequence[str]:
+        """The names of the new domains."""
+        return [result.name for result in self.results if result.id is not None]
 
+    @property
+    def created_count(self) -> int:
+        """The number of new domains."""
+        return len(self.created)
 
-_SORTS: Mapping[str, tuple[Any, ...]] = {
-    "-createdAt": (Domain.id.desc(),),
-    "name": (Domain.name,),
-    "-score": (func.coalesce(Domain.score, -1).desc(), Domain.id.desc()),
-}
-
-
-def search(
-    account_id: UUID,
-    filters: DomainFilter,
-    *,
-    cursor_values: Sequence[Any] | None = None,
-    limit: int = 50,
-) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return rows of COLUMNS in the order of ``sort``, and the next page's cursor values.
-
-    raises  InvalidRequest for an unknown profile, or a profile without a result and vice versa
-    """
-    _check_profile(filters)
-    is_verification_required = settings.current().domain_verification != "off"
-    return _listed(account_id, filters, is_verification_required).page(cursor_values, limit)
-
-
-@lru_cache(maxsize=512)
-def _listed(account_id: UUID, filters: DomainFilter, is_verification_required: bool) -> Listing:
-    statement: Any = select(*COLUMNS).where(Domain.account_id == account_id)
-    return Listing(_filtered(statement, filters, is_verification_required), _SORTS[filters.sort])
-
-
-def open_alert_counts(
-    account_id: UUID, domain_ids: Sequence[UUID]
-) -> Mapping[UUID, Mapping[str, int]]:
-    """Return the number of open or acknowledged alerts by domain and severity, without zeros."""
-    if not domain_ids:
-        return {}
-    with transaction(readonly=True) as session:
-        rows = session.execute(
-            select(Alert.domain_id, Alert.severity, func.count())
-            .where(
-                Alert.account_id == account_id,
-                Alert.domain_id.in_(domain_ids),
-                Alert.status.in_(("open", "acknowledged")),
-            )
-            .group_by(Alert.domain_id, Alert.severity)
-        ).all()
-    counts: dict[UUID, dict[str, int]] = {}
-    for domain_id, severity, count in rows:
-        if domain_id is not None:  # as the filter says
-            counts.setdefault(domain_id, {})[severity] = count
-    return counts
+    @property
+    def rejected_count(self) -> int:
+        """The number of domains that were not created."""
+        return len(self.results) - self.created_count
 
 
 def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
@@ -152,12 +85,12 @@ def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
         raise _conflict(domain_lookup.find(account_id, name)) from None
 
 
-def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
-    """Create domains and return the results in order; an invalid name does not stop the rest."""
+def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> AddedDomains:
+    """Create domains and return the results; an invalid name does not stop the rest."""
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
             _lock_account(session, account_id)
-        return [_create(session, account_id, new, actor) for new in news]
+        return AddedDomains([_create(session, account_id, new, actor) for new in news])
 
 
 def update(
@@ -264,37 +197,6 @@ def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
                 session, account_id, actor=actor, action="domain.hold_released", target=domain.name
             )
         return domain
-
-
-def _filtered(
-    statement: Select[Any], filters: DomainFilter, is_verification_required: bool
-) -> Select[Any]:
-    if filters.q:
-        statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
-    if filters.tag:
-        statement = domain_lookup.with_tag(statement, filters.tag)
-    if filters.grade:
-        statement = statement.where(Domain.grade == filters.grade)
-    if filters.usage:
-        statement = statement.where(Domain.usage == filters.usage.value)
-    if filters.profile and filters.profile_result:
-        statement = domain_lookup.with_profile_result(
-            statement, filters.profile, filters.profile_result
-        )
-    if filters.verified is not None and is_verification_required:
-        is_verified = Domain.verified_at.is_not(None)
-        statement = statement.where(is_verified if filters.verified else ~is_verified)
-    elif filters.verified is False:
-        statement = statement.where(false())  # all count as verified
-    return statement
-
-
-def _check_profile(filters: DomainFilter) -> None:
-    if (filters.profile is None) is not (filters.profile_result is None):
-        name = "profileResult" if filters.profile_result is None else "profile"
-        raise InvalidRequest.field(name, "profile and profileResult are required together")
-    if filters.profile and filters.profile not in {item.id for item in profiles.available()}:
-        raise InvalidRequest.field("profile", "unknown profile; see GET /v1/profiles")
 
 
 def _parsed(text: str) -> DomainName:

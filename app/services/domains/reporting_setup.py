@@ -42,7 +42,7 @@ def find(account_id: UUID, name: str) -> ReportingSetup:
     with transaction(readonly=True, snapshot=True) as session:
         now = transactions.now(session)
         rows = [
-            (token, tokens.is_usable(token, now))
+            (token, token.is_usable(now))
             for token in session.scalars(
                 select(IngestToken)
                 .where(IngestToken.account_id == account_id)

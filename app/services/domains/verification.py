@@ -3,8 +3,9 @@
 The value of the record depends on account and domain, so a copied record proves nothing.
 """
 
+from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -15,6 +16,7 @@ from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
 from app.ports.dns import LookupFailed
 from app.ports.network import Network
+from app.protocols import timestamps
 from app.services.core import audit_log, domain_lookup
 from app.services.domains import verification_recheck
 from app.services.ingest import files
@@ -36,6 +38,18 @@ def challenge(account_id: UUID, domain: str) -> Challenge:
 def _challenge(secret: str, account_id: UUID, domain: str) -> Challenge:
     value = verification_recheck.value(secret, account_id, domain)
     return Challenge(verification_recheck.record_name(domain), value)
+
+
+def as_json(account_id: UUID, name: str, verified_at: datetime | None) -> dict[str, Any]:
+    """Return the state of the verification of a domain, with the field names of the API."""
+    record = challenge(account_id, name)
+    is_required = settings.current().domain_verification == "required"
+    return {
+        "status": "verified" if is_verified(verified_at) else "pending",
+        "method": "dns" if is_required else "off",
+        "record": {"name": record.name, "type": "TXT", "value": record.value},
+        "verifiedAt": timestamps.text(verified_at) if verified_at else None,
+    }
 
 
 def verify(account_id: UUID, ref: str, network: Network, *, actor: str) -> Domain:

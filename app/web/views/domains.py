@@ -1,22 +1,20 @@
 """Pages about domains: the list, one domain with its results, and its scans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.checks import CHECKS
-from app.checks.engine.types import Severity, Usage
+from app.checks.engine.types import Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
-from app.models.scans import UNFINISHED
 from app.services.core import domain_lookup
-from app.services.domains import dashboard, domain_pages, domains, verification
-from app.services.domains.domains import DomainFilter, NewDomain
+from app.services.domains import domain_pages, domains, verification
+from app.services.domains.domain_list import DomainFilter
+from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
-from app.services.scans.scans import ScanFilter
 from app.web.base import pages
 from app.web.views.domain_forms import (
     HoldForm,
@@ -29,7 +27,6 @@ bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
 GRADES = ("A", "B", "C", "D", "F")
-PAGE = 50
 
 
 @bp.get("")
@@ -68,10 +65,9 @@ def create_many() -> ResponseReturnValue:
     values = form.settings()
     new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(form.split_names())]
     added = domains.create_many(user.account_id, new, actor=user.actor)
-    created = [domain.name for domain in added if domain.id is not None]
-    if created:
-        scans.trigger_many(user.account_id, scans.Selection(refs=created), actor=user.actor)
-    return pages.render("domains_added.html", added=added, names=created)
+    if added.created:
+        scans.trigger_many(user.account_id, scans.Selection(refs=added.created), actor=user.actor)
+    return pages.render("domains_added.html", added=added)
 
 
 @bp.get("/<domain>")
@@ -96,11 +92,9 @@ def show(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/scan")
 def progress(domain: str) -> ResponseReturnValue:
     """Show the progress of the latest scan; the domain's page polls this until the scan ends."""
-    account = pages.user_session().account_id
-    row = domain_lookup.find(account, domain)
-    scan = _latest_scan(account, row)
-    response = pages.render("scan_state.html", domain=row, scan=scan)
-    if scan is None or scan.status not in UNFINISHED:
+    latest = domain_pages.progress(pages.user_session().account_id, domain)
+    response = pages.render("scan_state.html", domain=latest.domain, scan=latest.scan)
+    if latest.is_finished:
         response.headers["HX-Refresh"] = "true"  # the whole page has new results
     return response
 
@@ -188,7 +182,6 @@ def _list(
     status: int = 200, form: NewDomainForm | None = None, existing: str | None = None
 ) -> ResponseReturnValue:
     """Render the list; ``existing`` is the id of a domain that could not be added a second time."""
-    account = pages.user_session().account_id
     filters = _filters()
     cursor = pages.Paging(filters)
     query = DomainFilter(
@@ -197,16 +190,14 @@ def _list(
         grade=filters["grade"] or None,
         sort=filters["sort"],
     )
-    rows, following = domains.search(account, query, cursor_values=cursor.cursor_values, limit=PAGE)
-    row_ids = [row.id for row in rows]
-    counts = domains.open_alert_counts(account, row_ids)
+    page = domain_pages.listing(pages.user_session().account_id, query, cursor.cursor_values)
     return pages.render(
         "domains.html",
         status,
-        domains=rows,
-        counts={key: _worst_first(by_severity) for key, by_severity in counts.items()},
-        trends=dashboard.trends(account, row_ids),
-        following=cursor.following(following),
+        domains=page.domains,
+        counts=page.open_alerts,
+        trends=page.score_trends,
+        following=cursor.following(page.cursor_values),
         filters={name: value for name, value in filters.items() if value},
         sorts=SORTS,
         grades=GRADES,
@@ -240,15 +231,6 @@ def _edit_form(
         form=form or MonitoringForm.of(domain),
         hold_form=hold_form or HoldForm(),
     )
-
-
-def _latest_scan(account: UUID, domain: Domain) -> Any:
-    latest, _ = scans.search(account, ScanFilter(domain=domain.name), limit=1)
-    return latest[0] if latest else None
-
-
-def _worst_first(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: Severity(item[0]).rank)
 
 
 def _checks(state: DomainState | None) -> list[dict[str, Any]]:

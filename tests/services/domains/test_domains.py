@@ -12,8 +12,9 @@ from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.transitions import Sighting
 from app.services.core import domain_lookup
-from app.services.domains import domains, verification
-from app.services.domains.domains import DomainFilter, NewDomain
+from app.services.domains import domain_list, domains, verification
+from app.services.domains.domain_list import DomainFilter
+from app.services.domains.domains import NewDomain
 from app.services.notifications import feed
 from app.services.scans import scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
@@ -76,12 +77,17 @@ def test_invalid_name_does_not_stop_a_batch() -> None:
     account = make_account()
     news = [NewDomain(name) for name in ("a.test", "192.0.2.1", "b.test", "A.test")]
     added = domains.create_many(account.id, news, actor=ACTOR)
-    assert [result.error.code if result.error else None for result in added] == [
+    assert [result.error.code if result.error else None for result in added.results] == [
         None,
         "invalid_request",
         None,
         "conflict",
     ]
+    assert (added.created, added.created_count, added.rejected_count) == (
+        ["a.test", "b.test"],
+        2,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,8 +108,8 @@ def test_domain_list_is_filtered_and_sorted(filters: DomainFilter, names: list[s
     make_domain(make_account().id, "foreign.test")
     for name, tags in (("a.test", ["blue"]), ("b.test", ["red", "blue"]), ("c.test", [])):
         make_domain(account.id, name, tags=tags)
-    rows, cursor_values = domains.search(account.id, filters)
-    assert ([row.name for row in rows], cursor_values) == (names, None)
+    page = domain_list.search(account.id, filters)
+    assert ([row.name for row in page.rows], page.cursor_values) == (names, None)
 
 
 @pytest.mark.parametrize("sort", ["-createdAt", "name", "-score"])
@@ -114,7 +120,7 @@ def test_pages_contain_each_domain_once(sort: str) -> None:
     names: list[str] = []
     cursor_values: list[object] | None = None
     while True:
-        rows, cursor_values = domains.search(
+        rows, cursor_values, _ = domain_list.search(
             account.id, DomainFilter(sort=sort), cursor_values=cursor_values, limit=3
         )
         names += [row.name for row in rows]

@@ -7,8 +7,8 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, url_for
 from pydantic import Field
 
-from app import ids, settings
-from app.api.http import fields, responses
+from app import ids
+from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
@@ -17,9 +17,9 @@ from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
 from app.protocols import names
-from app.services.core import domain_lookup
-from app.services.domains import domains, verification
-from app.services.domains.domains import DomainFilter, NewDomain
+from app.services.domains import domain_list, domains, verification
+from app.services.domains.domain_list import DomainFilter
+from app.services.domains.domains import NewDomain
 
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
@@ -91,23 +91,19 @@ class ShowQuery(Query):
 def index(query: DomainQuery) -> Response:
     """List domains."""
     account = current().account_id
-    filters = DomainFilter(
-        q=query.q,
-        tag=query.tag,
-        grade=query.grade,
-        verified=query.verified,
-        usage=query.usage,
-        profile=query.profile,
-        profile_result=query.profile_result,
-        sort=query.sort,
+    page = domain_list.search(
+        account,
+        lists.filters(query, DomainFilter),
+        cursor_values=responses.cursor_values(query),
+        limit=query.limit,
+        has_open_alerts=query.include is not None,
     )
-    rows, next_values = domains.search(
-        account, filters, cursor_values=responses.cursor_values(query), limit=query.limit
-    )
-    if not query.include:
-        return responses.page([_row_cache(row, account) for row in rows], query, next_values)
-    counts = domains.open_alert_counts(account, [row.id for row in rows])
-    return responses.page([schema(row, account, counts) for row in rows], query, next_values)
+    counts = page.open_alerts
+    data = [
+        _row_cache(row, account) if counts is None else schema(row, account, counts.get(row.id, {}))
+        for row in page.rows
+    ]
+    return responses.page(data, query, page.cursor_values)
 
 
 @bp.post("")
@@ -138,11 +134,14 @@ def create_many(body: NewDomainsBody) -> Response:
             "id": ids.public("dom", item.id) if item.id else None,
             "error": problem(item.error),
         }
-        for item in added
+        for item in added.results
     ]
-    accepted = sum(1 for item in added if item.id)
     return responses.item(
-        {"accepted": accepted, "rejected": len(added) - accepted, "results": results}
+        {
+            "accepted": added.created_count,
+            "rejected": added.rejected_count,
+            "results": results,
+        }
     )
 
 
@@ -150,10 +149,7 @@ def create_many(body: NewDomainsBody) -> Response:
 @endpoint(scopes=(Scope.DOMAINS_READ,), query=ShowQuery, returns=schemas.Domain)
 def show(domain: str, query: ShowQuery) -> Response:
     """Get a domain."""
-    account = current().account_id
-    found = domain_lookup.find(account, domain)
-    counts = domains.open_alert_counts(account, [found.id])
-    return responses.item(schema(found, account, counts), version=found.updated_at)
+    return _item(current().account_id, domain)
 
 
 @bp.patch("/<domain>")
@@ -163,15 +159,14 @@ def change(domain: str, body: DomainChanges) -> Response:
     caller = current()
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     changes = {name: value for name, value in changes.items() if value is not None}
-    found = domains.update(
+    domains.update(
         caller.account_id,
         domain,
         changes,
         actor=caller.actor,
         expected=responses.expected_version(),
     )
-    counts = domains.open_alert_counts(caller.account_id, [found.id])
-    return responses.item(schema(found, caller.account_id, counts), version=found.updated_at)
+    return _item(caller.account_id, domain)
 
 
 @bp.delete("/<domain>")
@@ -189,14 +184,18 @@ def verify(domain: str) -> Response:
     """Verify the ownership of a domain."""
     caller = current()
     network = current_app.extensions["network"]
-    found = verification.verify(caller.account_id, domain, network, actor=caller.actor)
-    return responses.item(schema(found, caller.account_id, {}), version=found.updated_at)
+    verification.verify(caller.account_id, domain, network, actor=caller.actor)
+    return _item(caller.account_id, domain)
 
 
-def schema(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
-    """Return a domain, or a row of ``domains.COLUMNS``, as JSON."""
+def _item(account: UUID, domain: str) -> Response:
+    row, open_alerts = domain_list.find(account, domain)
+    return responses.item(schema(row, account, open_alerts), version=row.updated_at)
+
+
+def schema(row: Any, account: UUID, open_alerts: Mapping[str, int] | None = None) -> Any:
+    """Return a domain, or a row of ``domain_list.COLUMNS``, as JSON."""
     name = row.name
-    challenge = verification.challenge(account, name)
     last_scan = row.last_scan_id and {
         "id": ids.public("scan", row.last_scan_id),
         "status": row.last_scan_status,
@@ -211,15 +210,10 @@ def schema(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | N
         "tags": row.tags,
         "dkimSelectors": row.dkim_selectors,
         "schedule": row.schedule,
-        "verification": {
-            "status": "verified" if verification.is_verified(row.verified_at) else "pending",
-            "method": "dns" if settings.current().domain_verification == "required" else "off",
-            "record": {"name": challenge.name, "type": "TXT", "value": challenge.value},
-            "verifiedAt": responses.time(row.verified_at),
-        },
+        "verification": verification.as_json(account, name, row.verified_at),
         "score": {"value": row.score, "grade": row.grade, "version": row.score_version},
         "lastScan": last_scan or None,
-        "openAlerts": None if counts is None else severities(counts.get(row.id, {})),
+        "openAlerts": None if open_alerts is None else _severities(open_alerts),
         "createdAt": responses.time(row.created_at),
         "updatedAt": responses.time(row.updated_at),
     }
@@ -228,7 +222,7 @@ def schema(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | N
 _row_cache = SerializedRowCache(schema)
 
 
-def severities(counts: Mapping[str, int]) -> dict[str, int]:
+def _severities(counts: Mapping[str, int]) -> dict[str, int]:
     """Return the counts of all five severities, including zeros."""
     return {severity.value: counts.get(severity, 0) for severity in Severity}
 

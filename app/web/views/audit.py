@@ -3,8 +3,8 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from app.services.core import audit_log, refusals
-from app.services.core.audit_log import AuditFilter
+from app.services.core import audit_entries
+from app.services.core.audit_entries import AuditFilter
 from app.web.base import dates, pages, privacy
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
@@ -45,9 +45,8 @@ def index() -> ResponseReturnValue:
         from_at=dates.parse_day(values["from"]),
         to_at=dates.parse_end_of_day(values["to"]),
     )
-    refusals.flush()
     paging = pages.Paging(values)
-    rows, following = audit_log.search(
+    rows, following = audit_entries.search(
         pages.user_session().account_id, query, cursor_values=paging.cursor_values, limit=PAGE
     )
     return pages.render(

@@ -64,11 +64,10 @@ def list_keys(account: str) -> None:
     """List the API keys of an account, newest first."""
     now = datetime.now(UTC)
     for key in api_keys.search(accounts.find(account).id):
-        status = "active" if key.is_usable(now) else "revoked" if key.revoked_at else "expired"
         used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else None
         expires = key.expires_at.isoformat(timespec="seconds") if key.expires_at else None
         print(
-            f"{key.key_id}  {status:8}",
+            f"{key.key_id}  {key.status(now):8}",
             key.name,
             " ".join(key.scopes),
             f"expires {expires}" if expires else "never expires",

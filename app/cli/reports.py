@@ -163,12 +163,10 @@ def _name(item: Item | None) -> str:
 
 
 def _print(token: IngestToken) -> None:
-    is_usable = tokens.is_usable(token, datetime.now(UTC))
-    status = "active" if is_usable else "revoked" if token.revoked_at else "expired"
     expires = token.expires_at.isoformat(timespec="seconds") if token.expires_at else None
     print(
         ids.public(tokens.PREFIX, token.id),
-        status,
+        token.status(datetime.now(UTC)),
         f"expires {expires}" if expires else "never expires",
         sep="  ",
     )

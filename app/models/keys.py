@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.lifetimes import Revocable
 
 
 class Scope(StrEnum):
@@ -23,12 +24,12 @@ class Scope(StrEnum):
     SCANS_TRIGGER = "scans:trigger"
 
 
-class ApiKey(Base):
+class ApiKey(Revocable, Base):
     """One key. The key itself is not stored: ``digest`` is its HMAC-SHA-256.
 
     key_id      the public part, 12 characters
     rate_limit  like ``100 per minute``; None: the limit of the settings
-    expires_at  the key is refused from then on; for a rotated key, the end of its grace period
+    expires_at  for a rotated key, the end of its grace period
     """
 
     __tablename__ = "api_keys"
@@ -44,16 +45,10 @@ class ApiKey(Base):
     rate_limit: Mapped[str | None] = mapped_column(String(40))
     created_by: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_reason: Mapped[str | None] = mapped_column(String(200))
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_address: Mapped[str | None] = mapped_column(String(45))
     rotated_from: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id"))
-
-    def is_usable(self, now: datetime) -> bool:
-        """Return whether the key is neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class ApiKeyUsage(Base):

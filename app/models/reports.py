@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.lifetimes import Revocable
 from app.models.stored_json import (
     SenderMetadata,
     StoredDkimResult,
@@ -41,7 +42,7 @@ PROVENANCES = ("unverified", "token", "authenticated")  # from the weakest to th
 TRUSTED = "trusted"  # in filters: any provenance but unverified
 
 
-class IngestToken(Base):
+class IngestToken(Revocable, Base):
     """A public report address of an account. It is published in DNS, so it proves nothing.
 
     token       the last part of the address, stored in clear text
@@ -56,8 +57,6 @@ class IngestToken(Base):
     token: Mapped[str] = mapped_column(String(32), unique=True)
     created_by: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class RawFile(Base):

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.lifetimes import Revocable
 
 
-class UploadToken(Base):
+class UploadToken(Revocable, Base):
     """One upload token. The token itself is not stored: ``digest`` is its HMAC-SHA-256.
 
-    token_id    the public part, 12 characters
-    expires_at  the token is refused from then on
+    token_id  the public part, 12 characters
     """
 
     __tablename__ = "upload_tokens"
@@ -28,16 +28,4 @@ class UploadToken(Base):
     name: Mapped[str] = mapped_column(String(100))
     created_by: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-    def is_usable(self, now: datetime) -> bool:
-        """Return whether the token is neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-
-    def status(self, now: datetime) -> str:
-        """Return ``active``, ``revoked`` or ``expired``."""
-        if self.revoked_at is not None:
-            return "revoked"
-        return "active" if self.is_usable(now) else "expired"

@@ -87,9 +87,14 @@ def add(
 def search(account_id: UUID) -> Sequence[ApiKey]:
     """Return the account's keys, newest first, including revoked and expired ones."""
     with transaction(readonly=True) as session:
-        return session.scalars(
-            select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.id.desc())
-        ).all()
+        return read(session, account_id)
+
+
+def read(session: Session, account_id: UUID) -> Sequence[ApiKey]:
+    """As ``search``, in the caller's transaction."""
+    return session.scalars(
+        select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.id.desc())
+    ).all()
 
 
 def revoke(account_id: UUID, key_id: str, *, actor: str, reason: str | None = None) -> ApiKey:

@@ -39,6 +39,11 @@ class Caller:
     expires_at: datetime | None
 
     @property
+    def scope_names(self) -> list[str]:
+        """The scopes in alphabetical order."""
+        return sorted(self.scopes)
+
+    @property
     def actor(self) -> str:
         """The caller in histories and in the audit log."""
         return f"key:{self.key_id}"
@@ -136,7 +141,7 @@ def _refusal(key: ApiKey, is_secret_correct: bool, at: datetime, status: str) ->
     if not is_secret_correct:
         return "wrong secret"
     if not key.is_usable(at):
-        return "revoked" if key.revoked_at is not None else "expired"
+        return key.status(at)
     return None if status == "active" else "account suspended"
 
 

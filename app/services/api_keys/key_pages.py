@@ -1,26 +1,52 @@
-"""The page of an API key in the dashboard."""
+"""The pages of API keys and upload tokens in the dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.analysis.api_keys import Activity
+from app.db.transactions import now, transaction
 from app.errors import NotFound
-from app.models import ApiKey
-from app.services.api_keys import api_keys, usage
+from app.models import ApiKey, UploadToken
+from app.services.api_keys import api_keys, upload_tokens, usage
+
+R = TypeVar("R", ApiKey, UploadToken)
+
+
+@dataclass(frozen=True, slots=True)
+class WithStatus(Generic[R]):
+    """An API key or an upload token, and whether it is ``active``, ``revoked`` or ``expired``."""
+
+    row: R
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPage:
-    """A key with its usage.
+    """A key with its usage, from one snapshot.
 
     activity  the usage of the last days, including today
     pair      the keys that it was rotated from or to
     """
 
     key: ApiKey
+    status: str
     activity: Activity
     pair: Sequence[ApiKey]
+
+
+def keys(account_id: UUID) -> Sequence[WithStatus[ApiKey]]:
+    """Return the account's API keys, active ones first, then newest first."""
+    with transaction(readonly=True, snapshot=True) as session:
+        return _active_first(api_keys.read(session, account_id), now(session))
+
+
+def tokens(account_id: UUID) -> Sequence[WithStatus[UploadToken]]:
+    """Return the account's upload tokens, active ones first, then newest first."""
+    with transaction(readonly=True, snapshot=True) as session:
+        return _active_first(upload_tokens.read(session, account_id), now(session))
 
 
 def find(account_id: UUID, key_id: str) -> KeyPage:
@@ -28,12 +54,20 @@ def find(account_id: UUID, key_id: str) -> KeyPage:
 
     raises  NotFound
     """
-    rows = api_keys.search(account_id)
-    key = next((row for row in rows if row.key_id == key_id), None)
-    if key is None:
-        raise NotFound
-    return KeyPage(
-        key=key,
-        activity=usage.activity(key.id),
-        pair=[row for row in rows if key.id == row.rotated_from or row.id == key.rotated_from],
-    )
+    usage.flush()
+    with transaction(readonly=True, snapshot=True) as session:
+        rows = api_keys.read(session, account_id)
+        key = next((row for row in rows if row.key_id == key_id), None)
+        if key is None:
+            raise NotFound
+        return KeyPage(
+            key=key,
+            status=key.status(now(session)),
+            activity=usage.activity(session, key.id),
+            pair=[row for row in rows if key.id == row.rotated_from or row.id == key.rotated_from],
+        )
+
+
+def _active_first(rows: Iterable[R], at: datetime) -> Sequence[WithStatus[R]]:
+    listed = [WithStatus(row, row.status(at)) for row in rows]
+    return sorted(listed, key=lambda item: item.status != "active")

@@ -82,11 +82,16 @@ def issue(
 def search(account_id: UUID) -> Sequence[UploadToken]:
     """Return the account's upload tokens, newest first, including revoked and expired ones."""
     with transaction(readonly=True) as session:
-        return session.scalars(
-            select(UploadToken)
-            .where(UploadToken.account_id == account_id)
-            .order_by(UploadToken.id.desc())
-        ).all()
+        return read(session, account_id)
+
+
+def read(session: Session, account_id: UUID) -> Sequence[UploadToken]:
+    """As ``search``, in the caller's transaction."""
+    return session.scalars(
+        select(UploadToken)
+        .where(UploadToken.account_id == account_id)
+        .order_by(UploadToken.id.desc())
+    ).all()
 
 
 def revoke(account_id: UUID, token_id: str, *, actor: str) -> UploadToken:

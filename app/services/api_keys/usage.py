@@ -106,23 +106,22 @@ def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
     return rows
 
 
-def activity(api_key_id: UUID) -> api_keys.Activity:
-    """Return the usage of the key in the last SHOWN_DAYS days, including today."""
-    flush()
+def activity(session: Session, api_key_id: UUID) -> api_keys.Activity:
+    """Return the stored usage of the key in the last SHOWN_DAYS days, including today.
+
+    Runs in the caller's transaction, before which ``flush`` stores the calls of this process.
+    """
     last = datetime.now(UTC).date()
     first = last - timedelta(days=SHOWN_DAYS - 1)
-    with transaction(readonly=True) as session:
-        uses = session.execute(
-            select(ApiKeyUsage.day, ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
-                ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day >= first
-            )
-        ).all()
-        addresses = _seen_addresses(session, api_key_id, last)
-    days = [first + timedelta(days=number) for number in range(SHOWN_DAYS)]
+    uses = session.execute(
+        select(ApiKeyUsage.day, ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
+            ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day >= first
+        )
+    )
     return api_keys.Activity(
-        days,
+        [first + timedelta(days=number) for number in range(SHOWN_DAYS)],
         [api_keys.RouteUsage(*row) for row in uses],
-        addresses,
+        _seen_addresses(session, api_key_id, last),
     )
 
 

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -83,15 +83,9 @@ def resolve(text: str) -> Sender | None:
     if row is None:
         return None
     token, account_status = row
-    if account_status != "active" or not is_usable(token, now):
+    if account_status != "active" or not token.is_usable(now):
         return None
     return Sender(token.id, token.account_id)
-
-
-def is_usable(token: IngestToken, now: datetime) -> bool:
-    """Return whether the token is neither revoked nor expired."""
-    is_expired = token.expires_at is not None and token.expires_at <= now
-    return token.revoked_at is None and not is_expired
 
 
 def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> IngestToken:
@@ -105,7 +99,7 @@ def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> Ing
     with transaction() as session:
         old = _owned(session, account_id, ref)
         now = transactions.now(session)
-        if not is_usable(old, now):
+        if not old.is_usable(now):
             raise InvalidRequest.field("token", "the token is expired or revoked; create a new one")
         old.expires_at = min(old.expires_at or now + overlap, now + overlap)
         _audit(session, old, actor, "rotated")
@@ -123,6 +117,24 @@ def revoke(account_id: UUID, ref: str, *, actor: str) -> IngestToken:
             token.revoked_at = transactions.now(session)
             _audit(session, token, actor, "revoked")
         return token
+
+
+def usable_address(account_id: UUID) -> str | None:
+    """Return the newest address that reports can be sent to now; None if there is none."""
+    with transaction(readonly=True) as session:
+        token = session.scalar(
+            select(IngestToken)
+            .where(IngestToken.account_id == account_id, IngestToken.revoked_at.is_(None))
+            .where(
+                or_(
+                    IngestToken.expires_at.is_(None),
+                    IngestToken.expires_at > transactions.now(session),
+                )
+            )
+            .order_by(IngestToken.id.desc())
+            .limit(1)
+        )
+        return address(token.token) if token else None
 
 
 def address(token: str) -> str:

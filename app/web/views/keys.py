@@ -1,7 +1,6 @@
 """Pages about API keys: the list, a new key, and the usage of a key."""
 
 import ipaddress
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, redirect, url_for
@@ -9,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from wtforms.validators import DataRequired, Optional, Regexp, ValidationError
 
 from app import settings
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest
 from app.models import ApiKey
 from app.models.keys import Scope
 from app.services.api_keys import api_keys, key_pages
@@ -143,7 +142,7 @@ def show(key_id: str) -> ResponseReturnValue:
     return pages.render(
         "key.html",
         key=key,
-        status=_status(key),
+        status=page.status,
         activity=activity,
         totals={
             "all": activity.total(),
@@ -163,7 +162,7 @@ def rotate(key_id: str) -> ResponseReturnValue:
     form.check()
     grace = timedelta(hours=int(form.grace.text))
     key, token = api_keys.rotate(user.account_id, key_id, grace, actor=user.actor)
-    return _show_made(key, token, old=_find(key_id))
+    return _show_made(key, token, old=key_pages.find(user.account_id, key_id).key)
 
 
 def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturnValue:
@@ -180,30 +179,11 @@ def revoke(key_id: str) -> ResponseReturnValue:
 
 
 def _list(status: int = 200, form: NewKeyForm | None = None) -> ResponseReturnValue:
-    rows = [(key, _status(key)) for key in _keys()]
-    rows.sort(key=lambda row: row[1] != "active")  # active keys first
     return pages.render(
         "keys.html",
         status,
-        keys=rows,
+        keys=key_pages.keys(pages.user_session().account_id),
         meanings=MEANINGS,
         limit=settings.current().rate_limit,
         form=form or NewKeyForm(),
     )
-
-
-def _keys() -> Sequence[ApiKey]:
-    return api_keys.search(pages.user_session().account_id)
-
-
-def _find(key_id: str) -> ApiKey:
-    key = next((key for key in _keys() if key.key_id == key_id), None)
-    if key is None:
-        raise NotFound
-    return key
-
-
-def _status(key: ApiKey) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    return "active" if key.is_usable(datetime.now(UTC)) else "expired"

@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
-from app.services.api_keys import upload_tokens
+from app.services.api_keys import key_pages, upload_tokens
 from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
 from app.web.base.forms import BaseForm, DaysField, TextField
@@ -41,7 +41,8 @@ def create() -> ResponseReturnValue:
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name")
         return _list(error.status, form)
-    return pages.render("upload_token_created.html", 201, row=row, token=token, address=_address())
+    address = ingest_tokens.usable_address(user.account_id)
+    return pages.render("upload_token_created.html", 201, row=row, token=token, address=address)
 
 
 @bp.post("/<token_id>/revoke")
@@ -53,17 +54,5 @@ def revoke(token_id: str) -> ResponseReturnValue:
 
 
 def _list(status: int = 200, form: UploadTokenForm | None = None) -> ResponseReturnValue:
-    now = datetime.now(UTC)
-    tokens = upload_tokens.search(pages.user_session().account_id)
-    rows = [(token, token.status(now)) for token in tokens]
-    rows.sort(key=lambda row: row[1] != "active")
-    return pages.render("upload_tokens.html", status, tokens=rows, form=form or UploadTokenForm())
-
-
-def _address() -> str | None:
-    """The report address that files can be uploaded to now."""
-    now = datetime.now(UTC)
-    for token in ingest_tokens.search(pages.user_session().account_id):
-        if ingest_tokens.is_usable(token, now):
-            return ingest_tokens.address(token.token)
-    return None
+    tokens = key_pages.tokens(pages.user_session().account_id)
+    return pages.render("upload_tokens.html", status, tokens=tokens, form=form or UploadTokenForm())

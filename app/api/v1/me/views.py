@@ -22,7 +22,7 @@ def show() -> Response:
             "id": ids.public("key", caller.id),
             "prefix": f"mp_{caller.key_id}",
             "name": caller.name,
-            "scopes": sorted(caller.scopes),
+            "scopes": caller.scope_names,
             "account": {
                 "id": ids.public("acc", caller.account_id),
                 "name": caller.account_name,

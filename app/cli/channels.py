@@ -13,7 +13,8 @@ from app.checks.engine.types import Severity
 from app.cli.base import OPERATOR, Commands, parse_duration
 from app.models import Channel
 from app.services.accounts import accounts
-from app.services.notifications import channels, dispatcher
+from app.services.notifications import channel_pages, channels, dispatcher
+from app.services.notifications.channel_pages import ChannelPage, ListedChannel
 from app.services.notifications.channels import NewChannel
 
 group = Commands("channels", help="Manage notification channels.")
@@ -79,7 +80,7 @@ def _add_command(type: ChannelType) -> None:
         new = NewChannel(type=type.name, min_severity=Severity(severity), **options)
         network = current_app.extensions["network"]
         channel, secret = channels.add(account_id, new, network, actor=OPERATOR)
-        _print(channel)
+        _print_one(channel)
         if secret is not None:
             print(f"secret (shown only once): {secret}")
 
@@ -96,8 +97,8 @@ for _type in CHANNEL_TYPES.values():
 @_ACCOUNT
 def list_channels(account: str) -> None:
     """List the channels of an account by name."""
-    for channel in channels.search(accounts.find(account).id):
-        _print(channel)
+    for item in channel_pages.listing(accounts.find(account).id):
+        _print(item)
 
 
 @group.command("test")
@@ -151,7 +152,7 @@ def replay(account: str, channel: str) -> None:
 @_CHANNEL
 def disable(account: str, channel: str) -> None:
     """Disable a channel."""
-    _print(channels.disable(accounts.find(account).id, channel, actor=OPERATOR))
+    _print_one(channels.disable(accounts.find(account).id, channel, actor=OPERATOR))
 
 
 @group.command("enable")
@@ -159,7 +160,7 @@ def disable(account: str, channel: str) -> None:
 @_CHANNEL
 def enable(account: str, channel: str) -> None:
     """Enable a channel."""
-    _print(channels.enable(accounts.find(account).id, channel, actor=OPERATOR))
+    _print_one(channels.enable(accounts.find(account).id, channel, actor=OPERATOR))
 
 
 @group.command("remove")
@@ -171,8 +172,12 @@ def remove(account: str, channel: str) -> None:
     print(f"Deleted {channel}.")
 
 
-def _print(channel: Channel) -> None:
-    status = channels.target_error(channel) or "ready"
+def _print_one(channel: Channel) -> None:
+    _print(channel_pages.find(channel.account_id, ids.public("chan", channel.id)))
+
+
+def _print(item: ListedChannel | ChannelPage) -> None:
+    channel, status = item.channel, item.problem or "ready"
     if not channel.disabled_at and channel.failing_since:
         status = f"failing since {channel.failing_since:%Y-%m-%d %H:%M}"
     cadence = "" if channel.cadence == "immediate" else f" {channel.cadence}"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.services.notifications import channels
+from app.services.notifications import channel_pages
 from tests.support.dashboard_browser import Browser
 from tests.support.factories import add_email_channel, confirm_recipients
 
@@ -55,7 +55,7 @@ def test_invalid_destination_shows_an_error_next_to_the_field(
     response = browser.post("/settings/notifications", **{**MAIL, **changes})
     assert response.status_code in (400, 503)
     assert f'id="error-{field}"' in response.text
-    assert channels.search(browser.account_id) == []
+    assert channel_pages.listing(browser.account_id) == []
 
 
 def test_test_event_is_sent_and_listed(browser: Browser) -> None:

@@ -11,7 +11,7 @@ from app import ids
 from app import settings as app_settings
 from app.db import transactions
 from app.models import AuditEvent, Email, Invitation, User
-from app.services.accounts import invitations, members
+from app.services.accounts import invitations, people_pages
 from app.services.core import emails
 from app.settings import Settings
 from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
@@ -52,9 +52,8 @@ def accept(app: Flask, path: str) -> int:
 
 
 def role_in_account(browser: Browser, email: str) -> str | None:
-    return next(
-        (user.role for user in members.members(browser.account_id) if user.email == email), None
-    )
+    members = people_pages.team(browser.account_id).members
+    return next((item.user.role for item in members if item.user.email == email), None)
 
 
 @pytest.mark.parametrize("action", ["role", "remove"])
@@ -68,7 +67,7 @@ def test_invitation_link_of_a_former_owner_does_not_work(
     assert app.test_client().get(path).status_code == 404
     assert accept(app, path) == 404
     assert role_in_account(browser, "way-back@evil.test") is None
-    assert invitations.pending(browser.account_id) == []
+    assert people_pages.team(browser.account_id).invitations == []
     with transactions.transaction(readonly=True) as session:
         changed = "user.role_changed" if action == "role" else "user.removed"
         details = session.scalars(
@@ -139,7 +138,7 @@ def test_response_does_not_reveal_users_of_other_accounts(
         response = browser.post("/settings/team", email=email, role="member")
         page = re.sub(r"inv_\w+", "inv", response.text.replace(email, "EMAIL"))
         answers.append((response.status_code, re.sub(r"just now|[0-9:.+T-]{19,}", "", page)))
-        for row in invitations.pending(browser.account_id):
+        for row in people_pages.team(browser.account_id).invitations:
             browser.post(f"/settings/team/invitations/{ids.public('inv', row.id)}/withdraw")
     assert answers[0] == answers[1]
     emails.send_due()
@@ -237,4 +236,4 @@ def test_invalid_invitation_is_refused(
     browser: Browser, email: str, role: str, status: int
 ) -> None:
     assert browser.post("/settings/team", email=email, role=role).status_code == status
-    assert invitations.pending(browser.account_id) == []
+    assert people_pages.team(browser.account_id).invitations == []

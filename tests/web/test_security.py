@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.db import transactions
 from app.models import AuditEvent, BrowserSession, RecoveryCode, User
 from app.protocols import totp
-from app.services.accounts import sessions, two_factor
+from app.services.accounts import people_pages, sessions, two_factor
 from tests.support.cli import run
 from tests.support.dashboard_browser import PASSWORD, Browser
 from tests.support.people import NEW, code_of, code_of_step, secret_of, turn_on
@@ -66,7 +66,10 @@ def test_recovery_code_works_once_in_any_spelling(browser: Browser) -> None:
         browser.sign_in()
         typed = codes[0].upper().replace("-", " ")
         assert browser.client.post("/auth/code", data={"code": typed}).status_code == status
-    assert two_factor.state(browser.user.id).codes_left == two_factor.RECOVERY_CODES - 1
+    assert (
+        people_pages.security(browser.user.id, "").two_factor.codes_left
+        == two_factor.RECOVERY_CODES - 1
+    )
 
 
 @pytest.mark.parametrize("code", ["", "000000", "１２３４５６", "x" * 5000, "2222-2222-2222-2222"])
@@ -118,7 +121,7 @@ def test_offer_for_another_user_does_not_enable_two_factor(
     for sealed in (offer[1], "", "x", "é"):
         form = {"offer": sealed, "code": code_of(secret), "current": PASSWORD}
         assert browser.post(path, **form).status_code == 400
-    assert not two_factor.state(browser.user.id).is_on
+    assert not people_pages.security(browser.user.id, "").two_factor.is_on
 
 
 @pytest.mark.parametrize("current", ["", "not this one"])
@@ -131,7 +134,7 @@ def test_enabling_two_factor_requires_the_password(browser: Browser, current: st
     assert response.status_code == 400
     assert "Incorrect current password" in response.text
     assert offer[1] in response.text  # the same secret is still offered
-    assert not two_factor.state(browser.user.id).is_on
+    assert not people_pages.security(browser.user.id, "").two_factor.is_on
     assert browser.sign_in().headers["Location"] == "/"
 
 
@@ -195,8 +198,8 @@ def test_sessions_are_listed_and_one_can_be_ended(app: Flask, browser: Browser) 
 
 
 def test_session_of_another_user_cannot_be_ended(browser: Browser, stranger: Browser) -> None:
-    page = sessions.of_user(stranger.user.id)
-    browser.post(f"/settings/security/sessions/{page[0].id.hex()}/end")
+    (row, _), *_ = people_pages.security(stranger.user.id, "").sessions
+    browser.post(f"/settings/security/sessions/{row.id.hex()}/end")
     stranger.get("/domains")
     assert browser.post("/settings/security/sessions/xyz/end").status_code == 404
 
@@ -235,7 +238,7 @@ def test_operator_resets_the_second_factor(app: Flask, browser: Browser, strange
 def test_reset_of_unknown_user_changes_nothing(app: Flask, browser: Browser, email: str) -> None:
     turn_on(browser)
     assert "Not found" in run(app, "users", "reset-second-factor", email, status=1)
-    assert two_factor.state(browser.user.id).is_on
+    assert people_pages.security(browser.user.id, "").two_factor.is_on
 
 
 def test_reset_without_second_factor_changes_nothing(app: Flask, browser: Browser) -> None:

@@ -11,7 +11,7 @@ from app.db import transactions
 from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent
 from app.models.keys import Scope
-from app.services.accounts import invitations, sessions
+from app.services.accounts import invitations, people_pages, sessions
 from app.services.accounts import members as accounts_members
 from app.services.api_keys import api_keys
 from tests.support.dashboard_browser import Browser
@@ -20,8 +20,8 @@ from tests.support.people import colleague, invite, user_path
 
 
 def role_of(browser: Browser) -> str:
-    members = accounts_members.members(browser.account_id)
-    return next(member.role for member in members if member.id == browser.user.id)
+    members = people_pages.team(browser.account_id).members
+    return next(item.user.role for item in members if item.user.id == browser.user.id)
 
 
 def test_admin_cannot_create_or_change_owners(app: Flask, browser: Browser) -> None:
@@ -61,7 +61,7 @@ def test_removed_user_is_signed_out_immediately(app: Flask, browser: Browser) ->
 
 def test_users_of_another_account_are_not_found(browser: Browser, stranger: Browser) -> None:
     invite(browser, "bob@acme.test")
-    row = invitations.pending(browser.account_id)[0]
+    row = people_pages.team(browser.account_id).invitations[0]
     for path in (
         user_path(browser, "remove"),
         user_path(browser, "role"),

@@ -45,6 +45,16 @@ class PolicyProposal:
     remove_spf: frozenset[str] = frozenset()
     add_dkim: frozenset[str] = frozenset()
 
+    @property
+    def removed_terms(self) -> Sequence[str]:
+        """The SPF terms to remove, in alphabetical order."""
+        return sorted(self.remove_spf)
+
+    @property
+    def signing_sources(self) -> Sequence[str]:
+        """The sources that would sign, in alphabetical order."""
+        return sorted(self.add_dkim)
+
 
 class Mail(NamedTuple):
     """The mail of one source with one identity.

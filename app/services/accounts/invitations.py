@@ -54,17 +54,19 @@ class Invited:
     invited_by: str
 
 
-def pending(account_id: UUID) -> Sequence[Invitation]:
-    """Return the invitations that are neither accepted nor expired, newest first."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(Invitation)
-            .where(
-                Invitation.account_id == account_id,
-                Invitation.expires_at > transactions.now(session),
-            )
-            .order_by(Invitation.id.desc())
-        ).all()
+def pending(session: Session, account_id: UUID) -> Sequence[Invitation]:
+    """Return the invitations that are neither accepted nor expired, newest first.
+
+    Runs in the caller's transaction.
+    """
+    return session.scalars(
+        select(Invitation)
+        .where(
+            Invitation.account_id == account_id,
+            Invitation.expires_at > transactions.now(session),
+        )
+        .order_by(Invitation.id.desc())
+    ).all()
 
 
 def create(by: UserSession, email: str, role: str) -> Created:

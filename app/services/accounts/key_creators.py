@@ -23,18 +23,20 @@ def active_keys(session: Session, account_id: UUID, creator: str) -> Sequence[Ap
     return [key for key in _active(session, account_id) if key.created_by == creator]
 
 
-def by_member(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
-    """Return the usable keys that users created, by actor, oldest first."""
-    with transaction(readonly=True) as session:
-        return _grouped(_active(session, account_id))
+def by_creator(session: Session, account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
+    """Return the usable keys that people created, by actor, oldest first.
+
+    Runs in the caller's transaction.
+    """
+    keys: dict[str, list[ApiKey]] = {}
+    for key in _active(session, account_id):
+        keys.setdefault(key.created_by, []).append(key)
+    return keys
 
 
-def of_former_members(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
-    """Return the usable keys of creators who are no longer members, by actor."""
-    with transaction(readonly=True) as session:
-        members = _members(session, account_id)
-        grouped = _grouped(_active(session, account_id))
-        return {actor: rows for actor, rows in grouped.items() if actor not in members}
+def actor_of(user: User) -> str:
+    """Return the user as the creator of API keys."""
+    return PERSON + user.email
 
 
 def revoke_all(by: UserSession, creator: str) -> int:
@@ -69,13 +71,6 @@ def _active(session: Session, account_id: UUID) -> Sequence[ApiKey]:
         )
         .order_by(ApiKey.id)
     ).all()
-
-
-def _grouped(rows: Sequence[ApiKey]) -> dict[str, list[ApiKey]]:
-    grouped: dict[str, list[ApiKey]] = {}
-    for key in rows:
-        grouped.setdefault(key.created_by, []).append(key)
-    return grouped
 
 
 def _members(session: Session, account_id: UUID) -> set[str]:

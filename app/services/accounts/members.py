@@ -15,11 +15,10 @@ from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, security_emails
 
 
-def members(account_id: UUID) -> Sequence[User]:
-    """Return the members of the account, the oldest first."""
-    with transaction(readonly=True) as session:
-        statement = select(User).where(User.account_id == account_id).order_by(User.id)
-        return session.scalars(statement).all()
+def read(session: Session, account_id: UUID) -> Sequence[User]:
+    """Return the members of the account, the oldest first; runs in the caller's transaction."""
+    statement = select(User).where(User.account_id == account_id).order_by(User.id)
+    return session.scalars(statement).all()
 
 
 def change_role(by: UserSession, user_id: UUID, role: str) -> None:
@@ -64,7 +63,7 @@ def remove(by: UserSession, user_id: UUID) -> None:
         user = _member(session, by, user_id)
         if user.role == "owner":
             _check_owners(session, by.account_id)
-        active = key_creators.active_keys(session, by.account_id, f"user:{user.email}")
+        active = key_creators.active_keys(session, by.account_id, key_creators.actor_of(user))
         deleted = invitations.revoke_of(session, user.id)
         session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
         people_erasure.erase(session, user)

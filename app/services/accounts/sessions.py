@@ -143,18 +143,17 @@ def find(token: str) -> UserSession | None:
     )
 
 
-def of_user(user_id: UUID) -> Sequence[BrowserSession]:
-    """Return the sessions of the user, the last used first."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(BrowserSession)
-            .where(
-                BrowserSession.user_id == user_id,
-                ~_has_expired(transactions.now(session)),
-                ~BrowserSession.mfa_pending,
-            )
-            .order_by(BrowserSession.last_seen_at.desc())
-        ).all()
+def of_user(session: Session, user_id: UUID) -> Sequence[BrowserSession]:
+    """Return the sessions of the user, the last used first; runs in the caller's transaction."""
+    return session.scalars(
+        select(BrowserSession)
+        .where(
+            BrowserSession.user_id == user_id,
+            ~_has_expired(transactions.now(session)),
+            ~BrowserSession.mfa_pending,
+        )
+        .order_by(BrowserSession.last_seen_at.desc())
+    ).all()
 
 
 def is_of(row: BrowserSession, token: str) -> bool:

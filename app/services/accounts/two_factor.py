@@ -42,11 +42,10 @@ class State:
     codes_left: int
 
 
-def state(user_id: UUID) -> State:
-    """Return the state of two-factor authentication of a user."""
-    with transaction(readonly=True) as session:
-        secret = session.scalar(select(User.totp_secret).where(User.id == user_id))
-        return State(secret is not None, codes_left(session, user_id))
+def state(session: Session, user_id: UUID) -> State:
+    """Return the state of two-factor authentication; runs in the caller's transaction."""
+    secret = session.scalar(select(User.totp_secret).where(User.id == user_id))
+    return State(secret is not None, codes_left(session, user_id))
 
 
 def codes_left(session: Session, user_id: UUID) -> int:
@@ -59,12 +58,16 @@ def codes_left(session: Session, user_id: UUID) -> int:
     return count or 0
 
 
-def offer(user_id: UUID, email: str, secret_encrypted: str | None = None) -> Offer:
+def offer(user_id: UUID, email: str, secret_encrypted: str | None = None) -> Offer | None:
     """Return an offer with a new secret for the user's app, or with an earlier one.
 
     secret_encrypted  that of an earlier offer
+    returns           None if two-factor authentication is on already
     raises            InvalidRequest if the earlier offer is not one to this user
     """
+    with transaction(readonly=True) as session:
+        if state(session, user_id).is_on:
+            return None
     if secret_encrypted is None:
         secret = secrets.token_bytes(totp.SECRET_BYTES)
         secret_encrypted = encryption.encrypt(secret.hex(), _purpose_of_offer(user_id))

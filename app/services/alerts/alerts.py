@@ -107,6 +107,23 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class BulkChange:
+    """The results of a bulk change, in the order of the request."""
+
+    results: Sequence[Changed]
+
+    @property
+    def changed_count(self) -> int:
+        """The number of alerts that were changed."""
+        return sum(result.alert is not None for result in self.results)
+
+    @property
+    def rejected_count(self) -> int:
+        """The number of alerts that were not changed."""
+        return len(self.results) - self.changed_count
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation(Generic[P]):
     """What the rules are applied to.
 
@@ -155,7 +172,7 @@ def find(account_id: UUID, alert_id: UUID) -> Alert:
     raises  NotFound
     """
     with transaction(readonly=True) as session:
-        return _owned(session, account_id, alert_id)
+        return owned(session, account_id, alert_id)
 
 
 def history(account_id: UUID, alert_id: UUID) -> Sequence[AlertTransition]:
@@ -164,12 +181,17 @@ def history(account_id: UUID, alert_id: UUID) -> Sequence[AlertTransition]:
     raises  NotFound
     """
     with transaction(readonly=True) as session:
-        _owned(session, account_id, alert_id)
-        return session.scalars(
-            select(AlertTransition)
-            .where(AlertTransition.alert_id == alert_id)
-            .order_by(AlertTransition.id)
-        ).all()
+        owned(session, account_id, alert_id)
+        return read_history(session, alert_id)
+
+
+def read_history(session: Session, alert_id: UUID) -> Sequence[AlertTransition]:
+    """As ``history``, in the caller's transaction."""
+    return session.scalars(
+        select(AlertTransition)
+        .where(AlertTransition.alert_id == alert_id)
+        .order_by(AlertTransition.id)
+    ).all()
 
 
 def change(
@@ -187,7 +209,7 @@ def change(
               PreconditionFailed if the alert has changed since
     """
     with transaction() as session:
-        alert = _owned(session, account_id, alert_id, lock=True)
+        alert = owned(session, account_id, alert_id, lock=True)
         if expected is not None and alert.updated_at != expected:
             raise PreconditionFailed(
                 "The alert has changed since you read it (ETag mismatch). Fetch it again and retry"
@@ -198,8 +220,8 @@ def change(
 
 def change_many(
     account_id: UUID, alert_ids: Sequence[str], requested: AlertChange, *, actor: str
-) -> list[Changed]:
-    """Change each alert, and return the results in order.
+) -> BulkChange:
+    """Change each alert, and return the results.
 
     An alert that cannot be changed does not stop the rest.
     """
@@ -223,7 +245,7 @@ def change_many(
                 changed.append(Changed(text, alert))
             except ApplicationError as error:
                 changed.append(Changed(text, error=error))
-        return changed
+        return BulkChange(changed)
 
 
 def reopen_snoozed() -> int:
@@ -360,7 +382,11 @@ def _check_acceptance(requested: AlertChange, now: datetime) -> None:
         raise InvalidRequest.field("note", "give the reason for accepting the risk")
 
 
-def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:
+def owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:
+    """Return the alert in the caller's transaction; ``lock`` locks its row until the commit.
+
+    raises  NotFound
+    """
     statement = select(Alert).where(Alert.account_id == account_id, Alert.id == alert_id)
     alert = session.scalar(statement.with_for_update() if lock else statement)
     if alert is None:

@@ -96,24 +96,19 @@ def type_of(channel: Channel) -> ChannelType:
     return CHANNEL_TYPES[channel.kind]
 
 
-def target_error(channel: Channel) -> str | None:
-    """Return why nothing can be sent to the channel now; None if it is ready."""
+def target_error(session: Session, channel: Channel) -> str | None:
+    """Return why nothing can be sent to the channel now; None if it is ready.
+
+    Runs in the caller's transaction.
+    """
     if channel.disabled_at is not None:
         return f"disabled: {channel.disabled_reason or 'by a person'}"
     type = type_of(channel)
     if error := type.configuration_error(config()):
         return error
-    if type.has_recipients and not recipients.has_confirmed(channel.id):
+    if type.has_recipients and not recipients.confirmed(session, channel.id):
         return recipients.NONE_CONFIRMED
     return None
-
-
-def search(account_id: UUID) -> Sequence[Channel]:
-    """Return the account's channels, ordered by name."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(Channel).where(Channel.account_id == account_id).order_by(Channel.name)
-        ).all()
 
 
 def find(account_id: UUID, ref: str) -> Channel:
@@ -125,13 +120,12 @@ def find(account_id: UUID, ref: str) -> Channel:
         return owned(session, account_id, ref)
 
 
-def owned(session: Session, account_id: UUID, ref: str) -> Channel:
-    """Return the channel as ``find`` does, locked; runs in the caller's transaction."""
+def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Channel:
+    """As ``find``, in the caller's transaction; ``lock`` locks the row until the commit."""
     channel_id = ids.parse("chan", ref)
     is_requested = Channel.id == channel_id if channel_id else Channel.name == ref
-    channel = session.scalar(
-        select(Channel).where(Channel.account_id == account_id, is_requested).with_for_update()
-    )
+    statement = select(Channel).where(Channel.account_id == account_id, is_requested)
+    channel = session.scalar(statement.with_for_update() if lock else statement)
     if channel is None:
         raise NotFound
     return channel
@@ -148,7 +142,7 @@ def rotate_secret(
     if not timedelta(0) <= grace <= MAX_GRACE:
         raise InvalidRequest.field("grace", "0 to 7 days")
     with transaction() as session:
-        channel = owned(session, account_id, ref)
+        channel = owned(session, account_id, ref, lock=True)
         type = type_of(channel)
         if not type.has_signing_secret:
             raise InvalidRequest.field("channel", "only webhooks have a secret")
@@ -166,7 +160,7 @@ def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
     raises  NotFound; InvalidRequest if its stored target is no longer accepted
     """
     with transaction() as session:
-        channel = owned(session, account_id, ref)
+        channel = owned(session, account_id, ref, lock=True)
         if error := _stored_error(channel):
             raise InvalidRequest.field("channel", error)
         channel.disabled_at = channel.disabled_reason = None
@@ -183,7 +177,7 @@ def disable(account_id: UUID, ref: str, *, actor: str) -> Channel:
     raises  NotFound
     """
     with transaction() as session:
-        channel = owned(session, account_id, ref)
+        channel = owned(session, account_id, ref, lock=True)
         if channel.disabled_at is None:
             channel.disabled_at = channel.updated_at = transactions.now(session)
             _record(session, channel, actor, "channel.disabled")
@@ -228,7 +222,7 @@ def remove(account_id: UUID, ref: str, *, actor: str) -> None:
     raises  NotFound
     """
     with transaction() as session:
-        channel = owned(session, account_id, ref)
+        channel = owned(session, account_id, ref, lock=True)
         session.delete(channel)
         _record(session, channel, actor, "channel.removed")
 
@@ -240,7 +234,7 @@ def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
             after MAX_TESTS in an hour
     """
     with transaction() as session:
-        channel = owned(session, account_id, ref)
+        channel = owned(session, account_id, ref, lock=True)
         if channel.disabled_at is not None:
             raise InvalidRequest.field("channel", "it is disabled")
         if type_of(channel).has_recipients and not recipients.confirmed(session, channel.id):

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.channels.types import Transport
 from app.db.transactions import after_commit, now, transaction
 from app.errors import InvalidRequest
 from app.jobs import queue
-from app.models import Delivery, Event
+from app.models import Channel, Delivery, Event
 from app.ports.network import Network, SessionFactory
 from app.services.core import audit_log
 from app.services.core.leases import Lease
@@ -72,16 +73,20 @@ def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
 
     raises  NotFound
     """
-    with transaction(readonly=True) as session:
-        channel = channels.owned(session, account_id, ref)
-        rows = session.execute(
-            select(Delivery, Event.id, Event.type)
-            .join(Event, Event.number == Delivery.event_number)
-            .where(Delivery.channel_id == channel.id)
-            .order_by(Delivery.event_number.desc())
-            .limit(limit)
-        )
-        return [Entry(*row) for row in rows]
+    with transaction(readonly=True, snapshot=True) as session:
+        return read_log(session, channels.owned(session, account_id, ref), limit)
+
+
+def read_log(session: Session, channel: Channel, limit: int) -> Sequence[Entry]:
+    """As ``log``, in the caller's transaction."""
+    rows = session.execute(
+        select(Delivery, Event.id, Event.type)
+        .join(Event, Event.number == Delivery.event_number)
+        .where(Delivery.channel_id == channel.id)
+        .order_by(Delivery.event_number.desc())
+        .limit(limit)
+    )
+    return [Entry(*row) for row in rows]
 
 
 def replay(account_id: UUID, ref: str, *, actor: str) -> int:
@@ -90,7 +95,7 @@ def replay(account_id: UUID, ref: str, *, actor: str) -> int:
     raises  NotFound; InvalidRequest if the channel is disabled
     """
     with transaction() as session:
-        channel = channels.owned(session, account_id, ref)
+        channel = channels.owned(session, account_id, ref, lock=True)
         if channel.disabled_at is not None:
             message = "The channel is disabled; enable it first"
             raise InvalidRequest.field("channel", message)

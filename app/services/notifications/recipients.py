@@ -78,23 +78,13 @@ def add(session: Session, channel: Channel, addresses: Sequence[str]) -> None:
         session.flush()
 
 
-def search(account_id: UUID, channel_id: UUID) -> Sequence[ChannelRecipient]:
-    """Return the recipients of a channel, ordered by address."""
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(ChannelRecipient)
-            .where(
-                ChannelRecipient.account_id == account_id,
-                ChannelRecipient.channel_id == channel_id,
-            )
-            .order_by(ChannelRecipient.address)
-        ).all()
-
-
-def has_confirmed(channel_id: UUID) -> bool:
-    """Return whether any recipient of the channel has confirmed."""
-    with transaction(readonly=True) as session:
-        return bool(confirmed(session, channel_id))
+def of_channel(session: Session, channel_id: UUID) -> Sequence[ChannelRecipient]:
+    """Return the recipients, ordered by address; runs in the caller's transaction."""
+    return session.scalars(
+        select(ChannelRecipient)
+        .where(ChannelRecipient.channel_id == channel_id)
+        .order_by(ChannelRecipient.address)
+    ).all()
 
 
 def confirmed(session: Session, channel_id: UUID) -> Sequence[ChannelRecipient]:

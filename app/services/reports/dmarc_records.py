@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from app.analysis.mail import periods
 from app.analysis.mail.periods import Window
-from app.analysis.mail.record_filter import NOT_PASS, RecordFilter
+from app.analysis.mail.record_filter import MAX_ADDRESSES, NOT_PASS, RecordFilter
 from app.db import transactions
 from app.db.transactions import transaction
+from app.errors import InvalidRequest
 from app.models import DmarcRecord, DmarcReport, Domain, ReportFile
 from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols.report_formats.aggregate import values as report_values
@@ -50,12 +51,14 @@ class RecordPage:
 
     cursor_values  the start of the next page; None if there is none
     messages       the sum of all records, if they are all on this page
+    error          why the filter is invalid, and no records are on the page; None if it is valid
     """
 
     domain: Domain
     rows: Sequence[CountedRecord]
     cursor_values: Sequence[Any] | None
     messages: int | None
+    error: InvalidRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +128,14 @@ def page(
     """Return PAGE_SIZE records of ``of_domain``, with their sum.
 
     after   the cursor values of the previous page
-    raises  NotFound for a domain that is not in the account; InvalidRequest for an invalid address
+    raises  NotFound for a domain that is not in the account
     """
     with transaction(readonly=True, snapshot=True) as session:
         domain = domain_lookup.owned(session, account_id, ref)
-        listing = _of_domain(session, domain, window, filter)
+        try:
+            listing = _of_domain(session, domain, window, filter)
+        except InvalidRequest as error:
+            return RecordPage(domain, rows=(), cursor_values=None, messages=None, error=error)
         rows, cursor_values = listing.page(after, PAGE_SIZE, session)
     is_complete = after is None and cursor_values is None
     return RecordPage(
@@ -218,9 +224,14 @@ def _conditions(filter: RecordFilter) -> list[ColumnElement[bool]]:
         conditions.append(DmarcRecord.header_from == _name(filter.header_from))
     conditions += _raw_results(filter)
     if filter.source_ips:
-        addresses = map(reports.address, filter.source_ips)
-        conditions.append(or_(*(DmarcRecord.source_ip == address for address in addresses)))
+        conditions.append(or_(*(DmarcRecord.source_ip == ip for ip in _addresses(filter))))
     return conditions
+
+
+def _addresses(filter: RecordFilter) -> Sequence[str]:
+    if len(filter.source_ips) > MAX_ADDRESSES:
+        raise InvalidRequest.field("sourceIp", f"Enter at most {MAX_ADDRESSES} addresses")
+    return [reports.address(text) for text in filter.source_ips]
 
 
 def _raw_results(filter: RecordFilter) -> Iterator[ColumnElement[bool]]:

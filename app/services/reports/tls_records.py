@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
@@ -18,6 +18,7 @@ from app.services.core import domain_lookup
 from app.services.core.listing import Listing
 
 PAGE_SIZE = 50  # records
+PAGE_FAILURES = 5  # listed for one policy on a page
 MAX_FAILURES = 50  # listed for one policy; a report can have as many as fit in a file
 
 _REPORT = (
@@ -39,6 +40,14 @@ class TlsRecordTotals:
     failed_sessions: int
 
 
+class ListedRecord(NamedTuple):
+    """A record on a page, its first PAGE_FAILURES failures, and the number of the others."""
+
+    record: Any
+    failures: Sequence[Any]
+    other_failures: int
+
+
 @dataclass(frozen=True, slots=True)
 class TlsRecordPage:
     """A page of the records of a domain's TLS reports.
@@ -48,7 +57,7 @@ class TlsRecordPage:
     """
 
     domain: Domain
-    rows: Sequence[Any]
+    rows: Sequence[ListedRecord]
     cursor_values: Sequence[Any] | None
     totals: TlsRecordTotals | None
 
@@ -83,10 +92,15 @@ def page(
     is_complete = after is None and cursor_values is None
     return TlsRecordPage(
         domain=domain,
-        rows=rows,
+        rows=[_listed(row) for row in rows],
         cursor_values=cursor_values,
         totals=_totals(rows) if is_complete else None,
     )
+
+
+def _listed(record: Any) -> ListedRecord:
+    failures = (record.failures or ())[:PAGE_FAILURES]
+    return ListedRecord(record, failures, max(0, record.failure_count - PAGE_FAILURES))
 
 
 def _totals(rows: Sequence[Any]) -> TlsRecordTotals:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from app.checks.engine.types import CheckResult, Finding, Verdict
@@ -37,6 +38,13 @@ def with_documentation(check: StoredCheck) -> dict[str, Any]:
     """Return a check as the API returns it: each finding with its texts and ``docsUrl``."""
     findings = [{**finding_docs.explain(item["code"]), **item} for item in check["findings"]]
     return {**check, "findings": findings}
+
+
+def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:
+    """Return how long a scan took; None before it has finished."""
+    if started_at is None or finished_at is None:
+        return None
+    return round((finished_at - started_at).total_seconds() * 1000)
 
 
 def summary(results: Iterable[CheckResult]) -> dict[str, int]:

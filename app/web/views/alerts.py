@@ -11,9 +11,8 @@ from wtforms.widgets import DateInput
 from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
-from app.services.alerts import accepted_risks, alerts
+from app.services.alerts import accepted_risks, alert_pages, alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.services.core import finding_docs
 from app.web.base import dates, pages
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
@@ -169,13 +168,13 @@ def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseR
     user, alert_id = pages.user_session(), _parsed(id)
     in_days = datetime.now(UTC) + ACCEPTED_FOR
     suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=user.email)
-    alert = alerts.find(user.account_id, alert_id)
+    page = alert_pages.find(user.account_id, alert_id)
     return pages.render(
         "alert.html",
         code,
-        alert=alert,
-        documentation={"code": alert.type, **finding_docs.explain(alert.type)},
-        transitions=alerts.history(user.account_id, alert_id),
+        alert=page.alert,
+        documentation=page.documentation,
+        transitions=page.transitions,
         snoozes=SNOOZES,
         form=form or suggested,
         is_accepting=form is not None or request.args.get("accept") == "1",

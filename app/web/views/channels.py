@@ -11,7 +11,7 @@ from app.channels.registry import CHANNEL_TYPES
 from app.checks.engine.types import Severity
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel
-from app.services.notifications import channels, dispatcher, recipients
+from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
 from app.web.base import pages
 from app.web.base.filters import label
@@ -87,17 +87,16 @@ def create() -> ResponseReturnValue:
 @bp.get("/<id>")
 def show(id: str) -> ResponseReturnValue:
     """Show a channel with its recent deliveries."""
-    account = pages.user_session().account_id
-    channel = channels.find(account, id)
-    type = CHANNEL_TYPES[channel.kind]
+    page = channel_pages.find(pages.user_session().account_id, id)
+    type = CHANNEL_TYPES[page.channel.kind]
     return pages.render(
         "channel.html",
-        channel=channel,
-        recipients=recipients.search(account, channel.id),
-        problem=channels.target_error(channel),
+        channel=page.channel,
+        recipients=page.recipients,
+        problem=page.problem,
         label=type.label,
         can_rotate_secret=type.has_signing_secret,
-        entries=dispatcher.log(account, id),
+        entries=page.deliveries,
         rotate_form=RotateSecretForm(),
         done=request.args.get("done"),
     )
@@ -176,11 +175,10 @@ def _add(form: NewChannelForm) -> tuple[Channel, str | None]:
 
 
 def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseReturnValue:
-    rows = channels.search(pages.user_session().account_id)
     return pages.render(
         "channels.html",
         status,
-        channels=[(row, channels.target_error(row)) for row in rows],
+        channels=channel_pages.listing(pages.user_session().account_id),
         kinds=KINDS,
         types=list(CHANNEL_TYPES.values()),
         form=form or NewChannelForm(),

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from app.analysis.mail.record_filter import MAX_ADDRESSES, NOT_PASS, RESULTS, RecordFilter
-from app.errors import InvalidRequest
+from app.analysis.mail.record_filter import NOT_PASS, RESULTS, RecordFilter
 from app.models.reports import PROVENANCES, TRUSTED
-from app.services.core import domain_lookup
 from app.services.reports import dmarc_records, serialization
-from app.services.reports.dmarc_records import RecordPage
 from app.web.base import pages, record_lists
 from app.web.base.record_lists import Filters, Parameters
 
@@ -54,19 +51,16 @@ FILTERS = Filters(
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
     """List the records of a domain that match the filters, newest email first."""
-    account, values = pages.user_session().account_id, _values()
-    paging, errors = pages.Paging(values), dict[str, str]()
-    try:
-        page = dmarc_records.page(
-            account, domain, record_lists.window(values), _filter(values), paging.cursor_values
-        )
-    except InvalidRequest as error:
-        errors = pages.field_errors(error)
-        if "sourceIp" not in errors:
-            raise
-        page = RecordPage(
-            domain=domain_lookup.find(account, domain), rows=(), cursor_values=None, messages=None
-        )
+    values = _values()
+    paging = pages.Paging(values)
+    page = dmarc_records.page(
+        pages.user_session().account_id,
+        domain,
+        record_lists.window(values),
+        RecordFilter.from_query(values),
+        paging.cursor_values,
+    )
+    errors = pages.field_errors(page.error) if page.error else {}
     return pages.render(
         "records.html",
         400 if errors else 200,
@@ -85,7 +79,9 @@ def index(domain: str) -> ResponseReturnValue:
 def file(domain: str) -> ResponseReturnValue:
     """Download all records that match the filters."""
     account, values = pages.user_session().account_id, _values()
-    listing = dmarc_records.of_domain(account, domain, record_lists.window(values), _filter(values))
+    listing = dmarc_records.of_domain(
+        account, domain, record_lists.window(values), RecordFilter.from_query(values)
+    )
     return record_lists.file(
         listing, serialization.of_domain, serialization.COLUMNS, "dmarc-records"
     )
@@ -96,13 +92,6 @@ def _values() -> Parameters:
     addresses = re.split(r"[\s,]+", request.args.get("sourceIp", "")[:MAX_TEXT].replace("\0", ""))
     joined = ",".join(filter(None, addresses))
     return {**values, "sourceIp": joined} if joined else values
-
-
-def _filter(values: Parameters) -> RecordFilter:
-    record_filter = RecordFilter.from_query(values)
-    if len(record_filter.source_ips) > MAX_ADDRESSES:
-        raise InvalidRequest.field("sourceIp", f"Enter at most {MAX_ADDRESSES} addresses")
-    return record_filter
 
 
 def _labels(domain: str, values: Parameters) -> Iterator[tuple[str, str]]:

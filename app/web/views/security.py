@@ -9,7 +9,7 @@ from wtforms import HiddenField
 from wtforms.validators import EqualTo
 
 from app.errors import InvalidRequest
-from app.services.accounts import credentials, sessions, two_factor
+from app.services.accounts import credentials, people_pages, sessions, two_factor
 from app.web.base import guesses, pages
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.views.auth import without_cookie
@@ -89,8 +89,6 @@ def change_password() -> ResponseReturnValue:
 @bp.get("/second-factor")
 def offer() -> ResponseReturnValue:
     """Show a new secret as a QR code, with the form for its first code."""
-    if two_factor.state(pages.user_session().user_id).is_on:
-        return redirect(url_for(".index"), 303)
     return _offer()
 
 
@@ -165,13 +163,12 @@ def _page(
     """Render the page, with the submitted form in place of an empty one."""
     forms = (PasswordForm(), RenewCodesForm(), DisableTwoFactorForm())
     by_type = {type(form): form for form in (*forms, *([submitted] if submitted else ()))}
-    user = pages.user_session()
-    rows = sessions.of_user(user.user_id)
+    page = people_pages.security(pages.user_session().user_id, g.session_token)
     return pages.render(
         "security.html",
         status,
-        factor=two_factor.state(user.user_id),
-        sessions=[(row, sessions.is_of(row, g.session_token)) for row in rows],
+        factor=page.two_factor,
+        sessions=page.sessions,
         password_form=by_type[PasswordForm],
         codes_form=by_type[RenewCodesForm],
         factor_form=by_type[DisableTwoFactorForm],
@@ -182,6 +179,8 @@ def _page(
 def _offer(status: int = 200, form: EnableTwoFactorForm | None = None) -> ResponseReturnValue:
     user, form = pages.user_session(), form or EnableTwoFactorForm()
     offer = two_factor.offer(user.user_id, user.email, form.offer.data or None)
+    if offer is None:
+        return redirect(url_for(".index"), 303)
     form.offer.data = offer.secret_encrypted
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [

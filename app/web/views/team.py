@@ -9,7 +9,7 @@ from wtforms.widgets import EmailInput, RadioInput
 from app import ids
 from app.errors import Conflict, InvalidRequest
 from app.models.accounts import ROLES
-from app.services.accounts import invitations, key_creators, members
+from app.services.accounts import invitations, key_creators, members, people_pages
 from app.services.accounts.invitations import Created
 from app.web.base import pages
 from app.web.base.filters import label
@@ -91,13 +91,13 @@ def _page(
     status: int = 200, form: InviteForm | None = None, created: Created | None = None
 ) -> ResponseReturnValue:
     user = pages.user_session()
+    team = people_pages.team(user.account_id)
     return pages.render(
         "team.html",
         status,
-        members=members.members(user.account_id),
-        keys=key_creators.by_member(user.account_id),
-        former=key_creators.of_former_members(user.account_id),
-        invitations=invitations.pending(user.account_id),
+        members=team.members,
+        former=team.former,
+        invitations=team.invitations,
         meanings=MEANINGS,
         grantable=[role for role in ROLES if user.is_at_least(role)],
         form=form or InviteForm(),

@@ -12,7 +12,6 @@ from app.web.base.record_lists import Filters
 bp = Blueprint("tls_records", __name__, url_prefix="/domains/<domain>/tls-records")
 
 ENDPOINT = "web.tls_records.index"
-MAX_FAILURES = 5  # shown for one record
 HOST_LABELS = {"true": "at an MX host", "false": "before an MX host was reached"}
 FILTERS = Filters(
     choices={"hasMx": ("true", "false"), "provenance": PROVENANCES},
@@ -51,7 +50,6 @@ def index(domain: str) -> ResponseReturnValue:
             FILTERS.removable(values, lambda others: record_lists.address(ENDPOINT, name, others))
         ),
         hosts=HOST_LABELS,
-        most=MAX_FAILURES,
         hidden={name: values[name] for name in ("provenance",) if name in values},
     )
 

@@ -105,11 +105,12 @@ def test_bulk_change_returns_the_outcome_of_each_alert(account_id: UUID, alert_i
     foreign = open_alert(foreign_account, make_domain(foreign_account, "other.test"))
     requested = [ids.public("alert", alert_id), ids.public("alert", foreign), "nonsense"]
     changed = alerts.change_many(account_id, requested, AlertChange("acknowledged"), actor=ACTOR)
-    assert [result.error.code if result.error else None for result in changed] == [
+    assert [result.error.code if result.error else None for result in changed.results] == [
         None,
         "not_found",
         "not_found",
     ]
+    assert (changed.changed_count, changed.rejected_count) == (1, 2)
     assert alerts.find(foreign_account, foreign).status == "open"
 
 

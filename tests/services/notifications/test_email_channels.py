@@ -19,7 +19,7 @@ from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
 from app.services.alerts.transitions import Sighting
-from app.services.notifications import channels, dispatcher, feed
+from app.services.notifications import channel_pages, channels, dispatcher, feed
 from app.settings import Settings
 from tests.support import txt_edit
 from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
@@ -138,9 +138,9 @@ def test_email_channel_without_a_mail_server_reports_the_missing_setting(
     account_id: UUID, settings: Settings, open_alert: OpenAlert, network: LoopbackNetwork
 ) -> None:
     channel = add(account_id)
-    assert channels.target_error(channel) is None
+    assert channel_pages.find(account_id, channel.name).problem is None
     app_settings.use(settings.replace(smtp_url=None))
-    assert channels.target_error(channel) == smtp.NOT_SET
+    assert channel_pages.find(account_id, channel.name).problem == smtp.NOT_SET
     open_alert()
     dispatcher.run(network)
     assert log(account_id)[0].error == smtp.NOT_SET

@@ -1,6 +1,7 @@
 """Recipients of email channels get only a confirmation email until they confirm."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.models import Channel, ChannelRecipient
 from app.services.core import emails
-from app.services.notifications import channels, dispatcher, recipients
+from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.settings import Settings
 from tests.support.factories import (
     ACTOR,
@@ -62,7 +63,11 @@ def link(inbox: Inbox, address: str, page: str = "confirm") -> str:
 
 
 def statuses(account_id: UUID, channel: Channel) -> dict[str, str]:
-    return {row.address: row.status for row in recipients.search(account_id, channel.id)}
+    return {row.address: row.status for row in rows_of(account_id, channel)}
+
+
+def rows_of(account_id: UUID, channel: Channel) -> Sequence[ChannelRecipient]:
+    return channel_pages.find(account_id, channel.name).recipients
 
 
 def test_only_one_confirmation_email_is_sent_before_confirmation(
@@ -75,7 +80,7 @@ def test_only_one_confirmation_email_is_sent_before_confirmation(
     with pytest.raises(InvalidRequest):
         channels.test(account_id, "ops", actor=ACTOR)
     assert [m["Subject"] for m in inbox.to(ANNA)] == ["Confirm that you want to receive alerts"]
-    assert channels.target_error(channel) == recipients.NONE_CONFIRMED
+    assert channel_pages.find(account_id, channel.name).problem == recipients.NONE_CONFIRMED
     assert dispatcher.log(account_id, "ops")[0].delivery.status == "skipped"
 
 
@@ -106,7 +111,7 @@ def test_confirmation_link_is_stored_as_a_hash_expires_and_is_replaced(
     channel = add(account_id)
     emails.send_due()
     first = link(inbox, ANNA)
-    (row,) = recipients.search(account_id, channel.id)
+    (row,) = rows_of(account_id, channel)
     assert row.digest is not None
     assert row.digest not in first
     recipients.resend(account_id, channel.id, row.id, actor=ACTOR)
@@ -151,7 +156,7 @@ def test_every_email_has_a_one_click_unsubscribe_link(
 
 def test_forged_unsubscribe_link_is_refused(account_id: UUID, client: FlaskClient) -> None:
     channel = add(account_id)
-    (row,) = recipients.search(account_id, channel.id)
+    (row,) = rows_of(account_id, channel)
     for token in ("x", row.id.hex, f"{row.id.hex}.", f"{row.id.hex}.{'0' * 32}", f"{'0' * 32}.é"):
         assert client.post(f"/notifications/unsubscribe/{token}").status_code == 404, token
     assert statuses(account_id, channel) == {ANNA: "pending"}
@@ -164,7 +169,7 @@ def test_unsubscribed_recipient_gets_no_further_confirmation(
     emails.send_due()
     assert client.post(link(inbox, ANNA, "unsubscribe")).status_code == 200
     assert client.post(link(inbox, ANNA)).status_code == 404
-    (row,) = recipients.search(account_id, channel.id)
+    (row,) = rows_of(account_id, channel)
     with pytest.raises(NotFound):
         recipients.resend(account_id, channel.id, row.id, actor=ACTOR)
 
@@ -177,7 +182,7 @@ def test_confirmations_to_one_address_are_limited_per_day_over_all_accounts(
     account_id = make_account().id
     with pytest.raises(InvalidRequest):
         add(account_id, ANNA.upper())
-    assert channels.search(account_id) == []
+    assert channel_pages.listing(account_id) == []
 
 
 def test_confirmations_of_one_account_are_limited_per_hour(account_id: UUID) -> None:
@@ -230,4 +235,5 @@ def test_pending_recipients_of_older_channels_get_a_confirmation(
 def test_deleting_a_channel_deletes_its_recipients(account_id: UUID) -> None:
     channel = add(account_id)
     channels.remove(account_id, "ops", actor=ACTOR)
-    assert recipients.search(account_id, channel.id) == []
+    with transaction(readonly=True) as session:
+        assert recipients.of_channel(session, channel.id) == []

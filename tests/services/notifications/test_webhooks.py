@@ -16,7 +16,7 @@ from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
 from app.models import Channel, Delivery, Domain
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange
-from app.services.notifications import channel_secrets, channels, dispatcher, feed
+from app.services.notifications import channel_pages, channel_secrets, channels, dispatcher, feed
 from app.services.notifications.channels import NewChannel
 from tests.support import txt_edit
 from tests.support.factories import ACTOR, make_account
@@ -298,7 +298,7 @@ def test_channel_of_another_account_is_not_found(webhook: Hook) -> None:
         for ref in ("hook", ids.public("chan", webhook[0].id)):
             with pytest.raises(NotFound):
                 act(other, ref, **options)
-    assert channels.search(other) == []
+    assert channel_pages.listing(other) == []
 
 
 def test_test_event_is_delivered_to_one_channel_only(

@@ -124,7 +124,7 @@ def change(id: str, body: ChangeBody) -> Response:
 def change_many(body: ManyBody) -> Response:
     """Update up to 500 alerts."""
     caller = current()
-    results = alerts.change_many(caller.account_id, body.ids, body.change, actor=caller.actor)
+    changed = alerts.change_many(caller.account_id, body.ids, body.change, actor=caller.actor)
     data = [
         {
             "id": result.id,
@@ -132,7 +132,12 @@ def change_many(body: ManyBody) -> Response:
             "alert": outbox.alert_as_json(result.alert) if result.alert else None,
             "error": problem(result.error),
         }
-        for result in results
+        for result in changed.results
     ]
-    changed = sum(1 for result in results if result.alert)
-    return responses.item({"changed": changed, "rejected": len(data) - changed, "results": data})
+    return responses.item(
+        {
+            "changed": changed.changed_count,
+            "rejected": changed.rejected_count,
+            "results": data,
+        }
+    )

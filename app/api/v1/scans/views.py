@@ -154,9 +154,6 @@ def parsed(prefix: str, text: str) -> UUID:
 
 def head(row: Any) -> dict[str, Any]:
     """Return a scan, or a row of ``scans.COLUMNS``, as JSON without results."""
-    duration = None
-    if row.started_at and row.finished_at:
-        duration = round((row.finished_at - row.started_at).total_seconds() * 1000)
     score = row.score and {name: row.score[name] for name in ("value", "grade", "version")}
     return {
         "id": ids.public("scan", row.id),
@@ -167,7 +164,7 @@ def head(row: Any) -> dict[str, Any]:
         "requestedAt": responses.time(row.requested_at),
         "startedAt": responses.time(row.started_at),
         "finishedAt": responses.time(row.finished_at),
-        "durationMs": duration,
+        "durationMs": serialization.duration_ms(row.started_at, row.finished_at),
         "queryCount": row.query_count,
         "score": score or None,
         "summary": row.summary,

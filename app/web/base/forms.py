@@ -6,7 +6,7 @@ CSRF token is not part of it: ``pages.require_session`` checks it before a view 
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from flask import request
@@ -132,13 +132,17 @@ class TagsField(TextField):
             )
 
 
-class DaysField(TextField):
-    """A number of days, 1 to ``MAX_DAYS``; it may be empty."""
+class ExpiryField(TextField):
+    """The number of days, 1 to ``MAX_DAYS``, after which something expires; empty for never."""
 
-    def __init__(self, label: str, **options: Any) -> None:
-        attributes = {"inputmode": "numeric", "pattern": "[0-9]{1,4}", "maxlength": 4}
-        attributes |= options.pop("render_kw", {})
-        super().__init__(label, 20, render_kw=attributes, **options)
+    def __init__(self, **options: Any) -> None:
+        attributes = {
+            "inputmode": "numeric",
+            "pattern": "[0-9]{1,4}",
+            "maxlength": 4,
+            "placeholder": "never",
+        }
+        super().__init__("Expires after days (optional)", 20, render_kw=attributes, **options)
 
     def pre_validate(self, form: Any) -> None:
         """Check the number."""
@@ -147,9 +151,9 @@ class DaysField(TextField):
             raise ValidationError(f"Enter a whole number of days, 1 to {MAX_DAYS}")
 
     @property
-    def duration(self) -> timedelta | None:
-        """The duration; None if the field is empty."""
-        return timedelta(days=int(self.text)) if self.text else None
+    def expires_at(self) -> datetime | None:
+        """The time of expiry, counted from now; None if the field is empty."""
+        return datetime.now(UTC) + timedelta(days=int(self.text)) if self.text else None
 
 
 class SecretField(PasswordField):

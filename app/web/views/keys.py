@@ -1,7 +1,7 @@
 """Pages about API keys: the list, a new key, and the usage of a key."""
 
 import ipaddress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -18,7 +18,7 @@ from app.web.base.forms import (
     BaseForm,
     ChoiceField,
     ChoicesField,
-    DaysField,
+    ExpiryField,
     TextField,
     WordsField,
 )
@@ -47,7 +47,7 @@ class NewKeyForm(BaseForm):
         [DataRequired("Enter a name, such as CI pipeline")],
         render_kw={"placeholder": "e.g. CI pipeline"},
     )
-    days = DaysField("Expires after days (optional)", render_kw={"placeholder": "never"})
+    days = ExpiryField()
     scopes = ChoicesField(
         "Permissions",
         {scope.value: scope.value for scope in Scope},
@@ -98,11 +98,11 @@ class NewKeyForm(BaseForm):
 
     def new_key(self) -> NewKey:
         """Return the key that the form describes; call ``check`` first."""
-        lifetime, limit = self.days.duration, self.limit.text
+        limit = self.limit.text
         return NewKey(
             self.name.text,
             [Scope(value) for value in self.scopes.values],
-            expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+            expires_at=self.days.expires_at,
             allow_cidrs=self.networks(),
             rate_limit=f"{limit} per minute" if limit else None,
         )

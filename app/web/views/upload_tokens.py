@@ -1,7 +1,5 @@
 """Pages about upload tokens: the list, and a new token."""
 
-from datetime import UTC, datetime
-
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
@@ -9,7 +7,7 @@ from app.errors import InvalidRequest
 from app.services.api_keys import key_pages, upload_tokens
 from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
-from app.web.base.forms import BaseForm, DaysField, TextField
+from app.web.base.forms import BaseForm, ExpiryField, TextField
 
 bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
 
@@ -18,7 +16,7 @@ class UploadTokenForm(BaseForm):
     """Create an upload token."""
 
     name = TextField("Name", 100, render_kw={"required": True, "placeholder": "e.g. mail server"})
-    days = DaysField("Expires after days (optional)", render_kw={"placeholder": "never"})
+    days = ExpiryField()
 
 
 @bp.get("")
@@ -33,10 +31,11 @@ def create() -> ResponseReturnValue:
     user, form = pages.user_session(), UploadTokenForm.submitted()
     try:
         form.check()
-        lifetime = form.days.duration
-        expires_at = datetime.now(UTC) + lifetime if lifetime else None
         row, token = upload_tokens.issue(
-            user.account_id, form.name.text, actor=user.actor, expires_at=expires_at
+            user.account_id,
+            form.name.text,
+            actor=user.actor,
+            expires_at=form.days.expires_at,
         )
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name")

@@ -12,10 +12,9 @@ from typing import Literal
 
 from app.protocols.mail import mime
 from app.protocols.mail.mime import Part
-from app.protocols.report_formats import zip_entries
+from app.protocols.report_formats import xml_text, zip_entries
 from app.protocols.report_formats.failure_text import FailureMail
 from app.protocols.report_formats.limits import KIB, LIMITS, Limits, ReportRejected
-from app.protocols.report_formats.xml_text import MARKS
 
 ReportFormat = Literal["dmarc", "tls", "failure"]
 
@@ -135,6 +134,8 @@ class _Unwrapping:
         if document.startswith((GZIP, *ZIP)):
             raise ReportRejected("nested", "the archive contains another archive")
         kind = _kind(document)
+        if not kind and _FEEDBACK.search(xml_text.beginning(document, _BEGINNING)):
+            kind = "dmarc"  # text precedes the report
         if not kind:
             raise ReportRejected("not_a_report", "the file is neither XML nor JSON")
         return Entry(path, kind, document)
@@ -184,12 +185,7 @@ class _Unwrapping:
 
 def _kind(document: bytes) -> ReportFormat | None:
     """The kind of report by the first character of the document."""
-    beginning = document[:_BEGINNING]
-    for mark, encoding in MARKS:
-        if beginning.startswith(mark):
-            beginning = beginning[len(mark) :].decode(encoding, "ignore").encode()
-            break
-    first = beginning.lstrip()[:1]
+    first = xml_text.beginning(document, _BEGINNING).lstrip()[:1]
     return "dmarc" if first == b"<" else "tls" if first in (b"{", b"[") else None
 
 

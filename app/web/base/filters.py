@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 from app import ids
 from app.protocols import names
+from app.protocols.report_formats import deviations
 from app.services.core.browser_names import browser
 from app.web.base.charts import bar_width, spark
 from app.web.base.privacy import private
@@ -77,6 +78,7 @@ def add_to(blueprint: Blueprint) -> None:
         words,
     ):
         blueprint.add_app_template_filter(filter)
+    blueprint.add_app_template_filter(deviations.describe, "parser_warning")
 
 
 def with_code(text: str) -> Markup:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hostile_reports import HOSTILE
+from app.protocols.report_formats.aggregate import AggregateReport
+from tests.support.hostile_reports import HARMLESS, HOSTILE
 from tests.support.report_cases import REPORTS, Case, Facts, cases, facts_of, read
 
 MAX_GROWTH = 150  # MiB
@@ -105,6 +106,16 @@ def test_hostile_file_is_rejected_with_its_reason(name: str) -> None:
     reports, refused = read(make())
     assert not reports
     assert {error.reason for error in refused} == {reason}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_harmless_deviation_does_not_cost_the_report(name: str) -> None:
+    make, warning = HARMLESS[name]
+    [report], refused = read(make())
+    assert not refused
+    assert isinstance(report, AggregateReport)
+    assert [record.count for record in report.records] == [1]
+    assert list(report.warnings) == [warning] if warning else not report.warnings
 
 
 def test_external_entity_is_never_read() -> None:

@@ -34,7 +34,9 @@ class Report(Schema):
     begin_at: datetime
     end_at: datetime
     contact: str | None
-    warnings: list[str] = Field(description="deviations from the standard that the parser accepted")
+    warnings: list[str] = Field(
+        description="codes of deviations from the standard that the parser accepted"
+    )
     provenance: str = Field(description="authenticated, token or unverified")
     report_file_id: str
     received_at: datetime

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from app.protocols.report_formats import xml_text
 from app.protocols.report_formats.aggregate.records import (
+    SKIPPABLE,
     Evaluated,
     Identifiers,
     Records,
@@ -21,7 +22,7 @@ from app.protocols.report_formats.aggregate.records import (
     maker,
 )
 from app.protocols.report_formats.aggregate.xml import Contents, Parser
-from app.protocols.report_formats.limits import LIMITS, Limits
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 MAX_FALLBACKS = 16  # records in another layout that are tolerated on the fast path
 MAX_PART, MAX_KNOWN = 1_000, 5_000  # bytes of a cached part, and number of cached parts
@@ -86,8 +87,8 @@ class _Template:
         self.results = _Parts(self._results)
 
     def _evaluated(self, texts: Texts, groups: Groups) -> Evaluated:
-        reasons = [(group.get("type"), group.get("comment")) for _, group in groups]
-        if any(name != "reason" for name, _ in groups):
+        reasons = [(group.get("type"), group.get("comment"), None) for _, group in groups]
+        if any(name != "reason" for name, _ in groups) or texts.get("reason", "").strip():
             raise NotSupported
         return self._make.evaluated(texts, reasons)
 
@@ -130,6 +131,10 @@ class FastReader:
                     parts.results[results],
                 )
             except (NotSupported, UnicodeDecodeError, KeyError):
+                break
+            except ReportRejected as rejected:
+                if rejected.reason not in SKIPPABLE:
+                    raise
                 break
             begin = record.end()
         return begin

@@ -11,10 +11,28 @@ from app.protocols.names import MAX_NAME
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Table, Warnings
 from app.protocols.report_formats.aggregate.xml import Contents, Group
+from app.protocols.report_formats.deviations import SkippedCounter
 from app.protocols.report_formats.limits import Limits, ReportRejected
 
 MAX_ENVELOPE_FROM = 320
+MAX_DISPOSITION = 16
 DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
+NOT_REPORTED = "unknown"  # a disposition or result that a record does not have
+# Why a record is skipped; any other reason rejects the report.
+SKIPPABLE = frozenset(
+    (
+        *("bad_number", "bad_source_ip", "bad_value", "field_too_long", "missing_element"),
+        *("repeated_element", "too_many_results"),
+    )
+)
+_PROBLEMS = {
+    "bad_value": "a record has elements within a value",
+    "field_too_long": "a value of a record is too long",
+    "repeated_element": "a record has an element more than once, with different values",
+    "too_many_results": "a record has too many results",
+}
+
+EVALUATED = ("disposition", "dkim", "spf")
 
 _new = tuple.__new__  # the constructor of a NamedTuple takes twice as long
 
@@ -80,28 +98,27 @@ class Maker:
     def evaluated(self, fields: Mapping[str, str], reasons: Sequence[Group]) -> Evaluated:
         """The values of policy_evaluated.
 
-        raises  KeyError if one of its elements is missing, ReportRejected
+        raises  KeyError if one of its elements is missing or empty, ReportRejected
         """
         words = self._words
-        disposition = words[fields["disposition"]]
-        if not disposition:
-            raise ReportRejected("missing_element", "a record has an empty disposition")
+        disposition, dkim, spf = (words[fields[key]] for key in EVALUATED)
+        if not (disposition and dkim and spf):
+            raise KeyError
         return (
-            disposition,
-            words[fields["dkim"]] == "pass",
-            words[fields["spf"]] == "pass",
+            disposition[:MAX_DISPOSITION],
+            dkim == "pass",
+            spf == "pass",
             tuple(self._reason(*reason) for reason in reasons if any(reason)) if reasons else (),
         )
 
     def identifiers(self, fields: Mapping[str, str]) -> Identifiers:
         """The author's domain, the envelope sender and the envelope recipient domain.
 
-        raises  KeyError if header_from is missing, ReportRejected
+        raises  KeyError if header_from is missing or empty, ReportRejected
         """
         sender, receiver = fields.get("envelope_from"), fields.get("envelope_to")
-        name = self._names[fields["header_from"]]
-        if not name:
-            raise ReportRejected("missing_element", "a record has an empty header_from")
+        if not (name := self._names[fields["header_from"]]):
+            raise KeyError
         return (
             name,
             None if sender is None else self._texts[sender].lower()[:MAX_ENVELOPE_FROM],
@@ -125,8 +142,14 @@ class Maker:
         ]
         return tuple(dkim_results), tuple(spf_results)
 
-    def _reason(self, kind: str | None, comment: str | None) -> Reason:
-        return Reason(self._words[kind or ""] or "other", self._texts[comment or ""] or None)
+    def _reason(self, kind: str | None, comment: str | None, text: str | None) -> Reason:
+        """The reason; some reporters write its type as the text of the element itself."""
+        word, remark = self._words[kind or ""], self._texts[comment or ""]
+        if text and not word and len(text.split()) == 1:
+            word = self._words[text]
+        elif text and not remark:
+            remark = self._texts[text]
+        return Reason(word or "other", remark or None)
 
     def _text(self, value: str) -> str:
         if len(value) > self.limits.field:
@@ -152,32 +175,63 @@ def maker(limits: Limits) -> Maker:
 class Records:
     """The records of one report, in order.
 
-    all  the records added so far
+    all       the records added so far
+    skipped   those that cannot be read
+    problem   why the first of these cannot be read, for people
+    warnings  deviations of the records
     """
 
     def __init__(self, limits: Limits) -> None:
         self.all: list[Record] = []
+        self.skipped, self.problem = SkippedCounter(), ""
+        self.warnings = Warnings()
         self.maker = maker(limits)
         self._limits = limits
 
     def add(self, texts: Contents) -> None:
-        """Add the record that the parser has just completed.
+        """Add the record that the parser has just completed, or skip it if it cannot be read.
 
-        raises  ReportRejected
+        A record without messages changes nothing, so that its other values may be empty or wrong.
+
+        raises  ReportRejected if the report has too many records
         """
-        fields, make = texts.fields, self.maker
+        if is_filler(texts.fields):
+            return
+        count = None
         try:
-            evaluated = make.evaluated(fields, texts.reasons)
-            identifiers = make.identifiers(fields)
-            fields["auth_results"]
-            source_ip, count = fields["source_ip"], fields["count"]
-        except KeyError as missing:
-            raise ReportRejected(
-                "missing_element", f"a record has no {missing.args[0]} element"
-            ) from None
-        number = values.number(count, "count", self._limits)
+            count = values.count(_required(texts, "count"), self._limits, self.warnings)
+            if not texts.problem:
+                self._add(count, texts)
+                return
+        except ReportRejected as rejected:
+            if rejected.reason not in SKIPPABLE:
+                raise
+            reason, detail = rejected.reason, rejected.detail
+        if texts.problem:
+            reason, detail = texts.problem, _PROBLEMS[texts.problem]
+        if count != 0:
+            self.skip(reason, detail, count)
+
+    def skip(self, reason: str, detail: str, messages: int | None = None) -> None:
+        """Skip a record with this number of messages, if known."""
+        self.problem = self.problem or detail
+        self.skipped.add(reason, messages)
+
+    def _add(self, count: int, texts: Contents) -> None:
+        fields, make, warn = texts.fields, self.maker, self.warnings.add
+        if not _required(texts, "header_from").strip():
+            raise ReportRejected("missing_element", "a record has an empty header_from")
+        source_ip = values.decorated_address(_required(texts, "source_ip"), self.warnings)
+        for key in EVALUATED:
+            if not fields.get(key, "").strip():
+                fields[key] = NOT_REPORTED
+                warn("disposition_missing" if key == "disposition" else "result_missing")
+        if "auth_results" not in fields:
+            warn("auth_results_missing")
+        evaluated = make.evaluated(fields, texts.reasons)
+        identifiers = make.identifiers(fields)
         results = make.results(texts.dkim, texts.spf)
-        self.append(source_ip, number, evaluated, identifiers, results)
+        self.append(source_ip, count, evaluated, identifiers, results)
 
     def append(
         self,
@@ -202,13 +256,29 @@ class Records:
         record = (address, count, disposition, dkim, spf, *identifiers, reasons, *results)
         self.all.append(_new(Record, record))
 
-    def warn(self, warnings: Warnings) -> None:
-        """Add a warning for each deviation that was tolerated in the records."""
+    def finish(self) -> None:
+        """Add a warning for each deviation that was tolerated in all records.
+
+        raises  ReportRejected if none of the records can be read
+        """
+        if (skipped := self.skipped.all()).count:
+            if not self.all:
+                raise ReportRejected(next(iter(skipped.reasons)), self.problem)
+            self.warnings.add("records_skipped")
         if not all(record.count for record in self.all):
-            warnings.add("a record has count 0")
-        for disposition in dict.fromkeys(record.disposition for record in self.all):
-            if disposition not in DISPOSITIONS:
-                warnings.add(f"a record has the unknown disposition {disposition!r}")
-        for author in dict.fromkeys(record.header_from for record in self.all):
-            if not values.host(author):
-                warnings.add(f"header_from is not a domain name: {author[: values.MAX_WORD]}")
+            self.warnings.add("count_zero")
+        if not {record.disposition for record in self.all} <= DISPOSITIONS | {NOT_REPORTED}:
+            self.warnings.add("disposition_unknown")
+        if not all(map(values.host, {record.header_from for record in self.all})):
+            self.warnings.add("header_from_invalid")
+
+
+def _required(texts: Contents, key: str) -> str:
+    if key not in texts.fields:
+        raise ReportRejected("missing_element", f"a record has no {key} element")
+    return texts.fields[key]
+
+
+def is_filler(fields: Mapping[str, str]) -> bool:
+    """Whether a record says nothing at all; some reporters send one if there was no mail."""
+    return not any(fields.get(key, "").strip() for key in ("source_ip", "count", "header_from"))

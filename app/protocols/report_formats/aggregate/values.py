@@ -20,6 +20,18 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _NUMBER = re.compile(r"([0-9]{1,20})(\.0{1,20})?")
+# Digits in groups of three, except a single group that is zero after a comma or a dot.
+_GROUPED = re.compile(
+    r"([0-9]{1,3})"
+    r"((?:,[0-9]{3}){2,5}|,(?!000)[0-9]{3}|(?:\.[0-9]{3}){2,5}"
+    r"|(?:[ \u00a0\u202f'\u2019][0-9]{3}){1,5})"
+)
+_TAG, _ZONE = r"(?:(?i:ipv[46]):)?", r"(?:%[0-9A-Za-z_.-]{1,32})?"
+_DECORATED = re.compile(
+    rf"{_TAG}\[{_TAG}(?P<bracketed>[0-9A-Fa-f:.]{{2,45}}){_ZONE}\](?::[0-9]{{1,5}})?"
+    rf"|{_TAG}(?P<v4>[0-9.]{{7,15}})(?::[0-9]{{1,5}}|/32)?"
+    rf"|{_TAG}(?P<v6>[0-9A-Fa-f:.]{{2,45}}){_ZONE}(?:/128)?"
+)
 _UNPRINTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACES = re.compile(r"\s+")
 
@@ -82,6 +94,20 @@ def number(value: str, what: str, limits: Limits) -> int:
     return whole
 
 
+def count(value: str, limits: Limits, warnings: Warnings) -> int:
+    """The number of messages; thousands separators are read if they can mean nothing else.
+
+    ``1,000`` may also be 1 with a decimal comma, and ``1.024`` is no whole number.
+
+    raises  ReportRejected
+    """
+    text = value.strip()
+    if grouped := _GROUPED.fullmatch(text):
+        text = f"{grouped[1]}{re.sub('[^0-9]', '', grouped[2])}"
+        warnings.add("count_format")
+    return number(text, "count", limits)
+
+
 def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
     """Check that a report may cover this period.
 
@@ -110,6 +136,20 @@ def address(value: str) -> str:
     except ValueError:
         raise ReportRejected("bad_source_ip", "source_ip is not an IP address") from None
     return str(parsed.ipv4_mapped or parsed)
+
+
+def decorated_address(value: str, warnings: Warnings) -> str:
+    """The IP address in a text that also has a port, brackets, a zone, a tag or a prefix length.
+
+    raises  ReportRejected
+    """
+    match = _DECORATED.fullmatch(value.strip())
+    if match is None:
+        return address(value)
+    plain = match["bracketed"] or match["v4"] or match["v6"]
+    if plain != value.strip():
+        warnings.add("source_ip_format")
+    return address(plain)
 
 
 @lru_cache(maxsize=4096)

@@ -4,92 +4,48 @@ Elements are identified by their local name in a DMARC namespace or in none; all
 with their contents.
 """
 
+import hashlib
 from collections.abc import Callable, Sized
 from typing import Any, Self
 from xml.parsers import expat
 
 from app.protocols.report_formats import xml_text
+from app.protocols.report_formats.aggregate.schema import (
+    DOCUMENT,
+    FEEDBACK,
+    REASON,
+    UNKNOWN,
+    Node,
+    is_dmarc_namespace,
+)
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
-NAMESPACES = ("urn:ietf:params:xml:ns:dmarc-2.0", "http://dmarc.org/dmarc-xml/0.1")
-
-IN_RECORD = frozenset(
-    (
-        *("source_ip", "count", "disposition", "dkim", "spf", "type", "comment"),
-        *("header_from", "envelope_from", "envelope_to"),
-        *("raw_domain", "raw_selector", "raw_result", "raw_scope"),
-    )
-)
+# A record with one of these elements in doubt cannot be read.
+FIGURES = frozenset(("source_ip", "count", "disposition", "dkim", "spf", "header_from"))
+_HEAD_VALUES = frozenset(("report_id", "begin", "end", "domain"))
 
 MAX_ERRORS = 10
+_RECORD_DEPTH = 2
 
 Group = tuple[str | None, ...]
 _Start = Callable[[str, list[str]], None]
 
 
-class _Node(dict[str, "_Node"]):
-    """A known element and its known child elements.
-
-    key     the key of its text; "" if it has no text
-    closes  the unit that is complete at its end tag; "" if none
-    """
-
-    __slots__ = ("closes", "key")
-
-    def __init__(self, key: str = "", closes: str = "") -> None:
-        super().__init__()
-        self.key, self.closes = key, closes
-
-    def add(self, name: str, node: "_Node") -> "_Node":
-        """Add a child element, in each of the namespaces."""
-        self[name] = node
-        for namespace in NAMESPACES:
-            self[f"{namespace} {name}"] = node
-        return node
-
-    def leaves(self, *names: str, prefix: str = "") -> "_Node":
-        """Add child elements with text, whose keys have the prefix."""
-        for name in names:
-            self.add(name, _Node(key=f"{prefix}{name}"))
-        return self
-
-
-def _schema() -> _Node:
-    feedback = _Node()
-    feedback.add("version", _Node(closes="version"))
-    about = feedback.add("report_metadata", _Node(closes="head"))
-    about.leaves("org_name", "email", "extra_contact_info", "report_id", "generator")
-    about.add("error", _Node(closes="error"))  # may be repeated (RFC 7489 §C)
-    about.add("date_range", _Node()).leaves("begin", "end")
-    policy = feedback.add("policy_published", _Node(closes="head"))
-    policy.leaves("domain", "p", "sp", "np", "adkim", "aspf", "pct", "fo", "testing")
-    policy.leaves("discovery_method")
-    record = feedback.add("record", _Node(closes="record"))
-    row = record.add("row", _Node()).leaves("source_ip", "count")
-    evaluated = row.add("policy_evaluated", _Node()).leaves("disposition", "dkim", "spf")
-    evaluated.add("reason", _Node(closes="reason")).leaves("type", "comment")
-    identifiers = record.add("identifiers", _Node())
-    identifiers.leaves("header_from", "envelope_from", "envelope_to")
-    results = record.add("auth_results", _Node(closes="auth_results"))
-    results.add("dkim", _Node(closes="dkim")).leaves("domain", "selector", "result", prefix="raw_")
-    results.add("spf", _Node(closes="spf")).leaves("domain", "scope", "result", prefix="raw_")
-    return feedback
-
-
-_FEEDBACK, _DOCUMENT = _schema(), _Node()
-
-
 class Contents:
     """The texts of the elements read so far: of the report, and of the current record.
 
-    fields   texts as written by key: of the current record, or of the elements before the first
-    head     texts of report_metadata and policy_published
-    reasons  (type, comment), ``dkim`` (domain, selector, result), ``spf`` (domain, scope, result)
+    fields     texts as written by key: of the current record, or of the elements before the first
+    head       texts of report_metadata and policy_published
+    reasons    (type, comment, text of the element itself)
+    dkim, spf  (domain, selector, result) and (domain, scope, result)
+    problem    the code of the reason why the current record cannot be read; "" if none
+    tolerated  the codes of deviations that were tolerated
+    foreign    the number of elements that look like a record of another format
     """
 
     __slots__ = (
-        *("dkim", "errors", "fields", "head", "limits", "namespace", "on_record", "reasons"),
-        *("spf", "texts", "tolerated"),
+        *("dkim", "errors", "fields", "foreign", "head", "lead", "limits", "namespace"),
+        *("on_record", "problem", "reasons", "spf", "texts", "tolerated"),
     )
 
     def __init__(self, on_record: Callable[["Contents"], None], limits: Limits) -> None:
@@ -103,6 +59,8 @@ class Contents:
         self.dkim: list[Group] = []
         self.spf: list[Group] = []
         self.tolerated: dict[str, None] = {}
+        self.problem, self.foreign = "", 0
+        self.lead: str | None = None
 
     def ends(self) -> dict[str, Callable[[], None]]:
         """The handlers for end tags, by the unit that they complete."""
@@ -119,21 +77,44 @@ class Contents:
         }
 
     def repeat(self, key: str, text: str) -> None:
-        """Handle another text for a key that already has one."""
-        if self.fields[key] != text:
-            if key in IN_RECORD:
-                raise ReportRejected(
-                    "repeated_element", f"a record has more than one {key} element"
-                )
-            self.tolerated[f"{key} is repeated with another value; the first value is used"] = None
+        """Handle another text for a key that already has one; the first one is used."""
+        if self.fields[key].strip() != text.strip():
+            self._deviate(key, "repeated_element")
+
+    def cut(self, key: str, text: str) -> str:
+        """The beginning of a long text; of a long report id, with a digest of the whole id."""
+        if len(text) <= (self.limits.report_id if key == "report_id" else self.limits.field):
+            return text
+        if key == "report_id":
+            self.tolerated["report_id_shortened"] = None
+            digest = hashlib.sha256("".join(self.texts).encode("utf-8", "replace")).hexdigest()
+            return f"{text[: self.limits.report_id - len(digest) - 1]}-{digest}"
+        self._deviate(key, "field_too_long", "text_truncated")
+        return text[: self.limits.field]
+
+    def nest(self, key: str) -> None:
+        """Handle an element within a text; the text before it is used.
+
+        raises  ReportRejected if it is a value of the report itself
+        """
+        if key in _HEAD_VALUES:
+            raise ReportRejected("bad_value", f"{key} contains elements instead of text")
+        self._deviate(key, "bad_value", "nested_markup")
+
+    def _deviate(self, key: str, problem: str, tolerated: str = "") -> None:
+        """Note a deviation: a problem of the record if it affects its figures, else a warning."""
+        if key in FIGURES:
+            self.problem = self.problem or problem
+            if key == "count":
+                self.fields["count"] = ""  # the number of messages is unknown
+        else:
+            self.tolerated[tolerated or problem] = None
 
     def end_head(self) -> None:
         """Store the texts of report_metadata or policy_published; the first value is used."""
         for key, text in self.fields.items():
-            if self.head.setdefault(key, text) != text:
-                self.tolerated[f"{key} is repeated with another value; the first value is used"] = (
-                    None
-                )
+            if self.head.setdefault(key, text).strip() != text.strip():
+                self.tolerated["repeated_element"] = None
         self.fields.clear()
 
     def end_version(self) -> None:
@@ -145,10 +126,18 @@ class Contents:
         if len(self.errors) < MAX_ERRORS:
             self.errors.append("".join(self.texts)[: self.limits.field])
 
+    def begin_reason_child(self) -> None:
+        """Store the text of a reason before its first child element."""
+        if self.lead is None:
+            self.lead = "".join(self.texts)
+
     def end_reason(self) -> None:
-        """Store the reason for a policy override."""
+        """Store the reason for a policy override, which may be the text of the element itself."""
         pop = self.fields.pop
-        self._add(self.reasons, (pop("type", None), pop("comment", None)))
+        text = "".join(self.texts) if self.lead is None else self.lead
+        self.lead = None
+        reason = (pop("type", None), pop("comment", None), text.strip()[: self.limits.field])
+        self._add(self.reasons, reason)
 
     def end_dkim(self) -> None:
         """Store one DKIM result."""
@@ -173,13 +162,13 @@ class Contents:
         self.reasons.clear()
         self.dkim.clear()
         self.spf.clear()
+        self.problem = ""
 
     def _add(self, group: list[Group], result: Group) -> None:
         if len(group) >= self.limits.results:
-            raise ReportRejected(
-                "too_many_results", f"a record has more than {self.limits.results} results"
-            )
-        group.append(result)
+            self.problem = self.problem or "too_many_results"
+        else:
+            group.append(result)
 
 
 def read(
@@ -237,28 +226,30 @@ def _attend(parser: expat.XMLParserType, contents: Contents) -> Sized:
 
     returns  the ancestors of the current element; the only one of the root is the document
     """
-    path: list[_Node] = []
-    node, texts, keep = _FEEDBACK, contents.texts, contents.fields.setdefault
-    push, pop, clear, most = path.append, path.pop, texts.clear, contents.limits.xml_attributes
-    ends, passing = contents.ends(), _Passing(parser, contents.limits)
+    path: list[Node] = []
+    node, texts, keep = FEEDBACK, contents.texts, contents.fields.setdefault
+    push, pop, clear, limits = path.append, path.pop, texts.clear, contents.limits
+    ends, passing, longest = contents.ends(), _Passing(parser, contents), limits.report_id
 
     def start(name: str, attributes: list[str]) -> None:
         nonlocal node
-        try:
-            inner = node[name]
-        except KeyError:
-            passing.begin(len(path) + 1, node.key)
-        else:
-            push(node)
-            node = inner
-            clear()
+        inner = node[name]
         if attributes:
-            _check_attributes(attributes, most)
+            _check_attributes(attributes, limits.xml_attributes)
+        if inner is UNKNOWN:
+            passing.begin(len(path) + 1, node.key, name)
+            return
+        if node is REASON:
+            contents.begin_reason_child()
+        push(node)
+        node = inner
+        clear()
 
     def end(_name: str) -> None:
         nonlocal node
         if key := node.key:
             text = texts[0] if texts else ""
+            text = text if len(text) <= longest else contents.cut(key, text)
             if keep(key, text) is not text:
                 contents.repeat(key, text)
         else:
@@ -273,15 +264,17 @@ def _attend(parser: expat.XMLParserType, contents: Contents) -> Sized:
 class _Passing:
     """Skips unknown elements with their contents."""
 
-    def __init__(self, parser: expat.XMLParserType, limits: Limits) -> None:
-        self._parser, self._limits = parser, limits
+    def __init__(self, parser: expat.XMLParserType, contents: Contents) -> None:
+        self._parser, self._contents, self._limits = parser, contents, contents.limits
         self._handlers: tuple[Any, Any, Any] = (None, None, None)
         self._depth = self._outside = self._count = 0
 
-    def begin(self, depth: int, key: str) -> None:
-        """Skip the element that has just begun at this depth."""
+    def begin(self, depth: int, key: str, name: str) -> None:
+        """Skip the element that has just begun at this depth, in the element with this key."""
         if key:
-            raise ReportRejected("bad_value", f"{key} contains elements instead of text")
+            self._contents.nest(key)
+        elif depth == _RECORD_DEPTH and name.rpartition(" ")[2].lower() == "record":
+            self._contents.foreign += 1
         parser = self._parser
         self._outside, self._depth = depth - 1, depth - 1
         self._handlers = (
@@ -312,17 +305,17 @@ class _Passing:
 
 
 def _root_handler(
-    parser: expat.XMLParserType, contents: Contents, path: list[_Node], then: _Start
+    parser: expat.XMLParserType, contents: Contents, path: list[Node], then: _Start
 ) -> _Start:
     """The handler for the start tag of the root, which installs ``then`` for all others."""
 
     def start_root(name: str, attributes: list[str]) -> None:
         namespace, _, local = name.rpartition(" ")
-        if local != "feedback" or namespace not in ("", *NAMESPACES):
+        if local.lower() != "feedback" or (namespace and not is_dmarc_namespace(namespace)):
             raise ReportRejected("not_a_report", "the root element is not <feedback>")
         _check_attributes(attributes, contents.limits.xml_attributes)
         contents.namespace = namespace or None
-        path.append(_DOCUMENT)
+        path.append(DOCUMENT)
         parser.StartElementHandler = then
 
     return start_root

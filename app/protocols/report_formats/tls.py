@@ -40,6 +40,7 @@ _NAMES = (
 _ID_PREFIX = 190  # characters of a report id that is too long; a digest follows
 _WORD = re.compile(r"[\x21-\x7e]{1,64}")
 _STS = re.compile(r"version: *STSv1", re.IGNORECASE)
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 _PORT_LABELS = re.compile(r"\A_[0-9]{1,5}\._tcp\.", re.IGNORECASE)
 
 
@@ -253,7 +254,7 @@ class _Reader(json_reader.Reader):
 
     def _policy(self, of: Object) -> Policy:
         policy = self.mapping(of.get("policy"), "policy")
-        summary = self.mapping(of.get("summary", {}), "summary")
+        summary = self.mapping(of.get("summary") or {}, "summary")
         domain = self._domain(policy)
         strings = self.texts(policy, "policy-string")
         successful, failed = self.count(summary, SUCCESSFUL), self.count(summary, FAILED)
@@ -340,7 +341,8 @@ class _Reader(json_reader.Reader):
         if not text:
             self.warnings.add("policy-domain is missing")
             return ""
-        domain = values.host(_PORT_LABELS.sub("", text, count=1)) if len(text) < 300 else None
+        name = _PORT.sub("", text[:300]).strip("[]<>\"'").removeprefix("*.")
+        domain = values.host(_PORT_LABELS.sub("", name, count=1))
         if not domain:
             raise ReportRejected("bad_domain", "policy-domain is not a valid domain name")
         return domain

@@ -112,6 +112,10 @@ def test_end_without_a_time_is_the_last_second_of_the_day() -> None:
             "a policy has no policy-type; sts is assumed",
         ),
         (
+            {"policy__policy_type": "tlsa", "entry__summary": {"total-failure-session-count": 1}},
+            "total-successful-session-count is missing; 0 is assumed",
+        ),
+        (
             {"summary__total_successful_session_count": None},
             "total-successful-session-count is missing; 0 is assumed",
         ),
@@ -230,7 +234,11 @@ def test_spelling_of_known_result_type_is_normalized(written: str, known: str) -
 
 
 @pytest.mark.parametrize(
-    "domain", ["_25._tcp.mx.shop.example", "MX.Shop.Example.", ["mx.shop.example"]]
+    "domain",
+    [
+        *("_25._tcp.mx.shop.example", "MX.Shop.Example.", ["mx.shop.example"]),
+        *("mx.shop.example:25", "[mx.shop.example]", "<mx.shop.example>", "*.mx.shop.example"),
+    ],
 )
 def test_spelling_of_policy_domain_is_normalized(domain: Any) -> None:
     assert parse(policy__policy_domain=domain).policies[0].domain == "mx.shop.example"

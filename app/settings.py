@@ -79,24 +79,24 @@ class Settings(BaseSettings):
     derived from `SECRET_KEY`. The first one is used for new digests.
     """
     encryption_secrets: Secrets = ()
-    """As `API_KEY_SECRETS`, for the encryption of stored secrets (webhooks, mailboxes, two-factor
-    authentication, queued emails).
+    """Like `API_KEY_SECRETS`, but for the encryption of stored secrets (webhooks, mailboxes,
+    two-factor authentication, queued emails).
     """
     csrf_secrets: Secrets = ()
-    """As `API_KEY_SECRETS`, for the tokens in forms."""
+    """Like `API_KEY_SECRETS`, but for the CSRF tokens in forms."""
     cursor_secrets: Secrets = ()
-    """As `API_KEY_SECRETS`, for the cursors of lists."""
+    """Like `API_KEY_SECRETS`, but for the cursors of lists."""
 
     # Web
     base_url: HttpUrl = "http://127.0.0.1:8000"
     """The address that clients use; links begin with it."""
     allowed_hosts: AllowedHosts = ()
     """Host names that requests may name, comma-separated, in addition to the host of `BASE_URL`,
-    `localhost`, `127.0.0.1` and `::1`; `*` allows every host. Other requests are answered 400.
+    `localhost`, `127.0.0.1` and `::1`; `*` allows every host. Other requests get a 400.
     `/healthz`, `/readyz` and `/metrics` answer on every host, since health checks use addresses.
     """
     trusted_proxies: Count = 0
-    """Number of proxies in front that set `X-Forwarded-For`. A number that is too high lets clients
+    """Number of reverse proxies that set `X-Forwarded-For`. A number that is too high lets clients
     forge their address.
     """
     log_level: LogLevel = "info"
@@ -104,18 +104,18 @@ class Settings(BaseSettings):
 
     # Limits of the API and the dashboard
     rate_limit: RateLimit = "100 per minute"
-    """Calls of one API key, over all routes; a key may have its own."""
+    """Calls with one API key, over all routes; a key can have its own limit."""
     unauthenticated_rate_limit: RateLimit = "30 per minute"
     """Calls without a valid key from one client: an IPv4 address, or the /64 of an IPv6 address."""
     account_rate_limit: RateLimit = "1000 per minute"
     """API requests of all keys of one account together. A key's own limit cannot be higher.
-    `flask accounts limits` sets another value for one account, also of the next three settings.
+    `flask accounts limits` sets another value of this and the next three settings for one account.
     """
     max_api_keys: PositiveCount = 50
     """Maximum number of active API keys of one account."""
     concurrent_evaluations: PositiveCount = 2
-    """Calls of `POST /v1/checks/evaluate` that one account may run at the same time; more are
-    answered 429.
+    """Calls of `POST /v1/checks/evaluate` that one account may run at the same time; further
+    calls get a 429.
     """
     concurrent_exports: PositiveCount = 2
     """CSV and NDJSON exports that one account may run at the same time, over the API and the
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     key_cache_seconds: Seconds = 0.5
     """Seconds that a process caches a valid key; a revoked key may be accepted for that long."""
     max_content_length: PositiveCount = 1024 * 1024
-    """Maximum size of a request body in bytes; a larger one is answered 413."""
+    """Maximum size of a request body in bytes; a larger one gets a 413."""
     request_head_seconds: Seconds = 10.0
     """Seconds that a client has to send the head of a request; after that it gets a 408 and the
     connection closes.
@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     # Scans
     dns_nameservers: NameServers = ()
     """The resolvers to query, `address[:port]`, comma-separated; an IPv6 address with a port is
-    written `[…]:port`. Without the setting, those of `/etc/resolv.conf`. A validating resolver
-    close by is best.
+    written `[…]:port`. The default is those of `/etc/resolv.conf`. Use a validating resolver in
+    the same network.
     """
     dns_query_seconds: Seconds = 2.0
     """Seconds that a name server has to answer one query."""
@@ -177,17 +177,17 @@ class Settings(BaseSettings):
     unknown addresses and bad tokens count as calls without a key.
     """
     ingest_max_bytes: PositiveCount = 10 * 1024 * 1024
-    """Maximum size of a posted report in bytes; a larger one is answered 413."""
+    """Maximum size of a posted report in bytes; a larger one gets a 413."""
     ingest_files_per_day: PositiveCount = 50_000
-    """Files of an account in a day (UTC); more are answered 429. Unknown senders can use half of
+    """Files of an account in a day (UTC); further ones get a 429. Unknown senders can use half of
     this number, and half of the bytes and the CPU time. The rest is for known reporters and the
     account's own uploads.
     """
     ingest_bytes_per_day: ByteCount = 2 * 1024**3
-    """Bytes of an account's files in a day (UTC); more are answered 429."""
+    """Bytes of an account's files in a day (UTC); files above this limit get a 429."""
     ingest_cpu_seconds_per_day: PositiveCount = 3_600
     """CPU seconds that parsing an account's files may take in a day (UTC). Files above it are
-    rejected as `cpu_budget`; they are parsed on the next day.
+    rejected as `cpu_budget` and parsed on the next day.
     """
     ingest_source_rate_limit: RateLimit = "300 per minute"
     """Reports from one unknown sender (an IPv4 address or an IPv6 /64; for relayed mail the
@@ -218,37 +218,37 @@ class Settings(BaseSettings):
     report is kept as long as the report.
     """
     unchanged_scan_retention_days: PositiveCount = 30
-    """Days that all scans stay. After that, of the scans without a changed record, verdict or
-    alert, only the first and the last of each domain stay. See [Retention](#retention).
+    """Days that all scans are kept. After that, of the scans without a changed record, verdict or
+    alert, only the first and the last of each domain are kept. See [Retention](#retention).
     """
     scan_retention_days: PositiveCount = 400
-    """Days that the other scans stay; the last of each domain always does."""
+    """Days that the other scans are kept; the last scan of each domain is always kept."""
     dns_change_retention_days: PositiveCount = 1095
-    """Days that changes of DNS records stay."""
+    """Days that changes of DNS records are kept."""
     alert_retention_days: PositiveCount = 730
-    """Days that resolved alerts stay, with their history."""
+    """Days that resolved alerts are kept, with their history."""
     audit_retention_days: PositiveCount = 400
-    """Days that the audit log stays."""
+    """Days that entries of the audit log are kept."""
     key_usage_retention_days: PositiveCount = 400
-    """Days that the daily usage of API keys stays."""
+    """Days that the daily usage of API keys is kept."""
     api_key_retention_days: PositiveCount = 400
-    """Days that revoked and expired API keys and report addresses stay in the lists."""
+    """Days that revoked and expired API keys and report addresses are kept in the lists."""
     event_retention_days: PositiveCount = 90
     """Days that events can be read again from `GET /v1/events`."""
     delivery_retention_days: PositiveCount = 30
-    """Days that finished deliveries stay, and that dead ones can be replayed."""
+    """Days that finished deliveries are kept, and that dead ones can be replayed."""
     report_retention_days: PositiveCount = 730
-    """Days after the end of their period that aggregate and TLS reports stay, with their records
-    and their part of the analytics.
+    """Days after the end of their period that aggregate and TLS reports are kept, with their
+    records and their part of the analytics.
     """
 
     # Email reception
     trusted_authserv_ids: HostNames = ()
     """The mail servers in front of `SMTP_LISTEN`, comma-separated, each by the name that it
-    puts first in `Authentication-Results`. The topmost such field of a mail that the listener
-    receives proves the author. It has no effect on files that arrive in any other way; for a
-    mailbox, use `flask mailboxes trust-server`. Your servers must remove the fields that others
-    write in their name (RFC 8601 §5), and nothing else may be able to connect to the listener.
+    puts first in `Authentication-Results`. The topmost field with that name, in an email that the
+    listener receives, proves the author. It has no effect on files that arrive in any other way;
+    for a mailbox, use `flask mailboxes trust-server`. Your servers must remove fields in which
+    others use their name (RFC 8601 §5), and no other host may be able to connect to the listener.
     Valid DKIM signatures prove the author with and without this setting.
     """
     smtp_listen: SmtpListener | None = None
@@ -264,7 +264,7 @@ class Settings(BaseSettings):
 
     # Public pages
     metrics_token: Token | None = None
-    """The bearer token of `/metrics`; without it the page is disabled."""
+    """The bearer token for `/metrics`; without it, the route is disabled."""
     security_contact: Contacts = ()
     """Where to report vulnerabilities: email addresses, `https://` pages or `tel:+…`,
     comma-separated, the preferred one first. Served at `/.well-known/security.txt` (RFC 9116),
@@ -278,11 +278,11 @@ class Settings(BaseSettings):
 
     # Outgoing connections
     egress_allow_cidrs: Networks = ()
-    """Networks, comma-separated, that policies may be fetched from and webhooks sent to
+    """Networks, comma-separated, that are allowed for fetching policies and sending webhooks
     although they are not public.
     """
     egress_proxy: HttpUrl | None = None
-    """`http://host:port` of a proxy that policies are fetched and webhooks sent through."""
+    """`http://host:port` of a proxy for fetching policies and sending webhooks."""
     geoip_database: ExistingFile | None = None
     """Path of an MMDB file with networks (ASN) or countries, which are then shown for sources."""
     profiles_file: ExistingFile | None = None
@@ -295,26 +295,26 @@ class Settings(BaseSettings):
     """
     check_authoritative_servers: bool = True
     """Query the name servers of each zone directly to check that they agree, over UDP port 53
-    of their public addresses. Set `off` if only the resolver is reachable: scans then do not
+    of their public addresses. Set `off` if only the resolver is reachable, so that scans do not
     wait a second for the timeout.
     """
     egress_ports: Ports = (443,)
-    """Ports, comma-separated, that the URL of a webhook may have."""
+    """Ports, comma-separated, that webhook URLs can use."""
 
     # Notifications
     smtp_url: SmtpUrl | None = None
     """`smtp://user:password@host:587` of the outgoing mail server; `smtps://…` for implicit
     TLS. `?starttls=required`, `auto` or `off`: with a password, `required` is the default.
-    Without the setting, email channels fail with a message.
+    Without this setting, email channels fail with an error message.
     """
     mail_from: EmailSender = "alerts@localhost.localdomain"
-    """The sender of mails, like `Alerts <alerts@example.com>`."""
+    """The sender of emails, like `Alerts <alerts@example.com>`."""
     delivery_schedule: Schedule = SCHEDULE
     """Seconds before each attempt of a delivery, ±20 %. After the last one the delivery is
     stored as dead for 30 days.
     """
     delivery_seconds: Seconds = 15.0
-    """Seconds that a receiver has to answer."""
+    """Seconds that a receiver has to respond."""
     delivery_lease_seconds: Duration = timedelta(seconds=15)
     """Seconds after which another worker takes over the deliveries of a channel; a running
     worker renews the lease. On the same machine, the channels of a killed worker are taken over

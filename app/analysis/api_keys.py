@@ -111,7 +111,7 @@ class Activity:
         total = sum(use.count for use in today)
         if denied < MIN_DENIED or denied * 100 < DENIED_PERCENT * total:
             return None
-        text = f"{denied:,} of {total:,} calls today were denied: a scope or a network is missing"
+        text = f"{denied:,} of {total:,} calls today were denied for lack of a scope or network"
         return UsageAnomaly("denied", text)
 
     def _limited(self) -> UsageAnomaly | None:

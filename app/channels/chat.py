@@ -212,7 +212,7 @@ def parse(url: str) -> ChatTarget:
     raises  BadTarget if it is not an address of one of ``SERVICES``; the message does not repeat it
     """
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable():
-        raise BadTarget(f"An address has up to {MAX_URL} ASCII characters.")
+        raise BadTarget(f"Enter up to {MAX_URL} ASCII characters.")
     for service in SERVICES.values():
         for pattern in service.patterns:
             if match := pattern.fullmatch(url.removesuffix("/")):

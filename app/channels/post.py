@@ -7,18 +7,18 @@ from app.ports.dns import LookupFailed
 from app.ports.http import HttpClient, Page, Request
 
 FAILURES = {
-    "tls": "its certificate is not trusted",
-    "redirect": "it redirects, and redirects are not followed",
-    "refused_address": "its address is not public",
-    "no_address": "its host has no address",
-    "too_large": "its answer has too large a head",
+    "tls": "the certificate of the endpoint is not trusted",
+    "redirect": "the endpoint redirects, and redirects are not followed",
+    "refused_address": "the address of the endpoint is not public",
+    "no_address": "the host of the endpoint has no address",
+    "too_large": "the response header of the endpoint is too large",
 }
 _REASONS = {
-    "timeout": "it did not answer in time",
+    "timeout": "the endpoint did not respond in time",
     "network": "the connection failed",
-    "garbage": "its response is not HTTP",
+    "garbage": "the response is not HTTP",
 }
-GONE = "it answered 410: it wants no more"
+GONE = "the endpoint returned 410 Gone"
 
 
 async def send(
@@ -34,7 +34,7 @@ async def send(
     except TimeoutError:
         return Outcome(error=_REASONS["timeout"])
     except LookupFailed as error:
-        return Outcome(error=_REASONS.get(error.reason, "its name cannot be looked up"))
+        return Outcome(error=_REASONS.get(error.reason, "the DNS lookup of the endpoint failed"))
     return _outcome(page)
 
 
@@ -46,7 +46,7 @@ def _outcome(page: Page) -> Outcome:
         return Outcome(status)
     return Outcome(
         status,
-        f"it answered {page.status}",
+        f"the endpoint returned {page.status}",
         page.retry_after,
         disable_reason=GONE if page.status == 410 else None,
     )

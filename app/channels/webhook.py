@@ -90,19 +90,19 @@ def parse_url(url: str, ports: Sequence[int]) -> WebhookUrl:
     raises  BadTarget
     """
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or set(url) & {" ", "\\"}:
-        raise BadTarget(f"up to {MAX_URL} plain ASCII characters, no blank and no backslash")
+        raise BadTarget(f"enter up to {MAX_URL} ASCII characters, without spaces or backslashes")
     try:
         parts = urlsplit(url)
         port = parts.port or 443
     except ValueError:
-        raise BadTarget("it is no URL") from None
+        raise BadTarget("not a URL") from None
     if parts.scheme != "https":
-        raise BadTarget("it must begin with https://")
+        raise BadTarget("the URL must begin with https://")
     if parts.username is not None or parts.password is not None or "#" in url:
-        raise BadTarget("no user, password or fragment")
+        raise BadTarget("the URL must not contain a user, password or fragment")
     host = _host(parts)
     if port not in ports:
-        raise BadTarget(f"its port must be one of {', '.join(map(str, ports))}")
+        raise BadTarget(f"the port must be one of {', '.join(map(str, ports))}")
     query = f"?{parts.query}" if parts.query else ""
     return WebhookUrl(host, port, (parts.path or "/") + query)
 
@@ -126,9 +126,9 @@ def _host(parts: SplitResult) -> str:
     try:
         is_name = names.parse_host(host) == host and "." in host
     except names.NotADomain as error:
-        raise BadTarget(f"its host cannot be used: {error.reason}") from None
+        raise BadTarget(f"the host is invalid: {error.reason}") from None
     if not is_name:
-        raise BadTarget("its host must be a full name, in A-labels")
+        raise BadTarget("the host must be a fully qualified domain name in A-labels")
     return host
 
 
@@ -136,5 +136,5 @@ def _signature(key: str, signed: bytes) -> str:
     try:
         raw = base64.b64decode(key.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        raise ValueError("not the secret of a webhook") from None
+        raise ValueError("not a webhook secret") from None
     return base64.b64encode(hmac.digest(raw, signed, hashlib.sha256)).decode()

@@ -106,7 +106,9 @@ def test_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
 def test_loopback_webhook_is_rejected_with_a_sentence(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     made = ("channels", "add-webhook", "--account", "Acme", "--name", "hook")
-    assert "must be a full name" in run(app, *made, "https://localhost/", status=1)
+    assert "must be a fully qualified domain name" in run(
+        app, *made, "https://localhost/", status=1
+    )
 
 
 def test_chat_address_is_never_printed(app: Flask) -> None:

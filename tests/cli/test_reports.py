@@ -183,7 +183,7 @@ def test_setup_prints_the_report_address_and_none_for_tls_reports_without_https(
     output = run("setup")
     token = token_in(output)
     assert f"/ingest/{token}\n" in output
-    assert "TLS-RPT    none: BASE_URL must begin with https://" in output
+    assert "TLS-RPT    none, because BASE_URL does not begin with https://" in output
     assert tokens.resolve(token) is not None
 
 

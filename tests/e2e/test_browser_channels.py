@@ -88,7 +88,7 @@ def test_failed_delivery_is_retried_after_the_receiver_recovers(
     receiver.answer = lambda _: (410, {})
     page.get_by_role("button", name="Send test").click()
     wait_for_delivery(page, "Failed")
-    expect(page.get_by_text("Disabled: it answered 410: it wants no more.")).to_be_visible()
+    expect(page.get_by_text("Disabled: the endpoint returned 410 Gone.")).to_be_visible()
     expect(page.get_by_role("button", name="Send test")).to_have_count(0)
     ann.assert_whole()
     receiver.answer = lambda _: (200, {})

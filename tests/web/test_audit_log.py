@@ -53,7 +53,7 @@ def test_refused_change_of_a_higher_role_is_recorded(app: Flask, browser: Browse
     admin = colleague(app, browser, "admin")
     assert admin.post("/settings/team", email="x@y.test", role="owner").status_code == 400
     (event,) = events("user.role_refused")
-    assert event.details["reason"] == "the role admin may not change the role owner"
+    assert event.details["reason"] == "the role admin is not allowed to change the role owner"
 
 
 def test_an_export_over_the_api_is_recorded(app: Flask, browser: Browser) -> None:

@@ -13,7 +13,7 @@ TAGS: tuple[Tag, ...] = ("p", "sp", "np")
 OF_OTHER_DOMAINS = ("sp", "np", "psd")  # tags of a parent's record that are not about the domain
 _REMARKS: Mapping[str, str] = {
     "pct": "{tag} is left out, because RFC 9989 removed it. Receivers that still follow RFC 7489 "
-    "then apply the policy to all mail that fails, and no longer to a part of it.",
+    "then apply the policy to all mail that fails, instead of a part of it.",
     "rf": "{tag} is left out, because RFC 9989 removed it.",
     "ri": "{tag} is left out, because RFC 9989 removed it.",
     "t": "{tag} is left out, so that the policies take effect as they are written.",

@@ -96,7 +96,10 @@ def unmet(evidence: Evidence, published: Published | None) -> list[str]:
 def decide(impact: Impact, evidence: Evidence, published: Published | None) -> tuple[Verdict, str]:
     """Return the verdict on the step, and the reason as text."""
     if not impact.messages:
-        return Verdict.NOT_ENOUGH_DATA, f"No mail seen: no report has mail from {impact.authors}."
+        return (
+            Verdict.NOT_ENOUGH_DATA,
+            f"No mail seen: no report contains mail from {impact.authors}.",
+        )
     if published is None or not evidence.is_sufficient:
         missing = "; ".join(unmet(evidence, published))
         return Verdict.NOT_ENOUGH_DATA, f"Not enough data yet. Missing: {missing}."
@@ -133,13 +136,13 @@ def _too_early(impact: Impact, evidence: Evidence, published: Published) -> str 
     days = evidence.days_at_policy
     if days is None and published.is_inherited:
         return (
-            "The policy of a parent domain applies, so it is not known since when. Publish the "
+            "The policy of a parent domain applies, and its start date is unknown. Publish the "
             f"current policy at {published.name} first: {advice}."
         )
     if days is None:
-        return f"It is not known since when the current policy is published: {advice}."
+        return f"It is unknown how long the current policy has been published: {advice}."
     if days < MIN_DAYS_AT_POLICY:
-        return f"The current policy is unchanged for {days} days: {advice}."
+        return f"The current policy has been unchanged for {days} days: {advice}."
     return None
 
 

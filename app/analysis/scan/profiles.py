@@ -34,8 +34,8 @@ class ClauseResult:
     """The result of one clause.
 
     reason    why it is undetermined or not observable, as text for people
-    findings  the findings because of which it fails, as stored with the check results
-    facts     the facts because of which it fails
+    findings  the findings that make it fail, as stored with the check results
+    facts     the facts that make it fail
     """
 
     clause: Clause
@@ -68,7 +68,7 @@ class ProfileResult:
             return f"Fails {counts[Status.FAIL]} of {len(self.clauses)} clauses"
         if self.status is Status.UNDETERMINED:
             return f"Undetermined: {counts[Status.UNDETERMINED]} clauses could not be checked"
-        return "Passes" if self.is_complete else "Passes what can be seen from outside"
+        return "Passes" if self.is_complete else "Passes all clauses that can be observed"
 
 
 @dataclass(frozen=True, slots=True)

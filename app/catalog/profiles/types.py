@@ -90,7 +90,7 @@ class Clause:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """The checks that it rests on, without duplicates."""
+        """The checks that it uses, without duplicates."""
         codes = (*self.fails_on, *self.unknown_on)
         names = [code.partition(".")[0] for code in codes]
         return tuple(dict.fromkeys([*names, *(condition.check for condition in self.facts)]))

@@ -118,7 +118,7 @@ def validation_errors(email: str, role: str) -> list[dict[str, str]]:
     if not _EMAIL.fullmatch(email):
         errors.append({"field": "email", "code": "invalid", "message": "enter an email address"})
     if role not in ROLES:
-        message = f"one of {', '.join(ROLES)}"
+        message = f"must be one of {', '.join(ROLES)}"
         errors.append({"field": "role", "code": "invalid", "message": message})
     return errors
 
@@ -150,7 +150,7 @@ def resume(account: str, *, actor: str = "system") -> None:
 def _create(session: Session, name: str, actor: str) -> Account:
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InvalidRequest.field("name", "1 to 100 printable characters", "length")
+        raise InvalidRequest.field("name", "enter 1 to 100 printable characters", "length")
     if session.scalar(select(Account.id).where(Account.name == name)):
         raise Conflict(f"An account named {name} already exists")
     account = Account(name=name, id=ids.new(), created_at=datetime.now(UTC))

@@ -29,7 +29,7 @@ def change_role(by: UserSession, user_id: UUID, role: str) -> None:
     effects  a demotion deletes the invitations that the member created
     """
     if role not in ROLES:
-        message = f"one of {', '.join(ROLES)}"
+        message = f"must be one of {', '.join(ROLES)}"
         raise InvalidRequest.field("role", message)
     with transaction() as session:
         user = _member(session, by, user_id)

@@ -29,12 +29,12 @@ _hasher = PasswordHasher()
 def validation_errors(password: str, email: str) -> list[dict[str, str]]:
     """Return the errors of a new password of the user with this email address."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        return [_error("length", f"{MIN_LENGTH} to {MAX_LENGTH} characters")]
+        return [_error("length", f"enter {MIN_LENGTH} to {MAX_LENGTH} characters")]
     plain = password.casefold()
     name = email.partition("@")[0].lower()
     rest = min(len(plain.replace(word, "")) for word in (*_GUESSED_FIRST, name) if word)
     if len(set(plain)) < MIN_DIFFERENT or rest < MIN_LENGTH // 2 or _is_common(plain):
-        return [_error("guessable", "too easily guessed; use several words")]
+        return [_error("guessable", "too easy to guess; use several words")]
     return []
 
 

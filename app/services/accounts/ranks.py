@@ -45,7 +45,7 @@ def check(session: Session, by: UserSession, role: str) -> None:
     if own is None:
         raise NotFound
     if not may_grant(own, role):
-        reason = f"the role {own} may not change the role {role}"
+        reason = f"the role {own} is not allowed to change the role {role}"
         refusals.note(
             Refusal(
                 account_id=by.account_id,

@@ -377,9 +377,9 @@ def _check_acceptance(requested: AlertChange, now: datetime) -> None:
     if requested.accepted_until is None or requested.accepted_until <= now:
         raise InvalidRequest.field("acceptedUntil", "must be a time in the future to accept a risk")
     if not requested.risk_owner:
-        raise InvalidRequest.field("riskOwner", "name the risk owner")
+        raise InvalidRequest.field("riskOwner", "enter the risk owner")
     if not requested.note:
-        raise InvalidRequest.field("note", "give the reason for accepting the risk")
+        raise InvalidRequest.field("note", "enter the reason for accepting the risk")
 
 
 def owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:

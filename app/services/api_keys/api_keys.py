@@ -135,12 +135,12 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
     raises   NotFound; InvalidRequest for a grace above 7 days, or a key that is not active
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
-        raise InvalidRequest.field("grace", "0 to 7 days")
+        raise InvalidRequest.field("grace", "must be 0 to 7 days")
     with transaction() as session:
         old = _owned(session, account_id, key_id)
         now = transactions.now(session)
         if not old.is_usable(now):
-            raise InvalidRequest.field("key", "it is not active; create a new one")
+            raise InvalidRequest.field("key", "the key is not active; create a new one")
         new = NewKey(
             name=old.name,
             scopes=[Scope(scope) for scope in old.scopes],
@@ -193,11 +193,11 @@ def _check_room(
 
 def _check(new: NewKey, limits: Limits) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
-        raise InvalidRequest.field("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "enter 1 to 100 printable characters")
     if not new.scopes:
-        raise InvalidRequest.field("scopes", "at least one of " + ", ".join(Scope))
+        raise InvalidRequest.field("scopes", "select at least one of " + ", ".join(Scope))
     if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
-        raise InvalidRequest.field("expiresAt", "in the past")
+        raise InvalidRequest.field("expiresAt", "must be a time in the future")
     for cidr in new.allow_cidrs:
         try:
             ipaddress.ip_network(cidr)
@@ -213,5 +213,7 @@ def _check_rate(rate_limit: str, limits: Limits) -> None:
     except ValueError:
         raise InvalidRequest.field("rateLimit", "expected format: 100 per minute") from None
     if rate > account_limits.rate_per_minute(limits.rate_limit):
-        message = f"at most {limits.rate_limit}, the limit of all keys of the account"
+        message = (
+            f"must be at most {limits.rate_limit}, the limit for all keys of the account together"
+        )
         raise InvalidRequest.field("rateLimit", message)

@@ -49,9 +49,9 @@ def issue(
     """
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InvalidRequest.field("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "enter 1 to 100 printable characters")
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise InvalidRequest.field("expiresAt", "in the past")
+        raise InvalidRequest.field("expiresAt", "must be a time in the future")
     body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(44))
     token = body + key_tokens.checksum(body)
     with transaction() as session:
@@ -160,7 +160,8 @@ def _expect_room(session: Session, account_id: UUID, at: datetime) -> None:
     )
     if (active or 0) >= MAX_ACTIVE:
         raise InvalidRequest.field(
-            "name", f"at most {MAX_ACTIVE} active upload tokens; revoke one first"
+            "name",
+            f"an account can have at most {MAX_ACTIVE} active upload tokens; revoke one first",
         )
 
 

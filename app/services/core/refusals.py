@@ -86,7 +86,7 @@ def flush() -> None:
                 if refusal.account_id in accounts:
                     _add(session, refusal, count)
     except ServiceUnavailable:
-        logger.warning("refusals not written; will retry")
+        logger.warning("failed to store refusals; will retry")
         with _lock:
             _counts.update(counts)
 
@@ -109,7 +109,7 @@ def _summary(refusal: Refusal) -> Refusal:
         actor=ANONYMOUS,
         action=action,
         target=VARIOUS,
-        reason="too many kinds to list",
+        reason="too many different refusals to list",
         network=VARIOUS,
     )
 

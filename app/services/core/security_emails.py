@@ -171,7 +171,7 @@ def _send(session: Session, account_id: UUID, recipients: Iterable[str], notice:
         *notice.facts,
         ("Account", account.name),
         ("Time", f"{now(session):%Y-%m-%d %H:%M} UTC"),
-        ("IP address", audit_log.origin.get().address or "none: from the command line"),
+        ("IP address", audit_log.origin.get().address or "none (command line)"),
     ]
     width = max(len(name) for name, _ in facts) + 2
     lines = "\n".join(f"  {name + ':':<{width}}{value}" for name, value in facts)

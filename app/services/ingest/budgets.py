@@ -146,7 +146,7 @@ def count_file(
     if files > share(sender, current.ingest_files_per_day) or total > share(
         sender, current.ingest_bytes_per_day
     ):
-        raise _exceeded("The account has received as many reports as it may in one day", now)
+        raise _exceeded("The account has reached its daily limit of reports", now)
     source = source_of(received_via, sender_metadata)
     if source is not None and sender is not SourceClass.OWN:
         _count_source(session, account_id, source, size_bytes, sender)
@@ -206,7 +206,7 @@ def _count_source(
         row.files > max(1, current.ingest_files_per_day * percent // 100)
         or row.bytes > current.ingest_bytes_per_day * percent // 100
     ):
-        raise _exceeded("This sender has sent as many reports as it may in one day", now)
+        raise _exceeded("This sender has reached its daily limit of reports", now)
 
 
 def _exceeded(message: str, now: datetime) -> QuotaExceeded:

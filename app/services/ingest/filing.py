@@ -43,7 +43,7 @@ _DETAILS = {
     "duplicate": "The same report was already received",
     "conflict": "Another report with the same reporter, id and period is counted",
 }
-_SUPERSEDED = "The same report arrived again in a way that proves more"
+_SUPERSEDED = "The same report arrived again with better proof of its sender"
 _DECIDED = "A user decided to use another report with the same reporter, id and period"
 _EVENTS = {
     "parsed": Lifecycle.REPORT_FILE_PARSED,
@@ -205,7 +205,9 @@ def _filing(
         rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
         return Outcome(status="rejected", reason=rejected.reason[:64], detail=rejected.detail)
     if not report.policy_domains:
-        return Outcome(status="rejected", reason="bad_domain", detail="The report names no domain")
+        return Outcome(
+            status="rejected", reason="bad_domain", detail="The report does not name a domain"
+        )
     policy_domain, domain = _owner(file.account_id, report.policy_domains, owners)
     if domain is None:
         return Outcome(

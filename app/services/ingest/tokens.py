@@ -95,7 +95,7 @@ def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> Ing
     raises  NotFound; InvalidRequest for an overlap above 90 days, or an expired or revoked token
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise InvalidRequest.field("overlap", f"0 to {MAX_OVERLAP.days} days")
+        raise InvalidRequest.field("overlap", f"must be 0 to {MAX_OVERLAP.days} days")
     with transaction() as session:
         old = _owned(session, account_id, ref)
         now = transactions.now(session)
@@ -153,7 +153,7 @@ def tls_address(token: str) -> str | None:
 
 def tls_line(token: str) -> str:
     """Return ``tls_address`` for the output of commands, or why there is none."""
-    return tls_address(token) or "none: BASE_URL must begin with https://"
+    return tls_address(token) or "none, because BASE_URL does not begin with https://"
 
 
 def _owned(session: Session, account_id: UUID, ref: str) -> IngestToken:

@@ -73,7 +73,7 @@ def add(
     except IntegrityError:
         existing = find(account_id, new.name.strip())
         raise Conflict(
-            f"There is a channel {existing.name} already",
+            f"A channel named {existing.name} already exists",
             existingId=ids.public("chan", existing.id),
         ) from None
     return channel, target.secrets.keys[0] if type.has_signing_secret and target.secrets else None
@@ -102,7 +102,7 @@ def target_error(session: Session, channel: Channel) -> str | None:
     Runs in the caller's transaction.
     """
     if channel.disabled_at is not None:
-        return f"disabled: {channel.disabled_reason or 'by a person'}"
+        return f"disabled: {channel.disabled_reason or 'by a user'}"
     type = type_of(channel)
     if error := type.configuration_error(config()):
         return error
@@ -236,14 +236,14 @@ def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
     with transaction() as session:
         channel = owned(session, account_id, ref, lock=True)
         if channel.disabled_at is not None:
-            raise InvalidRequest.field("channel", "it is disabled")
+            raise InvalidRequest.field("channel", "the channel is disabled; enable it first")
         if type_of(channel).has_recipients and not recipients.confirmed(session, channel.id):
             raise InvalidRequest.field("channel", recipients.NONE_CONFIRMED)
         recent = outbox.tests_since(
             session, channel, transactions.now(session) - timedelta(hours=1)
         )
         if recent >= MAX_TESTS:
-            raise QuotaExceeded(f"A channel can be tested {MAX_TESTS} times an hour.", 3600)
+            raise QuotaExceeded(f"A channel can be tested at most {MAX_TESTS} times an hour.", 3600)
         _record(session, channel, actor, "channel.tested")
         return outbox.record_test(session, account_id, channel.id, transactions.now(session))
 
@@ -258,7 +258,9 @@ def _insert(account_id: UUID, new: NewChannel, target: ParsedTarget, actor: str)
             select(func.count()).select_from(Channel).where(Channel.account_id == account_id)
         )
         if (count or 0) >= MAX_CHANNELS:
-            raise InvalidRequest.field("name", f"an account may have {MAX_CHANNELS} channels")
+            raise InvalidRequest.field(
+                "name", f"an account can have at most {MAX_CHANNELS} channels"
+            )
         channel = Channel(
             id=ids.new(),
             account_id=account_id,
@@ -284,12 +286,12 @@ def _insert(account_id: UUID, new: NewChannel, target: ParsedTarget, actor: str)
 
 def _check(new: NewChannel) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
-        raise InvalidRequest.field("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "enter 1 to 100 printable characters")
     if ids.parse("chan", new.name.strip()):
-        raise InvalidRequest.field("name", "it must not look like the id of a channel")
+        raise InvalidRequest.field("name", "the name must not look like a channel id")
     for field, words in (("types", new.types), ("tags", new.tags), ("domains", new.domains)):
         if len(words) > 100 or any(not word or len(word) > 253 for word in words):
-            raise InvalidRequest.field(field, "up to 100 words of 1 to 253 characters")
+            raise InvalidRequest.field(field, "enter up to 100 values of 1 to 253 characters")
 
 
 def _expect_public_host(host: str, type: ChannelType, network: Network) -> None:
@@ -304,7 +306,7 @@ def _expect_public_host(host: str, type: ChannelType, network: Network) -> None:
     try:
         failure = network.run(refusal)
     except LookupFailed as error:
-        raise ServiceUnavailable(f"DNS does not say where the URL leads: {error}") from None
+        raise ServiceUnavailable(f"The DNS lookup of the host failed: {error}") from None
     if failure is not None:
         raise InvalidRequest.field(type.target_field, post.FAILURES[failure])
 

@@ -38,7 +38,7 @@ class ServiceCollector(Collector):
             yield from _emails(session, now)
         lengths = [(name, queue.length(name)) for name in queue.QUEUES]
         known_lengths = [(name, length) for name, length in lengths if length is not None]
-        yield _gauge("queue_jobs", "Jobs that wait in Redis", ["queue"], known_lengths)
+        yield _gauge("queue_jobs", "Jobs waiting in Redis", ["queue"], known_lengths)
 
 
 def _report_files(session: Session, now: datetime) -> Iterator[Metric]:
@@ -53,7 +53,7 @@ def _report_files(session: Session, now: datetime) -> Iterator[Metric]:
     yield _age("report_file_oldest_received_seconds", oldest, now)
     status = case((RollupQueueEntry.failed, "failed"), else_="pending").label("status")
     entries = session.execute(select(status, func.count()).group_by("status"))
-    summary = "Reports that are not in the analytics yet"
+    summary = "Reports that the analytics do not include yet"
     yield _gauge(
         "rollup_queue_reports", summary, ["status"], _with_zeros(entries, ["pending", "failed"])
     )
@@ -63,7 +63,7 @@ def _scans(session: Session, now: datetime) -> Iterator[Metric]:
     counts = session.execute(
         select(Scan.status, func.count()).where(Scan.status.in_(UNFINISHED)).group_by(Scan.status)
     )
-    summary = "Scans that have not ended"
+    summary = "Queued and running scans"
     yield _gauge("scans", summary, ["status"], _with_zeros(counts, UNFINISHED))
     oldest = _oldest(session, Scan.requested_at, Scan.status == "queued")
     yield _age("scan_oldest_queued_seconds", oldest, now)
@@ -82,14 +82,14 @@ def _deliveries(session: Session) -> Metric:
         .where(Delivery.status.in_(("pending", "dead")))
         .group_by(Delivery.status)
     )
-    return _gauge("deliveries", "Events to be sent, or given up", ["status"], counts)
+    return _gauge("deliveries", "Pending and dead deliveries of events", ["status"], counts)
 
 
 def _emails(session: Session, now: datetime) -> Iterator[Metric]:
     counts = session.execute(
         select(Email.kind, Email.status, func.count()).group_by(Email.kind, Email.status)
     )
-    summary = "Emails to people of the last 30 days"
+    summary = "Emails to people in the last 30 days"
     yield _gauge("emails", summary, ["kind", "status"], counts)
     oldest = _oldest(session, Email.created_at, Email.status == "queued")
     yield _age("email_oldest_queued_seconds", oldest, now)
@@ -117,5 +117,5 @@ def _oldest(session: Session, column: Any, condition: ColumnElement[bool]) -> da
 
 def _age(name: str, oldest: datetime | None, now: datetime) -> Metric:
     seconds = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
-    summary = "Age of the oldest that waits; 0 if none does"
+    summary = "Age of the oldest queued item in seconds; 0 if there is none"
     return GaugeMetricFamily(PREFIX + name, summary, value=seconds)

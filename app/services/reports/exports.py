@@ -31,7 +31,7 @@ def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
     raises  InvalidRequest at once for more than MAX_ROWS rows
     """
     if listing.exceeds(MAX_ROWS):
-        message = f"more than {MAX_ROWS} rows; narrow the list, by from and to for example"
+        message = f"more than {MAX_ROWS} rows; narrow the list, for example with from and to"
         raise InvalidRequest.field("format", message, "too_many_rows")
     return (of(row) for row in listing.iterate(MAX_ROWS))
 

@@ -349,7 +349,9 @@ def _selected(session: Session, account_id: UUID, selection: Selection) -> dict[
     else:
         domains = _named(session, statement, selection.refs)
     if not domains or len(domains) > MAX_BATCH:
-        message = "select at least one domain" if not domains else f"more than {MAX_BATCH} domains"
+        message = (
+            "select at least one domain" if not domains else f"select at most {MAX_BATCH} domains"
+        )
         raise InvalidRequest.field("domains", message, "length")
     return domains
 

@@ -274,7 +274,7 @@ def _check_form() -> None:
         abort(400, "Your session changed. Reload the page and try again.")
     if not can(request.endpoint or ""):
         user, target = user_session(), (request.endpoint or "").removeprefix("web.")
-        reason = f"the role {user.role} may not do this"
+        reason = f"the role {user.role} is not allowed to do this"
         refusals.note(
             Refusal(
                 account_id=user.account_id,

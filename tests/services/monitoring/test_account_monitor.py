@@ -102,7 +102,7 @@ def test_account_alert_is_not_visible_to_other_accounts(account_id: UUID) -> Non
 def test_disabled_channel_has_an_alert_until_it_is_enabled(account_id: UUID) -> None:
     channel = add_email_channel(account_id, "ops", "a@acme.test")
     with transaction() as session:
-        channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
+        channels.give_up(session, session.get_one(Channel, channel.id), "the endpoint returned 410")
     account_monitor.check_accounts()
     assert "webhook.disabled" in open_alerts(account_id)
     channels.enable(account_id, "ops", actor=ACTOR)

@@ -221,7 +221,7 @@ def test_failed_delivery_to_a_service_is_retried(
     open_alert()
     dispatcher.run(network)
     assert len(outside.requests) == 2
-    assert last_error(account_id) == "it answered 500"
+    assert last_error(account_id) == "the endpoint returned 500"
 
 
 def test_redirect_is_not_followed(
@@ -232,7 +232,7 @@ def test_redirect_is_not_followed(
     open_alert()
     dispatcher.run(network)
     assert {host for host, _, _ in outside.requests} == {"hooks.slack.com"}
-    assert last_error(account_id) == "it redirects, and redirects are not followed"
+    assert last_error(account_id) == "the endpoint redirects, and redirects are not followed"
 
 
 def test_untrusted_certificate_fails_the_delivery(
@@ -243,7 +243,7 @@ def test_untrusted_certificate_fails_the_delivery(
     open_alert()
     dispatcher.run(network)
     assert outside.requests == []
-    assert last_error(account_id) == "its certificate is not trusted"
+    assert last_error(account_id) == "the certificate of the endpoint is not trusted"
 
 
 def test_service_name_with_a_private_address_is_not_contacted(
@@ -254,7 +254,7 @@ def test_service_name_with_a_private_address_is_not_contacted(
     open_alert()
     dispatcher.run(network)
     assert outside.requests == []
-    assert last_error(account_id) == "its address is not public"
+    assert last_error(account_id) == "the address of the endpoint is not public"
 
 
 def test_only_the_service_of_an_address_is_shown(account_id: UUID) -> None:

@@ -130,7 +130,7 @@ def test_delivery_fails_permanently_after_the_last_attempt(
     dispatcher.run(network)
     (entry,) = log(account_id)
     assert (entry.status, entry.attempts, entry.response_status) == ("dead", 10, 500)
-    assert entry.error == "it answered 500"
+    assert entry.error == "the endpoint returned 500"
 
 
 def test_events_of_one_alert_are_ordered_and_others_do_not_wait(
@@ -171,7 +171,7 @@ def test_410_gone_disables_the_channel(
     open_alert("dmarc.missing")
     dispatcher.run(network)
     assert len(receiver.calls) == 1
-    assert channels.find(account_id, "hook").disabled_reason == "it answered 410: it wants no more"
+    assert channels.find(account_id, "hook").disabled_reason == "the endpoint returned 410 Gone"
     assert {entry.status for entry in log(account_id)} == {"dead"}
 
 
@@ -214,7 +214,7 @@ def test_host_whose_address_became_private_is_refused(
     open_alert()
     dispatcher.run(LoopbackNetwork(Zone({(HOST, "A"): ["127.0.0.1"], (HOST, "AAAA"): ["fd00::1"]})))
     (entry,) = log(account_id)
-    assert entry.error == "its address is not public"
+    assert entry.error == "the address of the endpoint is not public"
     assert receiver.calls == []
 
 

@@ -162,4 +162,4 @@ def test_summary_says_that_not_everything_can_be_seen() -> None:
     domain = DomainResults({"dmarc": {"facts": {}, "findings": []}}, {}, Usage.BOTH)
     [result] = profiles.evaluate([profile], domain)
     assert result.status is Status.PASS
-    assert result.summary == "Passes what can be seen from outside"
+    assert result.summary == "Passes all clauses that can be observed"

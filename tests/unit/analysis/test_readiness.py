@@ -257,11 +257,11 @@ def test_reason_states_figures_and_limits() -> None:
         "The limit is 0.5 % (RFC 9989 §7.4)."
     )
     assert judge((GOOD, 1_000), days_at_policy=12)[0].reason == (
-        "The current policy is unchanged for 12 days: RFC 9989 §7.4 advises at least 30 days "
+        "The current policy has been unchanged for 12 days: RFC 9989 §7.4 advises at least 30 days "
         "before p=quarantine."
     )
     unknown = judge((GOOD, 1_000), days_at_policy=None)[0].reason
-    assert unknown.startswith("It is not known since when the current policy is published")
+    assert unknown.startswith("It is unknown how long the current policy has been published")
 
 
 def test_step_without_any_mail_has_no_answer() -> None:
@@ -272,7 +272,7 @@ def test_step_without_any_mail_has_no_answer() -> None:
         ("np", None, 0),
     ]
     assert {step.verdict for step in steps[1:]} == {Verdict.NOT_ENOUGH_DATA}
-    assert steps[1].reason == "No mail seen: no report has mail from subdomains of acme.test."
+    assert steps[1].reason == "No mail seen: no report contains mail from subdomains of acme.test."
 
 
 def test_reject_is_not_advised_if_own_mail_passes_by_spf_alone() -> None:

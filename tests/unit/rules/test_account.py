@@ -63,7 +63,7 @@ def test_unusual_use_of_a_key_opens_an_alert(
     ("options", "expected"),
     [
         ({}, set()),
-        ({"given_up": "it answered 410"}, {"webhook.disabled"}),
+        ({"given_up": "the endpoint returned 410"}, {"webhook.disabled"}),
         ({"failures": 9}, set()),
         ({"failures": 2, "is_digest": True}, set()),
         ({"failures": 3, "is_digest": True}, {"digest.failed"}),

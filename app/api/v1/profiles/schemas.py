@@ -29,8 +29,8 @@ class ProfileClause(Schema):
     usages: list[Usage] = Field(
         description="the uses of domains that it applies to; empty if it applies to all"
     )
-    checks: list[str] = Field(description="the checks that it rests on")
-    findings: list[str] = Field(description="finding codes with which it fails")
+    checks: list[str] = Field(description="the checks that it uses")
+    findings: list[str] = Field(description="finding codes that make it fail")
     facts: list[FactCondition] = Field(description="it fails unless all of these hold")
     remediation: str | None = Field(description="what to do if it fails")
     not_observable_reason: str | None = Field(
@@ -67,8 +67,8 @@ class ClauseResult(Schema):
     reason: str | None = Field(
         description="why it is undetermined or not observable; null for other results"
     )
-    findings: list[Finding] = Field(description="the findings because of which it fails")
-    facts: list[UnmetFact] = Field(description="the facts because of which it fails")
+    findings: list[Finding] = Field(description="the findings that make it fail")
+    facts: list[UnmetFact] = Field(description="the facts that make it fail")
     remediation: str | None = Field(description="what to do; null unless it fails")
 
 

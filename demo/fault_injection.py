@@ -8,7 +8,7 @@ import dns.name
 import dns.rdatatype
 
 
-class Trouble(Enum):
+class Failure(Enum):
     """The fault that replaces an answer.
 
     TIMEOUT         no answer
@@ -36,7 +36,7 @@ class Slow:
     seconds: float
 
 
-Fault = Trouble | Slow
+Fault = Failure | Slow
 
 
 @dataclass(frozen=True, slots=True)

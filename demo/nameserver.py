@@ -23,7 +23,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from demo.background import Background, cancel_all, current_task
-from demo.fault_injection import Behavior, Fault, Slow, Trouble
+from demo.fault_injection import Behavior, Failure, Fault, Slow
 from demo.zonefiles import Zones
 
 UDP_WITHOUT_EDNS = 512
@@ -121,7 +121,7 @@ class NameServer(Background):
         elif fault in _SPOILT:
             return _SPOILT[fault](query)
         right = _fitting(query, self._answer(query), fault, is_udp=is_udp)
-        return [*(_lies(query) if fault is Trouble.LIE else ()), right]
+        return [*(_lies(query) if fault is Failure.LIE else ()), right]
 
     def _answer(self, query: Message) -> Message:
         question, behavior = query.question[0], self._behavior
@@ -177,7 +177,7 @@ def _fitting(query: Message, reply: Message, fault: Fault | None, *, is_udp: boo
     """Return the reply as bytes; over UDP, an oversized reply is empty and has TC."""
     size = max(UDP_WITHOUT_EDNS, min(query.payload, UDP_WITH_EDNS))
     wire = reply.to_wire(max_size=65535)
-    if not is_udp or (fault is not Trouble.TRUNCATED and len(wire) <= size):
+    if not is_udp or (fault is not Failure.TRUNCATED and len(wire) <= size):
         return wire
     reply.answer, reply.authority = [], []
     reply.flags |= Flag.TC
@@ -217,10 +217,10 @@ def _loop(query: Message) -> list[bytes]:
 
 
 _SPOILT = {
-    Trouble.SERVFAIL: lambda query: [_reply(query, Rcode.SERVFAIL).to_wire()],
-    Trouble.REFUSED: lambda query: [_reply(query, Rcode.REFUSED).to_wire()],
-    Trouble.TIMEOUT: lambda query: [],
-    Trouble.WRONG_QUESTION: _wrong_question,
-    Trouble.GARBAGE: lambda query: [query.id.to_bytes(2, "big") + b"\xff" * 40],
-    Trouble.LOOP: _loop,
+    Failure.SERVFAIL: lambda query: [_reply(query, Rcode.SERVFAIL).to_wire()],
+    Failure.REFUSED: lambda query: [_reply(query, Rcode.REFUSED).to_wire()],
+    Failure.TIMEOUT: lambda query: [],
+    Failure.WRONG_QUESTION: _wrong_question,
+    Failure.GARBAGE: lambda query: [query.id.to_bytes(2, "big") + b"\xff" * 40],
+    Failure.LOOP: _loop,
 }

@@ -27,7 +27,7 @@ MAX_HEAD = 16384
 SECONDS = 30.0
 
 
-class Trouble(Enum):
+class Failure(Enum):
     """The fault of the policy of a domain."""
 
     EXPIRED = "expired certificate"
@@ -47,7 +47,7 @@ class PolicyServer(Background):
     def __init__(
         self,
         policies: Path,
-        faults: Mapping[str, Trouble] | None = None,
+        faults: Mapping[str, Failure] | None = None,
         *,
         address: str = "127.0.0.1",
         port: int = 0,
@@ -92,8 +92,8 @@ class PolicyServer(Background):
         """Return the context with the certificate for a host, created on first use."""
         if host not in self._contexts:
             fault = self._faults.get(host.removeprefix(PREFIX))
-            name = "elsewhere.invalid" if fault is Trouble.WRONG_NAME or not host else host
-            is_expired = fault is Trouble.EXPIRED
+            name = "elsewhere.invalid" if fault is Failure.WRONG_NAME or not host else host
+            is_expired = fault is Failure.EXPIRED
             self._contexts[host] = self.authority.context(name, is_expired=is_expired)
         return self._contexts[host]
 
@@ -111,11 +111,11 @@ class PolicyServer(Background):
         fault, body = self._faults.get(domain), self._policies.get(domain)
         if method not in ("GET", "HEAD"):
             return _message("405 Method Not Allowed", b"")
-        if fault is Trouble.REDIRECT:
+        if fault is Failure.REDIRECT:
             return _message(f"301 Moved Permanently\r\nLocation: https://www.{domain}{path}", b"")
-        if fault is Trouble.HUGE:
+        if fault is Failure.HUGE:
             body = (body or b"") + b"#" * HUGE
-        if path != PATH or body is None or fault is Trouble.MISSING:
+        if path != PATH or body is None or fault is Failure.MISSING:
             return _message("404 Not Found", b"not found\n")
         return _message("200 OK", body, is_head=method == "HEAD")
 

@@ -35,14 +35,14 @@ BEHAVIOR = fault_injection.Behavior(
     signed=frozenset({".", "example", "test", "perfect.example"}),
     bogus=frozenset({"bogus.test"}),
     faults={
-        "silent.example": fault_injection.Trouble.TIMEOUT,
-        ("halting.example", "TXT"): fault_injection.Trouble.SERVFAIL,
+        "silent.example": fault_injection.Failure.TIMEOUT,
+        ("halting.example", "TXT"): fault_injection.Failure.SERVFAIL,
     },
 )
 POLICY_FAULTS = {
-    "expired.test": policies.Trouble.EXPIRED,
-    "wrongname.test": policies.Trouble.WRONG_NAME,
-    "moved.test": policies.Trouble.REDIRECT,
-    "nopolicy.test": policies.Trouble.MISSING,
-    "huge.test": policies.Trouble.HUGE,
+    "expired.test": policies.Failure.EXPIRED,
+    "wrongname.test": policies.Failure.WRONG_NAME,
+    "moved.test": policies.Failure.REDIRECT,
+    "nopolicy.test": policies.Failure.MISSING,
+    "huge.test": policies.Failure.HUGE,
 }

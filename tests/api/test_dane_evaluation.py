@@ -88,9 +88,9 @@ def test_domain_without_mail_hosts_has_none_to_compare(client: Client) -> None:
     assert evaluate(client) == {"breaksDelivery": False, "hosts": []}
 
 
-@pytest.mark.parametrize("trouble", [TIMEOUT, SERVFAIL])
-def test_failed_lookup_of_the_mail_hosts_is_503(client: Client, trouble: Any) -> None:
-    publish(client, MX=trouble)
+@pytest.mark.parametrize("failure", [TIMEOUT, SERVFAIL])
+def test_failed_lookup_of_the_mail_hosts_is_503(client: Client, failure: Any) -> None:
+    publish(client, MX=failure)
     response = client("POST", PATH, json={"certificate": LEAF})
     assert response.status_code == 503
 

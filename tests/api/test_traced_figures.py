@@ -16,7 +16,7 @@ from app.services.analytics import sending
 from app.services.domains import domains
 from tests.support.api_client import Client
 from tests.support.api_reports import counted
-from tests.support.checked_domains import know
+from tests.support.checked_domains import store_results
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 
@@ -90,13 +90,13 @@ many = hypothesis_settings(
 def domain(client: Client) -> Domain:
     """A domain of which a scan knows the records."""
     found = make_domain(client.account_id, "acme.test")
-    know(found)
+    store_results(found)
     return found
 
 
 def made(client: Client, reports: list[Report], dmarc: str) -> Domain:
     domain = make_domain(client.account_id, "acme.test")
-    know(domain, dmarc)
+    store_results(domain, dmarc)
     for report in reports:
         store(domain, report)
     return domain

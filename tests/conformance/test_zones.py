@@ -92,8 +92,8 @@ async def test_zone_in_memory_has_expected_results(
 def test_zone_on_the_network_has_expected_results(
     domain: str, check: str, live: Mapping[str, ScanResult]
 ) -> None:
-    [judgement] = [result for result in live[domain].check_results if result.check == check]
-    _hold(EXPECTED[domain]["checks"][check], judgement)
+    [check_result] = [result for result in live[domain].check_results if result.check == check]
+    _hold(EXPECTED[domain]["checks"][check], check_result)
 
 
 def test_no_domain_exceeds_the_query_budget(
@@ -105,18 +105,18 @@ def test_no_domain_exceeds_the_query_budget(
     ] == []
 
 
-def _hold(expected: Mapping[str, Any], judgement: CheckResult) -> None:
+def _hold(expected: Mapping[str, Any], check_result: CheckResult) -> None:
     """Assert that the verdict is an expected one and every expected fact is equal."""
-    is_open = judgement.verdict is Verdict.UNDETERMINED
-    status = "info" if is_open else judgement.verdict.value
-    assert status in (expected["status"], *expected.get("accept", ())), judgement
-    assert not (is_open and judgement.findings)
+    is_open = check_result.verdict is Verdict.UNDETERMINED
+    status = "info" if is_open else check_result.verdict.value
+    assert status in (expected["status"], *expected.get("accept", ())), check_result
+    assert not (is_open and check_result.findings)
     for name, value in expected["facts"].items():
         if name == "selectors":
-            _hold_selectors(value, judgement.facts[name])
+            _hold_selectors(value, check_result.facts[name])
         elif name != "policy_file":  # the file that the policy host serves
             accepted = (value, *expected.get("facts_accept", {}).get(name, ()))
-            assert judgement.facts.get(name, "no such fact") in accepted, name
+            assert check_result.facts.get(name, "no such fact") in accepted, name
 
 
 def _hold_selectors(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

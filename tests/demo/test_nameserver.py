@@ -14,7 +14,7 @@ from dns.flags import Flag
 from dns.message import Message
 from dns.rcode import Rcode
 
-from demo.fault_injection import Behavior, Fault, Slow, Trouble
+from demo.fault_injection import Behavior, Failure, Fault, Slow
 from demo.nameserver import NameServer
 from demo.samples import BEHAVIOR, DOMAINS, ZONES
 from tests.support.paths import DATA
@@ -47,16 +47,16 @@ big IN TXT """
     "test": SOA + "signed IN DS 1 13 2 " + "ab" * 32 + "\n",
 }
 FAULTS: dict[str | tuple[str, str], Fault] = {
-    "faulty0.plain.test": Trouble.SERVFAIL,
-    "faulty1.plain.test": Trouble.REFUSED,
-    "faulty2.plain.test": Trouble.TIMEOUT,
+    "faulty0.plain.test": Failure.SERVFAIL,
+    "faulty1.plain.test": Failure.REFUSED,
+    "faulty2.plain.test": Failure.TIMEOUT,
     "faulty3.plain.test": Slow(0.2),
-    "faulty4.plain.test": Trouble.TRUNCATED,
-    "faulty5.plain.test": Trouble.LIE,
-    "faulty6.plain.test": Trouble.WRONG_QUESTION,
-    "faulty7.plain.test": Trouble.GARBAGE,
-    "faulty8.plain.test": Trouble.LOOP,
-    ("faulty9.plain.test", "MX"): Trouble.SERVFAIL,
+    "faulty4.plain.test": Failure.TRUNCATED,
+    "faulty5.plain.test": Failure.LIE,
+    "faulty6.plain.test": Failure.WRONG_QUESTION,
+    "faulty7.plain.test": Failure.GARBAGE,
+    "faulty8.plain.test": Failure.LOOP,
+    ("faulty9.plain.test", "MX"): Failure.SERVFAIL,
 }
 
 

@@ -16,7 +16,7 @@ import dns.resolver
 import pytest
 
 from app.services.domains.demo import SAMPLES
-from demo.policies import HUGE, PATH, PolicyServer, Trouble
+from demo.policies import HUGE, PATH, Failure, PolicyServer
 from demo.samples import DOMAINS, POLICIES, POLICY_FAULTS
 from tests.support.paths import ROOT
 
@@ -127,7 +127,7 @@ def test_non_http_connection_is_closed(server: PolicyServer) -> None:
 
 
 async def test_server_closes_with_an_open_connection() -> None:
-    async with PolicyServer(POLICIES, {"perfect.example": Trouble.MISSING}) as running:
+    async with PolicyServer(POLICIES, {"perfect.example": Failure.MISSING}) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
         await asyncio.sleep(0.05)
     writer.close()

@@ -24,7 +24,7 @@ SERIOUS = ("serious", "critical")
 class Person:
     """A browser of one person at the service.
 
-    troubles  problems of the pages: console messages, script errors, dialogs, foreign requests
+    problems  problems of the pages: console messages, script errors, dialogs, foreign requests
     """
 
     service: Service
@@ -32,7 +32,7 @@ class Person:
     page: Page
     account_id: UUID
     email: str
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> Page:
         """Load the page at this path."""
@@ -55,9 +55,9 @@ class Person:
         text: str = self.page.evaluate("navigator.clipboard.readText()")
         return text
 
-    def assert_whole(self) -> None:
+    def assert_no_problems(self) -> None:
         """Check that the page has no problems, fits the window and is accessible."""
-        assert self.troubles == [], self.page.url
+        assert self.problems == [], self.page.url
         width = self.page.evaluate(
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
@@ -97,14 +97,14 @@ def open_browser(
 
     def note_request(request: Request) -> None:
         if not request.url.startswith((origin, "data:")):
-            person.troubles.append(f"requested {request.url}")
+            person.problems.append(f"requested {request.url}")
 
     def note_message(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            person.troubles.append(message.text)
+            person.problems.append(message.text)
 
     context.on("request", note_request)
     context.on("console", note_message)
-    context.on("weberror", lambda error: person.troubles.append(str(error.error)))
-    context.on("dialog", lambda dialog: person.troubles.append(f"a dialog: {dialog.message}"))
+    context.on("weberror", lambda error: person.problems.append(str(error.error)))
+    context.on("dialog", lambda dialog: person.problems.append(f"a dialog: {dialog.message}"))
     return person

@@ -29,7 +29,7 @@ CHANGES = ("acknowledged", "open", "dismissed", "open")  # of an alert that was 
 
 
 @dataclass
-class Story:
+class Scenario:
     """Alerts that are opened and changed, and the receivers of their events."""
 
     service: Service
@@ -37,7 +37,7 @@ class Story:
     flaky: Receiver
     healthy: Receiver
 
-    def go_on(self, transitions_wanted: int, kills: int) -> None:
+    def run(self, transitions_wanted: int, kills: int) -> None:
         """Make so many transitions, and kill the workers so often meanwhile."""
         killing = {transitions_wanted * (n + 1) // (kills + 1) for n in range(kills)}
         alert_id = self._open(0)
@@ -59,7 +59,7 @@ class Story:
         return opened
 
 
-def misbehave(call: Received) -> tuple[int, dict[str, str]] | None:
+def flaky_response(call: Received) -> tuple[int, dict[str, str]] | None:
     """One of the ways of receivers; mostly the good one, or a thousand events would take long."""
     received_via = random.random()
     if received_via < 0.8:
@@ -81,16 +81,16 @@ def deliver(
 ) -> str:
     """Deliver every event to both receivers, once and in order, while workers are killed."""
     account_id = make_account().id
-    story = Story(service, make_domain(account_id, schedule="off"), flaky, healthy)
-    flaky.answer = misbehave
+    scenario = Scenario(service, make_domain(account_id, schedule="off"), flaky, healthy)
+    flaky.answer = flaky_response
     for name, receiver in (("flaky", flaky), ("healthy", healthy)):
         new = NewChannel(name, "webhook", receiver.url)
         channels.add(account_id, new, LoopbackNetwork(), actor=ACTOR)
     quiet = transitions // 2
-    story.go_on(quiet, 0)
+    scenario.run(quiet, 0)
     wait_for(lambda: len(_first(healthy.calls)) >= quiet, "the healthy receiver")
     in_quiet = len(healthy.calls)
-    story.go_on(transitions - quiet, kills)
+    scenario.run(transitions - quiet, kills)
     wait_for(lambda: _pending(account_id) == 0, "deliveries", 600)
     for receiver in (flaky, healthy):
         _assert_whole(receiver, transitions)

@@ -42,11 +42,11 @@ def kill_workers(service: Service, token: str, account_id: UUID, kills: int) -> 
     wait_for(lambda: _batch(service, token, batch)["status"] == "completed", "the scans", 300)
     counts = _batch(service, token, batch)["counts"]
     assert counts == {"completed": len(service.names)}, counts
-    assert_whole(account_id, len(service.names))
+    assert_complete(account_id, len(service.names))
     return f"{len(service.names)} scans, {killed} processes killed: {counts}"
 
 
-def assert_whole(account_id: UUID, scans: int) -> None:
+def assert_complete(account_id: UUID, scans: int) -> None:
     """As many completed scans, and for each domain and subject one alert that opened once."""
     with transaction(readonly=True) as session:
         counted = session.execute(

@@ -163,12 +163,12 @@ class Service:
         return (self.directory / f"{name}.log").read_text()
 
 
-def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], description: str, seconds: float = 90) -> None:
     """Wait until the condition holds; raises AssertionError with the description otherwise."""
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s for {what}")
+            raise AssertionError(f"waited {seconds:g} s for {description}")
         time.sleep(0.1)
 
 

@@ -38,7 +38,7 @@ def added(person: Person, receiver: Receiver) -> str:
     page.get_by_role("button", name="Add channel").click()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    person.assert_whole()
+    person.assert_no_problems()
     secret = person.copied()
     page.get_by_role("link", name="Done").click()
     expect(page.get_by_role("heading", name=re.compile("ops hook Active"))).to_be_visible()
@@ -74,10 +74,10 @@ def test_webhook_is_added_tested_and_verified_by_its_receiver(
     (call,) = receiver.calls
     payload: Any = Webhook(secret).verify(call.body, call.headers)
     assert payload == json.loads(call.body)
-    ann.assert_whole()
+    ann.assert_no_problems()
     page.get_by_role("link", name="Notifications", exact=True).first.click()
     expect(page.get_by_role("row", name="ops hook")).to_contain_text("Active")
-    ann.assert_whole()
+    ann.assert_no_problems()
 
 
 def test_failed_delivery_is_retried_after_the_receiver_recovers(
@@ -90,7 +90,7 @@ def test_failed_delivery_is_retried_after_the_receiver_recovers(
     wait_for_delivery(page, "Failed")
     expect(page.get_by_text("Disabled: the endpoint returned 410 Gone.")).to_be_visible()
     expect(page.get_by_role("button", name="Send test")).to_have_count(0)
-    ann.assert_whole()
+    ann.assert_no_problems()
     receiver.answer = lambda _: (200, {})
     page.get_by_role("button", name="Enable").click()
     page.get_by_role("button", name="Retry failed deliveries").click()
@@ -98,7 +98,7 @@ def test_failed_delivery_is_retried_after_the_receiver_recovers(
     wait_for_delivery(page, "Delivered")
     assert len(receiver.by_id) == 1  # the same event id, so that receivers can deduplicate
     assert len(receiver.calls) == 2
-    ann.assert_whole()
+    ann.assert_no_problems()
 
 
 def test_webhook_secret_is_rotated_and_the_webhook_deleted(ann: Person, receiver: Receiver) -> None:
@@ -115,11 +115,11 @@ def test_webhook_secret_is_rotated_and_the_webhook_deleted(ann: Person, receiver
     page.get_by_role("button", name="Disable").click()
     expect(page.get_by_role("heading", name=re.compile("ops hook Disabled"))).to_be_visible()
     expect(page.get_by_role("button", name="Send test")).to_have_count(0)
-    ann.assert_whole()
+    ann.assert_no_problems()
     page.get_by_text("Delete…").click()
     page.get_by_role("button", name="Delete ops hook").click()
     expect(page.get_by_role("heading", name="No notifications yet")).to_be_visible()
-    ann.assert_whole()
+    ann.assert_no_problems()
     page = ann.go("/settings/audit?about=channel.")
     actions = page.get_by_role("table").inner_text()
     for action in ("added", "tested", "secret_rotated", "disabled", "removed"):
@@ -137,6 +137,6 @@ def test_forbidden_webhook_url_shows_an_error_next_to_the_field(
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_value(f"https://localhost:{receiver.port}/hook")
     # The browser logs the 400 response to the console; that is not a problem of the page.
-    ann.troubles[:] = [trouble for trouble in ann.troubles if "400" not in trouble]
-    ann.assert_whole()
+    ann.problems[:] = [problem for problem in ann.problems if "400" not in problem]
+    ann.assert_no_problems()
     assert receiver.calls == []

@@ -106,18 +106,18 @@ def test_every_page_is_accessible_and_free_of_errors(ann: Person) -> None:
         assert page.locator("h1").count() == 1, path
         for details in page.locator("details").all():
             details.evaluate("element => element.open = true")
-        ann.assert_whole()
+        ann.assert_no_problems()
 
 
 def test_hostile_values_are_shown_as_text(ann: Person) -> None:
     page = ann.go("/domains")
     assert page.get_by_text(HOSTILE[:50]).count() == 1
     assert page.locator("img[src=x]").count() == 0
-    assert ann.troubles == []
+    assert ann.problems == []
 
 
 def test_login_page_is_accessible_and_free_of_errors(chromium: Browser, service: Service) -> None:
     bob = open_person(chromium, service)
     bob.go("/auth/login")
-    bob.assert_whole()
+    bob.assert_no_problems()
     bob.context.close()

@@ -27,7 +27,7 @@ from app.services.analytics.sources import ManualClassification
 from app.services.monitoring import report_monitor
 from app.setting_types import database_url as driver_url
 from tests.support.api_client import Client, make_client
-from tests.support.checked_domains import know
+from tests.support.checked_domains import store_results
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.paths import ROOT
 from tests.support.stored_reports import (
@@ -91,7 +91,7 @@ def client(app: Flask) -> Client:
 def domain(client: Client) -> Domain:
     """A domain with reports of 40 days, of two reporters, and with a classified source."""
     domain = make_domain(client.account_id, "acme.test")
-    know(domain)
+    store_results(domain)
     for day in range(40):
         store(domain, Report([*_rows(day)], begin=START + day * DAY))
     long_report = Report([record(count=70)], begin=START + DAY, length=5 * DAY)

@@ -45,7 +45,7 @@ def _server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-def _saying(response: bytes, received: list[bytes] | None = None) -> Handler:
+def _responding_with(response: bytes, received: list[bytes] | None = None) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if received is not None:
@@ -102,7 +102,7 @@ def _refused(
 def test_page_has_response_of_server(tls: ssl.SSLContext) -> None:
     received: list[bytes] = []
     response = OK + b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello"
-    page = _fetch(_saying(response, received), tls)
+    page = _fetch(_responding_with(response, received), tls)
     assert (page.url, page.status) == (f"https://{HOST}/policy.txt", 200)
     assert (page.body, page.content_type) == (b"hello", "text/plain; charset=utf-8")
     assert page.failure is None
@@ -119,13 +119,15 @@ def test_page_has_response_of_server(tls: ssl.SSLContext) -> None:
 def test_body_is_sent_with_headers(tls: ssl.SSLContext) -> None:
     received: list[bytes] = []
     request = Request("POST", {"Webhook-Id": "msg_1"}, b"{}")
-    assert _fetch(_saying(OK + b"Content-Length: 0\r\n\r\n", received), tls, request=request).status
+    assert _fetch(
+        _responding_with(OK + b"Content-Length: 0\r\n\r\n", received), tls, request=request
+    ).status
     assert b"\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n" in received[0]
 
 
 def test_header_injection_is_rejected(tls: ssl.SSLContext) -> None:
     with pytest.raises(ValueError, match="control character"):
-        _fetch(_saying(OK), tls, request=Request(headers={"A": "b\r\nC: d"}))
+        _fetch(_responding_with(OK), tls, request=Request(headers={"A": "b\r\nC: d"}))
 
 
 @pytest.mark.parametrize(
@@ -139,18 +141,18 @@ def test_header_injection_is_rejected(tls: ssl.SSLContext) -> None:
     ids=["to the end", "in chunks", "after a hint", "of a length"],
 )
 def test_body_has_declared_length(response: bytes, tls: ssl.SSLContext) -> None:
-    assert _fetch(_saying(response), tls).body == b"hello"
+    assert _fetch(_responding_with(response), tls).body == b"hello"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirect_is_not_followed(status: int, tls: ssl.SSLContext) -> None:
     head = f"HTTP/1.1 {status} Moved\r\nLocation: https://acme.test/\r\n\r\n"
-    page = _fetch(_saying(head.encode()), tls)
+    page = _fetch(_responding_with(head.encode()), tls)
     assert (page.failure, page.status, page.body) == ("redirect", status, b"")
 
 
 def test_body_of_error_status_is_not_read(tls: ssl.SSLContext) -> None:
-    page = _fetch(_saying(b"HTTP/1.1 404 Not Found\r\n\r\nsorry"), tls)
+    page = _fetch(_responding_with(b"HTTP/1.1 404 Not Found\r\n\r\nsorry"), tls)
     assert (page.failure, page.status, page.body) == (None, 404, b"")
 
 
@@ -169,12 +171,12 @@ def test_body_of_error_status_is_not_read(tls: ssl.SSLContext) -> None:
     ids=["length", "to the end", "chunks", "head"],
 )
 def test_response_over_size_limit_is_not_read(response: bytes, tls: ssl.SSLContext) -> None:
-    page = _fetch(_saying(response), tls)
+    page = _fetch(_responding_with(response), tls)
     assert (page.failure, page.body) == ("too_large", b"")
 
 
 def test_response_at_size_limit_is_read(tls: ssl.SSLContext) -> None:
-    assert len(_fetch(_saying(OK + b"\r\n" + b"x" * egress.MAX_BODY), tls).body) == 65536
+    assert len(_fetch(_responding_with(OK + b"\r\n" + b"x" * egress.MAX_BODY), tls).body) == 65536
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_incomplete_response_is_undetermined(
     response: bytes, reason: str, tls: ssl.SSLContext
 ) -> None:
     with pytest.raises(LookupFailed) as caught:
-        _fetch(_saying(response), tls)
+        _fetch(_responding_with(response), tls)
     assert (caught.value.name, caught.value.rdtype) == (HOST, "HTTPS")
     assert caught.value.reason == reason
 
@@ -223,7 +225,7 @@ def test_tls_before_1_2_is_undetermined(tls: ssl.SSLContext) -> None:
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(LookupFailed, match="network"):
-        _fetch(_saying(OK), tls)
+        _fetch(_responding_with(OK), tls)
 
 
 def test_closed_port_is_undetermined() -> None:
@@ -239,18 +241,18 @@ def test_closed_port_is_undetermined() -> None:
 
 
 def test_next_address_is_tried_if_first_refuses_connection(tls: ssl.SSLContext) -> None:
-    page = _fetch(_saying(OK + b"\r\n"), tls, addresses=("127.0.0.2", "127.0.0.1"))
+    page = _fetch(_responding_with(OK + b"\r\n"), tls, addresses=("127.0.0.2", "127.0.0.1"))
     assert page.status == 200
 
 
 def test_certificate_for_another_name_is_a_definite_failure(authority: trustme.CA) -> None:
-    page = _fetch(_saying(OK), _server_context(authority, "www.acme.test"))
+    page = _fetch(_responding_with(OK), _server_context(authority, "www.acme.test"))
     assert (page.failure, page.status) == ("tls", 0)
     assert page.detail.startswith("Hostname mismatch")
 
 
 def test_certificate_of_unknown_authority_is_a_definite_failure() -> None:
-    page = _fetch(_saying(OK), _server_context(trustme.CA(), HOST))
+    page = _fetch(_responding_with(OK), _server_context(trustme.CA(), HOST))
     assert page.failure == "tls"
     assert page.detail
 
@@ -290,7 +292,7 @@ def test_invalid_url_characters_are_encoded(tls: ssl.SSLContext) -> None:
     received: list[bytes] = []
 
     async def main() -> Page:
-        handler = _saying(OK + b"\r\n", received)
+        handler = _responding_with(OK + b"\r\n", received)
         async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls) as server:
             client = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
             zone = Zone({(HOST, "A"): ["127.0.0.1"]})
@@ -316,7 +318,9 @@ def test_proxy_connection_uses_resolved_address(status: int, tls: ssl.SSLContext
 
     async def main() -> Page:
         body = b"x" * egress.MAX_BODY
-        inner = await asyncio.start_server(_saying(OK + b"\r\n" + body), "127.0.0.1", 0, ssl=tls)
+        inner = await asyncio.start_server(
+            _responding_with(OK + b"\r\n" + body), "127.0.0.1", 0, ssl=tls
+        )
         outer = await asyncio.start_server(proxy, "127.0.0.1", 0)
         async with inner, outer:
             port, proxy_port = (s.sockets[0].getsockname()[1] for s in (inner, outer))

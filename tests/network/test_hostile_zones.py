@@ -18,7 +18,7 @@ from app.network.session import LiveNetwork
 from app.ports.network import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
-from demo.fault_injection import Behavior, Trouble
+from demo.fault_injection import Behavior, Failure
 from demo.nameserver import NameServer
 from tests.support.zones import Zone
 
@@ -86,7 +86,7 @@ ZONES: Mapping[str, Iterable[str]] = {
 }
 
 
-def look(
+def scan_zones(
     folder: Path,
     zones: Mapping[str, Iterable[str]],
     behavior: Behavior | None = None,
@@ -117,12 +117,12 @@ def look(
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
-    return look(tmp_path_factory.mktemp("zones"), ZONES)
+    return scan_zones(tmp_path_factory.mktemp("zones"), ZONES)
 
 
-def judgement(examination: ScanResult, check: str) -> CheckResult:
+def result_of(scan_result: ScanResult, check: str) -> CheckResult:
     return next(
-        check_result for check_result in examination.check_results if check_result.check == check
+        check_result for check_result in scan_result.check_results if check_result.check == check
     )
 
 
@@ -134,12 +134,12 @@ def codes(check_result: CheckResult) -> set[str]:
 def test_every_scan_ends_within_its_budget_and_no_check_fails(
     domain: str, results: Mapping[str, ScanResult]
 ) -> None:
-    examination = results[domain]
-    assert examination.query_count <= BUDGET
-    assert [check_result.check for check_result in examination.check_results] == [
+    scan_result = results[domain]
+    assert scan_result.query_count <= BUDGET
+    assert [check_result.check for check_result in scan_result.check_results] == [
         check.name for check in CHECKS
     ]
-    reasons = [check_result.reason or "" for check_result in examination.check_results]
+    reasons = [check_result.reason or "" for check_result in scan_result.check_results]
     assert not any("defect" in reason or "budget" in reason for reason in reasons), reasons
 
 
@@ -160,19 +160,19 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
 def test_hostile_domain_has_finding(
     domain: str, check: str, code: str, results: Mapping[str, ScanResult]
 ) -> None:
-    check_result = judgement(results[domain], check)
+    check_result = result_of(results[domain], check)
     assert check_result.definite
     assert code in codes(check_result)
 
 
 def test_only_ten_report_hosts_are_queried(results: Mapping[str, ScanResult]) -> None:
-    facts = judgement(results["reports.test"], "dmarc").facts
+    facts = result_of(results["reports.test"], "dmarc").facts
     assert (len(facts["rua_external"]), facts["rua_unasked"]) == (10, 290)
     assert len(facts["rua"]) == 300
 
 
 def test_only_first_mx_hosts_are_queried(results: Mapping[str, ScanResult]) -> None:
-    check_results = {name: judgement(results["mx.test"], name) for name in ("mx", "dane", "rdns")}
+    check_results = {name: result_of(results["mx.test"], name) for name in ("mx", "dane", "rdns")}
     left_out = {
         name: check_result.facts["hosts_unasked"] for name, check_result in check_results.items()
     }
@@ -184,18 +184,18 @@ def test_only_first_mx_hosts_are_queried(results: Mapping[str, ScanResult]) -> N
 def test_alias_loop_is_undetermined_and_not_missing(
     results: Mapping[str, ScanResult],
 ) -> None:
-    check_result = judgement(results["alias.test"], "dmarc")
+    check_result = result_of(results["alias.test"], "dmarc")
     assert (check_result.verdict, check_result.findings) == (Verdict.UNDETERMINED, ())
     assert check_result.reason == "_dmarc.alias.test TXT: servfail"
 
 
 def test_large_txt_set_is_read_over_tcp(results: Mapping[str, ScanResult]) -> None:
-    check_result = judgement(results["bulk.test"], "spf")
+    check_result = result_of(results["bulk.test"], "spf")
     assert (check_result.verdict, check_result.facts["record_count"]) == (Verdict.OK, 1)
 
 
 def test_private_addresses_are_named_in_findings(results: Mapping[str, ScanResult]) -> None:
-    check_result = judgement(results["inner.test"], "mx")
+    check_result = result_of(results["inner.test"], "mx")
     named = {
         address for finding in check_result.findings for address in finding.evidence["addresses"]
     }
@@ -205,8 +205,8 @@ def test_private_addresses_are_named_in_findings(results: Mapping[str, ScanResul
 def test_silent_domain_does_not_affect_others(tmp_path: Path) -> None:
     good = [f"good{number}.test" for number in range(6)]
     zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
-    behavior = Behavior(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
-    results = look(tmp_path, zones, behavior, query_seconds=3)
+    behavior = Behavior(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Failure.TIMEOUT))
+    results = scan_zones(tmp_path, zones, behavior, query_seconds=3)
     for apex in good:
         assert all(check_result.definite for check_result in results[apex].check_results), apex
     for check_result in results["tarpit.test"].check_results:
@@ -214,11 +214,11 @@ def test_silent_domain_does_not_affect_others(tmp_path: Path) -> None:
             check_result.check
         )
         assert "timeout" in str(check_result.reason)
-    silent = judgement(results["deaf.test"], "dns")
+    silent = result_of(results["deaf.test"], "dns")
     assert not silent.definite
     assert not codes(silent) & {"dns.delegation_lame", "dns.ns_takeover_risk"}
-    assert judgement(results["deaf.test"], "spf").definite
-    assert all(examination.query_count <= BUDGET for examination in results.values())
+    assert result_of(results["deaf.test"], "spf").definite
+    assert all(scan_result.query_count <= BUDGET for scan_result in results.values())
 
 
 @pytest.mark.parametrize(

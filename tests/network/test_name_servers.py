@@ -13,7 +13,7 @@ from app.network.dns.name_servers import MAX_TIMEOUTS, NameServers
 from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
 from app.ports.dns import LookupFailed, ServerAnswer, Soa
-from tests.support.name_server import Nameserver, Trouble
+from tests.support.name_server import Failure, Nameserver
 from tests.support.zones import Zone
 
 T = TypeVar("T")
@@ -60,10 +60,10 @@ def reason(server: Nameserver, seconds: float = 0.2) -> str:
     return caught.value.reason
 
 
-def serving(trouble: Trouble | None = None, **options: Any) -> Nameserver:
+def serving(failure: Failure | None = None, **options: Any) -> Nameserver:
     """A name server of acme.test."""
-    troubles: Mapping[str, Trouble] = {"acme.test": trouble} if trouble else {}
-    return Nameserver(ZONE, troubles, **{"authoritative": True, **options})
+    failures: Mapping[str, Failure] = {"acme.test": failure} if failure else {}
+    return Nameserver(ZONE, failures, **{"authoritative": True, **options})
 
 
 def test_server_answers_for_its_zone() -> None:
@@ -73,38 +73,38 @@ def test_server_answers_for_its_zone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "rcode"),
-    [(Trouble.REFUSED, "REFUSED"), (Trouble.SERVFAIL, "SERVFAIL"), (Trouble.REFERRAL, "NOERROR")],
+    ("failure", "rcode"),
+    [(Failure.REFUSED, "REFUSED"), (Failure.SERVFAIL, "SERVFAIL"), (Failure.REFERRAL, "NOERROR")],
 )
-def test_answer_of_server_without_the_zone_is_returned(trouble: Trouble, rcode: str) -> None:
-    with serving(trouble, authoritative=False) as server:
+def test_answer_of_server_without_the_zone_is_returned(failure: Failure, rcode: str) -> None:
+    with serving(failure, authoritative=False) as server:
         assert query_soa(server) == ServerAnswer(SERVER, rcode, False, ())
 
 
 @pytest.mark.parametrize(
-    "trouble", [Trouble.WRONG_ID, Trouble.WRONG_SOURCE, Trouble.WRONG_QUESTION]
+    "failure", [Failure.WRONG_ID, Failure.WRONG_SOURCE, Failure.WRONG_QUESTION]
 )
-def test_forged_response_of_name_server_is_ignored(trouble: Trouble) -> None:
-    with serving(trouble) as server:
+def test_forged_response_of_name_server_is_ignored(failure: Failure) -> None:
+    with serving(failure) as server:
         assert query_soa(server) == SAID
 
 
 @pytest.mark.parametrize(
-    ("trouble", "expected"),
+    ("failure", "expected"),
     [
-        (Trouble.SILENT, "timeout"),
-        (Trouble.GARBAGE, "timeout"),
-        (Trouble.ANOTHER_CASE, "timeout"),  # an attacker who has not seen the query
-        (Trouble.TRUNCATED, "truncated"),
+        (Failure.SILENT, "timeout"),
+        (Failure.GARBAGE, "timeout"),
+        (Failure.ANOTHER_CASE, "timeout"),  # an attacker who has not seen the query
+        (Failure.TRUNCATED, "truncated"),
     ],
 )
-def test_missing_answer_is_undetermined(trouble: Trouble, expected: str) -> None:
-    with serving(trouble) as server:
+def test_missing_answer_is_undetermined(failure: Failure, expected: str) -> None:
+    with serving(failure) as server:
         assert reason(server) == expected
 
 
 def test_silent_server_is_queried_twice_with_different_case() -> None:
-    with serving(Trouble.SILENT) as server:
+    with serving(Failure.SILENT) as server:
         reason(server)
         assert server.asked == [("acme.test", "SOA")] * 2
 
@@ -189,7 +189,7 @@ def test_queries_stop_if_no_server_ever_answers() -> None:
             await servers.ask(SERVER, server.address[0], QUERY, "SOA")
         return servers.is_blocked
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(MAX_TIMEOUTS)}
+    silent = {f"z{number}.test": Failure.SILENT for number in range(MAX_TIMEOUTS)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.05)
         assert ("acme.test", "SOA") not in server.asked
@@ -205,7 +205,7 @@ def test_one_answer_keeps_queries_enabled() -> None:
         ns = wire.query_for("acme.test", wire.NS, recursive=False)
         return await servers.ask(SERVER, server.address[0], ns, "NS")
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(MAX_TIMEOUTS + 1)}
+    silent = {f"z{number}.test": Failure.SILENT for number in range(MAX_TIMEOUTS + 1)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.5).authoritative
 

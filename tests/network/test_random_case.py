@@ -8,7 +8,7 @@ import uvloop
 from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
 from app.ports.dns import LookupFailed
-from tests.support.name_server import LIE, Nameserver, Trouble
+from tests.support.name_server import LIE, Failure, Nameserver
 
 FIRST = "many-letters-whose-case-is-drawn-by-lot.test"
 SECOND = f"b{FIRST}"
@@ -47,29 +47,29 @@ def test_loopback_server_is_queried_in_lower_case() -> None:
 
 
 def test_server_that_loses_case_is_queried_in_lower_case_afterwards() -> None:
-    troubles = dict.fromkeys((FIRST, SECOND), Trouble.ANOTHER_CASE)
-    with Nameserver(RECORDS, troubles) as server:
+    failures = dict.fromkeys((FIRST, SECOND), Failure.ANOTHER_CASE)
+    with Nameserver(RECORDS, failures) as server:
         assert resolve_all(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
         assert server.spelled[1:] == [SECOND]
 
 
 def test_server_that_loses_case_without_tcp_is_accepted() -> None:
-    with Nameserver(RECORDS, {FIRST: Trouble.ANOTHER_CASE}, has_tcp=False) as server:
+    with Nameserver(RECORDS, {FIRST: Failure.ANOTHER_CASE}, has_tcp=False) as server:
         assert resolve_all(server, FIRST) == ["192.0.2.1"]
 
 
 def test_answer_with_other_case_is_repeated_over_tcp() -> None:
-    with Nameserver(RECORDS, {FIRST: Trouble.MISSPELT}) as server:
+    with Nameserver(RECORDS, {FIRST: Failure.MISSPELT}) as server:
         assert resolve_all(server, FIRST) == ["192.0.2.1"]
         assert resolve_all(server, FIRST, trusts_loopback=True) == [LIE]
 
 
 def test_answer_with_other_case_is_forged_if_server_preserved_case_before() -> None:
-    troubles = {SECOND: Trouble.MISSPELT}
-    with Nameserver(RECORDS, troubles) as server:
+    failures = {SECOND: Failure.MISSPELT}
+    with Nameserver(RECORDS, failures) as server:
         assert resolve_all(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
     with (
-        Nameserver(RECORDS, troubles, has_tcp=False) as server,
+        Nameserver(RECORDS, failures, has_tcp=False) as server,
         pytest.raises(LookupFailed),
     ):
         resolve_all(server, FIRST, SECOND)

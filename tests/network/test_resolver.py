@@ -12,7 +12,7 @@ from app.network.session import LiveNetwork
 from app.ports.dns import Answer, LookupFailed, Mx, Resolver
 from app.ports.network import SessionFactory
 from app.settings import Settings
-from tests.support.name_server import Nameserver, Trouble
+from tests.support.name_server import Failure, Nameserver
 
 T = TypeVar("T")
 Main = Callable[[SessionFactory], Coroutine[Any, Any, T]]
@@ -125,17 +125,17 @@ def test_alias_loop_is_garbage(follows: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("failure", "reason"),
     [
-        (Trouble.SERVFAIL, "servfail"),
-        (Trouble.REFUSED, "refused"),
-        (Trouble.REFERRAL, "garbage"),
-        (Trouble.SILENT, "timeout"),
-        (Trouble.GARBAGE, "garbage"),
+        (Failure.SERVFAIL, "servfail"),
+        (Failure.REFUSED, "refused"),
+        (Failure.REFERRAL, "garbage"),
+        (Failure.SILENT, "timeout"),
+        (Failure.GARBAGE, "garbage"),
     ],
 )
-def test_silent_or_failing_server_is_undetermined(trouble: Trouble, reason: str) -> None:
-    with Nameserver(ACME, {"acme.test": trouble}) as server:
+def test_silent_or_failing_server_is_undetermined(failure: Failure, reason: str) -> None:
+    with Nameserver(ACME, {"acme.test": failure}) as server:
         assert _reason(server, name="acme.test", seconds=0.2) == reason
 
 
@@ -145,30 +145,30 @@ def test_closed_port_is_undetermined() -> None:
     assert _reason(server, name="acme.test") == "network"
 
 
-@pytest.mark.parametrize("trouble", [Trouble.SERVFAIL, Trouble.REFUSED, Trouble.SILENT])
-def test_next_server_is_queried_after_failure(trouble: Trouble) -> None:
-    with Nameserver(ACME, {"acme.test": trouble}) as bad, Nameserver(ACME) as good:
+@pytest.mark.parametrize("failure", [Failure.SERVFAIL, Failure.REFUSED, Failure.SILENT])
+def test_next_server_is_queried_after_failure(failure: Failure) -> None:
+    with Nameserver(ACME, {"acme.test": failure}) as bad, Nameserver(ACME) as good:
         assert _ask(bad, good, name="acme.test", seconds=2).rdatas == ("192.0.2.1",)
 
 
 def test_silent_server_is_queried_twice() -> None:
-    with Nameserver(ACME, {"acme.test": Trouble.SILENT}) as server:
+    with Nameserver(ACME, {"acme.test": Failure.SILENT}) as server:
         _reason(server, name="acme.test", seconds=0.2)
         assert server.asked == [("acme.test", "A")] * 2
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
-        Trouble.WRONG_ID,
-        Trouble.WRONG_SOURCE,
-        Trouble.WRONG_QUESTION,
-        Trouble.ANOTHER_CASE,
-        Trouble.TRUNCATED,
+        Failure.WRONG_ID,
+        Failure.WRONG_SOURCE,
+        Failure.WRONG_QUESTION,
+        Failure.ANOTHER_CASE,
+        Failure.TRUNCATED,
     ],
 )
-def test_forged_response_is_ignored(trouble: Trouble) -> None:
-    with Nameserver(ACME, {"acme.test": trouble}) as server:
+def test_forged_response_is_ignored(failure: Failure) -> None:
+    with Nameserver(ACME, {"acme.test": failure}) as server:
         assert _ask(server, name="acme.test").rdatas == ("192.0.2.1",)
 
 
@@ -218,14 +218,14 @@ def test_concurrent_queries_are_coalesced(name: str) -> None:
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
         return outcomes, sum(scan.query_count for scan in scans)
 
-    with Nameserver(ACME, {"servfail.test": Trouble.SERVFAIL}) as server:
+    with Nameserver(ACME, {"servfail.test": Failure.SERVFAIL}) as server:
         outcomes, count = _network(server).run(main)
         assert len({str(outcome) for outcome in outcomes}) == 1
         assert count == len(server.asked) == 1
 
 
 def test_cancelled_waiter_does_not_cancel_others() -> None:
-    with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
+    with Nameserver(ACME, {"acme.test": Failure.HELD}) as server:
 
         async def main(new_session: SessionFactory) -> Answer:
             first = asyncio.create_task(new_session().resolve("acme.test", "A"))
@@ -273,7 +273,7 @@ def test_run_with_pending_queries_ends_cleanly() -> None:
         await asyncio.sleep(0)
         asking.cancel()
 
-    with Nameserver(ACME, {"acme.test": Trouble.SILENT}) as server:
+    with Nameserver(ACME, {"acme.test": Failure.SILENT}) as server:
         _network(server).run(main)
 
 

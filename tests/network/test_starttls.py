@@ -63,15 +63,15 @@ class Host:
         offers: bytes = OFFERS,
     ) -> None:
         self.context, self.greeting, self.offers = context, greeting, offers
-        self.heard: list[bytes] = []
+        self.received_lines: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(self.greeting)
         try:
-            self.heard.append(await reader.readline())
+            self.received_lines.append(await reader.readline())
             writer.write(self.offers)
-            self.heard.append(await reader.readline())
-            if self.heard[-1] and self.context:
+            self.received_lines.append(await reader.readline())
+            if self.received_lines[-1] and self.context:
                 writer.write(b"220 go ahead\r\n")
                 await writer.drain()
                 await writer.start_tls(self.context)
@@ -114,13 +114,13 @@ def test_valid_certificate_is_reported_with_expiry(authority: trustme.CA) -> Non
     assert (handshake.offers_tls, handshake.version, handshake.problem) == (True, "TLSv1.3", None)
     assert handshake.not_after is not None
     assert datetime.datetime.fromisoformat(handshake.not_after).tzinfo is not None
-    assert host.heard == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
+    assert host.received_lines == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
 
 
 def test_session_ends_if_host_does_not_offer_tls() -> None:
     host = Host(offers=b"250 mx.acme.test\r\n")
     assert probe(host) == TlsProbe(HOST, offers_tls=False)
-    assert host.heard == [b"EHLO scanner.test\r\n", b""]
+    assert host.received_lines == [b"EHLO scanner.test\r\n", b""]
 
 
 def test_certificate_for_another_name_is_reported(authority: trustme.CA) -> None:
@@ -210,7 +210,7 @@ def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:
 
 
 @pytest.mark.parametrize(
-    ("bits", "use", "trouble"),
+    ("bits", "use", "failure"),
     [
         (1024, ExtendedKeyUsageOID.SERVER_AUTH, "weak_key"),
         (2048, ExtendedKeyUsageOID.CODE_SIGNING, "key_usage"),
@@ -218,7 +218,7 @@ def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:
     ],
 )
 def test_rejected_certificate_is_reported_with_reason(
-    authority: trustme.CA, tmp_path: Path, bits: int, use: x509.ObjectIdentifier, trouble: str
+    authority: trustme.CA, tmp_path: Path, bits: int, use: x509.ObjectIdentifier, failure: str
 ) -> None:
     key = rsa.generate_private_key(65537, bits)
     signer = load_pem_private_key(authority.private_key_pem.bytes(), None)
@@ -239,7 +239,7 @@ def test_rejected_certificate_is_reported_with_reason(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")  # the default level does not allow such a key
     context.load_cert_chain(pem)
-    assert probe(Host(context)).problem == trouble
+    assert probe(Host(context)).problem == failure
 
 
 @pytest.mark.parametrize(
@@ -268,4 +268,4 @@ def test_non_public_address_is_not_connected_to(addresses: list[str]) -> None:
     host = Host()
     with pytest.raises(LookupFailed, match=r"SMTP: (refused_address|no_address)"):
         probe(host, allowed=(), addresses=addresses)
-    assert host.heard == []
+    assert host.received_lines == []

@@ -10,7 +10,7 @@ from app.network.dns.timers import TimerQueue
 from app.network.dns.transport import BURST, MAX_OUTSTANDING, ServerReply, Transport
 
 
-async def _said(server: tuple[str, int], count: int, seconds: float) -> list[ServerReply]:
+async def _query_all(server: tuple[str, int], count: int, seconds: float) -> list[ServerReply]:
     """The outcomes of this number of concurrent queries."""
     transport = Transport([server], seconds)
     outcomes: list[ServerReply] = []
@@ -63,7 +63,7 @@ async def test_queries_after_the_burst_are_sent_although_server_is_silent() -> N
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
-        assert await _said(server.getsockname(), BURST + 60, 0.4) == ["timeout"] * (BURST + 60)
+        assert await _query_all(server.getsockname(), BURST + 60, 0.4) == ["timeout"] * (BURST + 60)
         questions = {server.recv(512)[12:] for _ in range(BURST + 60)}
     assert len(questions) > BURST
 
@@ -71,10 +71,10 @@ async def test_queries_after_the_burst_are_sent_although_server_is_silent() -> N
 class _Late(asyncio.DatagramProtocol):
     """Answers NXDOMAIN after a short delay, and some queries only after a retry."""
 
-    def __init__(self, deaf_to: int) -> None:
-        self._deaf_to = deaf_to  # ignore every n-th query; 0: none
+    def __init__(self, ignore_every: int) -> None:
+        self._ignore_every = ignore_every  # ignore every n-th query; 0: none
         self._seen: set[bytes] = set()
-        self._out = self.most_out = 0
+        self._outstanding = self.max_outstanding = 0
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         self._transport = transport
@@ -82,36 +82,36 @@ class _Late(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         is_new = data[12:] not in self._seen
         self._seen.add(data[12:])
-        if is_new and self._deaf_to and len(self._seen) % self._deaf_to == 0:
+        if is_new and self._ignore_every and len(self._seen) % self._ignore_every == 0:
             return
-        self._out += 1
-        self.most_out = max(self.most_out, self._out)
+        self._outstanding += 1
+        self.max_outstanding = max(self.max_outstanding, self._outstanding)
         asyncio.get_running_loop().call_later(0.02, self._answer, data, address)
 
     def _answer(self, data: bytes, address: tuple[str, int]) -> None:
-        self._out -= 1
+        self._outstanding -= 1
         self._transport.sendto(data[:2] + b"\x81\x83\0\1" + bytes(6) + data[12:-11], address)
 
 
-@pytest.mark.parametrize("deaf_to", [0, 7])
+@pytest.mark.parametrize("ignore_every", [0, 7])
 async def test_burst_widens_while_server_answers_and_no_query_is_lost(
-    deaf_to: int,
+    ignore_every: int,
 ) -> None:
-    loop, late = asyncio.get_running_loop(), _Late(deaf_to)
+    loop, late = asyncio.get_running_loop(), _Late(ignore_every)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
         listening, _ = await loop.create_datagram_endpoint(lambda: late, sock=server)
-        outcomes = await _said(server.getsockname(), 5 * MAX_OUTSTANDING, 3)
+        outcomes = await _query_all(server.getsockname(), 5 * MAX_OUTSTANDING, 3)
         listening.close()
     assert not [outcome for outcome in outcomes if isinstance(outcome, str)]
-    assert late.most_out > BURST
+    assert late.max_outstanding > BURST
 
 
 async def test_thousands_of_unsendable_queries_fail_without_recursion() -> None:
     server = ("127.255.255.255", 53)  # a broadcast address, which the kernel refuses
-    assert await _said(server, 3000, 5) == ["network"] * 3000
+    assert await _query_all(server, 3000, 5) == ["network"] * 3000
 
 
 async def test_waiting_queries_fail_when_transport_is_closed() -> None:
@@ -142,7 +142,7 @@ async def test_forged_answer_is_ignored(forged: str) -> None:
             await loop.sock_sendto(server, right, address)
 
         answering = asyncio.create_task(answer())
-        (outcome,) = await _said(server.getsockname(), 1, 5)
+        (outcome,) = await _query_all(server.getsockname(), 1, 5)
         await answering
     assert not isinstance(outcome, str)
     assert outcome[0].rcode == wire.NXDOMAIN

@@ -37,7 +37,7 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
     ]
 
 
-def work(browser: Browser, records: Any = BAD) -> None:
+def run_queued_scans(browser: Browser, records: Any = BAD) -> None:
     """Run the queued scans, as a worker does."""
     queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
     runner.run([row.id for row in queued], ZoneNetwork(Zone(records)))

@@ -16,7 +16,7 @@ from app.ports.dns import Answer, LookupFailed, Rdata
 from app.ports.http import Page
 from app.protocols.names import DomainName
 from tests.support.paths import DATA
-from tests.support.zones import Trouble, Zone, rdata_from_dnspython
+from tests.support.zones import Failure, Zone, rdata_from_dnspython
 
 FOLDER = DATA / "dns-cases"
 SIGNED_PARENTS = (".", "test")
@@ -57,12 +57,12 @@ class CaseZone(Zone):
     ) -> None:
         server = expected.get("server", {})
         records: dict[Any, Any] = dict(data)
-        for question, trouble in server.get("faults", {}).items():
+        for question, failure in server.get("faults", {}).items():
             name, _, rdtype = question.partition(" ")
             if rdtype:
-                records[name, rdtype] = Trouble[trouble]
+                records[name, rdtype] = Failure[failure]
             else:
-                records |= {name: Trouble[trouble], f"*.{name}": Trouble[trouble]}
+                records |= {name: Failure[failure], f"*.{name}": Failure[failure]}
         super().__init__(records, _pages(expected.get("https_pages", {})))
         self._signed = tuple(server.get("signed_zones", ()))
         self._bogus = tuple(server.get("bogus_zones", ()))
@@ -123,8 +123,8 @@ def _read(data: dict[tuple[str, str], list[Rdata]], path: Path, added: str = "")
             values.append(value)
 
 
-def _pages(described: Mapping[str, Any]) -> dict[tuple[str, str], Page | Trouble]:
-    pages: dict[tuple[str, str], Page | Trouble] = {}
+def _pages(described: Mapping[str, Any]) -> dict[tuple[str, str], Page | Failure]:
+    pages: dict[tuple[str, str], Page | Failure] = {}
     for url, page in described.items():
         parts = urlsplit(url)
         pages[str(parts.hostname), parts.path] = Page(

@@ -1,6 +1,6 @@
 """A name server on loopback, built on dnspython, that can also fail and send forged responses.
 
-    with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Trouble.SILENT}) as server:
+    with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Failure.SILENT}) as server:
         ...server.address...
 
 ``server.asked`` lists (name, type) of all queries in order, over UDP and TCP; ``server.spelled``
@@ -26,7 +26,7 @@ SOA = "ns.test. host.test. 7 3600 600 86400 60"
 LIE = "198.51.100.66"
 
 
-class Trouble(Enum):
+class Failure(Enum):
     """The fault for a name; the real response follows a forged one."""
 
     SERVFAIL = auto()
@@ -56,7 +56,7 @@ class Nameserver:
     def __init__(
         self,
         records: Mapping[tuple[str, str], Sequence[str]],
-        troubles: Mapping[str, Trouble] | None = None,
+        failures: Mapping[str, Failure] | None = None,
         *,
         follows: bool = True,
         authenticated: bool = False,
@@ -64,7 +64,7 @@ class Nameserver:
         has_tcp: bool = True,
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
-        self.records, self.troubles = records, troubles or {}
+        self.records, self.failures = records, failures or {}
         self.follows, self.authenticated = follows, authenticated
         self.authoritative = authoritative
         self.asked: list[tuple[str, str]] = []
@@ -102,38 +102,38 @@ class Nameserver:
         self.flags.append(int(query.flags))
         if not by_tcp:
             self.spelled.append(question.name.to_text(omit_final_dot=True))
-        trouble = self.troubles.get(name)
-        if trouble in (Trouble.SILENT, Trouble.GARBAGE):
-            return [(wire[:2] + b"\x80", False)] if trouble is Trouble.GARBAGE else []
-        if trouble is Trouble.HELD:
+        failure = self.failures.get(name)
+        if failure in (Failure.SILENT, Failure.GARBAGE):
+            return [(wire[:2] + b"\x80", False)] if failure is Failure.GARBAGE else []
+        if failure is Failure.HELD:
             self.release.wait(10)
-        truth = self._truth(query, name, trouble)
-        if trouble is Trouble.TRUNCATED and not by_tcp:
+        truth = self._truth(query, name, failure)
+        if failure is Failure.TRUNCATED and not by_tcp:
             truth.answer.clear()
             truth.flags |= dns.flags.TC
-        if trouble is Trouble.MISSPELT and not by_tcp:
+        if failure is Failure.MISSPELT and not by_tcp:
             truth.answer = [_rrset(name, "A", [LIE])]
             truth.question = [_with_changed_case(question)]
-        lies = self._lies(query, trouble)
+        lies = self._lies(query, failure)
         return [*lies, (truth.to_wire(), False)]
 
     def _truth(
-        self, query: dns.message.Message, name: str, trouble: Trouble | None
+        self, query: dns.message.Message, name: str, failure: Failure | None
     ) -> dns.message.Message:
         response = dns.message.make_response(query, recursion_available=True)
         if self.authenticated:
             response.flags |= dns.flags.AD
         if self.authoritative:
             response.flags |= dns.flags.AA
-        if trouble is Trouble.SERVFAIL:
+        if failure is Failure.SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)
-        elif trouble is Trouble.REFUSED:
+        elif failure is Failure.REFUSED:
             response.set_rcode(dns.rcode.REFUSED)
-        elif trouble is Trouble.REFERRAL:
+        elif failure is Failure.REFERRAL:
             response.authority.append(_rrset(name, "NS", ["ns.elsewhere.test."]))
         else:
             self._answer(response, name, query.question[0].rdtype.name)
-        if trouble is Trouble.ANOTHER_CASE:
+        if failure is Failure.ANOTHER_CASE:
             response.question = [_with_changed_case(response.question[0])]
         return response
 
@@ -154,19 +154,19 @@ class Nameserver:
             response.set_rcode(dns.rcode.NXDOMAIN)
 
     def _lies(
-        self, query: dns.message.Message, trouble: Trouble | None
+        self, query: dns.message.Message, failure: Failure | None
     ) -> list[tuple[bytes, bool]]:
         question = query.question[0]
         lie = dns.message.make_response(query, recursion_available=True)
-        if trouble is Trouble.WRONG_ID:
+        if failure is Failure.WRONG_ID:
             lie.id = query.id ^ 1
-        elif trouble is Trouble.WRONG_QUESTION:
+        elif failure is Failure.WRONG_QUESTION:
             other = dns.name.from_text("other.test")
             lie.question = [dns.rrset.RRset(other, question.rdclass, question.rdtype)]
-        elif trouble is not Trouble.WRONG_SOURCE:
+        elif failure is not Failure.WRONG_SOURCE:
             return []
         lie.answer = [_rrset(question.name.to_text(), "A", [LIE])]
-        return [(lie.to_wire(), trouble is Trouble.WRONG_SOURCE)]
+        return [(lie.to_wire(), failure is Failure.WRONG_SOURCE)]
 
 
 class _Udp(socketserver.ThreadingUDPServer):

@@ -28,7 +28,7 @@ RUA = {
 GOOD = record(count=100)
 
 
-def bad(count: int, **fields: Any) -> Record:
+def failing_record(count: int, **fields: Any) -> Record:
     results = {"dkim_results": (), "spf_results": ()} | fields
     return record("203.0.113.9", count, dkim=False, spf=False, **results)
 
@@ -44,7 +44,7 @@ def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
         store(domain, Report(list(rows), begin=midnight(day), **report))
 
 
-def know(domain: Domain, facts: dict[str, Any]) -> None:
+def store_dmarc_facts(domain: Domain, facts: dict[str, Any]) -> None:
     with transaction() as session:
         results = {"dmarc": {"facts": facts}}
         session.add(

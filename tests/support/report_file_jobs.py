@@ -16,7 +16,7 @@ from app.services.ingest import files
 from worker.rq_worker import AllowedJob
 
 
-def work(connection: Any) -> None:
+def run_jobs(connection: Any) -> None:
     """Run the queued jobs in this process."""
     worker = SimpleWorker(
         [queue.INGEST], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
@@ -24,11 +24,11 @@ def work(connection: Any) -> None:
     worker.work(burst=True, logging_level="ERROR")
 
 
-def take(account_id: UUID, *raws: bytes) -> list[UUID]:
+def store_files(account_id: UUID, *raws: bytes) -> list[UUID]:
     return [files.store(account_id, raw, received_via="http").file.id for raw in raws]
 
 
-def states() -> Counter[str]:
+def statuses() -> Counter[str]:
     with transaction(readonly=True) as session:
         return Counter(session.scalars(select(ReportFile.status)))
 

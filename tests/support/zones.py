@@ -40,7 +40,7 @@ from app.ports.network import Network, NetworkSession, SessionFactory, T
 MAX_ALIASES = 8
 
 
-class Trouble(Enum):
+class Failure(Enum):
     """A DNS failure; NXDOMAIN denies a name although it has others below it."""
 
     SERVFAIL = "servfail"
@@ -50,10 +50,10 @@ class Trouble(Enum):
     NXDOMAIN = "nxdomain"
 
 
-SERVFAIL, TIMEOUT, REFUSED = Trouble.SERVFAIL, Trouble.TIMEOUT, Trouble.REFUSED
-BUDGET, NXDOMAIN = Trouble.BUDGET, Trouble.NXDOMAIN
+SERVFAIL, TIMEOUT, REFUSED = Failure.SERVFAIL, Failure.TIMEOUT, Failure.REFUSED
+BUDGET, NXDOMAIN = Failure.BUDGET, Failure.NXDOMAIN
 
-Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
+Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Failure]
 
 
 class Zone(NetworkSession):
@@ -67,7 +67,7 @@ class Zone(NetworkSession):
     def __init__(
         self,
         data: Data,
-        pages: Mapping[tuple[str, str], Page | Trouble] | None = None,
+        pages: Mapping[tuple[str, str], Page | Failure] | None = None,
         *,
         authenticated: bool = False,
         signatures: Mapping[tuple[str, str], Sequence[Signature]] | None = None,
@@ -81,7 +81,7 @@ class Zone(NetworkSession):
         self._authenticated = authenticated
         self._budget = budget
         self._sets: dict[tuple[str, str], tuple[Rdata, ...]] = {}
-        self._troubles: dict[tuple[str, str], Trouble] = {}
+        self._failures: dict[tuple[str, str], Failure] = {}
         self._names: set[str] = set()
         for key, values in data.items():
             self._add(key, values)
@@ -97,14 +97,14 @@ class Zone(NetworkSession):
             if len(aliases) > MAX_ALIASES:
                 raise LookupFailed(name, rdtype, "garbage")
         source = self._source(owner)
-        trouble = self._troubles.get((source, rdtype), self._troubles.get((source, "")))
-        if trouble not in (None, NXDOMAIN):
-            raise LookupFailed(name, rdtype, trouble.value)
+        failure = self._failures.get((source, rdtype), self._troubles.get((source, "")))
+        if failure not in (None, NXDOMAIN):
+            raise LookupFailed(name, rdtype, failure.value)
         return Answer(
             name=name,
             rdtype=rdtype,
-            rcode="NOERROR" if source in self._names and trouble is None else "NXDOMAIN",
-            rdatas=() if trouble else self._sets.get((source, rdtype), ()),
+            rcode="NOERROR" if source in self._names and failure is None else "NXDOMAIN",
+            rdatas=() if failure else self._sets.get((source, rdtype), ()),
             aliases=tuple(aliases),
             ttl=300,
             authenticated=self._authenticated,
@@ -121,17 +121,17 @@ class Zone(NetworkSession):
         self.asked.append((f"https://{host}{path}", "HTTPS"))
         url = f"https://{host}{path}"
         page = self._pages.get((host, path), Page(url, failure="no_address"))
-        if isinstance(page, Trouble):
+        if isinstance(page, Failure):
             raise LookupFailed(host, "HTTPS", page.value)
         return page
 
-    def _add(self, key: str | tuple[str, str], values: Sequence[Rdata] | Trouble) -> None:
+    def _add(self, key: str | tuple[str, str], values: Sequence[Rdata] | Failure) -> None:
         name, rdtype = (key, "TXT") if isinstance(key, str) else key
         name = _plain(name)
         labels = name.split(".")
         self._names.update(".".join(labels[index:]) for index in range(len(labels)))
-        if isinstance(values, Trouble):
-            self._troubles[(name, "" if isinstance(key, str) else rdtype)] = values
+        if isinstance(values, Failure):
+            self._failures[(name, "" if isinstance(key, str) else rdtype)] = values
         else:
             self._sets[(name, rdtype)] = tuple(_rdata(rdtype, value) for value in values)
 

@@ -17,7 +17,7 @@ from app.services.core.audit_entries import AuditFilter
 from app.services.monitoring import account_monitor
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser, make_browser
-from tests.support.dashboard_pages import work
+from tests.support.dashboard_pages import run_queued_scans
 from tests.support.factories import ACTOR
 
 WORSE = {name: values for name, values in BAD.items() if name != "_dmarc.acme.test"}
@@ -40,7 +40,7 @@ def found(browser: Browser, alert: str) -> Alert:
 def scanned(browser: Browser) -> Browser:
     """A user whose domain has at least two alerts of findings."""
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
-    work(browser, WORSE)
+    run_queued_scans(browser, WORSE)
     return browser
 
 
@@ -95,7 +95,7 @@ def test_audit_log_records_an_acceptance(scanned: Browser, accepted: str) -> Non
 
 def test_acceptance_survives_a_scan_and_can_be_revoked(scanned: Browser, accepted: str) -> None:
     scanned.post("/domains/acme.test/scan")
-    work(scanned, WORSE)
+    run_queued_scans(scanned, WORSE)
     assert found(scanned, accepted).accepted_until is not None
     response = scanned.post(f"/alerts/{accepted}", status="open", back="/alerts/accepted")
     assert response.headers["Location"] == "/alerts/accepted"
@@ -150,7 +150,7 @@ def test_invalid_acceptance_shows_an_error_next_to_the_field(
 
 def test_risk_of_a_resolved_alert_cannot_be_accepted(scanned: Browser, alert: str) -> None:
     scanned.post("/domains/acme.test/scan")
-    work(scanned, {"acme.test": ["v=spf1 -all"]})
+    run_queued_scans(scanned, {"acme.test": ["v=spf1 -all"]})
     assert found(scanned, alert).status == "resolved"
     assert "Accept risk" not in scanned.get(f"/alerts/{alert}")
     assert scanned.post(f"/alerts/{alert}/accept", **FORM).status_code == 400

@@ -10,7 +10,7 @@ from app.services.alerts.alerts import AlertFilter
 from app.services.api_keys import api_keys, callers, usage
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser
-from tests.support.dashboard_pages import work
+from tests.support.dashboard_pages import run_queued_scans
 from tests.support.factories import make_domain, make_key
 from tests.support.zones import SERVFAIL
 
@@ -21,7 +21,7 @@ TOKEN = re.compile(r"mp_[0-9A-Za-z]{50}")
 def scanned(browser: Browser) -> Browser:
     """A user whose domain acme.test has been scanned."""
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
-    work(browser)
+    run_queued_scans(browser)
     return browser
 
 
@@ -34,7 +34,7 @@ def test_added_domain_is_scanned_immediately(browser: Browser) -> None:
     response = browser.post("/domains", name=" Acme.TEST. ", usage="sends-and-receives")
     assert response.headers["Location"] == "/domains/acme.test"
     assert "Scan queued" in browser.get("/domains/acme.test")
-    work(browser)
+    run_queued_scans(browser)
     page = browser.get("/domains/acme.test")
     assert "Scan queued" not in page
     assert "Scan now" in page
@@ -102,7 +102,7 @@ def test_domain_shows_why_a_finding_matters_and_what_to_do(scanned: Browser) -> 
 
 def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
-    work(scanned, {**BAD, "acme.test": SERVFAIL})
+    run_queued_scans(scanned, {**BAD, "acme.test": SERVFAIL})
     page = scanned.get("/domains/acme.test")
     spf = page.partition('id="check-spf"')[2].partition("</summary>")[0]
     assert 'class="mark undetermined"' in spf
@@ -112,7 +112,7 @@ def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browse
 
 def test_dns_change_is_shown_with_before_and_after(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
-    work(scanned, {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none"]})
+    run_queued_scans(scanned, {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none"]})
     changes = scanned.get("/domains/acme.test/history")
     assert "p=reject" in changes
     assert "p=none" in changes
@@ -121,7 +121,7 @@ def test_dns_change_is_shown_with_before_and_after(scanned: Browser) -> None:
 def test_dns_values_are_escaped(browser: Browser) -> None:
     make_domain(browser.account_id, "acme.test")
     browser.post("/domains/acme.test/scan")
-    work(browser, {**BAD, "acme.test": ["v=spf1 <script>alert(1)</script> -all"]})
+    run_queued_scans(browser, {**BAD, "acme.test": ["v=spf1 <script>alert(1)</script> -all"]})
     page = browser.get("/domains/acme.test")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

@@ -2,12 +2,12 @@
 
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser
-from tests.support.dashboard_pages import work
+from tests.support.dashboard_pages import run_queued_scans
 
 
 def test_page_shows_results_clauses_and_what_to_do(browser: Browser) -> None:
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
-    work(browser, BAD)
+    run_queued_scans(browser, BAD)
     page = browser.get("/domains/acme.test/profiles")
     assert 'href="/domains/acme.test/profiles" aria-current="page"' in page
     assert "PCI DSS 4.0.1, requirement 5.4.1" in page

@@ -122,10 +122,10 @@ def test_session_expires_when_idle_and_after_a_week(
 def test_activity_extends_a_session(browser: Browser) -> None:
     with transactions.transaction() as session:
         row = session.scalars(select(BrowserSession)).one()
-        row.last_seen_at = asleep = row.last_seen_at - timedelta(hours=11)
+        row.last_seen_at = last_seen_before = row.last_seen_at - timedelta(hours=11)
     browser.get("/domains")
     with transactions.transaction(readonly=True) as session:
-        assert session.scalars(select(BrowserSession)).one().last_seen_at > asleep
+        assert session.scalars(select(BrowserSession)).one().last_seen_at > last_seen_before
 
 
 def test_suspending_an_account_ends_its_sessions(app: Flask) -> None:

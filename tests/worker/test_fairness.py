@@ -15,12 +15,12 @@ from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR
 from tests.support.report_documents import dmarc_xml
-from tests.support.report_file_jobs import jobs, states, take, work
+from tests.support.report_file_jobs import jobs, run_jobs, statuses, store_files
 
 pytestmark = pytest.mark.usefixtures("database")
 
 READ, PULL = "worker.jobs.process_report_files", "worker.jobs.poll_mailbox"
-JUDGE = "worker.jobs.evaluate_reports"
+EVALUATE_REPORTS = "worker.jobs.evaluate_reports"
 
 
 def names(connection: Any) -> list[str]:
@@ -43,26 +43,26 @@ def pulled(account_id: UUID) -> list[bool]:
 
 def test_overdue_mailbox_is_polled_before_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a")
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     mailboxes.enqueue_if_due()  # once is enough
     assert names(connection) == [PULL, READ]
-    work(connection)
-    assert (pulled(account_id), states()) == ([True], {"parsed": 1})
+    run_jobs(connection)
+    assert (pulled(account_id), statuses()) == ([True], {"parsed": 1})
 
 
 def test_mailbox_that_is_just_due_waits_for_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", minutes=0)
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     assert names(connection) == [READ]
 
 
 def test_one_job_polls_all_due_mailboxes(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", "b", "c")
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
-    work(connection)
+    run_jobs(connection)
     assert pulled(account_id) == [True, True, True]
 
 
@@ -71,19 +71,19 @@ def test_files_are_processed_although_mailboxes_are_due(
 ) -> None:
     monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)  # all of a turn goes to one
     due_since(account_id, "a", "b")
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     [pull, _] = jobs(connection)
     pull.perform()
     pull.delete()
     mailboxes.enqueue_if_due()
     assert (names(connection), pulled(account_id)) == ([READ], [True, False])
-    work(connection)
+    run_jobs(connection)
     mailboxes.enqueue_if_due()  # no file waits
     assert names(connection) == [PULL]
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(1, [READ]), (20, [JUDGE, READ])])
+@pytest.mark.parametrize(("minutes", "expected"), [(1, [READ]), (20, [EVALUATE_REPORTS, READ])])
 def test_overdue_domains_are_evaluated_although_files_are_queued(
     connection: Any, account_id: UUID, minutes: int, expected: list[str]
 ) -> None:
@@ -91,12 +91,12 @@ def test_overdue_domains_are_evaluated_although_files_are_queued(
         session.execute(update(Domain).values(verified_at=now(session)))
     report_monitor.enqueue_if_due()
     connection.flushall()
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)
         session.execute(update(ReportMonitor).values(due_at=since))
     report_monitor.enqueue_if_due()
     report_monitor.enqueue_if_due()
     assert names(connection) == expected
-    work(connection)
+    run_jobs(connection)
     assert queue.is_idle(queue.INGEST)

@@ -35,7 +35,7 @@ def account_id() -> UUID:
     return account.id
 
 
-def work(connection: Any) -> None:
+def run_jobs(connection: Any) -> None:
     """Run the queued jobs in this process."""
     worker = SimpleWorker(
         [queue.SCANS], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
@@ -45,25 +45,25 @@ def work(connection: Any) -> None:
 
 def test_triggered_scan_runs(connection: Any, account_id: UUID) -> None:
     queued = make_scan(account_id, "acme.test")
-    work(connection)
+    run_jobs(connection)
     assert scans.find(account_id, queued.id).status == "completed"
 
 
 def test_duplicate_job_runs_a_scan_once(connection: Any, account_id: UUID) -> None:
     queued = make_scan(account_id, "acme.test")
     assert queue.enqueue_scans([queued.id])
-    work(connection)
+    run_jobs(connection)
     assert scans.find(account_id, queued.id).attempt == 1
 
 
 def test_scan_with_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
     queued = make_scan(account_id, "acme.test")
     connection.flushall()
-    work(connection)
+    run_jobs(connection)
     assert scans.find(account_id, queued.id).status == "queued"
     assert queue.is_idle(queue.SCANS)
     scans.enqueue([queued.id])
-    work(connection)
+    run_jobs(connection)
     assert scans.find(account_id, queued.id).status == "completed"
     assert runner.requeue_stale() == 0
 
@@ -82,7 +82,7 @@ def test_only_allowed_functions_run(connection: Any, name: str) -> None:
     with pytest.raises(JobNotAllowed):
         _ = job.func
     Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).enqueue_job(job)
-    work(connection)
+    run_jobs(connection)
     assert Job.fetch(job.id, connection, serializer=JSONSerializer).is_failed
 
 

@@ -30,7 +30,7 @@ from app.settings import Settings
 from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, record
-from tests.support.report_file_jobs import jobs, states, take, work
+from tests.support.report_file_jobs import jobs, run_jobs, statuses, store_files
 from worker import resource_limits
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -41,7 +41,7 @@ def again(report_file_id: UUID) -> ReportFile:
         return session.get_one(ReportFile, report_file_id)
 
 
-def let_time_pass() -> None:
+def make_files_due() -> None:
     """Expire all leases, and make all jobs look old."""
     with transaction() as session:
         past = now(session) - timedelta(hours=1)
@@ -61,29 +61,29 @@ def several(count: int) -> list[bytes]:
 
 
 def test_stored_file_is_processed(connection: Any, account_id: UUID) -> None:
-    take(account_id, dmarc_xml())
-    work(connection)
-    assert states() == {"parsed": 1}
+    store_files(account_id, dmarc_xml())
+    run_jobs(connection)
+    assert statuses() == {"parsed": 1}
 
 
 def test_one_job_processes_many_files(connection: Any, account_id: UUID) -> None:
-    first, *_ = take(account_id, *several(30))
+    first, *_ = store_files(account_id, *several(30))
     (job,) = jobs(connection)
     assert (job.func_name, list(job.args)) == ("worker.jobs.process_report_files", [[str(first)]])
-    work(connection)
-    assert states() == {"parsed": 30}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 30}
     assert counted() == (30, 90)
 
 
-def added_up() -> int:
+def total_messages() -> int:
     with transaction(readonly=True) as session:
         return session.scalar(select(func.sum(DmarcHour.messages))) or 0
 
 
 def test_worker_rolls_up_reports_after_the_last_file(connection: Any, account_id: UUID) -> None:
-    take(account_id, *several(30))
-    work(connection)
-    assert added_up() == 90
+    store_files(account_id, *several(30))
+    run_jobs(connection)
+    assert total_messages() == 90
 
 
 def test_worker_rolls_up_reports_periodically_under_load(
@@ -91,30 +91,30 @@ def test_worker_rolls_up_reports_periodically_under_load(
 ) -> None:
     monkeypatch.setattr(claims, "BATCH_FILES", 10)
     monkeypatch.setattr(processor, "ROLLUP_SECONDS", 0.0)
-    take(account_id, *several(30))
+    store_files(account_id, *several(30))
     processor.run([])
-    assert added_up() == 90
+    assert total_messages() == 90
 
 
 def test_reports_of_a_killed_worker_are_rolled_up_by_another(
     connection: Any, account_id: UUID
 ) -> None:
-    take(account_id, *several(3))
+    store_files(account_id, *several(3))
     connection.flushall()
     processor.run([])
-    assert added_up() == 0
+    assert total_messages() == 0
     rollup_queue.enqueue_if_pending()
-    work(connection)
-    assert added_up() == 9
+    run_jobs(connection)
+    assert total_messages() == 9
 
 
 def test_files_are_scheduled_fairly_across_accounts(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "BATCH_FILES", 25)
-    flood = take(account_id, *several(40))
+    flood = store_files(account_id, *several(40))
     others = [make_account().id for _ in range(2)]
-    few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
+    few = [store_files(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
     first = [claimed.report_file_id for claimed in claims.claim()]
     assert len(first) == 25
     assert set(few) <= set(first)
@@ -127,111 +127,111 @@ def test_mailboxes_are_polled_one_at_a_time_while_no_file_is_queued(
 ) -> None:
     unreachable = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
     rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in unreachable]
-    take(account_id, dmarc_xml())
+    store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     assert [job.func_name for job in jobs(connection)] == ["worker.jobs.process_report_files"]
-    work(connection)
+    run_jobs(connection)
     mailboxes.enqueue_if_due()
     mailboxes.enqueue_if_due()
     (job,) = jobs(connection)
     assert (job.func_name, list(job.args)) == ("worker.jobs.poll_mailbox", [[str(rows[0].id)]])
     assert job.timeout == queue.MAILBOX_JOB_SECONDS
-    work(connection)
+    run_jobs(connection)
     assert [row.failure is not None for row in mailboxes.search(account_id)] == [True, True]
 
 
 def test_duplicate_job_processes_a_file_once(connection: Any, account_id: UUID) -> None:
-    ids = take(account_id, dmarc_xml())
+    ids = store_files(account_id, dmarc_xml())
     assert queue.enqueue_report_files(ids)
-    work(connection)
+    run_jobs(connection)
     assert counted() == (1, 3)
     assert again(ids[0]).attempt == 1
 
 
 def test_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
-    take(account_id, *several(3))
+    store_files(account_id, *several(3))
     connection.flushall()
     assert processor.requeue_stale() == 0
-    let_time_pass()
+    make_files_due()
     assert processor.requeue_stale() == 3
-    work(connection)
-    assert states() == {"parsed": 3}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 3}
 
 
 def test_files_in_the_queue_of_the_previous_version_are_enqueued_again(
     connection: Any, account_id: UUID
 ) -> None:
-    report_file_ids = take(account_id, *several(3))
+    report_file_ids = store_files(account_id, *several(3))
     connection.flushall()  # only the queue of the previous version has the job
     former = Queue("intake", connection=connection, serializer=JSONSerializer)
     former.enqueue("worker.jobs.process_report_files", [str(id) for id in report_file_ids])
-    let_time_pass()
+    make_files_due()
     assert processor.requeue_stale() == 3
-    work(connection)
-    assert states() == {"parsed": 3}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 3}
 
 
 def test_file_stored_without_redis_is_processed_later(
     account_id: UUID, redis_url: str, connection: Any
 ) -> None:
     queue.bind("redis://127.0.0.1:1/0")
-    take(account_id, *several(3))
+    store_files(account_id, *several(3))
     queue.bind(redis_url)
-    let_time_pass()
+    make_files_due()
     processor.requeue_stale()
-    work(connection)
-    assert states() == {"parsed": 3}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 3}
 
 
 def test_files_of_a_killed_worker_are_processed_by_another(
     connection: Any, account_id: UUID
 ) -> None:
-    ids = take(account_id, *several(3))
+    ids = store_files(account_id, *several(3))
     assert len(claims.claim(ids)) == 3
     connection.flushall()  # the worker is gone, and its job with it
     assert claims.claim(ids) == []
-    let_time_pass()
+    make_files_due()
     assert processor.requeue_stale() == 3
     # Each alone: one of them may be what killed the worker.
     assert sorted(map(len, (job.args[0] for job in jobs(connection)))) == [1, 1, 1]
-    work(connection)
-    assert states() == {"parsed": 3}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 3}
     assert counted() == (3, 9)
 
 
 def test_file_that_kills_workers_is_rejected(connection: Any, account_id: UUID) -> None:
-    (poison,) = take(account_id, dmarc_xml())
+    (poison,) = store_files(account_id, dmarc_xml())
     for _ in range(MAX_ATTEMPTS):
         assert len(claims.claim([poison])) == 1
-        let_time_pass()
+        make_files_due()
         processor.requeue_stale()
     ended = again(poison)
     assert (ended.status, ended.reason) == ("rejected", "internal")
     assert ended.detail
     assert files.retry(reason="internal") == 1
-    work(connection)
+    run_jobs(connection)
     assert again(poison).status == "parsed"
 
 
 def test_attempt_without_lease_writes_nothing(account_id: UUID) -> None:
-    (report_file_id,) = take(account_id, dmarc_xml())
+    (report_file_id,) = store_files(account_id, dmarc_xml())
     (first,) = claims.claim([report_file_id])
-    let_time_pass()
+    make_files_due()
     processor.requeue_stale()
     (second,) = claims.claim([report_file_id])
     reports = parsing.read(dmarc_xml(), "", int(time.time()))
     processor.store_results([processor.ParsedFile(first, reports)])
-    assert (states(), counted()[0]) == ({"received": 1}, 0)
+    assert (statuses(), counted()[0]) == ({"received": 1}, 0)
     processor.store_results([processor.ParsedFile(second, reports)])
     processor.store_results([processor.ParsedFile(second, reports)])
-    assert (states(), counted()) == ({"parsed": 1}, (1, 3))
+    assert (statuses(), counted()) == ({"parsed": 1}, (1, 3))
 
 
 def test_stopped_worker_releases_unstarted_files(connection: Any, account_id: UUID) -> None:
-    ids = take(account_id, *several(10))
+    ids = store_files(account_id, *several(10))
     answers = iter([False, False, False, *[True] * 20])
     processor.run(ids, is_stopping=lambda: next(answers))
-    assert states() == {"parsed": 2, "received": 8}
+    assert statuses() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
         waiting = session.execute(
             select(ReportFile.attempt, ReportFile.lease_until).where(
@@ -239,8 +239,8 @@ def test_stopped_worker_releases_unstarted_files(connection: Any, account_id: UU
             )
         ).all()
     assert {tuple(row) for row in waiting} == {(0, None)}
-    work(connection)
-    assert states() == {"parsed": 10}
+    run_jobs(connection)
+    assert statuses() == {"parsed": 10}
 
 
 def test_parser_error_affects_only_one_file(
@@ -254,15 +254,15 @@ def test_parser_error_affects_only_one_file(
         return real(raw, *arguments)
 
     monkeypatch.setattr(processor, "read", read)
-    _, cursed, _ = take(
+    _, failing, _ = store_files(
         account_id, dmarc_xml(), dmarc_xml(report_id="cursed"), dmarc_xml(report_id="r3")
     )
     for _ in range(MAX_ATTEMPTS + 1):
-        processor.run([cursed])
-        let_time_pass()
+        processor.run([failing])
+        make_files_due()
         processor.requeue_stale()
-    assert states() == {"parsed": 2, "rejected": 1}
-    assert again(cursed).reason == "internal"
+    assert statuses() == {"parsed": 2, "rejected": 1}
+    assert again(failing).reason == "internal"
 
 
 def test_storage_error_affects_only_one_file(
@@ -278,9 +278,9 @@ def test_storage_error_affects_only_one_file(
         return reports
 
     monkeypatch.setattr(processor, "read", read)
-    ids = take(account_id, dmarc_xml(report_id="cursed"), *several(3))
+    ids = store_files(account_id, dmarc_xml(report_id="cursed"), *several(3))
     processor.run([])
-    assert states() == {"parsed": 3, "received": 1}
+    assert statuses() == {"parsed": 3, "received": 1}
     assert again(ids[0]).attempt == 1
 
 
@@ -337,7 +337,7 @@ SimpleWorker([queue.INGEST], connection=connection, **options).work(burst=True)
 """
 
 
-def work_afresh(settings: Settings, redis_url: str, **variables: str) -> None:
+def run_in_new_worker(settings: Settings, redis_url: str, **variables: str) -> None:
     """Run the queued jobs in a process with a fresh heap."""
     environ = {
         "SECRET_KEY": settings.secret_key,
@@ -354,12 +354,12 @@ def test_file_over_a_limit_is_rejected_and_others_are_processed(
 ) -> None:
     remarks = "".join(f"<!-- {os.urandom(20).hex()} -->{' ' * 4000}" for _ in range(10_000))
     raw = gzip.compress(dmarc_xml(report_id="large", records=[remarks + record()]), 1)
-    large, small = take(account_id, raw, dmarc_xml())
-    work_afresh(settings, redis_url, INGEST_MEMORY_BYTES="8000000")
+    large, small = store_files(account_id, raw, dmarc_xml())
+    run_in_new_worker(settings, redis_url, INGEST_MEMORY_BYTES="8000000")
     assert again(small).status == "parsed"
     ended = again(large)
     assert (ended.status, ended.reason) == ("rejected", "too_large")
     assert files.retry(large) == 1
-    work_afresh(settings, redis_url)
+    run_in_new_worker(settings, redis_url)
     assert again(large).status == "parsed"
     assert counted() == (2, 6)

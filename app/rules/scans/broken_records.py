@@ -103,13 +103,13 @@ def _of_kind(posture: Posture, kind: _Kind) -> Iterator[AlertDraft | Unknown]:
 
     Records that were broken before keep their alert, or have none, until they are valid again.
     """
-    judgement, suffix = posture.definite(kind.check), f"{kind.name}{posture.domain}"
-    if judgement is None:
+    check_result, suffix = posture.definite(kind.check), f"{kind.name}{posture.domain}"
+    if check_result is None:
         is_dkim = kind.check == "dkim"
         yield Unknown(BROKEN, lambda at: at.endswith(f".{suffix}") if is_dkim else at == suffix)
         return
     before = kind.states(posture.last_results.get(kind.check, {}).get("facts", {}))
-    for start, is_usable in kind.states(judgement.facts).items():
+    for start, is_usable in kind.states(check_result.facts).items():
         if is_usable is False:
             at = f"{start}{suffix}"
             yield _draft(posture, kind, at) if before.get(start) else _unknown(at)
@@ -139,8 +139,8 @@ def _resolution_evidence(posture: Posture) -> dict[str, Any]:
     usable = {
         f"{start}{kind.name}{posture.domain}": is_usable
         for kind in _KINDS
-        if (judgement := posture.definite(kind.check))
-        for start, is_usable in kind.states(judgement.facts).items()
+        if (check_result := posture.definite(kind.check))
+        for start, is_usable in kind.states(check_result.facts).items()
     }
     return {"usable": usable}
 

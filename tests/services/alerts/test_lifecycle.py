@@ -28,7 +28,7 @@ from app.services.notifications import feed
 from app.services.scans import runner, scans
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
+from tests.support.zones import SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -56,14 +56,14 @@ SPF = {
 TYPES = {"bad": "spf.multiple_records", "worse": "spf.missing"}
 
 
-def scan(account_id: UUID, records: dict[Any, Any], page: Page | Trouble = SERVED) -> UUID:
+def scan(account_id: UUID, records: dict[Any, Any], page: Page | Failure = SERVED) -> UUID:
     queued = make_scan(account_id, "acme.test")
     zone = Zone(GOOD | records, {(HOST, PATH): page})
     assert runner.run([queued.id], ZoneNetwork(zone)) == 1
     return queued.id
 
 
-def standing(account_id: UUID) -> dict[tuple[str, str], Alert]:
+def live_alerts(account_id: UUID) -> dict[tuple[str, str], Alert]:
     with transaction(readonly=True) as session:
         rows = session.scalars(
             select(Alert).where(Alert.account_id == account_id, Alert.status.in_(LIVE))
@@ -73,7 +73,7 @@ def standing(account_id: UUID) -> dict[tuple[str, str], Alert]:
 
 
 def types(account_id: UUID) -> set[str]:
-    return {type for type, _ in standing(account_id)}
+    return {type for type, _ in live_alerts(account_id)}
 
 
 def transitions_of(account_id: UUID) -> dict[UUID, list[AlertTransition]]:
@@ -100,9 +100,9 @@ def test_no_sequence_of_scans_duplicates_an_alert_or_breaks_its_history(
     scan(account_id, {})
     last = "ok"
     for outcome in outcomes:
-        before = {key: alert.status for key, alert in standing(account_id).items()}
+        before = {key: alert.status for key, alert in live_alerts(account_id).items()}
         scan(account_id, {("acme.test", "TXT"): SPF[outcome]})
-        after = standing(account_id)
+        after = live_alerts(account_id)
         if outcome == "undetermined":
             assert {key: alert.status for key, alert in after.items()} == before
         else:
@@ -144,11 +144,11 @@ def test_change_keeps_the_findings_that_appeared_or_cleared(account_id: UUID) ->
     key = ("dns.record_changed.dmarc", "_dmarc.acme.test TXT")
     for _ in range(2):  # the scan that saw it, and one of the days after
         scan(account_id, weak)
-        evidence = standing(account_id)[key].evidence
+        evidence = live_alerts(account_id)[key].evidence
         assert {"dmarc.policy_none", "dmarc.rua_missing"} <= set(evidence["opened"])
         assert evidence["closed"] == []
     scan(account_id, {})
-    evidence = standing(account_id)[key].evidence
+    evidence = live_alerts(account_id)[key].evidence
     assert "dmarc.policy_none" in evidence["closed"]
 
 
@@ -159,7 +159,7 @@ def test_flapping_finding_opens_an_alert_at_the_second_conclusive_scan(account_i
     scan(account_id, {}, TIMEOUT)  # neither counts nor resets the count
     assert "mta_sts.policy_unreachable" not in types(account_id)
     scan(account_id, {}, GONE)
-    live = standing(account_id)
+    live = live_alerts(account_id)
     opened = {type: alert.severity for (type, _), alert in live.items()}
     assert opened["mta_sts.policy_unreachable"] == "critical"
     assert opened["mta_sts.policy_broken"] == "critical"
@@ -185,10 +185,10 @@ def test_single_failed_scans_between_good_ones_open_no_alert(account_id: UUID) -
 
 def test_recurrence_within_a_day_reopens_the_alert(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    first = standing(account_id)["spf.multiple_records", "acme.test"]
+    first = live_alerts(account_id)["spf.multiple_records", "acme.test"]
     scan(account_id, {})
     scan_id = scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    again = standing(account_id)["spf.multiple_records", "acme.test"]
+    again = live_alerts(account_id)["spf.multiple_records", "acme.test"]
     assert (again.id, again.status, again.resolved_at) == (first.id, "open", None)
     steps = transitions_of(account_id)[first.id]
     assert [step.type for step in steps] == ["alert.opened", "alert.resolved", "alert.reopened"]
@@ -202,13 +202,13 @@ def test_recurrence_within_a_day_reopens_the_alert(account_id: UUID) -> None:
 
 def test_recurrence_after_the_window_opens_a_new_alert(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    first = standing(account_id)["spf.multiple_records", "acme.test"]
+    first = live_alerts(account_id)["spf.multiple_records", "acme.test"]
     scan(account_id, {})
     with transaction() as session:
         long_ago = datetime.now(UTC) - timedelta(hours=25)
         session.execute(update(Alert).values(resolved_at=long_ago))
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    assert standing(account_id)["spf.multiple_records", "acme.test"].id != first.id
+    assert live_alerts(account_id)["spf.multiple_records", "acme.test"].id != first.id
 
 
 def test_expiring_certificate_and_dropped_score_open_alerts(account_id: UUID) -> None:
@@ -216,7 +216,7 @@ def test_expiring_certificate_and_dropped_score_open_alerts(account_id: UUID) ->
     scan(account_id, {})
     page = Page(SERVED.url, 200, "text/plain", POLICY, not_after=soon)
     scan(account_id, {("acme.test", "TXT"): [], "_dmarc.acme.test": []}, page)
-    by_type = {type: alert for (type, _), alert in standing(account_id).items()}
+    by_type = {type: alert for (type, _), alert in live_alerts(account_id).items()}
     assert by_type["cert.expiring"].severity == "high"
     assert (
         by_type["score.dropped"].evidence["baseline"]
@@ -284,7 +284,7 @@ def test_event_that_is_committed_later_has_a_higher_number(
     if database.dialect.name == "sqlite":
         pytest.skip("on SQLite there is one writer at a time")
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    first, second, *_ = standing(account_id).values()
+    first, second, *_ = live_alerts(account_id).values()
     with transaction() as session:
         slow = session.get_one(Alert, first.id)
         transitions.transition(session, slow, Transition("acknowledged", ACTOR), datetime.now(UTC))

@@ -17,7 +17,7 @@ from app.models import Alert, DnsChange, Scan
 from app.services.domains import dns_status
 from app.services.scans import runner, scans
 from tests.support.factories import make_account, make_domain, make_scan
-from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
+from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -51,7 +51,7 @@ QUESTIONS = [
 
 
 @pytest.fixture(autouse=True)
-def _no_bells(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     def enqueue(_scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
         return True
 
@@ -65,15 +65,15 @@ def account_id() -> UUID:
     return account.id
 
 
-def scan(account_id: UUID, *failing: tuple[str, str], trouble: Trouble = SERVFAIL) -> Scan:
+def scan(account_id: UUID, *failing: tuple[str, str], failure: Failure = SERVFAIL) -> Scan:
     """One scan of acme.test while these questions fail."""
     queued = make_scan(account_id, "acme.test")
-    records = FAULTY | dict.fromkeys(failing, trouble)
+    records = FAULTY | dict.fromkeys(failing, failure)
     runner.run([queued.id], ZoneNetwork(Zone(records)))
     return scans.find(account_id, queued.id)
 
 
-def standing() -> set[tuple[str, str, str]]:
+def live_alerts() -> set[tuple[str, str, str]]:
     with transaction(readonly=True) as session:
         rows = session.execute(select(Alert.type, Alert.subject, Alert.status)).all()
     return {(row[0], row[1], row[2]) for row in rows}
@@ -96,14 +96,14 @@ def test_failed_lookup_changes_neither_results_nor_alerts(
     account_id: UUID, name: str, rdtype: str, check: str
 ) -> None:
     scan(account_id)
-    before, alerts = known_result(account_id, check), standing()
+    before, alerts = known_result(account_id, check), live_alerts()
     assert before[0] is not None
     assert before[1] is None
-    for trouble in (SERVFAIL, REFUSED, TIMEOUT):
-        done = scan(account_id, (name, rdtype), trouble=trouble)
+    for failure in (SERVFAIL, REFUSED, TIMEOUT):
+        done = scan(account_id, (name, rdtype), failure=failure)
         assert done.status == "completed"
         assert not checks_of(done)[check]["definite"]
-        assert standing() == alerts
+        assert live_alerts() == alerts
         assert done.result is not None
         assert (done.result["alerts"]["opened"], done.result["alerts"]["resolved"]) == ([], [])
         after, reason = known_result(account_id, check)
@@ -113,17 +113,17 @@ def test_failed_lookup_changes_neither_results_nor_alerts(
         assert session.scalars(select(DnsChange)).all() == []
 
 
-@pytest.mark.parametrize("trouble", [SERVFAIL, REFUSED, TIMEOUT], ids=lambda one: one.value)
-def test_unscanned_domain_gets_no_alert_while_dns_fails(account_id: UUID, trouble: Trouble) -> None:
+@pytest.mark.parametrize("failure", [SERVFAIL, REFUSED, TIMEOUT], ids=lambda one: one.value)
+def test_unscanned_domain_gets_no_alert_while_dns_fails(account_id: UUID, failure: Failure) -> None:
     every = [(name, rdtype) for name, rdtype, _ in QUESTIONS]
-    done = scan(account_id, *every, trouble=trouble)
+    done = scan(account_id, *every, failure=failure)
     failed = {check for *_, check in QUESTIONS}
     assert not any(one["definite"] for name, one in checks_of(done).items() if name in failed)
-    assert standing() == set()
+    assert live_alerts() == set()
     assert all(known_result(account_id, check)[0] is None for check in failed)
 
 
 def test_problems_of_the_domain_open_alerts(account_id: UUID) -> None:
     scan(account_id)
-    types = {type for type, _, status in standing() if status == "open"}
+    types = {type for type, _, status in live_alerts() if status == "open"}
     assert {"spf.all_pass", "spf.include_not_found", "mx.host_not_public"} <= types

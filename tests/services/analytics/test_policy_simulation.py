@@ -23,7 +23,7 @@ from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sources import ManualClassification
-from tests.support.checked_domains import know
+from tests.support.checked_domains import store_results
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 
@@ -92,7 +92,7 @@ def inherit(domain: Domain, text: str, at: str) -> None:
 
 def make(reports: list[Report]) -> Domain:
     domain = make_domain(make_account().id, "acme.test")
-    know(domain)
+    store_results(domain)
     for report in reports:
         store(domain, report)
     return domain
@@ -203,14 +203,14 @@ def test_simulation_of_a_subdomain_does_not_use_the_record_of_its_parent(
     assert readiness.published is not None
     assert (readiness.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
-    as_it_is = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
-    assert (as_it_is.proposal.p, as_it_is.replay.affected) == (Policy.NONE, 0)
+    unchanged = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
+    assert (unchanged.proposal.p, unchanged.replay.affected) == (Policy.NONE, 0)
 
 
 def test_policy_in_testing_mode_affects_no_more_mail_than_now(account_id: UUID) -> None:
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make_domain(account_id, "acme.test")
-    know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
+    store_results(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
     store(domain, Report([bad], begin=START))
     simulated = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
     assert (simulated.proposal.p, simulated.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
@@ -263,8 +263,8 @@ def test_affected_email_is_own_to_review_or_spoofed(account_id: UUID) -> None:
 
 
 def test_simulation_lists_its_caveats(account_id: UUID) -> None:
-    unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
-    domain = make([Report([unsaid], begin=START)])
+    without_results = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
+    domain = make([Report([without_results], begin=START)])
     simulated = analytics_policy.simulate(
         domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )

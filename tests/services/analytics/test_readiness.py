@@ -17,7 +17,7 @@ from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
 from app.services.analytics.policy import Readiness
 from app.services.analytics.sources import ManualClassification
-from tests.support.checked_domains import know
+from tests.support.checked_domains import store_results
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 
@@ -28,7 +28,7 @@ NEXT = {"none": "quarantine", "quarantine": "reject"}
 NOTHING: dict[str, Any] = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
 BOUNCES = (SpfResult("x.mcsv.net", "mfrom", "pass"),)
 
-# By who sends it: the SPF record that ``know`` has names 192.0.2.1 and none of the others.
+# By who sends it: the SPF record that ``store_results`` has names 192.0.2.1 and none of the others.
 TEMPLATES: dict[str, list[Record]] = {
     "own": [
         record("192.0.2.1"),
@@ -77,7 +77,7 @@ def kind_of(who: str, rows: list[Record], state: str | None) -> str:
     return "own" if signed > sum(row.count for row in rows) - signed else "unknown"
 
 
-def judged(
+def expected_steps(
     mail: dict[str, list[Record]],
     days: int,
     policies: dict[str, str | None],
@@ -168,7 +168,7 @@ def since(days: int | None) -> str | None:
 
 
 def summarized(readiness: Readiness) -> list[dict[str, Any]]:
-    """The steps in the form of ``judged``."""
+    """The steps in the form of ``expected_steps``."""
     names = {"own": "own", SERVICE: "service"}
     return [
         {
@@ -217,7 +217,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
     policies["p"] = policies["p"] or "none"
     domain = make_domain(make_account().id, "acme.test")
     record_text = "; ".join(f"{tag}={policy}" for tag, policy in policies.items() if policy)
-    know(domain, f"v=DMARC1; {record_text}", since(days_at_policy))
+    store_results(domain, f"v=DMARC1; {record_text}", since(days_at_policy))
     for (_, row), day in mail:
         store(domain, Report([row], START + timedelta(days=day)))
     if state and any(row.count for row in service):
@@ -226,6 +226,6 @@ def test_readiness_equals_an_evaluation_of_every_record(
     readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})
     assert readiness.evidence.days == days
-    expected = judged(by_sender, days, policies, state, days_at_policy)
+    expected = expected_steps(by_sender, days, policies, state, days_at_policy)
     assert readiness.verdict == (expected[0]["verdict"] if expected else None)
     assert summarized(readiness) == expected

@@ -269,9 +269,15 @@ def sums(span: int) -> dict[tuple[Any, ...], int]:
         closed = set(session.scalars(select(DmarcWeek.start).where(DmarcWeek.is_compacted)))
         for row in session.scalars(select(FlowCount).where(FlowCount.span == span)):
             sums_by_key[row.start // week * week, row.flow_id] += row.messages
-        for told in session.scalars(select(ReporterCount).where(ReporterCount.span == span)):
-            key_of_count = (told.start // week * week, told.reporter, told.identity_id)
-            sums_by_key[key_of_count] += told.messages
+        for reporter_count in session.scalars(
+            select(ReporterCount).where(ReporterCount.span == span)
+        ):
+            key_of_count = (
+                reporter_count.start // week * week,
+                reporter_count.reporter,
+                reporter_count.identity_id,
+            )
+            sums_by_key[key_of_count] += reporter_count.messages
     return {key: count for key, count in sums_by_key.items() if key[0] in closed and count}
 
 

@@ -48,7 +48,7 @@ def make_due() -> None:
         session.execute(update(SenderHost).values(due_at=now(session)))
 
 
-def look(data: dict[Any, Any]) -> int:
+def lookup_count(data: dict[Any, Any]) -> int:
     return sender_hosts.look_up(ZoneNetwork(Zone(data)))
 
 
@@ -109,20 +109,20 @@ def test_addresses_of_reports_are_looked_up_once(domain: Any) -> None:
     store(domain, Report([record("192.0.2.1"), record("192.0.2.2")]))
     store(make_domain(domain.account_id), Report([record("192.0.2.1")]))
     assert sender_hosts.enqueue_if_due() == 2
-    assert look(NAMED) == 2
+    assert lookup_count(NAMED) == 2
     assert (host().status, host().name) == ("confirmed", "mx.acme.test")
     assert (host("192.0.2.2").status, host("192.0.2.2").name) == ("none", None)
     assert sender_hosts.enqueue_if_due() == 0
-    assert look(NAMED) == 0
+    assert lookup_count(NAMED) == 0
 
 
 def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -> None:
     add("192.0.2.1")
-    look(NAMED)
+    lookup_count(NAMED)
     waits = []
     for _ in range(4):
         make_due()
-        assert look({PTR: SERVFAIL}) == 1
+        assert lookup_count({PTR: SERVFAIL}) == 1
         row = host()
         assert (row.status, row.name) == ("confirmed", "mx.acme.test")
         assert row.lookup_failure is not None
@@ -130,7 +130,7 @@ def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -
         waits.append(row.due_at - row.looked_up_at)
     assert waits == [*RETRY_AFTER, RETRY_AFTER[-1]]
     make_due()
-    look({})
+    lookup_count({})
     assert (host().status, host().name, host().lookup_failure, host().failures) == (
         "none",
         None,
@@ -141,23 +141,23 @@ def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -
 
 def test_known_address_is_looked_up_again_after_a_month(domain: Any) -> None:
     add("192.0.2.1")
-    look(NAMED)
+    lookup_count(NAMED)
     row = host()
     assert row.looked_up_at is not None
     assert row.due_at - row.looked_up_at == REFRESH_AFTER
     with transaction() as session:
         session.execute(update(SenderHost).values(due_at=now(session) - timedelta(seconds=1)))
     moved: dict[Any, Any] = {PTR: ["new.acme.test"], ("new.acme.test", "A"): ["192.0.2.1"]}
-    assert look(moved) == 1
+    assert lookup_count(moved) == 1
     assert host().name == "new.acme.test"
 
 
 def test_user_can_schedule_an_immediate_lookup(domain: Any) -> None:
     add("192.0.2.1")
-    look({})
-    assert look(NAMED) == 0
+    lookup_count({})
+    assert lookup_count(NAMED) == 0
     assert sender_hosts.schedule_lookup("192.0.2.1")
-    assert look(NAMED) == 1
+    assert lookup_count(NAMED) == 1
     assert host().name == "mx.acme.test"
     assert not sender_hosts.schedule_lookup("192.0.2.99")
 
@@ -187,7 +187,7 @@ def test_address_of_a_killed_worker_is_claimed_after_the_lease(domain: Any) -> N
     with transaction() as session:
         over = now(session) - timedelta(seconds=1)
         session.execute(update(SenderHost).values(lease_until=over))
-    assert look(NAMED) == 1
+    assert lookup_count(NAMED) == 1
     assert host().lease_until is None
 
 
@@ -235,7 +235,7 @@ def test_network_database_names_the_network_of_an_address(
 ) -> None:
     use_file(mmdb.write(tmp_path / "networks.mmdb", NETWORKS))
     add(address)
-    look({})
+    lookup_count({})
     row = host(address)
     assert (row.asn, row.network, row.country) == expected
 
@@ -247,10 +247,10 @@ def test_unreadable_network_database_does_not_stop_lookups_or_delete_data(
     path = mmdb.write(tmp_path / "networks.mmdb", NETWORKS)
     use_file(path)
     add("192.0.2.1")
-    look({})
+    lookup_count({})
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     make_due()
-    assert look(NAMED) == 1
+    assert lookup_count(NAMED) == 1
     assert (host().name, host().asn) == ("mx.acme.test", 64500)

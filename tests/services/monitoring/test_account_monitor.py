@@ -43,7 +43,7 @@ def open_alerts(account_id: UUID) -> dict[str, Any]:
     return {row.type: row for row in rows}
 
 
-def put_back(**columns: timedelta) -> None:
+def backdate(**columns: timedelta) -> None:
     """Move these times of every alert into the past."""
     with transaction() as session:
         values = {name: datetime.now(UTC) - ago for name, ago in columns.items()}
@@ -112,7 +112,7 @@ def test_disabled_channel_has_an_alert_until_it_is_enabled(account_id: UUID) -> 
 
 def test_open_alert_is_reminded_every_week(account_id: UUID, alert_id: UUID) -> None:
     assert account_monitor.remind() == 0
-    put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
+    backdate(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
     assert account_monitor.remind() == 1
     assert account_monitor.remind() == 0
     last = alerts.history(account_id, alert_id)[-1]
@@ -131,7 +131,7 @@ def test_open_alert_is_reminded_every_week(account_id: UUID, alert_id: UUID) -> 
 def test_only_the_unchanged_policy_is_reminded_at_low_severity(
     alert_id: UUID, type: str, days: int, count: int
 ) -> None:
-    put_back(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
+    backdate(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
     with transaction() as session:
         session.execute(update(Alert).values(type=type, severity="low"))
     assert account_monitor.remind() == count
@@ -139,7 +139,7 @@ def test_only_the_unchanged_policy_is_reminded_at_low_severity(
 
 def test_acknowledged_alert_is_not_reminded(account_id: UUID, alert_id: UUID) -> None:
     alerts.change(account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR)
-    put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
+    backdate(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
     assert account_monitor.remind() == 0
 
 
@@ -156,7 +156,7 @@ def test_accepted_risk_opens_an_alert_two_weeks_before_it_expires(
     assert (changed.status, changed.risk_owner) == ("dismissed", "Ada")
     account_monitor.check_accepted_risks()
     assert open_alerts(account_id) == {}
-    put_back(accepted_until=-timedelta(days=13))
+    backdate(accepted_until=-timedelta(days=13))
     account_monitor.check_accepted_risks()
     alert = open_alerts(account_id)["acceptance.expiring"]
     assert alert.evidence["alertId"] == ids.public("alert", alert_id)
@@ -168,7 +168,7 @@ def test_accepted_risk_opens_an_alert_two_weeks_before_it_expires(
 
 def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUID) -> None:
     accept(account_id, alert_id, 30)
-    put_back(accepted_until=timedelta(seconds=1))
+    backdate(accepted_until=timedelta(seconds=1))
     assert alerts.reopen_snoozed() == 1
     alert = alerts.find(account_id, alert_id)
     assert (alert.status, alert.accepted_until, alert.risk_owner) == ("open", None, None)

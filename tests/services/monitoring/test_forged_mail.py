@@ -62,15 +62,15 @@ def signed(selector: str, count: int = 40) -> Record:
     return record(count=count, dkim_results=(DkimResult("acme.test", selector, "pass"),))
 
 
-@pytest.mark.parametrize(("silent_days", "is_told"), [(4, False), (7, True)])
+@pytest.mark.parametrize(("silent_days", "is_alerted"), [(4, False), (7, True)])
 def test_unused_selector_opens_an_alert_after_a_long_silence(
-    domain: Domain, silent_days: int, is_told: bool
+    domain: Domain, silent_days: int, is_alerted: bool
 ) -> None:
     send(domain, range(silent_days, 34), GOOD)
     send(domain, range(1, silent_days), signed("s2"))
     alerts = opened(domain, "dkim.selector_gone")
     assert [(alert.subject, alert.severity) for alert in alerts.values()] == (
-        [("s1", "low")] if is_told else []
+        [("s1", "low")] if is_alerted else []
     )
 
 
@@ -85,15 +85,15 @@ def test_selector_is_not_unused_without_reports(domain: Domain) -> None:
     assert "dkim.selector_gone" not in opened(domain)
 
 
-@pytest.mark.parametrize(("usage", "is_told"), [("parked", True), ("both", False)])
+@pytest.mark.parametrize(("usage", "is_alerted"), [("parked", True), ("both", False)])
 def test_passing_mail_of_a_parked_domain_opens_an_alert(
-    domain: Domain, usage: str, is_told: bool
+    domain: Domain, usage: str, is_alerted: bool
 ) -> None:
     with transaction() as session:
         session.execute(update(Domain).values(usage=usage))
     send(domain, range(1, 3), GOOD, *forged(3, 9))
     alerts = opened(domain, "domain.parked_active")
-    assert [alert.severity for alert in alerts.values()] == (["high"] if is_told else [])
+    assert [alert.severity for alert in alerts.values()] == (["high"] if is_alerted else [])
 
 
 def test_spoofed_parked_domain_is_not_active(domain: Domain) -> None:

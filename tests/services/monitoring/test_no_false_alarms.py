@@ -15,12 +15,12 @@ from tests.support.report_alerts import (
     GOOD,
     MAILCHIMP,
     RUA,
-    bad,
-    know,
+    failing_record,
     mailbox,
     midnight,
     opened,
     send,
+    store_dmarc_facts,
 )
 from tests.support.stored_reports import DAY, Report, record, store
 
@@ -34,7 +34,7 @@ def newsletter(count: int) -> Record:
 
 def passed_on(count: int, *reasons: Reason) -> Record:
     """A record of mail that a mailing list changed."""
-    return bad(
+    return failing_record(
         count,
         spf_results=(SpfResult("lists.test", "mfrom", "pass"),),
         dkim_results=(DkimResult("acme.test", "s1", "fail"),),
@@ -63,8 +63,8 @@ def test_new_addresses_do_not_make_a_service_new(domain: Domain) -> None:
 
 
 def test_slightly_more_failures_than_usual_are_not_a_spike(domain: Domain) -> None:
-    send(domain, range(4, 34), record(count=1000), bad(60))
-    send(domain, range(1, 3), record(count=1000), bad(75))
+    send(domain, range(4, 34), record(count=1000), failing_record(60))
+    send(domain, range(1, 3), record(count=1000), failing_record(75))
     assert open_problems(domain) == set()
 
 
@@ -79,13 +79,13 @@ def test_more_mail_of_a_mailing_list_is_not_a_spike(
 
 def test_spike_opens_an_alert_despite_more_mailing_list_mail(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000), passed_on(20))
-    send(domain, range(1, 3), record(count=2000), passed_on(90), bad(140))
+    send(domain, range(1, 3), record(count=2000), passed_on(90), failing_record(140))
     assert "dmarc.failure_spike" in open_problems(domain)
 
 
 def test_unverified_reports_cannot_hide_a_spike_as_forwarding(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000))
-    send(domain, range(1, 3), record(count=2000), bad(140))
+    send(domain, range(1, 3), record(count=2000), failing_record(140))
     send(domain, range(1, 3), passed_on(9000), provenance="unverified", reporter="liar.example")
     assert "dmarc.failure_spike" in open_problems(domain)
 
@@ -93,20 +93,20 @@ def test_unverified_reports_cannot_hide_a_spike_as_forwarding(domain: Domain) ->
 @pytest.mark.parametrize("still", [0, 1, 2])
 def test_stopped_reporter_does_not_change_compliance(domain: Domain, still: int) -> None:
     send(domain, range(4 - still, 34), record(count=900))
-    send(domain, range(1, 34), record(count=80), bad(20), reporter="yahoo.com")
+    send(domain, range(1, 34), record(count=80), failing_record(20), reporter="yahoo.com")
     assert open_problems(domain) == set()
 
 
 @pytest.mark.parametrize("days", [3, 5, 8, 12])
 def test_new_reporter_does_not_change_compliance(domain: Domain, days: int) -> None:
     send(domain, range(1, 34), record(count=100))
-    send(domain, range(1, days), record(count=800), bad(200), reporter="microsoft.com")
+    send(domain, range(1, days), record(count=800), failing_record(200), reporter="microsoft.com")
     assert open_problems(domain) - {"source.spoofing_suspected"} == set()
 
 
 def test_drop_at_one_reporter_opens_an_alert_despite_a_new_reporter(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
-    send(domain, range(1, 3), record(count=80), bad(20))
+    send(domain, range(1, 3), record(count=80), failing_record(20))
     send(domain, range(1, 3), record(count=5000), reporter="microsoft.com")
     alert = opened(domain)["dmarc.compliance_dropped"]
     assert alert.evidence["observed"]["passRate"] == pytest.approx(0.8)
@@ -163,7 +163,7 @@ def test_no_reporter_has_stopped_while_files_are_pending(domain: Domain) -> None
 
 
 def test_no_reporter_has_stopped_while_a_mailbox_fails(domain: Domain) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     mailbox(domain.account_id)
     with transaction() as session:
         session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY))
@@ -178,7 +178,7 @@ def test_no_alert_is_evaluated_while_rollups_are_pending(
 ) -> None:
     report_monitor.enqueue_if_due()
     send(domain, range(4, 34), GOOD)
-    send(domain, range(1, 3), record(count=80), bad(20))
+    send(domain, range(1, 3), record(count=80), failing_record(20))
     store(domain, Report([record(count=5000)], midnight(1)), is_pending=True)
     with monkeypatch.context() as hurry:
         hurry.setattr(rollup_queue, "MAX_WAIT_SECONDS", 0.0)  # there is no time to add it up
@@ -192,5 +192,5 @@ def test_no_alert_is_evaluated_while_rollups_are_pending(
 @pytest.mark.parametrize("missing", range(1, 34, 4))
 def test_day_without_reports_opens_no_alert(domain: Domain, missing: int) -> None:
     for days in (range(1, missing), range(missing + 1, 34)):
-        send(domain, days, record(count=1000), bad(60))
+        send(domain, days, record(count=1000), failing_record(60))
     assert open_problems(domain) == set()

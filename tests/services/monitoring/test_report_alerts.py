@@ -30,12 +30,12 @@ from tests.support.report_alerts import (
     GOOD,
     MAILCHIMP,
     RUA,
-    bad,
-    know,
+    failing_record,
     mailbox,
     midnight,
     opened,
     send,
+    store_dmarc_facts,
 )
 from tests.support.stored_reports import DAY, Report, record, store, store_tls
 
@@ -47,7 +47,7 @@ def test_domain_without_reports_has_no_report_alerts(domain: Domain) -> None:
 
 
 def test_steady_passing_mail_opens_only_the_policy_suggestion(domain: Domain) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     send(domain, range(1, 35), GOOD)
     alerts = opened(domain)
     assert set(alerts) == {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
@@ -57,7 +57,7 @@ def test_steady_passing_mail_opens_only_the_policy_suggestion(domain: Domain) ->
 
 
 def test_missing_reports_open_an_alert_after_three_days(domain: Domain) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     assert set(opened(domain)) == {"reports.none_received"}
     send(domain, range(1, 2), GOOD)
     assert opened(domain, "reports.none_received") == {}
@@ -65,7 +65,7 @@ def test_missing_reports_open_an_alert_after_three_days(domain: Domain) -> None:
 
 def test_compliance_is_compared_with_the_previous_four_weeks(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
-    send(domain, range(1, 3), GOOD, bad(90))
+    send(domain, range(1, 3), GOOD, failing_record(90))
     alert = opened(domain)["dmarc.compliance_dropped"]
     assert alert.severity == "high"
     assert alert.evidence["baseline"]["passRate"] == 1
@@ -77,7 +77,7 @@ def test_compliance_is_compared_with_the_previous_four_weeks(domain: Domain) -> 
 def test_alert_from_unverified_reports_is_info(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD)
-    send(domain, range(1, 3), bad(900), provenance="unverified")
+    send(domain, range(1, 3), failing_record(900), provenance="unverified")
     alerts = opened(domain)
     assert alerts["dmarc.compliance_dropped"].severity == "info"
     assert {alert.severity for alert in alerts.values()} == {"info"}
@@ -85,7 +85,7 @@ def test_alert_from_unverified_reports_is_info(domain: Domain) -> None:
 
 def test_alert_is_kept_while_there_is_no_data(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
-    store_again = Report([GOOD, bad(90)], begin=midnight(1))
+    store_again = Report([GOOD, failing_record(90)], begin=midnight(1))
     stored = store(domain, store_again)
     assert "dmarc.compliance_dropped" in opened(domain)
     with transaction() as session:
@@ -96,7 +96,7 @@ def test_alert_is_kept_while_there_is_no_data(domain: Domain) -> None:
 
 def test_new_failing_source_has_its_own_alert_type(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
-    service = bad(60, spf_results=(MAILCHIMP,))
+    service = failing_record(60, spf_results=(MAILCHIMP,))
     send(domain, range(1, 3), GOOD, service)
     alert = opened(domain)["source.new_failing"]
     assert (alert.subject, alert.severity) == ("service:Mailchimp", "high")
@@ -222,7 +222,7 @@ def test_mailbox_that_fails_for_an_hour_has_an_alert_until_it_succeeds(
 
 
 def test_every_domain_is_evaluated_once_an_hour(domain: Domain) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     report_monitor.enqueue_if_due()
     assert report_monitor.evaluate_due() == 1
     assert report_monitor.evaluate_due() == 0
@@ -249,7 +249,7 @@ def test_domain_of_a_killed_worker_is_evaluated_by_another(domain: Domain) -> No
 def test_unverified_domain_is_evaluated_only_if_verification_is_off(
     domain: Domain, settings: Settings, verification: DomainVerification, evaluated: int
 ) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     with transaction() as session:
         session.execute(update(Domain).values(verified_at=None))
     app_settings.use(settings.replace(domain_verification=verification))

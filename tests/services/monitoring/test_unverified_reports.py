@@ -15,7 +15,7 @@ from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy
 from app.services.ingest import files, processor
 from app.services.monitoring import report_monitor
-from tests.support.report_alerts import GOOD, RUA, bad, know, midnight, send
+from tests.support.report_alerts import GOOD, RUA, failing_record, midnight, send, store_dmarc_facts
 from tests.support.report_documents import dmarc_xml
 from tests.support.stored_reports import DAY, record, store_tls_report, tls_failure, tls_policy
 
@@ -24,7 +24,7 @@ MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 
 
 def failing_flood(domain: Domain, provenance: str) -> None:
-    send(domain, range(1, 3), bad(90_000), provenance=provenance)
+    send(domain, range(1, 3), failing_record(90_000), provenance=provenance)
 
 
 def failing_own_server(domain: Domain, provenance: str) -> None:
@@ -37,14 +37,14 @@ def passing_flood(domain: Domain, provenance: str) -> None:
 
 
 def new_source(domain: Domain, provenance: str) -> None:
-    send(domain, range(1, 3), bad(900, spf_results=(MAILCHIMP,)), provenance=provenance)
+    send(domain, range(1, 3), failing_record(900, spf_results=(MAILCHIMP,)), provenance=provenance)
 
 
 def same_new_source_passes(domain: Domain, provenance: str) -> None:
     """A new source that trusted reports show as passing, and the forged ones as failing."""
     passing = record("203.0.113.7", 60, spf_results=(MAILCHIMP,), spf=False)
     send(domain, range(1, 3), passing)
-    failing = bad(9_000, spf_results=(MAILCHIMP,))
+    failing = failing_record(9_000, spf_results=(MAILCHIMP,))
     send(domain, range(1, 3), failing, provenance=provenance)
 
 
@@ -156,8 +156,8 @@ FORGERIES: list[Forge] = [
 def test_forged_reports_open_no_alert_above_info_and_do_not_change_readiness(
     domain: Domain, forge: Forge
 ) -> None:
-    know(domain, RUA)
-    send(domain, range(4, 34), GOOD, bad(2))
+    store_dmarc_facts(domain, RUA)
+    send(domain, range(4, 34), GOOD, failing_record(2))
     if forge is not parked:
         send(domain, range(1, 4), GOOD)
     before = above_info(domain), readiness(domain)
@@ -174,7 +174,7 @@ def test_forged_reports_open_no_alert_above_info_and_do_not_change_readiness(
     [failing_flood, failing_own_server, new_source, spoofing, failing_selector, tls_failures],
 )
 def test_same_reports_count_once_they_are_trusted(domain: Domain, forge: Forge) -> None:
-    know(domain, RUA)
+    store_dmarc_facts(domain, RUA)
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 4), GOOD)
     before = above_info(domain), readiness(domain)
@@ -185,8 +185,8 @@ def test_same_reports_count_once_they_are_trusted(domain: Domain, forge: Forge) 
 def test_readiness_is_unknown_with_a_reason_if_all_reports_are_unverified(
     domain: Domain,
 ) -> None:
-    know(domain, RUA)
-    send(domain, range(1, 34), GOOD, bad(60), provenance="unverified")
+    store_dmarc_facts(domain, RUA)
+    send(domain, range(1, 34), GOOD, failing_record(60), provenance="unverified")
     end = datetime.now(UTC)
     readiness = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)

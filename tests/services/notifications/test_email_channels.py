@@ -55,7 +55,7 @@ def log(account_id: UUID) -> list[Delivery]:
         return list(session.scalars(statement.order_by(Delivery.event_number)))
 
 
-def let_digest_be_due(account_id: UUID) -> None:
+def make_digest_due(account_id: UUID) -> None:
     """Make the digest due."""
     with transaction() as session:
         early = now(session) - timedelta(minutes=1)
@@ -167,7 +167,7 @@ def test_digest_combines_events_and_lists_the_most_severe_first(
     open_alert("spf.missing", Severity.CRITICAL)
     dispatcher.run(network)
     assert inbox.messages == []
-    let_digest_be_due(account_id)
+    make_digest_due(account_id)
     dispatcher.run(network)
     (message,) = inbox.messages
     assert message["Subject"].startswith("2 problems, 0 resolved since ")
@@ -187,7 +187,7 @@ def test_digest_without_problems_is_not_sent(
         alert = session.get_one(Alert, alert_id)
         transitions.transition(session, alert, transitions.Transition("resolved"), now(session))
     feed.distribute_all()
-    let_digest_be_due(account_id)
+    make_digest_due(account_id)
     dispatcher.run(network)
     assert inbox.messages == []
     assert [entry.status for entry in log(account_id)] == ["skipped"]

@@ -98,8 +98,8 @@ def test_renewal_extends_the_lease_of_running_deliveries(
 def test_events_are_claimed_together_and_in_order(webhook: Hook, open_alert: OpenAlert) -> None:
     for number in range(3):
         open_alert(f"spf.{number}")
-    parcels = delivery_queue.advance(claim(), (), take=True)
-    assert [parcel.events[0]["sequence"] for parcel in parcels] == [1, 2, 3]
+    batches = delivery_queue.advance(claim(), (), take=True)
+    assert [batch.events[0]["sequence"] for batch in batches] == [1, 2, 3]
 
 
 def test_emails_are_claimed_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
@@ -153,10 +153,10 @@ def test_success_after_the_lease_expired_is_ignored(
 ) -> None:
     open_alert()
     former = claim()
-    (parcel,) = delivery_queue.advance(former, (), take=True)
+    (batch,) = delivery_queue.advance(former, (), take=True)
     with transaction() as session:
         session.execute(update(Channel).values(lease_holder=ended_process()))
     later = claim()
-    assert delivery_queue.advance(former, [(parcel, Outcome(200))], take=True) == []
+    assert delivery_queue.advance(former, [(batch, Outcome(200))], take=True) == []
     (again,) = delivery_queue.advance(later, (), take=True)
-    assert again.events == parcel.events
+    assert again.events == batch.events

@@ -314,7 +314,7 @@ def test_test_event_is_delivered_to_one_channel_only(
 
 
 @pytest.mark.parametrize(
-    ("filters", "is_told"),
+    ("filters", "is_delivered"),
     [
         ({}, True),
         ({"min_severity": Severity.HIGH}, True),
@@ -334,13 +334,13 @@ def test_channel_gets_only_matching_alerts(
     receiver: Receiver,
     network: LoopbackNetwork,
     filters: dict[str, Any],
-    is_told: bool,
+    is_delivered: bool,
 ) -> None:
     new = NewChannel("x", "webhook", receiver.url, **filters)
     channels.add(account_id, new, network, actor=ACTOR)
     open_alert()
     dispatcher.run(network)
-    assert bool(receiver.calls) is is_told
+    assert bool(receiver.calls) is is_delivered
 
 
 def test_disabled_channel_sends_pending_deliveries_after_it_is_enabled(

@@ -51,7 +51,7 @@ def test_retention_of_bytes_depends_on_the_file_status(account_id: UUID) -> None
     assert left_after(400) == {WAITING}
 
 
-def told_after(days: int) -> set[str]:
+def remaining_statuses_after(days: int) -> set[str]:
     """The statuses of file rows that exist after this number of days."""
     with transaction() as session:
         then = now(session) - timedelta(days=days)
@@ -68,21 +68,21 @@ def test_file_row_is_kept_as_long_as_its_report(
     account_id: UUID,
 ) -> None:
     everything = {"parsed", "rejected", "unattributed", "received"}
-    assert told_after(179) == everything
-    assert told_after(181) == {"parsed", "received"}
+    assert remaining_statuses_after(179) == everything
+    assert remaining_statuses_after(181) == {"parsed", "received"}
     with transaction() as session:
         session.execute(delete(DmarcReport))
-    assert told_after(181) == {"received"}
+    assert remaining_statuses_after(181) == {"received"}
 
 
 def test_file_row_with_bytes_is_not_deleted(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings.replace(raw_retention_days=1_000))
-    assert told_after(400) == {"parsed", "rejected", "unattributed", "received"}
+    assert remaining_statuses_after(400) == {"parsed", "rejected", "unattributed", "received"}
 
 
 def test_many_old_rows_are_all_deleted(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_rows, "BATCH_SIZE", 1)
-    assert told_after(400) == {"parsed", "received"}
+    assert remaining_statuses_after(400) == {"parsed", "received"}
 
 
 def test_rows_are_kept_when_bytes_are_deleted(account_id: UUID) -> None:

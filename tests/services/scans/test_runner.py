@@ -19,11 +19,11 @@ from app.services.alerts import alerts
 from app.services.domains import dns_status
 from app.services.scans import claims, results, runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneNetwork
+from tests.support.zones import SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
-Records = Mapping[Any, Sequence[str] | Trouble]
+Records = Mapping[Any, Sequence[str] | Failure]
 HEALTHY: dict[Any, Any] = {
     ("acme.test", "NS"): ["ns1.acme.test", "ns2.acme.test"],
     ("ns1.acme.test", "A"): ["198.51.100.1"],
@@ -199,11 +199,11 @@ def test_cleared_finding_resolves_its_alert(account_id: UUID) -> None:
     assert "spf.multiple_records" not in open_types(account_id)
 
 
-@pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
-def test_dns_failure_opens_and_resolves_no_alert(account_id: UUID, trouble: Trouble) -> None:
+@pytest.mark.parametrize("failure", [SERVFAIL, TIMEOUT])
+def test_dns_failure_opens_and_resolves_no_alert(account_id: UUID, failure: Failure) -> None:
     scan(account_id, {**HEALTHY, "acme.test": ["v=spf1 mx -all", "v=spf1 -all"]})
     before = open_types(account_id)
-    done = scan(account_id, {**HEALTHY, "acme.test": trouble, "_dmarc.acme.test": trouble})
+    done = scan(account_id, {**HEALTHY, "acme.test": failure, "_dmarc.acme.test": failure})
     assert done.result is not None
     assert done.result["alerts"]["opened"] == []
     assert done.result["alerts"]["resolved"] == []

@@ -86,7 +86,7 @@ def test_profile_passes_only_if_no_clause_fails_or_is_undetermined(domain: Domai
 CODE = "dmarc.policy_none"
 
 
-def judge(clause: Clause, facts: Any, codes: tuple[str, ...] = ()) -> ProfileResult:
+def evaluate_clause(clause: Clause, facts: Any, codes: tuple[str, ...] = ()) -> ProfileResult:
     profile = Profile(
         id="own",
         name="Own",
@@ -109,7 +109,9 @@ def clause(**fields: Any) -> Clause:
 def test_failing_fact_names_the_value_and_the_finding_that_explains_it() -> None:
     condition = FactCondition("dmarc", "effective_policy", one_of=("quarantine", "reject"))
     enforced = clause(facts=(condition,), explained_by=(CODE,))
-    [part] = judge(enforced, {"effective_policy": "none"}, (CODE, "dmarc.rua_missing")).clauses
+    [part] = evaluate_clause(
+        enforced, {"effective_policy": "none"}, (CODE, "dmarc.rua_missing")
+    ).clauses
     assert part.status is Status.FAIL
     assert [finding["code"] for finding in part.findings] == [CODE]
     [unmet] = part.facts
@@ -120,7 +122,9 @@ def test_failing_fact_names_the_value_and_the_finding_that_explains_it() -> None
 
 def test_without_named_findings_the_most_severe_one_explains_the_failure() -> None:
     published = clause(facts=(FactCondition("dmarc", "rua", is_set=True),))
-    [part] = judge(published, {"rua": []}, ("dmarc.missing", "dmarc.rua_duplicate")).clauses
+    [part] = evaluate_clause(
+        published, {"rua": []}, ("dmarc.missing", "dmarc.rua_duplicate")
+    ).clauses
     assert [finding["code"] for finding in part.findings] == ["dmarc.missing"]
 
 
@@ -143,14 +147,14 @@ def test_condition_holds(fields: Any, facts: Any, holds: bool) -> None:
 
 def test_clause_of_another_usage_does_not_count() -> None:
     sending = clause(fails_on=(CODE,), usages=("sends-only",))
-    result = judge(sending, {}, (CODE,))
+    result = evaluate_clause(sending, {}, (CODE,))
     assert (result.clauses, result.status) == ([], Status.UNDETERMINED)
 
 
 def test_summary_says_that_not_everything_can_be_seen() -> None:
     visible = clause(fails_on=(CODE,))
     hidden = clause(unobservable_reason="Only the messages show it.", remediation=None)
-    assert judge(visible, {}).summary == "Passes"
+    assert evaluate_clause(visible, {}).summary == "Passes"
     profile = Profile(
         id="own",
         name="Own",

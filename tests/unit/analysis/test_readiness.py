@@ -33,7 +33,7 @@ SERVICE_SIGNED = Identity(
 BELOW = Identity("news.acme.test", "none", False, False, spf_results=SERVICE.spf_results)
 
 
-def judge(
+def assess_steps(
     *mail: tuple[Identity, int],
     text: str | None = TEXT,
     days: int = 30,
@@ -53,7 +53,7 @@ def judge(
 
 
 def test_domain_with_all_sources_aligned_is_ready() -> None:
-    step = judge((GOOD, 10_000))[0]
+    step = assess_steps((GOOD, 10_000))[0]
     assert (step.tag, step.current, step.proposed) == ("p", Policy.NONE, Policy.QUARANTINE)
     assert (step.is_ready, step.blockers) == (True, ())
     assert step.record == "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
@@ -62,7 +62,7 @@ def test_domain_with_all_sources_aligned_is_ready() -> None:
 
 def test_unaligned_approved_source_is_a_blocker() -> None:
     approved = {"service:Mailchimp": APPROVED}
-    step = judge((GOOD, 9_800), (SERVICE, 200), reviews=approved)[0]
+    step = assess_steps((GOOD, 9_800), (SERVICE, 200), reviews=approved)[0]
     assert step.is_ready is False
     (blocker,) = step.blockers
     assert (blocker.source.service.name, blocker.messages) == ("Mailchimp", 200)
@@ -73,41 +73,41 @@ def test_unaligned_approved_source_is_a_blocker() -> None:
 
 def test_unclassified_source_blocks_until_it_is_classified() -> None:
     mail = ((GOOD, 9_800), (SERVICE, 200))
-    (blocker,) = judge(*mail)[0].blockers
+    (blocker,) = assess_steps(*mail)[0].blockers
     assert "is not classified" in blocker.reason
     for decided in ("ignored", "blocked"):
         states = {"service:Mailchimp": SourceReview(decided, None, "user:ann")}
-        assert judge(*mail, reviews=states)[0].is_ready is True
+        assert assess_steps(*mail, reviews=states)[0].is_ready is True
 
 
 @pytest.mark.parametrize(("count", "stands"), [(19, False), (20, True)])
 def test_small_source_that_fails_completely_is_a_blocker(count: int, stands: bool) -> None:
     approved = {"service:Mailchimp": APPROVED}
-    step = judge((GOOD, 1_000_000), (SERVICE, count), reviews=approved)[0]
+    step = assess_steps((GOOD, 1_000_000), (SERVICE, count), reviews=approved)[0]
     assert bool(step.blockers) is stands
     assert step.legitimate_failing == (0 if stands else count)
 
 
 def test_source_that_fails_under_one_name_is_a_blocker() -> None:
     mail = ((GOOD, 1_000_000), (BELOW, 30), (SERVICE_SIGNED, 5_000))
-    steps = judge(*mail, text="v=DMARC1; p=none; sp=none")
+    steps = assess_steps(*mail, text="v=DMARC1; p=none; sp=none")
     assert [bool(step.blockers) for step in steps] == [False, True, True]
 
 
 def test_spoofed_mail_does_not_block() -> None:
-    step = judge((GOOD, 1_000), (FORGED, 50_000))[0]
+    step = assess_steps((GOOD, 1_000), (FORGED, 50_000))[0]
     assert (step.is_ready, step.spoofed, step.legitimate_failing) == (True, 50_000, 0)
 
 
 def test_failing_forwarded_mail_is_counted_but_does_not_block() -> None:
-    step = judge((GOOD, 1_000), (PASSED_ON, 30))[0]
+    step = assess_steps((GOOD, 1_000), (PASSED_ON, 30))[0]
     assert (step.is_ready, step.legitimate_failing) == (True, 30)
 
 
 @pytest.mark.parametrize(("count", "days"), [(10_000, 13), (99, 30), (0, 0)])
 def test_readiness_is_unknown_with_few_reports(count: int, days: int) -> None:
     mail = [(GOOD, count)] if count else []
-    assert [step.is_ready for step in judge(*mail, days=days)] == [None, None, None]
+    assert [step.is_ready for step in assess_steps(*mail, days=days)] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_readiness_is_unknown_with_few_reports(count: int, days: int) -> None:
     ],
 )
 def test_each_tag_below_reject_has_a_next_step(text: str, tags: list[str]) -> None:
-    assert [step.tag for step in judge((GOOD, 1_000), text=text)] == tags
+    assert [step.tag for step in assess_steps((GOOD, 1_000), text=text)] == tags
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_each_tag_below_reject_has_a_next_step(text: str, tags: list[str]) -> No
     ],
 )
 def test_subdomain_blocks_the_tag_that_applies_to_it(text: str, blocked: set[str]) -> None:
-    steps = judge((GOOD, 900), (BELOW, 100), text=text)
+    steps = assess_steps((GOOD, 900), (BELOW, 100), text=text)
     assert {step.tag for step in steps if step.blockers} == blocked
 
 
 def test_first_record_is_proposed_if_none_exists() -> None:
-    step = judge((GOOD, 1_000), text=None)[0]
+    step = assess_steps((GOOD, 1_000), text=None)[0]
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine", None)
 
 
@@ -158,13 +158,13 @@ def test_step_from_inherited_record_is_a_record_of_the_domain(
     text: str, tag: str, current: Policy, record: str
 ) -> None:
     above = published_policy.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), tag)
-    (step,) = judge((GOOD, 1_000), published=above)
+    (step,) = assess_steps((GOOD, 1_000), published=above)
     assert (step.tag, step.current, step.record, step.rollback) == ("p", current, record, None)
 
 
 def test_sp_and_np_of_subdomain_have_no_step() -> None:
     own = Published("_dmarc.acme.test", TEXT, dmarc.parse_record(TEXT), is_organizational=False)
-    assert [step.tag for step in judge((GOOD, 1_000), published=own)] == ["p"]
+    assert [step.tag for step in assess_steps((GOOD, 1_000), published=own)] == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -189,13 +189,15 @@ def test_sp_and_np_of_subdomain_have_no_step() -> None:
     ],
 )
 def test_next_step_in_testing_mode_removes_it(text: str, steps: list[tuple[str, str, str]]) -> None:
-    proposed = [(s.tag, s.current.value, s.record) for s in judge((GOOD, 1_000), text=text)]
+    proposed = [(s.tag, s.current.value, s.record) for s in assess_steps((GOOD, 1_000), text=text)]
     first = steps[0][2]
     assert proposed == [(tag, now, after.replace("…", first)) for tag, now, after in steps]
 
 
 def test_ending_testing_mode_affects_all_mail_of_the_record() -> None:
-    steps = judge((GOOD, 900), (BELOW, 100), text="v=DMARC1; p=quarantine; sp=quarantine; t=y")
+    steps = assess_steps(
+        (GOOD, 900), (BELOW, 100), text="v=DMARC1; p=quarantine; sp=quarantine; t=y"
+    )
     assert [bool(step.blockers) for step in steps] == [True, True, True]
 
 
@@ -225,7 +227,7 @@ def test_reject_is_advised_only_below_the_share_and_after_the_time(
     lost: int, days_at_policy: int | None, verdict: Verdict
 ) -> None:
     mail = ((GOOD, 10_000 - lost), (PASSED_ON, lost), (FORGED, 90_000))
-    step = judge(*mail, text=QUARANTINE, days_at_policy=days_at_policy)[0]
+    step = assess_steps(*mail, text=QUARANTINE, days_at_policy=days_at_policy)[0]
     assert (step.proposed, step.verdict) == (Policy.REJECT, verdict)
     assert step.is_ready is (verdict is Verdict.READY)
     assert step.legitimate_failing_share == lost / 10_000
@@ -244,28 +246,28 @@ def test_quarantine_is_advised_after_thirty_days_at_none(
     lost: int, days_at_policy: int | None, verdict: Verdict, is_ready: bool
 ) -> None:
     mail = ((GOOD, 16_000), (PASSED_ON, lost))
-    step = judge(*mail, days_at_policy=days_at_policy)[0]
+    step = assess_steps(*mail, days_at_policy=days_at_policy)[0]
     assert (step.proposed, step.verdict) == (Policy.QUARANTINE, verdict)
     assert step.is_ready is is_ready
 
 
 def test_reason_states_figures_and_limits() -> None:
     mail = ((GOOD, 16_000), (PASSED_ON, 2_400))
-    assert judge(*mail, text=QUARANTINE)[0].reason == (
+    assert assess_steps(*mail, text=QUARANTINE)[0].reason == (
         "Quarantine is suitable, but reject is not: 2,400 legitimate messages (13.04 % of all mail "
         "of the domain, 2,400 of them at forwarders and mailing lists) would be lost with reject. "
         "The limit is 0.5 % (RFC 9989 §7.4)."
     )
-    assert judge((GOOD, 1_000), days_at_policy=12)[0].reason == (
+    assert assess_steps((GOOD, 1_000), days_at_policy=12)[0].reason == (
         "The current policy has been unchanged for 12 days: RFC 9989 §7.4 advises at least 30 days "
         "before p=quarantine."
     )
-    unknown = judge((GOOD, 1_000), days_at_policy=None)[0].reason
+    unknown = assess_steps((GOOD, 1_000), days_at_policy=None)[0].reason
     assert unknown.startswith("It is unknown how long the current policy has been published")
 
 
 def test_step_without_any_mail_has_no_answer() -> None:
-    steps = judge((GOOD, 10_000), text="v=DMARC1; p=none; sp=none")
+    steps = assess_steps((GOOD, 10_000), text="v=DMARC1; p=none; sp=none")
     assert [(step.tag, step.is_ready, step.messages) for step in steps] == [
         ("p", True, 10_000),
         ("sp", None, 0),
@@ -276,14 +278,14 @@ def test_step_without_any_mail_has_no_answer() -> None:
 
 
 def test_reject_is_not_advised_if_own_mail_passes_by_spf_alone() -> None:
-    step = judge((SPF_ONLY, 10_000), text=QUARANTINE)[0]
+    step = assess_steps((SPF_ONLY, 10_000), text=QUARANTINE)[0]
     assert step.verdict is Verdict.READY_FOR_QUARANTINE
     assert "passes DKIM" in step.reason
 
 
 def test_end_of_testing_that_also_raises_another_policy_to_reject_needs_the_same() -> None:
     text = "v=DMARC1; p=quarantine; sp=reject; t=y"
-    step = judge((GOOD, 10_000), (PASSED_ON, 500), text=text)[0]
+    step = assess_steps((GOOD, 10_000), (PASSED_ON, 500), text=text)[0]
     assert (step.proposed, step.highest) == (Policy.QUARANTINE, Policy.REJECT)
     assert (step.verdict, step.is_ready) == (Verdict.READY_FOR_QUARANTINE, False)
 
@@ -291,7 +293,7 @@ def test_end_of_testing_that_also_raises_another_policy_to_reject_needs_the_same
 def test_inherited_policy_has_no_known_time() -> None:
     text = "v=DMARC1; p=reject; sp=none"
     above = published_policy.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), "sp")
-    (step,) = judge((GOOD, 1_000), published=above, days_at_policy=None)
+    (step,) = assess_steps((GOOD, 1_000), published=above, days_at_policy=None)
     assert (step.verdict, step.is_ready) == (Verdict.NOT_READY, False)
     assert "Publish the current policy at _dmarc.acme.test first" in step.reason
 
@@ -314,7 +316,7 @@ def test_inherited_policy_has_no_known_time() -> None:
 def test_proposal_keeps_all_tags_but_the_removed_ones(
     text: str, record: str | None, remarks: list[str]
 ) -> None:
-    step = judge((GOOD, 1_000), text=text)[0]
+    step = assess_steps((GOOD, 1_000), text=text)[0]
     assert step.record == record
     assert [remark.partition(" is left out")[0] for remark in step.remarks] == remarks
 
@@ -341,7 +343,7 @@ def raised(old: str, new: str) -> list[int]:
 @given(TAGS)
 def test_proposal_weakens_no_policy_and_loses_no_address(values: dict[str, str]) -> None:
     text = "; ".join(["v=DMARC1", *(f"{tag}={value}" for tag, value in values.items())])
-    for step in judge((GOOD, 1_000), text=text):
+    for step in assess_steps((GOOD, 1_000), text=text):
         assert step.record is not None
         new = dmarc.parse_record(step.record)
         assert strictness.is_kept(dmarc.parse_record(text), new)
@@ -360,7 +362,7 @@ def test_reject_is_never_ready_above_the_share_or_before_the_time(
     counts = ((GOOD, good), (PASSED_ON, forwarded), (FORGED, forged))
     mail = [(identity, count) for identity, count in counts if count]
     is_too_early = days_at_policy is None or days_at_policy < 30
-    for step in judge(*mail, text=text, days_at_policy=days_at_policy):
+    for step in assess_steps(*mail, text=text, days_at_policy=days_at_policy):
         assert step.record is not None
         raises_to_reject = Policy.REJECT.strength in raised(text, step.record)
         is_lossy = step.legitimate_failing * 1000 >= 5 * (good + forwarded)

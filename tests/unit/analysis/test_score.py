@@ -8,7 +8,7 @@ from app.checks import CHECKS
 from app.checks.engine.types import Severity, Usage, Verdict
 
 
-def judgement(verdict: Verdict, *severities: Severity) -> dict[str, Any]:
+def stored_check(verdict: Verdict, *severities: Severity) -> dict[str, Any]:
     findings = [
         {"code": f"x.{severity}", "severity": severity, "summary": "…", "fix": None}
         for severity in severities
@@ -23,29 +23,29 @@ def test_points_add_up_to_100_for_every_usage() -> None:
 
 
 def test_domain_without_problems_has_100_points_and_no_recommendations() -> None:
-    results = {check.name: judgement(Verdict.OK) for check in CHECKS}
+    results = {check.name: stored_check(Verdict.OK) for check in CHECKS}
     result = score(results, Usage.BOTH)
     assert (result.value, result.grade, result.recommendations) == (100, "A", [])
 
 
 def test_undetermined_checks_cost_no_points() -> None:
-    assert score({"spf": judgement(Verdict.OK)}, Usage.BOTH).value == 100
+    assert score({"spf": stored_check(Verdict.OK)}, Usage.BOTH).value == 100
     assert score({}, Usage.BOTH).value is None
 
 
 def test_low_severity_warning_costs_least_and_failure_costs_all_points() -> None:
-    def value(judgement_of_spf: dict[str, Any]) -> int | None:
-        return score({"spf": judgement_of_spf}, Usage.BOTH).value
+    def value(spf_check: dict[str, Any]) -> int | None:
+        return score({"spf": spf_check}, Usage.BOTH).value
 
-    assert value(judgement(Verdict.WARN, Severity.LOW)) == 80
-    assert value(judgement(Verdict.WARN, Severity.LOW, Severity.MEDIUM)) == 50
-    assert value(judgement(Verdict.FAIL, Severity.HIGH)) == 0
+    assert value(stored_check(Verdict.WARN, Severity.LOW)) == 80
+    assert value(stored_check(Verdict.WARN, Severity.LOW, Severity.MEDIUM)) == 50
+    assert value(stored_check(Verdict.FAIL, Severity.HIGH)) == 0
 
 
 def test_recommendation_with_most_points_comes_first_with_worst_finding() -> None:
     results = {
-        "dmarc": judgement(Verdict.WARN, Severity.LOW, Severity.HIGH),
-        "spf": judgement(Verdict.FAIL, Severity.CRITICAL),
+        "dmarc": stored_check(Verdict.WARN, Severity.LOW, Severity.HIGH),
+        "spf": stored_check(Verdict.FAIL, Severity.CRITICAL),
     }
     steps = score(results, Usage.BOTH).recommendations
     assert [(step.check, step.code, step.score_gain) for step in steps] == [
@@ -78,7 +78,7 @@ def test_mx_host_with_one_public_address_is_no_root_cause() -> None:
         inner = {"code": "mx.host_not_public", "subject": "mx.x.test", "severity": severity}
         finding = {**inner, "summary": "…", "fix": None}
         results = {
-            "spf": judgement(Verdict.FAIL, Severity.HIGH),
+            "spf": stored_check(Verdict.FAIL, Severity.HIGH),
             "mx": {
                 "verdict": Verdict.WARN,
                 "findings": [finding],

@@ -70,9 +70,9 @@ def test_each_name_of_a_nested_record_is_read_once() -> None:
     assert len(SpfPaths("n0.test", records).terms) == 10
 
 
-@pytest.mark.parametrize("judgement", [None, {"facts": {}, "records": []}])
-def test_missing_record_has_no_paths(judgement: Any) -> None:
-    assert SpfPaths.from_result("acme.test", judgement) is None
+@pytest.mark.parametrize("check_result", [None, {"facts": {}, "records": []}])
+def test_missing_record_has_no_paths(check_result: Any) -> None:
+    assert SpfPaths.from_result("acme.test", check_result) is None
 
 
 @given(

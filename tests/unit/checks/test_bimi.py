@@ -199,9 +199,11 @@ async def test_fix_keeps_one_of_several_records() -> None:
     ],
 )
 async def test_failed_query_is_undetermined(data: dict[Any, Any], logo: Any) -> None:
-    judgement = await run_check(bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo}))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(
+        bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo})
+    )
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_unavailable_logo_is_not_compared() -> None:

@@ -100,9 +100,9 @@ async def test_fix_removes_records_that_block_every_ca() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await run_check(caa, SUBJECT, Zone(data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(caa, SUBJECT, Zone(data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_failure_above_applicable_set_does_not_matter() -> None:
@@ -112,6 +112,6 @@ async def test_failure_above_applicable_set_does_not_matter() -> None:
 
 async def test_bad_set_is_reported_although_the_other_lookup_fails() -> None:
     data: dict[Any, Any] = {AT: [Caa(128, "tbs", "x")], "mta-sts.example.org": TIMEOUT}
-    judgement = await run_check(caa, SUBJECT, Zone(data))
-    assert [finding.kind.code for finding in judgement.findings] == ["caa.unknown_critical"]
-    assert not judgement.definite
+    check_result = await run_check(caa, SUBJECT, Zone(data))
+    assert [finding.kind.code for finding in check_result.findings] == ["caa.unknown_critical"]
+    assert not check_result.definite

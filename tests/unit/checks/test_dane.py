@@ -136,13 +136,13 @@ async def test_facts_list_hosts_with_records() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await run_check(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_bad_record_is_reported_although_another_lookup_fails() -> None:
     data = HOSTS | {AT1: [EE], AT2: TIMEOUT}
-    judgement = await run_check(dane, SUBJECT, Zone(data, authenticated=True))
-    assert [finding.kind.code for finding in judgement.findings] == ["dane.no_rollover"]
-    assert not judgement.definite
+    check_result = await run_check(dane, SUBJECT, Zone(data, authenticated=True))
+    assert [finding.kind.code for finding in check_result.findings] == ["dane.no_rollover"]
+    assert not check_result.definite

@@ -181,10 +181,10 @@ async def test_common_selectors_are_tried_if_none_is_named() -> None:
     assert outcome.verdict is Verdict.INFO
 
 
-@pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
+@pytest.mark.parametrize("failure", [SERVFAIL, TIMEOUT])
 @pytest.mark.parametrize("subject", [SUBJECT, UNNAMED], ids=["named", "unnamed"])
-async def test_dns_failure_is_undetermined(subject: Subject, trouble: Any) -> None:
-    data: dict[Any, Any] = {ONE: trouble, "s1._domainkey.example.org": trouble}
-    judgement = await run_check(dkim, subject, Zone(data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+async def test_dns_failure_is_undetermined(subject: Subject, failure: Any) -> None:
+    data: dict[Any, Any] = {ONE: failure, "s1._domainkey.example.org": failure}
+    check_result = await run_check(dkim, subject, Zone(data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings

@@ -278,18 +278,18 @@ async def test_facts_contain_applicable_policy() -> None:
     }
 
 
-@pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
+@pytest.mark.parametrize("failure", [SERVFAIL, TIMEOUT])
 @pytest.mark.parametrize("name", [NAME, "_dmarc.org", DOMAIN])
-async def test_dns_failure_is_undetermined(name: str, trouble: Any) -> None:
-    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | {name: trouble}))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+async def test_dns_failure_is_undetermined(name: str, failure: Any) -> None:
+    check_result = await run_check(dmarc, SUBJECT, Zone(HOSTS | {name: failure}))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_failure_above_end_of_walk_does_not_matter() -> None:
     data = {NAME: [f"v=DMARC1; p=reject; psd=n; {WHOLE}"], "_dmarc.org": TIMEOUT}
-    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
-    assert (judgement.verdict, judgement.definite) == (Verdict.OK, True)
+    check_result = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
+    assert (check_result.verdict, check_result.definite) == (Verdict.OK, True)
 
 
 async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
@@ -297,10 +297,10 @@ async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
         NAME: [f"v=DMARC1; p=none; {WHOLE},mailto:d@reports.example"],
         "example.org._report._dmarc.reports.example": TIMEOUT,
     }
-    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
-    assert [finding.kind.code for finding in judgement.findings] == ["dmarc.policy_none"]
-    assert judgement.facts["rua_external"] == {"reports.example": None}
-    assert not judgement.definite
+    check_result = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
+    assert [finding.kind.code for finding in check_result.findings] == ["dmarc.policy_none"]
+    assert check_result.facts["rua_external"] == {"reports.example": None}
+    assert not check_result.definite
 
 
 async def test_host_of_another_organization_below_the_domain_must_consent() -> None:

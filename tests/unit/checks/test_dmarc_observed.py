@@ -123,8 +123,8 @@ async def test_record_of_a_parent_is_compared_at_the_parent() -> None:
 
 async def test_dns_failure_is_undetermined() -> None:
     subject = replace(await later(30), observed=(OTHER, OTHER._replace(reporter=B)))
-    judgement = await run_check(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
-    assert (judgement.verdict, judgement.findings) == (Verdict.UNDETERMINED, ())
+    check_result = await run_check(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
+    assert (check_result.verdict, check_result.findings) == (Verdict.UNDETERMINED, ())
 
 
 async def test_truncated_time_in_facts_is_ignored() -> None:

@@ -9,7 +9,7 @@ from app.checks.dns import dns
 from app.checks.engine.execution import run_check
 from app.checks.engine.types import Severity, Subject, Verdict
 from app.protocols.names import DomainName
-from tests.support.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
+from tests.support.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Failure, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 
@@ -47,7 +47,7 @@ async def codes(data: dict[Any, Any], subject: Subject = SUBJECT) -> list[str]:
     ],
 )
 async def test_findings_describe_problems_of_the_domain(
-    changes: dict[Any, Sequence[str] | Trouble], expected: list[str]
+    changes: dict[Any, Sequence[str] | Failure], expected: list[str]
 ) -> None:
     assert await codes(GOOD | changes) == expected
 
@@ -94,11 +94,11 @@ async def test_facts_list_servers_without_address() -> None:
 
 
 async def test_servfail_is_a_failure_but_not_definite() -> None:
-    judgement = await run_check(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
-    assert judgement.verdict is Verdict.FAIL
-    assert judgement.facts == {"servfail": True}
-    assert [finding.kind.code for finding in judgement.findings] == ["dns.lookup_indeterminate"]
-    assert not judgement.definite
+    check_result = await run_check(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
+    assert check_result.verdict is Verdict.FAIL
+    assert check_result.facts == {"servfail": True}
+    assert [finding.kind.code for finding in check_result.findings] == ["dns.lookup_indeterminate"]
+    assert not check_result.definite
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ async def test_servfail_is_a_failure_but_not_definite() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(changes: dict[Any, Any]) -> None:
-    judgement = await run_check(dns, SUBJECT, Zone(GOOD | changes))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(dns, SUBJECT, Zone(GOOD | changes))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_one_address_family_is_enough() -> None:
@@ -124,6 +124,6 @@ async def test_one_address_family_is_enough() -> None:
 
 async def test_partial_result_with_problem_is_not_definite() -> None:
     data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
-    judgement = await run_check(dns, SUBJECT, Zone(data))
-    assert [finding.kind.code for finding in judgement.findings] == ["dns.ns_single"]
-    assert not judgement.definite
+    check_result = await run_check(dns, SUBJECT, Zone(data))
+    assert [finding.kind.code for finding in check_result.findings] == ["dns.ns_single"]
+    assert not check_result.definite

@@ -37,7 +37,7 @@ def refuses(server: str, rcode: str = "REFUSED") -> Said:
     return {(server, "SOA"): ServerAnswer(server, rcode, False, ())}
 
 
-async def look(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
+async def run_servers(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
     """The facts and the findings."""
     servers = {key: answer for server_answers in answers for key, answer in server_answers.items()}
     subject = SUBJECT if known is None else replace(SUBJECT, last_facts={"dns": known})
@@ -71,17 +71,17 @@ LAME = {**soa(ONE), **refuses(TWO)}
     ],
 )
 async def test_findings_depend_on_answer_of_each_server(answers: Said, expected: list[Any]) -> None:
-    _, findings = await look(answers)
+    _, findings = await run_servers(answers)
     assert [
         (finding.kind.code, finding.subject, finding.severity) for finding in findings
     ] == expected
 
 
 async def test_facts_list_differing_lame_and_unresponsive_servers() -> None:
-    behind, _ = await look(BEHIND)
-    lame, _ = await look(LAME)
-    silent, _ = await look(soa(ONE))
-    facts_without_answer, _ = await look({})
+    behind, _ = await run_servers(BEHIND)
+    lame, _ = await run_servers(LAME)
+    silent, _ = await run_servers(soa(ONE))
+    facts_without_answer, _ = await run_servers({})
     assert behind["ns_differences"] == {"serial": {ONE: "7", TWO: "6"}}
     assert lame["ns_not_authoritative"] == [TWO]
     assert silent["ns_unresponsive"] == [TWO]
@@ -91,30 +91,30 @@ async def test_facts_list_differing_lame_and_unresponsive_servers() -> None:
 @pytest.mark.parametrize("answers", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
 @pytest.mark.parametrize("now", [{}, soa(ONE)], ids=["none answers", "one answers"])
 async def test_unresponsive_server_keeps_previous_result(answers: Said, now: Said) -> None:
-    facts, before = await look(answers)
-    again, after = await look(now, known=facts)
+    facts, before = await run_servers(answers)
+    again, after = await run_servers(now, known=facts)
     assert [(finding.kind, finding.subject) for finding in after] == [
         (finding.kind, finding.subject) for finding in before
     ]
-    third, _ = await look({}, known=again)
+    third, _ = await run_servers({}, known=again)
     assert third["ns_differences"] == facts["ns_differences"]
     assert third["ns_not_authoritative"] == facts["ns_not_authoritative"]
 
 
 @pytest.mark.parametrize("answers", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
 async def test_fixed_server_has_no_finding(answers: Said) -> None:
-    facts, _ = await look(answers)
-    assert (await look(SAME, known=facts))[1] == []
+    facts, _ = await run_servers(answers)
+    assert (await run_servers(SAME, known=facts))[1] == []
 
 
 async def test_incomparable_sets_keep_previous_differences() -> None:
-    facts, _ = await look(APART)
-    _, findings = await look({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
+    facts, _ = await run_servers(APART)
+    _, findings = await run_servers({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
     assert findings[0].evidence["ns"] == {ONE: f"{ONE} {TWO}", TWO: TWO}
 
 
 async def test_removed_server_has_no_finding() -> None:
-    facts, _ = await look(LAME)
+    facts, _ = await run_servers(LAME)
     data = DATA | {(OWN, "NS"): [ONE, "ns3.example.net"], ("ns3.example.net", "A"): ["192.0.2.3"]}
     subject = replace(SUBJECT, last_facts={"dns": facts})
     outcome = await dns.run(subject, Zone(data, servers=soa(ONE)))

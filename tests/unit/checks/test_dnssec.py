@@ -102,9 +102,9 @@ async def test_delegated_subdomain_without_ds_is_not_signed() -> None:
     ],
 )
 async def test_failed_query_is_undetermined(zone: Zone) -> None:
-    judgement = await run_check(dnssec, SUBJECT, zone)
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(dnssec, SUBJECT, zone)
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_sha1_digest_is_removed_only_if_a_better_one_exists() -> None:

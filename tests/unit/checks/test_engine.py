@@ -52,8 +52,8 @@ async def test_failing_check_does_not_affect_others(
     with caplog.at_level(logging.ERROR):
         done = await run_checks(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
     verdicts = [
-        [judgement.verdict for judgement in examination.check_results]
-        for examination in done.values()
+        [check_result.verdict for check_result in scan_result.check_results]
+        for scan_result in done.values()
     ]
     assert verdicts == [[Verdict.UNDETERMINED, Verdict.OK]] * 4
     assert [record.message for record in caplog.records] == ["check failed"] * 4
@@ -63,9 +63,9 @@ async def test_failing_check_does_not_affect_others(
 async def test_each_result_is_delivered_when_complete() -> None:
     delivered: dict[str, ScanResult] = {}
 
-    async def on_done(key: str, examination: ScanResult) -> None:
+    async def on_done(key: str, scan_result: ScanResult) -> None:
         assert key not in delivered
-        delivered[key] = examination
+        delivered[key] = scan_result
 
     stream = Stream(SUBJECTS, on_done)
     await stream_checks(stream, empty, concurrency=2, seconds=FAR, checks=(quick,))
@@ -74,17 +74,17 @@ async def test_each_result_is_delivered_when_complete() -> None:
 
 async def test_first_result_is_delivered_while_others_run() -> None:
     delivered: list[str] = []
-    first_is_told = asyncio.Event()
+    first_has_finished = asyncio.Event()
 
     @check("patient", finds=())
     async def patient(subject: Subject, dns: NetworkSession) -> Outcome:
         if subject is not SUBJECTS["a"]:
-            await first_is_told.wait()
+            await first_has_finished.wait()
         return Outcome({})
 
     async def on_done(key: str, _: ScanResult) -> None:
         delivered.append(key)
-        first_is_told.set()
+        first_has_finished.set()
 
     await stream_checks(
         Stream(SUBJECTS, on_done), empty, concurrency=4, seconds=FAR, checks=(patient,)
@@ -121,21 +121,21 @@ async def test_each_subject_has_its_own_answers() -> None:
     done = await run_checks(SUBJECTS, new_session, concurrency=1, seconds=FAR, checks=(quick,))
     assert len(opened) == 4
     assert {
-        judgement.verdict
-        for examination in done.values()
-        for judgement in examination.check_results
+        check_result.verdict
+        for scan_result in done.values()
+        for check_result in scan_result.check_results
     } == {Verdict.OK}
 
 
 async def test_failed_lookup_is_undetermined_with_reason() -> None:
     zone = Zone({"a.example.org": SERVFAIL})
     done = await run_checks(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
-    (judgement,) = done["a"].check_results
-    assert (judgement.verdict, judgement.reason) == (
+    (check_result,) = done["a"].check_results
+    assert (check_result.verdict, check_result.reason) == (
         Verdict.UNDETERMINED,
         "a.example.org TXT: servfail",
     )
-    assert [record.rcode for record in judgement.records] == ["servfail"]
+    assert [record.rcode for record in check_result.records] == ["servfail"]
 
 
 @pytest.mark.parametrize("checks", [(endless,), (endless, quick, endless)])
@@ -147,14 +147,14 @@ async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
         started.set()
         return empty()
 
-    examination = asyncio.create_task(
+    scan_result = asyncio.create_task(
         run_checks(SUBJECTS, new_session, concurrency=3, seconds=FAR, checks=checks)
     )
     await started.wait()
     await asyncio.sleep(0)
-    examination.cancel()
+    scan_result.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await examination
+        await scan_result
     assert asyncio.all_tasks() == before
 
 

@@ -33,29 +33,29 @@ async def probe(subject: Subject, dns: Resolver) -> Outcome:
 
 
 async def test_short_texts_are_not_truncated() -> None:
-    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
-    assert judgement.records[0].values == ("short",)
-    assert judgement.findings[0].fix == _fix("short")
+    check_result = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
+    assert check_result.records[0].values == ("short",)
+    assert check_result.findings[0].fix == _fix("short")
 
 
 async def test_long_text_is_truncated_with_a_mark_everywhere() -> None:
-    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    check_result = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
     mark = f"… [{len(LONG) - evidence.MAX_VALUE} more characters; sha256 "
-    cut = judgement.facts["nested"][0]["text"]
+    cut = check_result.facts["nested"][0]["text"]
     assert cut.startswith(LONG[: evidence.MAX_VALUE] + mark)
-    assert cut == judgement.facts["texts"][0] == judgement.records[0].values[0]
+    assert cut == check_result.facts["texts"][0] == check_result.records[0].values[0]
 
 
 async def test_fix_that_exceeds_the_limit_is_left_out() -> None:
-    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
-    assert {finding.fix for finding in judgement.findings} == {None}
+    check_result = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    assert {finding.fix for finding in check_result.findings} == {None}
 
 
 async def test_result_size_is_bounded_if_a_text_repeats() -> None:
-    judgement = await run_check(
+    check_result = await run_check(
         probe, Subject(DOMAIN), Zone({DOMAIN: [LONG, LONG + "b", "c" * 60_000]})
     )
-    assert len(repr(judgement)) < 4 * evidence.MAX_TEXT
+    assert len(repr(check_result)) < 4 * evidence.MAX_TEXT
 
 
 async def test_two_long_texts_stay_different() -> None:

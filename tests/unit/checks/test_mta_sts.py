@@ -200,10 +200,10 @@ async def test_unsigned_tlsa_records_are_not_reported() -> None:
 
 
 async def test_failed_tlsa_lookup_keeps_previous_result() -> None:
-    unseen = {TLSA: TIMEOUT}
-    assert await dane_conflict(POLICY, unseen) == []
+    unavailable = {TLSA: TIMEOUT}
+    assert await dane_conflict(POLICY, unavailable) == []
     before = replace(SUBJECT, last_facts={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
-    assert await dane_conflict(POLICY, unseen, before) == ["mx1.example.org"]
+    assert await dane_conflict(POLICY, unavailable, before) == ["mx1.example.org"]
     assert await dane_conflict(POLICY, {TLSA: []}, before) == []
 
 
@@ -311,6 +311,8 @@ async def test_fix_contains_exact_record(texts: list[str], action: str, after: s
     ],
 )
 async def test_failed_query_is_undetermined(data: dict[Any, Any], page: Any) -> None:
-    judgement = await run_check(mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page}))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(
+        mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page})
+    )
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings

@@ -131,20 +131,20 @@ async def test_partly_unreachable_host_is_less_severe() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await run_check(mx, SUBJECT, Zone(HOSTS | data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(mx, SUBJECT, Zone(HOSTS | data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_bad_host_is_reported_although_another_lookup_fails() -> None:
     data = {MX: ["10 gone.example.org", "20 slow.example.org"], "slow.example.org": TIMEOUT}
-    judgement = await run_check(mx, SUBJECT, Zone(HOSTS | data))
-    assert [finding.subject for finding in judgement.findings] == ["gone.example.org"]
-    assert not judgement.definite
+    check_result = await run_check(mx, SUBJECT, Zone(HOSTS | data))
+    assert [finding.subject for finding in check_result.findings] == ["gone.example.org"]
+    assert not check_result.definite
 
 
 async def test_failed_aaaa_lookup_does_not_count_as_no_ipv6() -> None:
     data = {MX: ["10 mx2.example.org"], ("mx2.example.org", "AAAA"): SERVFAIL}
-    judgement = await run_check(mx, SUBJECT, Zone(HOSTS | data))
-    assert (judgement.verdict, judgement.findings) == (Verdict.OK, ())
-    assert not judgement.definite
+    check_result = await run_check(mx, SUBJECT, Zone(HOSTS | data))
+    assert (check_result.verdict, check_result.findings) == (Verdict.OK, ())
+    assert not check_result.definite

@@ -99,13 +99,13 @@ async def test_without_mx_the_domain_is_its_own_host() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await run_check(rdns, SUBJECT, Zone(ONE | data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(rdns, SUBJECT, Zone(ONE | data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 async def test_bad_address_is_reported_although_another_lookup_fails() -> None:
-    judgement = await run_check(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
-    assert [finding.subject for finding in judgement.findings] == ["192.0.2.2"]
-    assert judgement.facts["hosts"] == {"mx2.example.org": "none"}
-    assert not judgement.definite
+    check_result = await run_check(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
+    assert [finding.subject for finding in check_result.findings] == ["192.0.2.2"]
+    assert check_result.facts["hosts"] == {"mx2.example.org": "none"}
+    assert not check_result.definite

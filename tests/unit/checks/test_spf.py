@@ -301,9 +301,9 @@ async def test_record_over_the_limit_is_reported_although_budget_ends() -> None:
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     record = "v=spf1 mx a:mx.example.org include:_spf.example.net include:no.example.com -all"
-    judgement = await run_check(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 @pytest.mark.parametrize("name", ["_spf", "spf", "_dmarc"])
@@ -330,5 +330,5 @@ async def test_record_of_old_type_is_reported_if_there_is_no_other() -> None:
 
 async def test_failed_explanation_lookup_is_undetermined() -> None:
     data: dict[Any, Any] = {DOMAIN: ["v=spf1 -all exp=why.example.net"]}
-    judgement = await run_check(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
-    assert judgement.verdict is Verdict.UNDETERMINED
+    check_result = await run_check(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
+    assert check_result.verdict is Verdict.UNDETERMINED

@@ -23,7 +23,7 @@ BEFORE: dict[Any, Any] = {
 }
 
 
-async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
+async def run_spf_drift(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
     """Facts and findings, with these records instead of the previous ones; ``_`` is a dot."""
     data = BEFORE | {f"{name}.example.net": [text] for name, text in texts.items()}
     outcome = await spf.run(subject, Zone(data))
@@ -35,7 +35,7 @@ async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
 
 async def later(days: float = 1, facts: Any = None) -> Subject:
     """The subject of a later scan."""
-    last_results = {"spf": facts if facts is not None else (await look(SUBJECT))[0]}
+    last_results = {"spf": facts if facts is not None else (await run_spf_drift(SUBJECT))[0]}
     return replace(SUBJECT, last_facts=last_results, now=NOW + timedelta(days=days))
 
 
@@ -49,18 +49,20 @@ async def later(days: float = 1, facts: Any = None) -> Subject:
     ],
 )
 async def test_change_of_an_included_list_at_any_depth_is_reported(texts: dict[str, str]) -> None:
-    _, findings = await look(await later(), **texts)
+    _, findings = await run_spf_drift(await later(), **texts)
     assert [finding.subject for finding in findings] == ["a.example.net"]
     assert findings[0].evidence["term"] == "include:a.example.net"
 
 
 async def test_order_of_terms_is_no_change() -> None:
-    _, findings = await look(await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all")
+    _, findings = await run_spf_drift(
+        await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all"
+    )
     assert findings == []
 
 
 async def test_first_scan_and_change_of_own_record_are_no_drift() -> None:
-    assert (await look(SUBJECT))[1] == []
+    assert (await run_spf_drift(SUBJECT))[1] == []
     data = BEFORE | {"_own.example.org": ["v=spf1 ip4:192.0.2.7 -all"]}
     outcome = await spf.run(await later(), Zone(data))
     assert "spf.vendor_include_drift" not in {finding.kind.code for finding in outcome.findings}
@@ -69,8 +71,8 @@ async def test_first_scan_and_change_of_own_record_are_no_drift() -> None:
 @pytest.mark.parametrize(("days", "is_reported"), [(7, True), (7.5, False)])
 async def test_change_is_reported_for_a_week(days: float, is_reported: bool) -> None:
     texts = {"b": "v=spf1 ip4:198.51.100.9 -all"}
-    facts, _ = await look(await later(1), **texts)
-    _, findings = await look(await later(1 + days, facts), **texts)
+    facts, _ = await run_spf_drift(await later(1), **texts)
+    _, findings = await run_spf_drift(await later(1 + days, facts), **texts)
     assert bool(findings) == is_reported
 
 
@@ -83,18 +85,18 @@ async def test_drift_leaves_verdict_ok() -> None:
 
 
 async def test_incomplete_list_is_not_compared() -> None:
-    facts, findings = await look(await later(), b="v=spf1 nonsense -all")
+    facts, findings = await run_spf_drift(await later(), b="v=spf1 nonsense -all")
     assert findings == []
     assert "a.example.net" not in facts["vendors"]
 
 
 @pytest.mark.parametrize("vendors", ["…", {"a.example.net": {"sha256": "?", "terms": 1}}, {}])
 async def test_malformed_previous_facts_are_ignored(vendors: Any) -> None:
-    _, findings = await look(await later(1, {"vendors": vendors}))
+    _, findings = await run_spf_drift(await later(1, {"vendors": vendors}))
     assert len(findings) == (vendors != {} and vendors != "…")
 
 
 async def test_truncated_timestamp_is_ignored() -> None:
-    facts, _ = await look(SUBJECT)
+    facts, _ = await run_spf_drift(SUBJECT)
     facts["vendors"]["a.example.net"] |= {"changed_at": "2026-0… [cut]", "terms_before": 1}
-    assert (await look(await later(1, facts)))[1] == []
+    assert (await run_spf_drift(await later(1, facts)))[1] == []

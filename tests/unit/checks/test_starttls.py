@@ -61,23 +61,23 @@ async def test_severity_of_certificate_expiry_rises(
 
 
 async def test_host_without_probe_is_never_a_finding() -> None:
-    judgement = await run_check(starttls, subject(), Zone(ZONE))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert judgement.findings == ()
+    check_result = await run_check(starttls, subject(), Zone(ZONE))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert check_result.findings == ()
 
 
 async def test_disabled_probes_are_only_reported_as_not_tested() -> None:
-    judgement = await run_check(starttls, Subject(DOMAIN), Zone(ZONE))
-    assert judgement.verdict is Verdict.INFO
-    assert [finding.kind.code for finding in judgement.findings] == ["starttls.not_tested"]
+    check_result = await run_check(starttls, Subject(DOMAIN), Zone(ZONE))
+    assert check_result.verdict is Verdict.INFO
+    assert [finding.kind.code for finding in check_result.findings] == ["starttls.not_tested"]
 
 
 async def test_dns_failure_is_undetermined() -> None:
-    judgement = await run_check(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
-    assert judgement.verdict is Verdict.UNDETERMINED
+    check_result = await run_check(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
+    assert check_result.verdict is Verdict.UNDETERMINED
 
 
-async def look(probe: TlsProbe, last_results: Any) -> tuple[Any, list[str]]:
+async def run_starttls(probe: TlsProbe, last_results: Any) -> tuple[Any, list[str]]:
     """Facts and codes, after a scan with these facts."""
     outcome = await starttls.run(
         replace(subject(probe), last_facts={"starttls": last_results}), Zone(ZONE)
@@ -87,14 +87,14 @@ async def look(probe: TlsProbe, last_results: Any) -> tuple[Any, list[str]]:
 
 async def test_tls_no_longer_offered_is_reported_as_stripped() -> None:
     stripped, never = "starttls.stripped_between_probes", "starttls.missing"
-    first, _ = await look(GOOD, {})
-    second, codes = await look(TlsProbe(MX, False), first)
+    first, _ = await run_starttls(GOOD, {})
+    second, codes = await run_starttls(TlsProbe(MX, False), first)
     assert codes == [stripped]
-    third, codes = await look(TlsProbe(MX, False), second)
+    third, codes = await run_starttls(TlsProbe(MX, False), second)
     assert codes == [stripped]
-    fourth, codes = await look(GOOD, third)
+    fourth, codes = await run_starttls(GOOD, third)
     assert codes == []
     assert "once_tls" not in fourth["hosts"][MX]
-    nothing, codes = await look(TlsProbe(MX, False), {})
+    nothing, codes = await run_starttls(TlsProbe(MX, False), {})
     assert codes == [never]
-    assert (await look(TlsProbe(MX, False), nothing))[1] == [never]
+    assert (await run_starttls(TlsProbe(MX, False), nothing))[1] == [never]

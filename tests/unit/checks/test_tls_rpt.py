@@ -110,9 +110,9 @@ async def test_facts_contain_reporting_addresses(texts: list[str], facts: dict[s
     "data", [{NAME: SERVFAIL}, {NAME: TIMEOUT}, {"_mta-sts.example.org": TIMEOUT}]
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await run_check(tls_rpt, SUBJECT, Zone(data))
-    assert judgement.verdict is Verdict.UNDETERMINED
-    assert not judgement.findings
+    check_result = await run_check(tls_rpt, SUBJECT, Zone(data))
+    assert check_result.verdict is Verdict.UNDETERMINED
+    assert not check_result.findings
 
 
 REPORTS = "reports.example.org"

@@ -132,7 +132,7 @@ def test_dmarc_namespaces_are_equivalent_to_none(namespace: str, prefixed: bool)
     assert replace(report, namespace=None) == parse(xml(RECORD * 2))
 
 
-def surely(document: bytes) -> list[object]:
+def valid_records(document: bytes) -> list[object]:
     """The result of the XML parser, or the reason for rejection."""
     records = Records(LIMITS)
     return _read(lambda: aggregate_xml.read(document, records.add), records)
@@ -163,7 +163,7 @@ def test_fast_path_agrees_with_xml_parser(document: bytes) -> None:
     except fast_path.NotSupported:
         assert b"<!" in document
         return
-    assert result == surely(document)
+    assert result == valid_records(document)
 
 
 def test_usual_records_do_not_need_xml_parser() -> None:
@@ -176,7 +176,7 @@ def test_usual_records_do_not_need_xml_parser() -> None:
 
 def test_many_unusual_records_are_read_by_xml_parser() -> None:
     document = xml(RECORD.replace(b"<row>", b"<row><x/>") * 1_000)
-    assert fast(document) == surely(document)
+    assert fast(document) == valid_records(document)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_many_unusual_records_are_read_by_xml_parser() -> None:
 )
 def test_usual_record_counts_only_in_record_position(document: bytes) -> None:
     with suppress(fast_path.NotSupported):
-        assert fast(document) == surely(document)
+        assert fast(document) == valid_records(document)
 
 
 PIECES = [
@@ -248,4 +248,4 @@ def test_fast_path_agrees_with_xml_parser_on_mutated_reports(
     except fast_path.NotSupported:
         return
     if len(result) > 1:
-        assert result == surely(document)
+        assert result == valid_records(document)

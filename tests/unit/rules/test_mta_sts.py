@@ -23,9 +23,9 @@ def posture(
     before: dict[str, Any] | None = None,
     definite: bool = True,
 ) -> Posture:
-    judgement = CheckResult("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
+    check_result = CheckResult("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
     last_results = {"mta_sts": {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {"mta_sts": judgement}, changes, last_results)
+    return Posture(DOMAIN, NOW, {"mta_sts": check_result}, changes, last_results)
 
 
 def drafts(current: Posture) -> list[AlertDraft]:

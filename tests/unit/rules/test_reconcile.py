@@ -55,9 +55,9 @@ def test_other_subject_is_a_separate_alert() -> None:
 
 
 def test_undecided_subject_is_unchanged_and_others_are_decided() -> None:
-    unseen, cleared = Alert("a", "unseen"), Alert("a", "over")
+    undetermined, cleared = Alert("a", "unseen"), Alert("a", "over")
     keep = Unknown("a", lambda subject: subject == "unseen")
-    result = reconcile([unseen, cleared], rule("a", yields=[keep, draft("a", "new")]))
+    result = reconcile([undetermined, cleared], rule("a", yields=[keep, draft("a", "new")]))
     assert (result.opened, result.sustained, result.resolved) == (
         [draft("a", "new")],
         [],

@@ -130,14 +130,14 @@ def measure(database: Place, rounds: int) -> bool:
         }
         raw = medians["raw: series + sources"]
         for name, ms in medians.items():
-            verdict = "" if name.startswith("raw") else f"< {limit:.0f}: {_yes(ms < limit)}"
+            verdict = "" if name.startswith("raw") else f"< {limit:.0f}: {_yes_or_no(ms < limit)}"
             is_met &= name.startswith("raw") or ms < limit
             print(f"  {name:24} {ms:9.1f}   {raw / ms:6.1f} × as fast as raw   {verdict}")
     return is_met
 
 
-def _yes(is_so: bool) -> str:
-    return "yes" if is_so else "NO"
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "NO"
 
 
 def on_postgres(records: int, rounds: int, directory: Path) -> bool:

@@ -20,9 +20,9 @@ from typing import Any
 TYPES = {"A": 1, "NS": 2, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "CAA": 257}
 TTL = 300
 SELECTORS = ("s1", "s2")
-AT_A_TIME = 64  # datagrams read before due answers are sent
+BATCH_SIZE = 64  # datagrams read before due answers are sent
 BUFFER = 8 * 1024 * 1024
-TRIES = 20
+MAX_ATTEMPTS = 20
 RSA = (
     "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAn9rxjqwI1xS7IT6tMHB1ZH4YPlTodyuBP0qe8yl/BU8c"
     "/oYeUZxeaqucbpykEuOuk55B5124Bkj4uGobkVxzZftkiNrihtZ5vJ/z2FpTVp5T1lYdb364//t+VwtWSSPNNLef"
@@ -135,7 +135,7 @@ def _soa(zone: str) -> bytes:
     )
 
 
-class _Book:
+class _Responses:
     """All answers by question in wire format, without its class."""
 
     def __init__(self, domains: int) -> None:
@@ -180,15 +180,17 @@ class _Book:
 
 
 def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
-    book = _Book(domains)
+    responses = _Responses(domains)
     own, listener = _sockets()
-    threading.Thread(target=_serve_tcp, args=(listener, book, delay, count), daemon=True).start()
+    threading.Thread(
+        target=_serve_tcp, args=(listener, responses, delay, count), daemon=True
+    ).start()
     pipe.send(own.getsockname()[1])
     late: deque[tuple[float, bytes, Any]] = deque()
     while True:
         rest = max(late[0][0] - time.monotonic(), 0.0) if late else None
         select.select([own], [], [], rest)
-        count.value += _read(own, book, late, time.monotonic() + delay)
+        count.value += _read(own, responses, late, time.monotonic() + delay)
         now = time.monotonic()
         while late and late[0][0] <= now:
             _, response, address = late.popleft()
@@ -200,7 +202,7 @@ def _sockets() -> tuple[socket.socket, socket.socket]:
 
     raises  OSError if there is none after many attempts
     """
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
@@ -210,31 +212,33 @@ def _sockets() -> tuple[socket.socket, socket.socket]:
             return own, socket.create_server(own.getsockname(), backlog=512)
         except OSError:  # the TCP port is in use
             own.close()
-    raise OSError(f"no port is free for both UDP and TCP, of {TRIES}")
+    raise OSError(f"no port is free for both UDP and TCP, of {MAX_ATTEMPTS}")
 
 
-def _read(own: socket.socket, book: _Book, late: deque[Any], due: float) -> int:
+def _read(own: socket.socket, responses: _Responses, late: deque[Any], due: float) -> int:
     """Read queries and queue their answers; returns the number of queries."""
-    for number in range(AT_A_TIME):
+    for number in range(BATCH_SIZE):
         try:
             data, address = own.recvfrom(4096)
         except BlockingIOError:
             return number
-        late.append((due, book.response(data), address))
-    return AT_A_TIME
+        late.append((due, responses.response(data), address))
+    return BATCH_SIZE
 
 
-def _serve_tcp(listener: socket.socket, book: _Book, delay: float, count: Any) -> None:
+def _serve_tcp(listener: socket.socket, responses: _Responses, delay: float, count: Any) -> None:
     """Answer over TCP for checkdmarc, which queries DNSSEC records over TCP."""
     while True:
         connection, _ = listener.accept()
         count.value += 1
-        threading.Thread(target=_answer_tcp, args=(connection, book, delay), daemon=True).start()
+        threading.Thread(
+            target=_answer_tcp, args=(connection, responses, delay), daemon=True
+        ).start()
 
 
-def _answer_tcp(connection: socket.socket, book: _Book, delay: float) -> None:
+def _answer_tcp(connection: socket.socket, responses: _Responses, delay: float) -> None:
     with connection, connection.makefile("rwb") as stream:
         data = stream.read(int.from_bytes(stream.read(2)))
-        response = book.response(data)
+        response = responses.response(data)
         time.sleep(delay)  # once, although the handshake would take as long again
         stream.write(len(response).to_bytes(2) + response)

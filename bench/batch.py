@@ -46,7 +46,7 @@ def through(
     stack.enter_context(backends.process("worker", variables, queue.SCANS))
     account_id = accounts.create("bench").id
     for number in numbers:
-        domains.create(account_id, _alike(number), actor=ACTOR)
+        domains.create(account_id, _new_domain(number), actor=ACTOR)
     _await_worker(redis_url)
 
     def rate() -> float:
@@ -56,7 +56,7 @@ def through(
     return rate
 
 
-def _alike(number: int) -> domains.NewDomain:
+def _new_domain(number: int) -> domains.NewDomain:
     """A domain with configured selectors, so that its scan makes the same queries as the engine."""
     return domains.NewDomain(answerer.domain(number), dkim_selectors=answerer.SELECTORS)
 

@@ -71,9 +71,9 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
         (f"{kind}: {SMALL} records", small, files, "reports"),
         (f"{kind}: {records} records", large, records, "records"),
     ):
-        _say(name, _read(account_id, raws), count, what)
-        _say(f"{name}, rolled up afterwards", _timed(rollup_queue.drain), count, what)
-    _say(f"{kind}: only the rows", _insert(records), records, "rows")
+        _print_result(name, _read(account_id, raws), count, what)
+        _print_result(f"{name}, rolled up afterwards", _timed(rollup_queue.drain), count, what)
+    _print_result(f"{kind}: only the rows", _insert(records), records, "rows")
     engine.dispose()
 
 
@@ -108,7 +108,7 @@ def _insert(records: int) -> tuple[float, float]:
     return _timed(insert)
 
 
-def _say(name: str, took: tuple[float, float], count: int, what: str) -> None:
+def _print_result(name: str, took: tuple[float, float], count: int, what: str) -> None:
     wall, cpu = took
     text = f"{name:48} {count / wall:10,.0f} {what}/s wall {count / cpu:10,.0f} by CPU\n"
     sys.stdout.write(text)

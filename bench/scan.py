@@ -29,7 +29,7 @@ from app.settings import Settings
 from bench import answerer, backends, peers
 from devtools import ROOT
 
-AT_ONCE = 64  # the default of SCAN_CONCURRENCY
+CONCURRENCY = 64  # the default of SCAN_CONCURRENCY
 THREADS = 64
 SERIAL, THREADED = 10, 96  # domains for checkdmarc, which is slow
 SHARED = ("dns", "dnssec", "mx", "spf", "dmarc", "mta_sts", "tls_rpt", "bimi")
@@ -76,7 +76,7 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
         await stream_checks(
             Stream(subjects, check_result),
             open_session,
-            concurrency=AT_ONCE,
+            concurrency=CONCURRENCY,
             seconds=LONG,
             checks=checks,
         )

@@ -23,7 +23,7 @@ class Failure(Enum):
     REFUSED = "refused"
     TIMEOUT = "timeout"
     TRUNCATED = "truncated"
-    LIE = "lie"
+    SPOOFED = "lie"
     WRONG_QUESTION = "wrong question"
     GARBAGE = "garbage"
     LOOP = "loop"

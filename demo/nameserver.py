@@ -118,10 +118,10 @@ class NameServer(Background):
         fault = self._behavior.fault(question.name, question.rdtype)
         if isinstance(fault, Slow):
             await asyncio.sleep(fault.seconds)
-        elif fault in _SPOILT:
-            return _SPOILT[fault](query)
+        elif fault in _FAILURE_REPLIES:
+            return _FAILURE_REPLIES[fault](query)
         right = _fitting(query, self._answer(query), fault, is_udp=is_udp)
-        return [*(_lies(query) if fault is Failure.LIE else ()), right]
+        return [*(_spoofed(query) if fault is Failure.SPOOFED else ()), right]
 
     def _answer(self, query: Message) -> Message:
         question, behavior = query.question[0], self._behavior
@@ -191,7 +191,7 @@ def _form_error(wire: bytes) -> bytes:
     return reply.to_wire()
 
 
-def _lies(query: Message) -> list[bytes]:
+def _spoofed(query: Message) -> list[bytes]:
     """Return an answer as an off-path attacker would spoof it: only the id is wrong."""
     lie = _reply(query, Rcode.NXDOMAIN)
     lie.id = query.id ^ 0xFFFF
@@ -216,7 +216,7 @@ def _loop(query: Message) -> list[bytes]:
     return [reply.to_wire()]
 
 
-_SPOILT = {
+_FAILURE_REPLIES = {
     Failure.SERVFAIL: lambda query: [_reply(query, Rcode.SERVFAIL).to_wire()],
     Failure.REFUSED: lambda query: [_reply(query, Rcode.REFUSED).to_wire()],
     Failure.TIMEOUT: lambda query: [],

@@ -112,7 +112,7 @@ class Children:
 
     def __init__(self) -> None:
         self._running: list[Child] = []
-        self._hurry = False
+        self._is_forced = False
 
     def __enter__(self) -> "Children":
         for number in SIGNALS:
@@ -150,14 +150,14 @@ class Children:
             time.sleep(0.2)
 
     def _skip_grace(self, _number: int, _frame: FrameType | None) -> None:
-        self._hurry = True
+        self._is_forced = True
 
     def _end(self, children: Sequence[Child]) -> None:
         for child in children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE
         while any(child.process.poll() is None for child in children):
-            if self._hurry or time.monotonic() > deadline:
+            if self._is_forced or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
         for child in children:

@@ -37,7 +37,7 @@ class _Child:
     process: ForkProcess
     started_at: float  # on the monotonic clock
 
-    def is_to_be_replaced(self) -> bool:
+    def should_be_replaced(self) -> bool:
         """Whether it has ended, and not immediately after its start."""
         has_ended = not self.process.is_alive()
         return has_ended and time.monotonic() - self.started_at > PAUSE_SECONDS
@@ -76,7 +76,7 @@ def _watch(children: dict[str, _Child]) -> int:
         for name, child in children.items():
             if child.process.exitcode == BAD_SETTINGS:
                 return BAD_SETTINGS
-            if child.is_to_be_replaced() and not shutdown.is_requested():
+            if child.should_be_replaced() and not shutdown.is_requested():
                 children[name] = _start(name)
     return 0
 

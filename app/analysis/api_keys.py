@@ -85,19 +85,19 @@ class Activity:
         """Return the unusual activity and the refused calls of today."""
         return [
             remark
-            for remark in (self._rush(), self._strangers(), self._denied(), self._limited())
+            for remark in (self._burst(), self._new_networks(), self._denied(), self._limited())
             if remark
         ]
 
-    def _rush(self) -> UsageAnomaly | None:
+    def _burst(self) -> UsageAnomaly | None:
         *before, (_, today) = [(day, sum(ends.values())) for day, ends in self.by_day()]
         usual = sum(count for _, count in before[-BASELINE_DAYS:]) / BASELINE_DAYS
         if today < MIN_CALLS or today <= VOLUME_FACTOR * usual or not usual:
             return None
         text = f"{today:,} calls today; the {BASELINE_DAYS}-day average is {usual:,.0f} calls a day"
-        return UsageAnomaly("rush", text)
+        return UsageAnomaly("burst", text)
 
-    def _strangers(self) -> UsageAnomaly | None:
+    def _new_networks(self) -> UsageAnomaly | None:
         """New addresses of today, if the key was used from other addresses before."""
         today = self.days[-1]
         new = [seen.address for seen in self.addresses if seen.first_day == today]

@@ -12,7 +12,7 @@ from app.services.accounts import accounts, credentials, users
 
 users_group = Commands("users", help="Manage users.")
 
-_ASK = click.option("--ask-password", is_flag=True, help="Prompt for the password.")
+_ASK_PASSWORD = click.option("--ask-password", is_flag=True, help="Prompt for the password.")
 
 
 def init_app(app: Flask) -> None:
@@ -24,7 +24,7 @@ def init_app(app: Flask) -> None:
 @click.option("--account", required=True, help="Name or id of the account.")
 @click.option("--email", required=True)
 @click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True)
-@_ASK
+@_ASK_PASSWORD
 def create(account: str, email: str, role: str, ask_password: bool) -> None:
     """Create a user. A generated password is shown only once."""
     password = getpass.getpass("Password: ") if ask_password else None
@@ -83,7 +83,7 @@ def enable(person: str) -> None:
 
 @users_group.command("reset-password")
 @click.argument("person", metavar="EMAIL")
-@_ASK
+@_ASK_PASSWORD
 def reset_password(person: str, ask_password: bool) -> None:
     """Set a new password and end all sessions. A generated password is shown only once."""
     password = getpass.getpass("Password: ") if ask_password else None

@@ -8,8 +8,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 UNDEFINED = ("42P01", "42703")  # PostgreSQL error codes: undefined table, undefined column
-AWAY = "The database is temporarily unavailable; try again in a moment"
-BEHIND = "The database schema is out of date; run `alembic upgrade head`"
+UNAVAILABLE = "The database is temporarily unavailable; try again in a moment"
+OUTDATED_SCHEMA = "The database schema is out of date; run `alembic upgrade head`"
 
 
 def reason(error: Exception, driver: Any) -> str | None:
@@ -22,6 +22,8 @@ def reason(error: Exception, driver: Any) -> str | None:
     is_statement = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
     is_undefined = is_statement and re.search("no such (table|column)|no column named", str(cause))
     if is_undefined or getattr(cause, "sqlstate", None) in UNDEFINED:
-        return BEHIND
-    is_away = isinstance(cause, (driver.OperationalError, driver.InterfaceError, PoolTimeout))
-    return AWAY if is_away and not is_statement else None
+        return OUTDATED_SCHEMA
+    is_unavailable = isinstance(
+        cause, (driver.OperationalError, driver.InterfaceError, PoolTimeout)
+    )
+    return UNAVAILABLE if is_unavailable and not is_statement else None

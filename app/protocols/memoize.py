@@ -18,7 +18,7 @@ def for_short_texts(parse: Callable[[str], T]) -> Callable[[str], T]:
     cached = lru_cache(MAX_ENTRIES)(parse)
 
     @wraps(parse)
-    def remembering(text: str) -> T:
+    def memoized(text: str) -> T:
         return cached(text) if len(text) <= MAX_TEXT_LENGTH else parse(text)
 
-    return remembering
+    return memoized

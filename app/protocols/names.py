@@ -153,11 +153,11 @@ def _check_visible(text: str) -> None:
             continue
         if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
             raise NotADomain("control_character")
-        if not character.isascii() and _vanishes(character):
+        if not character.isascii() and _is_invisible(character):
             raise NotADomain("control_character")
 
 
-def _vanishes(character: str) -> bool:
+def _is_invisible(character: str) -> bool:
     """Whether UTS #46 drops the character, so that two spellings would be the same name."""
     try:
         return not idna.uts46_remap(character, std3_rules=False, transitional=False)

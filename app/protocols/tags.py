@@ -65,13 +65,13 @@ def replaced(text: str, name: str, value: str | None) -> str:
 
     A new ``p`` is inserted after the version, as RFC 7489 §6.3 requires.
     """
-    parts, is_placed = [], value is None
+    parts, is_replaced = [], value is None
     for part in filter(None, (part.strip(_SPACE) for part in text.split(";"))):
         if lowered(part.partition("=")[0].strip(_SPACE)) != name:
             parts.append(part)
-        elif not is_placed:
+        elif not is_replaced:
             parts.append(f"{name}={value}")
-            is_placed = True
-    if not is_placed:
+            is_replaced = True
+    if not is_replaced:
         parts.insert(1 if name == "p" else len(parts), f"{name}={value}")
     return "; ".join(parts)

@@ -33,11 +33,11 @@ def full(client: Client) -> Client:
     """A client with two aggregate reports, a TLS report, a failure report and a bad file."""
     for name in ("acme.test", "empty.test"):
         make_domain(client.account_id, name)
-    take(client, FIRST, SECOND, tls_json(), failure_mail(), b"hello")
+    upload(client, FIRST, SECOND, tls_json(), failure_mail(), b"hello")
     return client
 
 
-def take(client: Client, *files: bytes) -> None:
+def upload(client: Client, *files: bytes) -> None:
     for raw in files:
         ingest_files.store(client.account_id, raw, received_via="upload", file_name="a.bin")
     processor.run([])
@@ -142,7 +142,7 @@ def test_records_are_in_the_order_of_the_report(full: Client) -> None:
 
 def test_raw_file_is_unchanged(full: Client) -> None:
     raw = gzip.compress(dmarc_xml(report_id="zipped"))
-    take(full, raw)
+    upload(full, raw)
     (report,) = full.data("GET", "/v1/reports/dmarc?reportId=zipped")
     response = full("GET", f"/v1/reports/dmarc/{report['id']}/raw")
     assert response.data == raw
@@ -223,7 +223,7 @@ def test_lists_can_be_exported_as_csv_and_ndjson(full: Client, how: str) -> None
 
 def test_export_is_not_limited_to_a_page(full: Client) -> None:
     many = [record(ip=f"192.0.2.{i % 250}", count=i + 1) for i in range(1500)]
-    take(full, dmarc_xml(report_id="many", records=many))
+    upload(full, dmarc_xml(report_id="many", records=many))
     (report,) = full.data("GET", "/v1/reports/dmarc?reportId=many")
     response = full("GET", f"/v1/reports/dmarc/{report['id']}/records?format=csv")
     assert [int(row["count"]) for row in rows(response)] == list(range(1, 1501))
@@ -241,7 +241,7 @@ def test_too_large_export_is_refused(full: Client, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", ";", "\uff1d"])
 def test_cell_is_never_a_formula(full: Client, start: str) -> None:
     text = f"{start}cmd|' /C calc'!A0"
-    take(full, dmarc_xml(report_id=text, org="evil.test"))
+    upload(full, dmarc_xml(report_id=text, org="evil.test"))
     table = full("GET", "/v1/reports/dmarc?format=csv&reporter=evil.test")
     assert rows(table)[0]["reportId"] == f"'{text}"
     (line,) = full("GET", "/v1/reports/dmarc?format=ndjson&reporter=evil.test").data.splitlines()
@@ -276,7 +276,7 @@ def test_deleted_bytes_are_not_found(full: Client) -> None:
 
 
 def test_unattributed_file_is_reprocessed(full: Client) -> None:
-    take(full, dmarc_xml("later.test", "later"))
+    upload(full, dmarc_xml("later.test", "later"))
     (file,) = full.data("GET", "/v1/reports/files?status=unattributed")
     queued = full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
     assert queued == {

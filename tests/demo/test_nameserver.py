@@ -52,7 +52,7 @@ FAULTS: dict[str | tuple[str, str], Fault] = {
     "faulty2.plain.test": Failure.TIMEOUT,
     "faulty3.plain.test": Slow(0.2),
     "faulty4.plain.test": Failure.TRUNCATED,
-    "faulty5.plain.test": Failure.LIE,
+    "faulty5.plain.test": Failure.SPOOFED,
     "faulty6.plain.test": Failure.WRONG_QUESTION,
     "faulty7.plain.test": Failure.GARBAGE,
     "faulty8.plain.test": Failure.LOOP,

@@ -48,7 +48,7 @@ def query_soa(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
     """The answer to a query for the SOA of acme.test."""
 
     async def main(servers: NameServers) -> ServerAnswer:
-        return await servers.ask(SERVER, server.address[0], QUERY, "SOA")
+        return await servers.query(SERVER, server.address[0], QUERY, "SOA")
 
     return run(server.address[1], main, seconds=seconds)
 
@@ -106,20 +106,20 @@ def test_missing_answer_is_undetermined(failure: Failure, expected: str) -> None
 def test_silent_server_is_queried_twice_with_different_case() -> None:
     with serving(Failure.SILENT) as server:
         reason(server)
-        assert server.asked == [("acme.test", "SOA")] * 2
+        assert server.queried == [("acme.test", "SOA")] * 2
 
 
 def test_query_is_sent_once_for_all_callers() -> None:
     async def main(servers: NameServers) -> list[ServerAnswer]:
         address = server.address[0]
-        queries = (servers.ask(SERVER, address, QUERY, "SOA") for _ in range(20))
+        queries = (servers.query(SERVER, address, QUERY, "SOA") for _ in range(20))
         first = await asyncio.gather(*queries)
         assert servers.is_known(address, QUERY)
-        return [*first, await servers.ask(SERVER, address, QUERY, "SOA")]
+        return [*first, await servers.query(SERVER, address, QUERY, "SOA")]
 
     with serving() as server:
         assert run(server.address[1], main) == [SAID] * 21
-        assert len(server.asked) == 1
+        assert len(server.queried) == 1
 
 
 def test_servers_at_several_addresses_are_distinguished() -> None:
@@ -130,7 +130,7 @@ def test_servers_at_several_addresses_are_distinguished() -> None:
 
             async def main(servers: NameServers) -> list[Any]:
                 hosts = ("127.0.0.1", "127.0.0.2")
-                answers = [await servers.ask(host, host, QUERY, "SOA") for host in hosts]
+                answers = [await servers.query(host, host, QUERY, "SOA") for host in hosts]
                 return [answer.rdatas[0] for answer in answers]
 
             assert [soa.serial for soa in run(first.address[1], main)] == [7, 8]
@@ -144,7 +144,7 @@ def test_many_queries_use_several_ports() -> None:
         queries = [wire.query_for(name, wire.SOA, recursive=False) for name in names]
         address = server.address[0]
         return await asyncio.gather(
-            *(servers.ask(SERVER, address, query, "SOA") for query in queries)
+            *(servers.query(SERVER, address, query, "SOA") for query in queries)
         )
 
     with Nameserver(records, authoritative=True) as server:
@@ -184,26 +184,26 @@ def test_queries_stop_if_no_server_ever_answers() -> None:
         for number in range(MAX_TIMEOUTS):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
             with pytest.raises(LookupFailed):
-                await servers.ask(SERVER, server.address[0], query, "SOA")
+                await servers.query(SERVER, server.address[0], query, "SOA")
         with pytest.raises(LookupFailed):
-            await servers.ask(SERVER, server.address[0], QUERY, "SOA")
+            await servers.query(SERVER, server.address[0], QUERY, "SOA")
         return servers.is_blocked
 
     silent = {f"z{number}.test": Failure.SILENT for number in range(MAX_TIMEOUTS)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.05)
-        assert ("acme.test", "SOA") not in server.asked
+        assert ("acme.test", "SOA") not in server.queried
 
 
 def test_one_answer_keeps_queries_enabled() -> None:
     async def main(servers: NameServers) -> ServerAnswer:
-        await servers.ask(SERVER, server.address[0], QUERY, "SOA")
+        await servers.query(SERVER, server.address[0], QUERY, "SOA")
         for number in range(MAX_TIMEOUTS + 1):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
             with pytest.raises(LookupFailed):
-                await servers.ask(SERVER, server.address[0], query, "SOA")
+                await servers.query(SERVER, server.address[0], query, "SOA")
         ns = wire.query_for("acme.test", wire.NS, recursive=False)
-        return await servers.ask(SERVER, server.address[0], ns, "NS")
+        return await servers.query(SERVER, server.address[0], ns, "NS")
 
     silent = {f"z{number}.test": Failure.SILENT for number in range(MAX_TIMEOUTS + 1)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
@@ -242,4 +242,4 @@ def test_disabled_name_server_queries_send_nothing() -> None:
 
     with Nameserver({}) as resolver:
         assert run(53, main) == "network"
-        assert resolver.asked == []
+        assert resolver.queried == []

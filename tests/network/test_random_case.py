@@ -8,7 +8,7 @@ import uvloop
 from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
 from app.ports.dns import LookupFailed
-from tests.support.name_server import LIE, Failure, Nameserver
+from tests.support.name_server import SPOOFED_ADDRESS, Failure, Nameserver
 
 FIRST = "many-letters-whose-case-is-drawn-by-lot.test"
 SECOND = f"b{FIRST}"
@@ -61,7 +61,7 @@ def test_server_that_loses_case_without_tcp_is_accepted() -> None:
 def test_answer_with_other_case_is_repeated_over_tcp() -> None:
     with Nameserver(RECORDS, {FIRST: Failure.MISSPELT}) as server:
         assert resolve_all(server, FIRST) == ["192.0.2.1"]
-        assert resolve_all(server, FIRST, trusts_loopback=True) == [LIE]
+        assert resolve_all(server, FIRST, trusts_loopback=True) == [SPOOFED_ADDRESS]
 
 
 def test_answer_with_other_case_is_forged_if_server_preserved_case_before() -> None:

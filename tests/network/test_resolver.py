@@ -154,7 +154,7 @@ def test_next_server_is_queried_after_failure(failure: Failure) -> None:
 def test_silent_server_is_queried_twice() -> None:
     with Nameserver(ACME, {"acme.test": Failure.SILENT}) as server:
         _reason(server, name="acme.test", seconds=0.2)
-        assert server.asked == [("acme.test", "A")] * 2
+        assert server.queried == [("acme.test", "A")] * 2
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_forged_response_is_ignored(failure: Failure) -> None:
 def test_impossible_name_does_not_exist_without_query(name: str) -> None:
     with Nameserver(ACME) as server:
         assert _ask(server, name=name).rcode == "NXDOMAIN"
-        assert server.asked == []
+        assert server.queried == []
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
@@ -207,7 +207,7 @@ def test_cached_answers_are_shared_without_budget() -> None:
 
     with Nameserver(ACME) as server:
         assert _network(server, budget=1).run(main) == [1, 0, 0]
-        assert len(server.asked) == 1
+        assert len(server.queried) == 1
 
 
 @pytest.mark.parametrize("name", ["acme.test", "no.test", "servfail.test"])
@@ -221,7 +221,7 @@ def test_concurrent_queries_are_coalesced(name: str) -> None:
     with Nameserver(ACME, {"servfail.test": Failure.SERVFAIL}) as server:
         outcomes, count = _network(server).run(main)
         assert len({str(outcome) for outcome in outcomes}) == 1
-        assert count == len(server.asked) == 1
+        assert count == len(server.queried) == 1
 
 
 def test_cancelled_waiter_does_not_cancel_others() -> None:
@@ -238,7 +238,7 @@ def test_cancelled_waiter_does_not_cancel_others() -> None:
             return await second
 
         assert _network(server).run(main).rdatas == ("192.0.2.1",)
-        assert len(server.asked) == 1
+        assert len(server.queried) == 1
 
 
 def test_queries_beyond_budget_are_undetermined() -> None:

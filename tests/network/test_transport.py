@@ -22,7 +22,7 @@ async def _query_all(server: tuple[str, int], count: int, seconds: float) -> lis
             over.set()
 
     for number in range(count):
-        transport.ask(wire.query_for(f"n{number}.test", 1), done)
+        transport.send(wire.query_for(f"n{number}.test", 1), done)
         assert not outcomes
     try:
         await asyncio.wait_for(over.wait(), 20)
@@ -119,7 +119,7 @@ async def test_waiting_queries_fail_when_transport_is_closed() -> None:
         server.bind(("127.0.0.1", 0))
         transport, outcomes = Transport([server.getsockname()], 5), list[ServerReply]()
         for number in range(BURST + 5):
-            transport.ask(wire.query_for(f"n{number}.test", 1), outcomes.append)
+            transport.send(wire.query_for(f"n{number}.test", 1), outcomes.append)
         await asyncio.sleep(0)
         transport.close()
         await asyncio.sleep(0.01)

@@ -49,7 +49,7 @@ class _Session(socketserver.StreamRequestHandler):
     is_logged_in = False
 
     def handle(self) -> None:
-        self.say("* OK here")
+        self.send_line("* OK here")
         while line := self.rfile.readline():
             tag, _, words = line.decode().strip().partition(" ")
             if self.mails.breaks_at and self.mails.breaks_at in words:
@@ -62,7 +62,9 @@ class _Session(socketserver.StreamRequestHandler):
         status = "OK done"
         if verb == "CAPABILITY":
             mails = self.mails
-            self.say(f"* CAPABILITY {mails.capabilities if self.is_logged_in else mails.greeting}")
+            self.send_line(
+                f"* CAPABILITY {mails.capabilities if self.is_logged_in else mails.greeting}"
+            )
         elif verb in ("LOGIN", "AUTHENTICATE"):
             self.is_logged_in = self.authenticate(words)
             status = "OK done" if self.is_logged_in else "NO wrong password"
@@ -71,14 +73,14 @@ class _Session(socketserver.StreamRequestHandler):
         elif verb == "UID":
             self.uid(words[4:])
         elif verb == "LOGOUT":
-            self.say("* BYE")
-        self.say(f"{tag} {status}")
+            self.send_line("* BYE")
+        self.send_line(f"{tag} {status}")
         return verb != "LOGOUT"
 
     def authenticate(self, words: str) -> bool:
         mails = self.mails
         if words == "AUTHENTICATE PLAIN":
-            self.say("+ ")
+            self.send_line("+ ")
             response = base64.b64decode(self.rfile.readline()).decode()
             return response == f"\0{mails.username}\0{mails.password}"
         escaped = mails.password.replace("\\", "\\\\").replace('"', '\\"')
@@ -96,10 +98,10 @@ class _Session(socketserver.StreamRequestHandler):
     def search(self, criteria: str) -> None:
         mails = self.mails
         while mails.is_flooding:
-            self.say("* OK " + "x" * 10_000)
+            self.send_line("* OK " + "x" * 10_000)
         away = {r"\Deleted", r"\Seen"} if "UNSEEN" in criteria else {r"\Deleted"}
         uids = [uid for uid in sorted(mails.content) if not mails.flags.get(uid, set()) & away]
-        self.say("* SEARCH " + " ".join(map(str, uids)))
+        self.send_line("* SEARCH " + " ".join(map(str, uids)))
 
     def fetch(self, uid: int, items: str) -> None:
         mails = self.mails
@@ -107,9 +109,11 @@ class _Session(socketserver.StreamRequestHandler):
         if mails.malformed:
             self.wfile.write(mails.malformed + b"\r\n")
         elif "RFC822.SIZE" in items:
-            self.say(f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})")
+            self.send_line(
+                f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})"
+            )
         else:
-            self.hand_out(uid, content)
+            self.send_message(uid, content)
 
     def change(self, verb: str, uid: int, rest: str) -> None:
         mails = self.mails
@@ -122,16 +126,16 @@ class _Session(socketserver.StreamRequestHandler):
         elif verb == "EXPUNGE":
             del mails.content[uid]
 
-    def hand_out(self, uid: int, content: bytes) -> None:
+    def send_message(self, uid: int, content: bytes) -> None:
         self.mails.fetched.append(uid)
         while self.mails.is_slow:
             self.wfile.write(b"*")
             time.sleep(0.01)
         size = 2**40 if self.mails.is_lying else len(content)
         self.wfile.write(b"* 1 FETCH (UID %d BODY[] {%d}\r\n" % (uid, size) + content)
-        self.say(")")
+        self.send_line(")")
 
-    def say(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         self.wfile.write(line.encode() + b"\r\n")
 
 

@@ -23,7 +23,7 @@ import dns.rdatatype
 import dns.rrset
 
 SOA = "ns.test. host.test. 7 3600 600 86400 60"
-LIE = "198.51.100.66"
+SPOOFED_ADDRESS = "198.51.100.66"
 
 
 class Failure(Enum):
@@ -67,7 +67,7 @@ class Nameserver:
         self.records, self.failures = records, failures or {}
         self.follows, self.authenticated = follows, authenticated
         self.authoritative = authoritative
-        self.asked: list[tuple[str, str]] = []
+        self.queried: list[tuple[str, str]] = []
         self.spelled: list[str] = []
         self.flags: list[int] = []
         self.release = threading.Event()
@@ -98,7 +98,7 @@ class Nameserver:
         query = dns.message.from_wire(wire)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
-        self.asked.append((name, question.rdtype.name))
+        self.queried.append((name, question.rdtype.name))
         self.flags.append(int(query.flags))
         if not by_tcp:
             self.spelled.append(question.name.to_text(omit_final_dot=True))
@@ -107,17 +107,17 @@ class Nameserver:
             return [(wire[:2] + b"\x80", False)] if failure is Failure.GARBAGE else []
         if failure is Failure.HELD:
             self.release.wait(10)
-        truth = self._truth(query, name, failure)
+        real_response = self._real_response(query, name, failure)
         if failure is Failure.TRUNCATED and not by_tcp:
-            truth.answer.clear()
-            truth.flags |= dns.flags.TC
+            real_response.answer.clear()
+            real_response.flags |= dns.flags.TC
         if failure is Failure.MISSPELT and not by_tcp:
-            truth.answer = [_rrset(name, "A", [LIE])]
-            truth.question = [_with_changed_case(question)]
-        lies = self._lies(query, failure)
-        return [*lies, (truth.to_wire(), False)]
+            real_response.answer = [_rrset(name, "A", [SPOOFED_ADDRESS])]
+            real_response.question = [_with_changed_case(question)]
+        spoofed = self._spoofed_responses(query, failure)
+        return [*spoofed, (real_response.to_wire(), False)]
 
-    def _truth(
+    def _real_response(
         self, query: dns.message.Message, name: str, failure: Failure | None
     ) -> dns.message.Message:
         response = dns.message.make_response(query, recursion_available=True)
@@ -153,7 +153,7 @@ class Nameserver:
         if not any(owner == name or owner.endswith(f".{name}") for owner, _ in self.records):
             response.set_rcode(dns.rcode.NXDOMAIN)
 
-    def _lies(
+    def _spoofed_responses(
         self, query: dns.message.Message, failure: Failure | None
     ) -> list[tuple[bytes, bool]]:
         question = query.question[0]
@@ -165,7 +165,7 @@ class Nameserver:
             lie.question = [dns.rrset.RRset(other, question.rdclass, question.rdtype)]
         elif failure is not Failure.WRONG_SOURCE:
             return []
-        lie.answer = [_rrset(question.name.to_text(), "A", [LIE])]
+        lie.answer = [_rrset(question.name.to_text(), "A", [SPOOFED_ADDRESS])]
         return [(lie.to_wire(), failure is Failure.WRONG_SOURCE)]
 
 

@@ -97,7 +97,7 @@ class Zone(NetworkSession):
             if len(aliases) > MAX_ALIASES:
                 raise LookupFailed(name, rdtype, "garbage")
         source = self._source(owner)
-        failure = self._failures.get((source, rdtype), self._troubles.get((source, "")))
+        failure = self._failures.get((source, rdtype), self._failures.get((source, "")))
         if failure not in (None, NXDOMAIN):
             raise LookupFailed(name, rdtype, failure.value)
         return Answer(

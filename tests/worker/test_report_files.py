@@ -36,7 +36,7 @@ from worker import resource_limits
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def again(report_file_id: UUID) -> ReportFile:
+def reload(report_file_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
         return session.get_one(ReportFile, report_file_id)
 
@@ -145,7 +145,7 @@ def test_duplicate_job_processes_a_file_once(connection: Any, account_id: UUID) 
     assert queue.enqueue_report_files(ids)
     run_jobs(connection)
     assert counted() == (1, 3)
-    assert again(ids[0]).attempt == 1
+    assert reload(ids[0]).attempt == 1
 
 
 def test_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
@@ -205,12 +205,12 @@ def test_file_that_kills_workers_is_rejected(connection: Any, account_id: UUID) 
         assert len(claims.claim([poison])) == 1
         make_files_due()
         processor.requeue_stale()
-    ended = again(poison)
+    ended = reload(poison)
     assert (ended.status, ended.reason) == ("rejected", "internal")
     assert ended.detail
     assert files.retry(reason="internal") == 1
     run_jobs(connection)
-    assert again(poison).status == "parsed"
+    assert reload(poison).status == "parsed"
 
 
 def test_attempt_without_lease_writes_nothing(account_id: UUID) -> None:
@@ -262,7 +262,7 @@ def test_parser_error_affects_only_one_file(
         make_files_due()
         processor.requeue_stale()
     assert statuses() == {"parsed": 2, "rejected": 1}
-    assert again(failing).reason == "internal"
+    assert reload(failing).reason == "internal"
 
 
 def test_storage_error_affects_only_one_file(
@@ -281,7 +281,7 @@ def test_storage_error_affects_only_one_file(
     ids = store_files(account_id, dmarc_xml(report_id="cursed"), *several(3))
     processor.run([])
     assert statuses() == {"parsed": 3, "received": 1}
-    assert again(ids[0]).attempt == 1
+    assert reload(ids[0]).attempt == 1
 
 
 def busy(seconds: float) -> None:
@@ -356,10 +356,10 @@ def test_file_over_a_limit_is_rejected_and_others_are_processed(
     raw = gzip.compress(dmarc_xml(report_id="large", records=[remarks + record()]), 1)
     large, small = store_files(account_id, raw, dmarc_xml())
     run_in_new_worker(settings, redis_url, INGEST_MEMORY_BYTES="8000000")
-    assert again(small).status == "parsed"
-    ended = again(large)
+    assert reload(small).status == "parsed"
+    ended = reload(large)
     assert (ended.status, ended.reason) == ("rejected", "too_large")
     assert files.retry(large) == 1
     run_in_new_worker(settings, redis_url)
-    assert again(large).status == "parsed"
+    assert reload(large).status == "parsed"
     assert counted() == (2, 6)

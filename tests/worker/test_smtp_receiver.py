@@ -62,10 +62,10 @@ class Client:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.file = self.socket.makefile("rb")
         self.greeting = self.reply()
-        self.features = self.say("LHLO mx.test" if is_lmtp else "EHLO mx.test")
-        self.say("MAIL FROM:<noreply@receiver.test>")
+        self.features = self.send_line("LHLO mx.test" if is_lmtp else "EHLO mx.test")
+        self.send_line("MAIL FROM:<noreply@receiver.test>")
 
-    def say(self, line: str) -> bytes:
+    def send_line(self, line: str) -> bytes:
         """Send a line; the reply to it."""
         self.socket.sendall(line.encode() + b"\r\n")
         return self.reply()
@@ -79,10 +79,10 @@ class Client:
 
     def send(self, raw: bytes, replies: int = 1) -> list[bytes]:
         """Send the mail; the codes of so many replies, after which there is none."""
-        assert self.say("DATA").startswith(b"354")
+        assert self.send_line("DATA").startswith(b"354")
         self.socket.sendall(raw + b"\r\n.\r\n")
         codes = [self.reply()[:3] for _ in range(replies)]
-        assert self.say("NOOP").startswith(b"250")
+        assert self.send_line("NOOP").startswith(b"250")
         return codes
 
 
@@ -94,7 +94,7 @@ def client(is_lmtp: bool) -> Iterator[Client]:
         try:
             yield connection
         finally:
-            connection.say("QUIT")
+            connection.send_line("QUIT")
             connection.file.close()
             connection.socket.close()
 
@@ -121,9 +121,9 @@ def test_mail_over_the_rate_limit_gets_a_temporary_error(is_lmtp: bool, settings
     with client(is_lmtp) as connection:
         codes = []
         for number in range(3):
-            connection.say(recipient(address))
+            connection.send_line(recipient(address))
             codes += connection.send(MAIL + b"%d" % number)
-            connection.say("MAIL FROM:<noreply@receiver.test>")
+            connection.send_line("MAIL FROM:<noreply@receiver.test>")
     assert codes == [b"250", b"250", b"451"]
     assert len(report_files_of(address.account_id)) == 2
 
@@ -132,7 +132,7 @@ def test_mail_over_the_rate_limit_gets_a_temporary_error(is_lmtp: bool, settings
 def test_mail_is_stored_for_its_account_and_processed(is_lmtp: bool) -> None:
     address = token()
     with client(is_lmtp) as connection:
-        assert connection.say(recipient(address)).startswith(b"250")
+        assert connection.send_line(recipient(address)).startswith(b"250")
         assert connection.send(MAIL) == [b"250"]
     [report_file] = report_files_of(address.account_id)
     assert (report_file.received_via, report_file.status) == ("mail", "received")
@@ -147,21 +147,21 @@ def test_mail_is_stored_for_its_account_and_processed(is_lmtp: bool) -> None:
 )
 def test_other_recipients_are_rejected(address: str) -> None:
     with client(True) as connection:
-        assert connection.say(f"RCPT TO:<{address}>").startswith(b"550")
+        assert connection.send_line(f"RCPT TO:<{address}>").startswith(b"550")
 
 
 def test_revoked_address_is_unknown() -> None:
     address = token()
     tokens.revoke(address.account_id, address.token, actor=ACTOR)
     with client(True) as connection:
-        assert connection.say(recipient(address)).startswith(b"550")
+        assert connection.send_line(recipient(address)).startswith(b"550")
 
 
 def test_lmtp_replies_to_each_recipient() -> None:
     first, second = token(), token()
     with client(True) as connection:
-        connection.say(recipient(first))
-        connection.say(recipient(second))
+        connection.send_line(recipient(first))
+        connection.send_line(recipient(second))
         tokens.revoke(second.account_id, second.token, actor=ACTOR)
         assert connection.send(MAIL, replies=2) == [b"250", b"550"]
     assert [len(report_files_of(address.account_id)) for address in (first, second)] == [1, 0]
@@ -172,8 +172,8 @@ def test_too_large_mail_is_refused_for_each_recipient() -> None:
     line = b"x" * 900 + b"\r\n"
     with client(True) as connection:
         assert f"SIZE {LIMITS.message}".encode() in connection.features
-        connection.say(recipient(first))
-        connection.say(recipient(second))
+        connection.send_line(recipient(first))
+        connection.send_line(recipient(second))
         raw = MAIL + b"\r\n" + line * (LIMITS.message // len(line))
         assert connection.send(raw, replies=2) == [b"552", b"552"]
     assert not report_files_of(first.account_id)
@@ -187,12 +187,12 @@ def test_unavailable_database_is_a_temporary_error(database: Engine, is_late: bo
     with client(True) as connection:
         try:
             if is_late:
-                assert connection.say(recipient(address)).startswith(b"250")
+                assert connection.send_line(recipient(address)).startswith(b"250")
                 transactions.bind(away)
                 assert connection.send(MAIL) == [b"451"]
             else:
                 transactions.bind(away)
-                assert connection.say(recipient(address)).startswith(b"451")
+                assert connection.send_line(recipient(address)).startswith(b"451")
         finally:
             transactions.bind(database)
     assert not report_files_of(address.account_id)
@@ -214,7 +214,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 def test_mail_addresses_are_not_logged(written: io.StringIO) -> None:
     address = token()
     with client(True) as connection:
-        connection.say(recipient(address))
+        connection.send_line(recipient(address))
         connection.send(MAIL)
     logging.getLogger("worker.smtp_receiver").info("listening")
     assert "listening" in written.getvalue()
@@ -227,7 +227,7 @@ def test_number_of_connections_is_limited(monkeypatch: pytest.MonkeyPatch) -> No
         first = Client(port, True)
         with socket.create_connection(("127.0.0.1", port), timeout=20) as second:
             assert second.recv(3) == b"421"
-        first.say("QUIT")
+        first.send_line("QUIT")
         first.file.close()
         first.socket.close()
 

@@ -146,7 +146,7 @@ def steps(
     for tag, policy in current.items():
         if next_policy := _NEXT.get(policy):
             scope = _scope(tag, record, domain)
-            move = _Move(
+            change = _PolicyChange(
                 tag=tag,
                 current=policy,
                 proposed=next_policy,
@@ -155,12 +155,12 @@ def steps(
                 domain=domain,
             )
             parts = [_part(source, identities, domain, scope) for source in sources]
-            next_steps.append(_step(move, parts, evidence, published))
+            next_steps.append(_step(change, parts, evidence, published))
     return tuple(next_steps)
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
+class _PolicyChange:
     """A change of one tag, and the mail that it affects."""
 
     tag: Tag
@@ -222,7 +222,7 @@ def _part(
 
 
 def _step(
-    move: _Move, parts: Sequence[_Part], evidence: Evidence, published: Published | None
+    change: _PolicyChange, parts: Sequence[_Part], evidence: Evidence, published: Published | None
 ) -> PolicyStep:
     failing = [part.failing for part in parts if part.failing.messages]
     failing.sort(key=lambda failing_source: -failing_source.messages)
@@ -233,15 +233,15 @@ def _step(
         for failing_source in failing
         if _is_good(failing_source.source) and failing_source.source.key not in blocking
     )
-    impact = _impact(move, parts, blockers, legitimate)
+    impact = _impact(change, parts, blockers, legitimate)
     verdict, reason = verdicts.decide(impact, evidence, published)
-    proposal = proposals.proposal(move.tag, move.proposed, published) if published else None
+    proposal = proposals.proposal(change.tag, change.proposed, published) if published else None
     return PolicyStep(
-        tag=move.tag,
-        current=move.current,
-        proposed=move.proposed,
-        highest=move.highest,
-        scope=move.scope,
+        tag=change.tag,
+        current=change.current,
+        proposed=change.proposed,
+        highest=change.highest,
+        scope=change.scope,
         messages=impact.messages,
         verdict=verdict,
         reason=reason,
@@ -260,16 +260,16 @@ def _step(
 
 
 def _impact(
-    move: _Move,
+    change: _PolicyChange,
     parts: Sequence[_Part],
     blockers: Iterable[Blocker],
     legitimate: Sequence[FailingSource],
 ) -> Impact:
     own = [part for part in parts if part.messages and part.failing.source.kind is SourceClass.OWN]
     return Impact(
-        step=f"{move.tag}={move.proposed}",
-        highest=move.highest,
-        authors=move.authors,
+        step=f"{change.tag}={change.proposed}",
+        highest=change.highest,
+        authors=change.authors,
         messages=sum(part.messages for part in parts),
         blockers=[blocker.source.service.name for blocker in blockers],
         lost=sum(failing.messages for failing in legitimate),

@@ -192,14 +192,14 @@ class SimulationResult:
 
     def _replay(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal
-        dkim, dkim_doubt = self._aligned(
+        dkim, dkim_caveat = self._aligned(
             identity,
             identity.dkim,
             identity.dkim_results,
             (proposal.current.adkim, proposal.modes.adkim),
             NO_DKIM_RESULT,
         )
-        spf, spf_doubt = self._aligned(
+        spf, spf_caveat = self._aligned(
             identity,
             identity.spf,
             identity.spf_results,
@@ -207,11 +207,11 @@ class SimulationResult:
             NO_SPF_RESULT,
         )
         if spf and lets is not True:
-            spf, spf_doubt = (False, None) if lets is False else (True, OTHER_MODE)
-        if signs or (dkim and not dkim_doubt) or (spf and not spf_doubt):
+            spf, spf_caveat = (False, None) if lets is False else (True, OTHER_MODE)
+        if signs or (dkim and not dkim_caveat) or (spf and not spf_caveat):
             return Outcome(True, Policy.NONE)
         if dkim or spf:
-            return Outcome(True, Policy.NONE, dkim_doubt or spf_doubt)
+            return Outcome(True, Policy.NONE, dkim_caveat or spf_caveat)
         if identity.header_from == self._domain:
             return Outcome(False, proposal.p)
         return Outcome(False, proposal.sp, None if proposal.np is proposal.sp else MAY_NOT_EXIST)
@@ -222,7 +222,7 @@ class SimulationResult:
         evaluated: bool,
         results: Sequence[tuple[str, str, str]],
         modes: tuple[str, str],
-        doubt: str,
+        caveat: str,
     ) -> tuple[bool, str | None]:
         """Whether the method still passes in alignment, and why that is uncertain."""
         current, proposed = modes
@@ -240,7 +240,7 @@ class SimulationResult:
         if author in passing:
             return True, None
         named = any(alignment.is_aligned(name, author, org_domain=org_domain) for name in passing)
-        return (False, None) if named else (True, doubt)
+        return (False, None) if named else (True, caveat)
 
     def _still_lets(self, address: str) -> bool | None:
         """Whether the remaining SPF record authorizes the address; None: unknown.

@@ -122,11 +122,11 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
     keys: list[Key] = []
-    lives = KeyHygiene(subject)
+    hygiene = KeyHygiene(subject)
     for selector in relevant:
         is_own = not wildcard or is_wildcard or set(selector.texts) != wildcard
         own = selector if is_own else selector.without_texts
-        facts[selector.name] = _check_selector(own, findings, keys, lives)
+        facts[selector.name] = _check_selector(own, findings, keys, hygiene)
     if is_wildcard:
         facts["*"] = {"found": True, "revoked": _is_lock(canary), "status": Verdict.INFO}
         findings.append(WILDCARD.at(subject.domain, records=canary.texts, lock=_is_lock(canary)))
@@ -134,7 +134,7 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
         findings.append(
             NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors])
         )
-    findings = [_resting(finding, relevant, keys) for finding in findings]
+    findings = [_lowered_if_rotated(finding, relevant, keys) for finding in findings]
     usable = [key for key in keys if not key.revoked]
     if usable and all(key.key_type is KeyType.ED25519 for key in usable):
         findings.append(ED25519_ONLY.at(subject.domain))
@@ -148,7 +148,7 @@ def _is_lock(canary: _Selector) -> bool:
     return len(canary.texts) == 1 and not dict(tags.split(canary.texts[0])).get("p", "-")
 
 
-def _resting(finding: Finding, selectors: list[_Selector], keys: list[Key]) -> Finding:
+def _lowered_if_rotated(finding: Finding, selectors: list[_Selector], keys: list[Key]) -> Finding:
     """The finding, as info if it is about a selector that its provider uses in turn with others.
 
     Such a service publishes only the key that signs now.
@@ -157,11 +157,11 @@ def _resting(finding: Finding, selectors: list[_Selector], keys: list[Key]) -> F
         return finding
     [name] = [selector.name for selector in selectors if selector.at == finding.subject]
     group = next((names for names in PROVIDERS.values() if name in names), ())
-    has_sister = any(
+    has_other_key = any(
         selector.name in group and selector.name != name and selector.texts
         for selector in selectors
     )
-    return replace(finding, severity=Severity.INFO) if has_sister else finding
+    return replace(finding, severity=Severity.INFO) if has_other_key else finding
 
 
 async def _query_selectors(subject: Subject, dns: Resolver) -> list[_Selector]:
@@ -214,7 +214,7 @@ async def _of_provider(subject: Subject, dns: Resolver) -> list[Finding]:
 
 
 def _check_selector(
-    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: KeyHygiene
+    selector: _Selector, all_findings: list[Finding], keys: list[Key], hygiene: KeyHygiene
 ) -> dict[str, Any]:
     """The facts of one selector.
 
@@ -243,9 +243,9 @@ def _check_selector(
             facts["testing"] = key.testing
             findings += _of_key(selector.at, records[0], key)
             if not key.revoked:
-                facts |= lives.facts(selector.name, selector.at, key)
+                facts |= hygiene.facts(selector.name, selector.at, key)
                 is_alias = bool(selector.answer.aliases)
-                findings += lives.findings(selector.at, records[0], facts, is_alias=is_alias)
+                findings += hygiene.findings(selector.at, records[0], facts, is_alias=is_alias)
     else:
         findings += _without_key(selector, records)
     all_findings += findings

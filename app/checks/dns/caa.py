@@ -166,13 +166,13 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
     for record in records:
         if record.tag.lower() == "iodef" and (reason := _iodef_problem(record.value)):
             yield IODEF_INVALID.at(f"{owner} {record.value}", reason=reason)
-    issue, wild = (
+    issue, wildcard = (
         [_issuer(record.value) for record in issuing if record.tag.lower() == tag]
         for tag in ("issue", "issuewild")
     )
     if not issue and records and not unknown:
-        yield UNRESTRICTED.at(owner, records=_texts(records), wildcards_restricted=bool(wild))
-    elif set(issue) == {""} and not any(wild):
+        yield UNRESTRICTED.at(owner, records=_texts(records), wildcards_restricted=bool(wildcard))
+    elif set(issue) == {""} and not any(wildcard):
         yield FORBIDDEN.at(owner, records=_texts(issuing))
 
 

@@ -60,7 +60,7 @@ async def check_servers(
     queried = (
         servers[:MAX_SERVERS_QUERIED] if "." in zone else ()
     )  # a TLD is not the customer's to correct
-    answers = await _ask(zone, "SOA", queried, dns)
+    answers = await _query_servers(zone, "SOA", queried, dns)
     serving = {server: answer for server, answer in answers.items() if _is_serving(answer)}
     # The resolver got an answer. If no server serves the zone to us, something between us and the
     # servers answers in their place.
@@ -86,7 +86,7 @@ async def check_servers(
     return ServerState(facts, tuple(findings))
 
 
-async def _ask(
+async def _query_servers(
     zone: str, rdtype: str, servers: Sequence[str], dns: Resolver
 ) -> dict[str, ServerAnswer]:
     """The answers of the servers that answer, by server."""
@@ -115,7 +115,7 @@ async def _differences(
     }
     if len(set(soas.values())) < 2:
         return {}
-    answers = await _ask(zone, "NS", list(soas), dns)
+    answers = await _query_servers(zone, "NS", list(soas), dns)
     sets = {
         server: " ".join(sorted(map(str, answer.rdatas)))
         for server, answer in answers.items()

@@ -51,13 +51,17 @@ class Recorder(NetworkSession):
 
     def owned(self, name: str, rdtype: str) -> Answer | str | None:
         """The answer with the records at this name, which may have been reached by an alias."""
-        for (_, asked), reached in self._answers.items():
-            if asked == rdtype and isinstance(reached, Answer) and name in reached.aliases[-1:]:
+        for (_, queried_type), reached in self._answers.items():
+            if (
+                queried_type == rdtype
+                and isinstance(reached, Answer)
+                and name in reached.aliases[-1:]
+            ):
                 return reached
         answer = self._answers.get((name, rdtype))
         return None if isinstance(answer, Page) else answer
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def query(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         """The answer of the network, which is not recorded."""
         return await self._dns.resolve(name, rdtype, checking_disabled=checking_disabled)
 

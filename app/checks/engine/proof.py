@@ -42,7 +42,7 @@ class Replay(NetworkSession):
             raise LookupFailed(name, rdtype, answer)
         if isinstance(answer, Answer):
             return answer
-        return await self._recorder.ask(name, rdtype, checking_disabled=checking_disabled)
+        return await self._recorder.query(name, rdtype, checking_disabled=checking_disabled)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         page = self._recorder.recorded(f"https://{host}{path}", "HTTPS")

@@ -67,7 +67,7 @@ MAX_OBSERVED_SELECTORS = 30  # of one subject; with this many, the list may be i
 MAX_PER_FINDING_TYPE = (
     30  # findings: a hostile record could cause thousands, each as large as itself
 )
-_BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
+_VERDICT_ORDER = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
 class Fix(NamedTuple):
@@ -193,7 +193,9 @@ class Outcome:
     def verdict(self) -> Verdict:
         """The worst verdict of the findings; ``ok`` without any."""
         return max(
-            (finding.verdict for finding in self.findings), key=_BADNESS.index, default=Verdict.OK
+            (finding.verdict for finding in self.findings),
+            key=_VERDICT_ORDER.index,
+            default=Verdict.OK,
         )
 
 

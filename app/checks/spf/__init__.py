@@ -151,7 +151,7 @@ async def _explanation(in_force: spf_tree.Source | None, dns: Resolver) -> list[
     """Findings about the text that receivers show when they reject mail (§6.2)."""
     exp = in_force.record.modifier("exp") if in_force and in_force.record else None
     name = exp.target.name_at(in_force.name) if in_force and exp and exp.target else None
-    if exp is None or name is None or not macros.is_askable(name):
+    if exp is None or name is None or not macros.is_queryable(name):
         return []
     texts = await dns.txt(name)
     if len(texts) != 1:

@@ -169,7 +169,7 @@ class _CheckHost:
         try:
             values = await self._values_at(outcome.domain, outcome.exp.letters)
             name = macros.shortened(macros.expand(outcome.exp.parts, values))
-            texts = await self._dns.txt(name) if macros.is_askable(name) else ()
+            texts = await self._dns.txt(name) if macros.is_queryable(name) else ()
             if len(texts) != 1:
                 return None
             parts = macros.parse_explanation(texts[0])
@@ -216,20 +216,20 @@ class _CheckHost:
                 return await self._is_included(domain, directive)
             case _:
                 name = await self._target(domain, directive)
-                return macros.is_askable(name) and await self._is_at(name, directive)
+                return macros.is_queryable(name) and await self._is_at(name, directive)
 
     async def _is_at(self, name: str, directive: Directive) -> bool:
         """``a`` (§5.3), ``mx`` (§5.4) and ``exists`` (§5.7)."""
         if directive.mechanism == "exists":
-            return bool(self._void(await self._asked(name, "A")))  # A, for IPv6 clients too
+            return bool(self._void(await self._resolve(name, "A")))  # A, for IPv6 clients too
         if directive.mechanism == "a":
-            return self._is_among(self._void(await self._asked(name, self._rdtype)), directive)
+            return self._is_among(self._void(await self._resolve(name, self._rdtype)), directive)
         exchanges = await self._dns.mx(name)
         self._void([exchange.host for exchange in exchanges])
         for index, host in enumerate(exchange.host for exchange in exchanges):
             if index == spf.MAX_NAMES:
                 raise _PermError(f"{name} has more than {spf.MAX_NAMES} MX records")
-            addresses = await self._asked(host, self._rdtype) if host else []
+            addresses = await self._resolve(host, self._rdtype) if host else []
             if len(addresses) > spf.MAX_NAMES:
                 raise _PermError(f"{host} has more than {spf.MAX_NAMES} addresses")
             if self._is_among(addresses, directive):
@@ -251,29 +251,29 @@ class _CheckHost:
             return False
         self._void(client_names)
         for name in client_names:
-            if (name == target or names.is_below(name, target)) and await self._leads_back(name):
+            if (name == target or names.is_below(name, target)) and await self._resolves_back(name):
                 return True
         return False
 
     async def _names(self) -> list[str] | None:
         """The first ten PTR names of the client's address, in the order of the answer."""
         try:
-            answers = await self._asked(self._ip.reverse_pointer, "PTR")
+            answers = await self._resolve(self._ip.reverse_pointer, "PTR")
         except LookupFailed:  # §5.5: the mechanism fails to match
             return None
         return [macros.plain(name) for name in answers[: spf.MAX_NAMES]]
 
-    async def _leads_back(self, name: str) -> bool:
+    async def _resolves_back(self, name: str) -> bool:
         try:
             return str(self._ip) in [
-                str(ipaddress.ip_address(text)) for text in await self._asked(name, self._rdtype)
+                str(ipaddress.ip_address(text)) for text in await self._resolve(name, self._rdtype)
             ]
         except LookupFailed:  # §5.5: the name is skipped
             return False
 
     async def _validated_name(self, domain: str) -> str:
         """The value of ``%{p}``: the domain, else a name below it, else any (§7.3)."""
-        valid = [name for name in await self._names() or () if await self._leads_back(name)]
+        valid = [name for name in await self._names() or () if await self._resolves_back(name)]
         below = [name for name in valid if names.is_below(name, domain)]
         return domain if domain in valid else (below + valid + ["unknown"])[0]
 
@@ -292,7 +292,7 @@ class _CheckHost:
             values["p"] = await self._validated_name(domain)
         return values
 
-    async def _asked(self, name: str, rdtype: str) -> list[str]:
+    async def _resolve(self, name: str, rdtype: str) -> list[str]:
         answer = await self._dns.resolve(name, rdtype)
         return [text for text in answer.rdatas if isinstance(text, str)]
 
@@ -353,4 +353,4 @@ def _a_labels(domain: str) -> str:
 
 def _is_checkable(domain: str) -> bool:
     """Whether the name is well-formed, has two labels or more and is no address literal (§4.3)."""
-    return "." in domain and not domain.startswith("[") and macros.is_askable(domain)
+    return "." in domain and not domain.startswith("[") and macros.is_queryable(domain)

@@ -192,14 +192,14 @@ def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[F
             why = "Mail from other addresses is treated as if there were no SPF. End with ~all."
             yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
-    softer = ["~all" if word == end.text else word for word in words]
+    with_softfail = ["~all" if word == end.text else word for word in words]
     match end.qualifier:
         case Qualifier.PASS:
             why = "Every address in the world passes SPF for this domain. End with ~all instead."
-            yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
+            yield ALL_PASS.at(name, record=text, fix=fix(with_softfail, why))
         case Qualifier.NEUTRAL:
             why = "Receivers learn nothing about mail from other addresses. End with ~all instead."
-            yield ALL_NEUTRAL.at(name, record=text, fix=fix(softer, why))
+            yield ALL_NEUTRAL.at(name, record=text, fix=fix(with_softfail, why))
         case Qualifier.SOFTFAIL:
             yield ALL_SOFTFAIL.at(name)
 

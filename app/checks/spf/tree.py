@@ -129,7 +129,7 @@ async def walk(dns: Resolver, domain: str) -> Tree:
         for source in records:
             questions += _questions(source, spf.MAX_LOOKUPS - lookups)
             lookups += own_cost(source)
-        unread = _unread(records, sources)
+        unread = _not_yet_read(records, sources)
         names = unread[: MAX_RECORDS - len(sources)]
         if not names and not questions:
             break
@@ -209,7 +209,7 @@ def ip4_count(tree: Tree) -> int:
 
 
 async def _read(dns: Resolver, name: str) -> Source:
-    if not macros.is_askable(name):
+    if not macros.is_queryable(name):
         return Source(name)
     answer = await dns.resolve(name, "TXT")
     values = [text for text in answer.rdatas if isinstance(text, str)]
@@ -265,7 +265,7 @@ def _questions(source: Source, remaining: int) -> list[Question]:
         remaining -= term.lookups
         if term.lookups and remaining < 0:
             break
-        if (question := question_of(source, term)) and macros.is_askable(question[1]):
+        if (question := question_of(source, term)) and macros.is_queryable(question[1]):
             questions.append(question)
     return questions
 
@@ -288,7 +288,7 @@ def _links(owner: str, record: spf.Record) -> Iterator[Link]:
         yield Link(owner=owner, text=redirect.text, target=name, qualifier=None)
 
 
-def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:
+def _not_yet_read(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:
     """The targets of links in these records that were not read, each once."""
     targets = dict.fromkeys(link.target for source in records for link in source.links)
     return [name for name in targets if name not in sources]

@@ -75,7 +75,9 @@ class NameServers:
         """Whether no server has answered and ``MAX_TIMEOUTS`` queries timed out."""
         return not self._has_answered and self._timeouts >= MAX_TIMEOUTS
 
-    async def ask(self, server: str, address: str, query: wire.Query, rdtype: str) -> ServerAnswer:
+    async def query(
+        self, server: str, address: str, query: wire.Query, rdtype: str
+    ) -> ServerAnswer:
         """The answer of the server at that address.
 
         raises  LookupFailed if there is no readable answer in time

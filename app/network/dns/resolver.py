@@ -62,7 +62,7 @@ class Shared:
     def send(self, key: Key, query: wire.Query) -> None:
         """Send the query for all waiters, so that a cancelled waiter does not cancel the others."""
         self._waiters[key] = []
-        self._transport.ask(query, partial(self._complete, key))
+        self._transport.send(query, partial(self._complete, key))
 
     def wait_for(self, key: Key) -> Waiter:
         """Return the future outcome of a pending query."""
@@ -131,7 +131,7 @@ class LiveResolver(Resolver):
         query = wire.query_for(name, wire.type_number(rdtype), recursive=False)
         if not self._servers.is_known(address, query):
             self._spend(name, rdtype)
-        return await self._servers.ask(server, address, query, rdtype)
+        return await self._servers.query(server, address, query, rdtype)
 
     async def _outcome(self, key: Key) -> CachedOutcome:
         outcome = self._shared.cached(key)

@@ -75,7 +75,7 @@ class Transport:
         self._waiting: deque[_Exchange] = deque()
         self._tcp_tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
+    def send(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
         """Send the query and call ``done`` once, but never before this method returns.
 
         query  its message is sent with a new id
@@ -157,7 +157,7 @@ class _Exchange:
         self._transport.widen()
         if message.truncated or not self._server.is_accepted(data, self.sent, self.query):
             loop = self._transport.timers.loop
-            self._transport.spawn(loop.create_task(self._ask_by_tcp()))
+            self._transport.spawn(loop.create_task(self._query_by_tcp()))
         else:
             self._complete(message)
 
@@ -218,9 +218,9 @@ class _Exchange:
             self._has_slot = False
             self._transport.free_slot()
 
-    async def _ask_by_tcp(self) -> None:
+    async def _query_by_tcp(self) -> None:
         try:
-            message = await self._server.ask_by_tcp(self.query, self._deadline)
+            message = await self._server.query_by_tcp(self.query, self._deadline)
         except NoAnswer as failure:
             self.fail(failure.reason)
         except asyncio.CancelledError:
@@ -281,7 +281,7 @@ class _Server:
             udp_socket = self._sockets[self._rotation] = _Socket(self._family, self._address)
         return udp_socket
 
-    async def ask_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
+    async def query_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
         """The response over TCP, where two bytes with the length precede a message (RFC 7766)."""
         try:
             async with asyncio.timeout_at(until):

@@ -126,7 +126,7 @@ def plain(name: str) -> str:
     return name.lower().removesuffix(".")
 
 
-def is_askable(name: str) -> bool:
+def is_queryable(name: str) -> bool:
     """Whether DNS can be queried for the name: no label is empty or too long (RFC 1035 §2.3.4)."""
     sizes = [len(label.encode()) for label in name.split(".")]
     return min(sizes) > 0 and max(sizes) <= MAX_LABEL and len(name.encode()) <= MAX_NAME

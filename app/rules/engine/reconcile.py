@@ -40,11 +40,11 @@ def plan(
     """
     drafts_by_key: dict[tuple[str, str], AlertDraft] = {}
     undecided: list[Unknown] = []
-    judged: set[str] = set()
+    evaluated: set[str] = set()
     for rule in rules:
         drafts = rule.evaluate(posture)
         if drafts is not None:
-            judged |= rule.types
+            evaluated |= rule.types
             for draft in drafts:
                 if isinstance(draft, Unknown):
                     undecided.append(draft)
@@ -57,14 +57,14 @@ def plan(
         or not any(alert.type == keep.type and keep.matches(alert.subject) for keep in undecided)
     ]
     if causes is None:
-        return _difference(decided, drafts_by_key, judged)
-    return _held_back(decided, drafts_by_key, judged, causes)
+        return _difference(decided, drafts_by_key, evaluated)
+    return _held_back(decided, drafts_by_key, evaluated, causes)
 
 
 def _held_back(
     alerts: Iterable[A],
     drafts_by_key: Mapping[tuple[str, str], AlertDraft],
-    judged: set[str],
+    evaluated: set[str],
     causes: Causes,
 ) -> Plan[A]:
     """The difference without the alerts that only repeat the root cause."""
@@ -76,7 +76,7 @@ def _held_back(
         if key not in held
     }
     decided = [alert for alert in alerts if not causes.holds_back(alert.type, alert.subject)]
-    result = _difference(decided, remaining, judged)
+    result = _difference(decided, remaining, evaluated)
     result.not_evaluated = types
     return result
 
@@ -90,7 +90,7 @@ def _with_not_evaluated(draft: AlertDraft, types: Sequence[str], reason: str) ->
 
 
 def _difference(
-    alerts: Iterable[A], drafts_by_key: Mapping[tuple[str, str], AlertDraft], judged: set[str]
+    alerts: Iterable[A], drafts_by_key: Mapping[tuple[str, str], AlertDraft], evaluated: set[str]
 ) -> Plan[A]:
     result: Plan[A] = Plan()
     seen = set()
@@ -99,7 +99,7 @@ def _difference(
         seen.add(key)
         if key in drafts_by_key:
             result.sustained.append((alert, drafts_by_key[key]))
-        elif alert.type in judged:
+        elif alert.type in evaluated:
             result.resolved.append(alert)
     result.opened = [draft for key, draft in drafts_by_key.items() if key not in seen]
     return result

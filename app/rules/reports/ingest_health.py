@@ -95,14 +95,14 @@ def _parse_failed(posture: AccountPosture) -> Iterable[AlertDraft] | None:
     """
     return first_draft(
         (
-            (_if_enough(posture.own_files), Severity.MEDIUM),
-            (_if_enough(posture.all_files), Severity.INFO),
+            (_if_sufficient(posture.own_files), Severity.MEDIUM),
+            (_if_sufficient(posture.all_files), Severity.INFO),
         ),
         _rejected,
     )
 
 
-def _if_enough(files: DayFiles) -> DayFiles | None:
+def _if_sufficient(files: DayFiles) -> DayFiles | None:
     return files if files.files >= MIN_FILES else None
 
 
@@ -188,7 +188,7 @@ def _inauthentic(posture: AccountPosture) -> Iterable[AlertDraft]:
             },
             reference="RFC 6376 §6.1",
         )
-        for reporter in posture.doubtful[:MAX_SAMPLES]
+        for reporter in posture.suspect_reports[:MAX_SAMPLES]
     ]
 
 

@@ -191,7 +191,7 @@ class AccountPosture:
     own_files, all_files  files of the last day: uploaded by the account itself, and all
     foreign               unverified domains, with the number of reports in the last week
     failing               mailboxes that cannot be polled
-    doubtful              reporters whose emails failed sender authentication
+    suspect_reports       reporters whose emails failed sender authentication
     """
 
     now: datetime
@@ -199,4 +199,4 @@ class AccountPosture:
     all_files: DayFiles = DayFiles()
     foreign: Mapping[str, int] = field(default_factory=dict)
     failing: Sequence[Mailbox] = ()
-    doubtful: Sequence[SuspectReport] = ()
+    suspect_reports: Sequence[SuspectReport] = ()

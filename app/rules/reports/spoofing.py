@@ -61,8 +61,8 @@ def _spoofed(posture: ReportPosture) -> list[AlertDraft] | None:
         now = _spoofing_candidates(posture.recent, trusted_only=trusted_only)
         before = _spoofing_candidates(posture.previous, trusted_only=trusted_only)
         usual = before.messages * RECENT_DAYS / BASELINE_DAYS
-        is_much = now.messages >= MIN_MESSAGES and len(now.addresses) >= MIN_ADDRESSES
-        if not is_much or now.messages <= BASELINE_FACTOR * usual:
+        is_large = now.messages >= MIN_MESSAGES and len(now.addresses) >= MIN_ADDRESSES
+        if not is_large or now.messages <= BASELINE_FACTOR * usual:
             return None
         return _of_spoofing(posture, now, usual, severity)
 

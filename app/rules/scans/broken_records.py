@@ -93,7 +93,7 @@ _KINDS = (
 )
 
 
-def _judge(posture: Posture) -> Iterator[AlertDraft | Unknown]:
+def _drafts(posture: Posture) -> Iterator[AlertDraft | Unknown]:
     for kind in _KINDS:
         yield from _of_kind(posture, kind)
 
@@ -145,4 +145,4 @@ def _resolution_evidence(posture: Posture) -> dict[str, Any]:
     return {"usable": usable}
 
 
-RULES = (Rule(frozenset((BROKEN,)), _judge, _resolution_evidence),)
+RULES = (Rule(frozenset((BROKEN,)), _drafts, _resolution_evidence),)

@@ -53,8 +53,8 @@ def show(account: str) -> Summary:
         row = accounts.named(session, account)
         counts = {}
         for name, table in _COUNTED_ALONE.items():
-            mine = select(func.count()).select_from(table).where(table.account_id == row.id)
-            counts[name] = session.scalar(mine) or 0
+            row_count = select(func.count()).select_from(table).where(table.account_id == row.id)
+            counts[name] = session.scalar(row_count) or 0
     return _summary(row, counts)
 
 

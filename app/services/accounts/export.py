@@ -19,7 +19,7 @@ from app.services.core import account_rows, audit_log
 BATCH_SIZE = 1_000
 FILES_BATCH_SIZE = 20
 # Credentials and secrets, which are never exported.
-WITHHELD = frozenset(
+EXCLUDED_COLUMNS = frozenset(
     {
         *("users.password_hash", "users.totp_secret", "users.totp_step", "recovery_codes.digest"),
         *("sessions.id", "invitations.digest", "api_keys.digest", "channels.secret_encrypted"),
@@ -60,7 +60,7 @@ def _write_table(archive: ZipFile, table: Table, condition: ColumnElement[bool])
     columns = [
         column
         for column in table.columns
-        if f"{table.name}.{column.name}" not in WITHHELD
+        if f"{table.name}.{column.name}" not in EXCLUDED_COLUMNS
         and (table.name, column.name) != ("raw_files", "content")
     ]
     count = 0

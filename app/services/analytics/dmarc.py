@@ -225,7 +225,9 @@ def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Sel
     """
     dkim, spf = passed
     total = sum_of(messages)
-    sums = (sum_of(case((is_so, messages), else_=0)) for is_so in (or_(dkim, spf), dkim, spf))
+    sums = (
+        sum_of(case((condition, messages), else_=0)) for condition in (or_(dkim, spf), dkim, spf)
+    )
     return (
         select(key, total, *sums, func.count().over())
         .select_from(rows)

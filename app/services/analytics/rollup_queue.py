@@ -103,7 +103,7 @@ def drain_domains(domain_ids: Sequence[UUID]) -> None:
     until = time.monotonic() + MAX_WAIT_SECONDS
     with suppress(ServiceUnavailable):  # another transaction locks a domain for long
         for domain_id in domain_ids:
-            while time.monotonic() < until and _drain_batch(domain_id, is_patient=True):
+            while time.monotonic() < until and _drain_batch(domain_id, waits_for_lock=True):
                 pass
 
 
@@ -135,7 +135,7 @@ def drain(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     with suppress(ServiceUnavailable):
         while due and not is_stopping() and time.monotonic() < until:
             domain_id = due.popleft()
-            if rolled_up := _drain_batch(domain_id, is_patient=False):
+            if rolled_up := _drain_batch(domain_id, waits_for_lock=False):
                 count += rolled_up
                 due.append(domain_id)
     return count
@@ -149,14 +149,14 @@ def enqueue_if_pending() -> None:
         queue.enqueue_report_files([])
 
 
-def _drain_batch(domain_id: UUID, *, is_patient: bool) -> int:
+def _drain_batch(domain_id: UUID, *, waits_for_lock: bool) -> int:
     """Roll up a batch of a domain's reports, and return how many left the queue.
 
     is_patient  whether to wait for a lock on the domain
     """
     try:
         with transaction() as session:
-            report_ids = take_batch(_pending(session, domain_id, is_patient=is_patient))
+            report_ids = take_batch(_pending(session, domain_id, waits_for_lock=waits_for_lock))
             if report_ids:
                 _roll_up(session, domain_id, report_ids)
         return len(report_ids)
@@ -165,22 +165,24 @@ def _drain_batch(domain_id: UUID, *, is_patient: bool) -> int:
     except Exception:  # one bad report must not stop the others
         logger.exception("failed to roll up reports", extra={"domain_id": str(domain_id)})
     with transaction() as session:
-        first = _pending(session, domain_id, is_patient=is_patient)[:1]
+        first = _pending(session, domain_id, waits_for_lock=waits_for_lock)[:1]
         for report_id, _ in first:
             _roll_up_or_mark_failed(session, domain_id, report_id)
         return len(first)
 
 
-def _pending(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence[Row[UUID, int]]:
+def _pending(
+    session: Session, domain_id: UUID, *, waits_for_lock: bool
+) -> Sequence[Row[UUID, int]]:
     """(id, records) of a domain's queued reports, locked after the domain, as when storing.
 
-    returns  none if another transaction locks the domain and ``is_patient`` is False
+    returns  none if another transaction locks the domain and ``waits_for_lock`` is False
     """
     domain = (
         select(Domain.id)
         .where(Domain.id == domain_id)
         # Inserts of rows that reference the domain need not wait.
-        .with_for_update(key_share=True, skip_locked=not is_patient)
+        .with_for_update(key_share=True, skip_locked=not waits_for_lock)
     )
     if session.scalar(domain) is None:
         return []

@@ -174,7 +174,7 @@ def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> froze
         )
         is_compacted.update((row.start, row.is_compacted) for row in rows)
         session.execute(update(DmarcWeek).where(matches).values(version=DmarcWeek.version + 1))
-    return frozenset(start for start, is_so in is_compacted.items() if is_so)
+    return frozenset(start for start, compacted in is_compacted.items() if compacted)
 
 
 def compact_weeks() -> int:
@@ -335,14 +335,14 @@ def _flow_ids(
 def _known_flows(dialect: str) -> Any:
     """Each flow with its stored row; the outer join prevents SQLite from scanning all flows."""
     flow, values = DmarcFlow.__table__.c, bulk.values_table(dialect, DmarcFlow, _ENDS)
-    is_it = and_(
+    is_same_flow = and_(
         flow.domain_id == bulk.fixed_value(DmarcFlow, "domain_id"),
         flow.source_ip == values.c.source_ip,
         flow.identity_id == values.c.identity_id,
     )
     return select(
         flow.id, values.c.source_ip, values.c.identity_id, flow.first_hour, flow.last_hour
-    ).select_from(values.outerjoin(DmarcFlow, is_it))
+    ).select_from(values.outerjoin(DmarcFlow, is_same_flow))
 
 
 @cache

@@ -187,9 +187,9 @@ def _is_after(order: Sequence[Any], columns: Sequence[Any], cursor_values: Seque
     for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
         value = cursor_values[index]
         is_descending = getattr(ordering, "modifier", None) is operators.desc_op
-        behind = column < value if is_descending else column > value
+        beyond = column < value if is_descending else column > value
         same = [columns[i] == cursor_values[i] for i in range(index)]
-        clauses.append(and_(*same, behind))
+        clauses.append(and_(*same, beyond))
     if len(clauses) == 1:
         return clauses[0]
     # Redundant, but it lets every database start at the right position of an index.

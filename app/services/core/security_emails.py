@@ -117,7 +117,7 @@ def invitation_changed(session: Session, invitation: Invitation, verb: str, acto
     people = [f"user:{invitation.invited_by}"]
     if actor != f"user:{invitation.email}":
         people.append(actor)
-    _tell_people(session, invitation.account_id, people, notice)
+    _notify_people(session, invitation.account_id, people, notice)
 
 
 def keys_changed(
@@ -148,10 +148,12 @@ def keys_changed(
         path=KEYS,
     )
     people = [actor, *(key.created_by for key in rows)]
-    _tell_people(session, rows[0].account_id, people, notice)
+    _notify_people(session, rows[0].account_id, people, notice)
 
 
-def _tell_people(session: Session, account_id: UUID, actors: Iterable[str], notice: Notice) -> None:
+def _notify_people(
+    session: Session, account_id: UUID, actors: Iterable[str], notice: Notice
+) -> None:
     """Send the notice to the owners, and to those of the actors who are in the account."""
     addresses = {actor.removeprefix("user:") for actor in actors}
     members = session.scalars(

@@ -23,8 +23,8 @@ from app.protocols.mail import author as mail_author
 from app.protocols.mail.author import Signature
 
 SECONDS = 4.0  # for all DNS queries about one batch of mails, as other files wait for it
-TRUSTED_WAYS = ("upload", "cli", "dashboard")  # the sender had a secret of the account
-MAIL_WAYS = ("mail", "mailbox")  # a mail server of the operator's choice received it
+TRUSTED_ROUTES = ("upload", "cli", "dashboard")  # the sender had a secret of the account
+EMAIL_ROUTES = ("mail", "mailbox")  # a mail server of the operator's choice received it
 # Entered with the number of bytes that are to be parsed; raises TimeoutError or MemoryError.
 Guard = Callable[[int], AbstractContextManager[object]]
 
@@ -96,7 +96,7 @@ def of(received_via: str, author: Author | None, reporter: str | None) -> str:
     """
     if author and author.is_proven and reporter and mail_author.is_aligned(author.domain, reporter):
         return "authenticated"
-    return "token" if received_via in TRUSTED_WAYS else "unverified"
+    return "token" if received_via in TRUSTED_ROUTES else "unverified"
 
 
 def received_by(servers: Iterable[str]) -> SenderMetadata:
@@ -109,14 +109,14 @@ def receiving_servers(received_via: str, sender_metadata: SenderMetadata) -> Col
 
     returns  none unless it arrived by mail, because anyone can write that field into a file
     """
-    if received_via not in MAIL_WAYS:
+    if received_via not in EMAIL_ROUTES:
         return ()
     return tuple(name.lower() for name in sender_metadata.get("authservIds", ()))
 
 
 def rank(received_via: str, sender_metadata: SenderMetadata) -> int:
     """Return how much the way that a file arrived can prove; a higher rank proves more."""
-    if received_via in TRUSTED_WAYS:
+    if received_via in TRUSTED_ROUTES:
         return 2
     return 1 if receiving_servers(received_via, sender_metadata) else 0
 

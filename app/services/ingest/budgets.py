@@ -27,7 +27,7 @@ from app.models import DailyIngestUsage, IngestSource
 from app.models.stored_json import SenderMetadata
 from app.protocols import names
 from app.protocols.client_networks import client_network
-from app.services.ingest.authenticity import TRUSTED_WAYS
+from app.services.ingest.authenticity import TRUSTED_ROUTES
 
 RESERVED_PERCENT = 50  # of a daily quota that strangers cannot use
 OWN_PERCENT = 10  # of a daily quota that only the account's own uploads may use
@@ -99,7 +99,7 @@ def classify(
     """Return the metadata with the class of the sender; runs in the caller's transaction."""
     source = source_of(received_via, sender_metadata)
     sender = SourceClass.STRANGER
-    if received_via in TRUSTED_WAYS:
+    if received_via in TRUSTED_ROUTES:
         sender = SourceClass.OWN
     elif source is not None and _is_known(session, account_id, source):
         sender = SourceClass.KNOWN
@@ -108,7 +108,7 @@ def classify(
 
 def class_of(received_via: str, sender_metadata: SenderMetadata) -> SourceClass:
     """Return the class that the sender of a stored file had when the file arrived."""
-    if received_via in TRUSTED_WAYS:
+    if received_via in TRUSTED_ROUTES:
         return SourceClass.OWN
     return SourceClass(sender_metadata.get("sourceClass", SourceClass.STRANGER))
 

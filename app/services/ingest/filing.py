@@ -242,7 +242,7 @@ def _set_author(
     file: ReportFile, report: ParsedReport, head: Mapping[str, Any], domain: str
 ) -> None:
     """Set whether a report that arrived by mail comes from the reporter that it names."""
-    if file.received_via not in authenticity.MAIL_WAYS:
+    if file.received_via not in authenticity.EMAIL_ROUTES:
         return
     file.author = report.author.domain if report.author else None
     file.reporter = head["reporter"]

@@ -44,13 +44,13 @@ LEASES = LeaseTable(
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """The result of one poll; ``is_cut`` is True if its time was too short for all messages."""
+    """The result of one poll; ``is_partial`` is True if its time was too short for all messages."""
 
     imported_count: int = 0
     duplicate_count: int = 0
     too_large: int = 0
     failure: str | None = None
-    is_cut: bool = False
+    is_partial: bool = False
 
 
 def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
@@ -227,7 +227,9 @@ def poll(
     with transaction() as session:
         encryption.renew(session, ReportMailbox.password, mailbox_id, mailbox.password, PURPOSE)
         now = transactions.now(session)
-        pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_poll_seconds)
+        pause = timedelta(
+            seconds=0 if result.is_partial else settings.current().mailbox_poll_seconds
+        )
         session.execute(
             update(ReportMailbox)
             .where(LEASES.is_held([lease]))
@@ -270,13 +272,13 @@ def _poll(
 ) -> PollResult:
     imported = duplicates = too_large = 0
     failure: str | None = None
-    is_cut = False
+    is_partial = False
     metadata = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
     until = time.monotonic() + POLL_SECONDS
     try:
         with imap.opened(_access(row), context) as source:
             for message in source.waiting(MAX_MESSAGES):
-                if is_cut := is_stopping() or time.monotonic() > until:
+                if is_partial := is_stopping() or time.monotonic() > until:
                     break
                 if message.is_too_large:
                     too_large += 1
@@ -299,7 +301,7 @@ def _poll(
         duplicate_count=duplicates,
         too_large=too_large,
         failure=failure,
-        is_cut=is_cut and imported + duplicates > 0,
+        is_partial=is_partial and imported + duplicates > 0,
     )
 
 

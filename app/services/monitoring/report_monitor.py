@@ -172,7 +172,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
         all_files=total,
         foreign={domain: count for domain, count in foreign if domain},
         failing=_failing(session, account.id),
-        doubtful=_suspect_reports(session, account.id, now),
+        suspect_reports=_suspect_reports(session, account.id, now),
     )
     live = alerts.live_account_alerts(session, account.id)
     alerts.evaluate(session, Evaluation(account, posture, live), reports.ACCOUNT_RULES)
@@ -180,7 +180,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
 
 def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFiles, DayFiles]:
     """Return the files processed in the last day: the account's own uploads, and all."""
-    is_own = ReportFile.received_via.in_(authenticity.TRUSTED_WAYS).label("is_own")
+    is_own = ReportFile.received_via.in_(authenticity.TRUSTED_ROUTES).label("is_own")
     rows = session.execute(
         select(is_own, ReportFile.status, ReportFile.reason, func.count())
         .where(
@@ -248,13 +248,13 @@ def _suspect_reports(session: Session, account_id: UUID, now: datetime) -> list[
         .distinct()
     ).all()
     return [
-        _doubtful_reporter(name, count, files, is_well_known=name in verified)
+        _suspect_report(name, count, files, is_well_known=name in verified)
         for name, count in counts
         if name
     ]
 
 
-def _doubtful_reporter(
+def _suspect_report(
     name: str, count: int, files: Sequence[Any], *, is_well_known: bool
 ) -> SuspectReport:
     own_files = [file for file in files if file.reporter == name]

@@ -163,7 +163,7 @@ class _Round:
 
     async def _send_due(self) -> None:
         idle_until = 0.0
-        while not self._is_over():
+        while not self._has_timed_out():
             await self._take()
             if self._tasks:
                 idle_until = time.monotonic() + self._idle_grace
@@ -173,7 +173,7 @@ class _Round:
             else:
                 break
 
-    def _is_over(self) -> bool:
+    def _has_timed_out(self) -> bool:
         return self._is_stopping() or time.monotonic() > self._until
 
     async def _take(self) -> None:
@@ -216,8 +216,8 @@ class _Round:
             for batch in batches:
                 outcome = await senders.send(batch, self._transport)
                 task.done.append((batch, outcome))
-                is_over = time.monotonic() > min(batch_until, task.until)
-                if outcome.error is not None or is_over:
+                is_timed_out = time.monotonic() > min(batch_until, task.until)
+                if outcome.error is not None or is_timed_out:
                     break
             is_running = time.monotonic() < task.until and not self._is_stopping()
             batches = await task.advance(take=is_running)

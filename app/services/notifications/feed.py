@@ -75,7 +75,7 @@ def distribute(account_id: UUID) -> int:
         )
         if account is None:
             return 0
-        fresh = _whole(session.scalars(_unnumbered(account_id).limit(BATCH_SIZE)).all())
+        fresh = _complete_scans(session.scalars(_unnumbered(account_id).limit(BATCH_SIZE)).all())
         for event in fresh:
             account.last_sequence = event.sequence = account.last_sequence + 1
         if fresh:
@@ -83,7 +83,7 @@ def distribute(account_id: UUID) -> int:
         return len(fresh)
 
 
-def _whole(events: Sequence[Event]) -> Sequence[Event]:
+def _complete_scans(events: Sequence[Event]) -> Sequence[Event]:
     """The events without the last transaction's, which may continue after a full batch.
 
     So deliveries of alerts with one cause are created together.

@@ -20,9 +20,9 @@ def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
     """
     current = settings.current()
     age = RawFile.created_at
-    rival = aliased(ReportFile)
+    conflicting = aliased(ReportFile)
     is_contested = exists().where(
-        rival.report_id == ReportFile.report_id, rival.status == "conflict"
+        conflicting.report_id == ReportFile.report_id, conflicting.status == "conflict"
     )
     # A user may still decide between the two files of a conflict, and reverse that.
     is_junk = ~_has(~_is_junk())

@@ -18,7 +18,9 @@ from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
 
-EXAMINED = 4  # candidates for each scan that is claimed, as other workers may lock the first ones
+MAX_CANDIDATES = (
+    4  # candidates for each scan that is claimed, as other workers may lock the first ones
+)
 
 LEASES = LeaseTable(
     key=Scan.id,
@@ -58,7 +60,7 @@ def claim_next(count: int) -> list[Claim]:
     """Claim up to ``count`` queued scans in fair order; skip those that other workers lock."""
     claims: list[Claim] = []
     while missing := count - len(claims):
-        batch = _claim(_next_fair(missing * EXAMINED), missing)
+        batch = _claim(_next_fair(missing * MAX_CANDIDATES), missing)
         if not batch:
             break
         claims += batch

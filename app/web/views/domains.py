@@ -236,8 +236,8 @@ def _edit_form(
 def _checks(state: DomainState | None) -> list[dict[str, Any]]:
     """Return the last result of each check, in the order of the checks.
 
-    returns  ``check``, ``known`` (the last definite result, or None), ``unseen`` (the reason why
-             the last scan could not determine it, or None) and ``is_set_up``
+    returns  ``check``, ``known`` (the last definite result, or None), ``undetermined_reason`` (the
+             reason why the last scan could not determine it, or None) and ``is_set_up``
     """
     if state is None:
         return []
@@ -245,7 +245,7 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
         {
             "check": check.name,
             "known": known and serialization.with_documentation(known),
-            "unseen": state.undetermined.get(check.name),
+            "undetermined_reason": state.undetermined.get(check.name),
             "is_set_up": _is_set_up(known),
         }
         for check in CHECKS

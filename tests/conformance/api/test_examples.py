@@ -84,7 +84,7 @@ class Example:
 
 
 @dataclass
-class Story:
+class Scenario:
     """The state while the examples of a page run: the client, known values and DNS."""
 
     client: Client
@@ -96,7 +96,7 @@ class Story:
         self.records[name] = list(values)
         self.client.app.extensions["network"] = ZoneNetwork(Zone(self.records))
 
-    def work(self) -> None:
+    def run_queued_scans(self) -> None:
         """Run the queued jobs as a worker does."""
         queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
         runner.run([row.id for row in queued], ZoneNetwork(Zone(self.records)))
@@ -107,7 +107,7 @@ class Story:
         files.store(self.client.account_id, raw, received_via="upload")
         processor.run([])
 
-    def prove(self) -> None:
+    def publish_challenge(self) -> None:
         """Publish the record that proves control of the domain."""
         challenge = verification.challenge(self.client.account_id, "example.com")
         self.publish(challenge.name, challenge.value)
@@ -169,7 +169,7 @@ class Story:
         """The text with its $VARIABLES; an unknown one is an error."""
         return re.sub(r"\$([A-Z_]+)", lambda match: self.variables[match[1]], text)
 
-    def learn(self, response: TestResponse) -> None:
+    def remember_ids(self, response: TestResponse) -> None:
         """$DOMAIN, $SCAN, … are the ids of the last thing of that kind, $ETAG the last ETag."""
         if etag := response.headers.get("ETag"):
             self.variables["ETAG"] = etag
@@ -180,14 +180,14 @@ class Story:
             self.variables[VARIABLES.get(prefix, "OTHER")] = str(first["id"])
 
 
-MEANWHILE: dict[str, Callable[[Story], None]] = {
-    "a worker reads reports": Story.read,
-    "a worker scans": Story.work,
-    "the ownership record is published": Story.prove,
-    "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
-    "reports come in": Story.report,
-    "a certificate is renewed": Story.renew,
-    "SPF is fixed": lambda story: story.publish("example.com", "v=spf1 mx -all"),
+MEANWHILE: dict[str, Callable[[Scenario], None]] = {
+    "a worker reads reports": Scenario.read,
+    "a worker scans": Scenario.run_queued_scans,
+    "the ownership record is published": Scenario.publish_challenge,
+    "the DMARC policy is lowered": lambda scenario: scenario.publish("_dmarc.example.com", LOWERED),
+    "reports come in": Scenario.report,
+    "a certificate is renewed": Scenario.renew,
+    "SPF is fixed": lambda scenario: scenario.publish("example.com", "v=spf1 mx -all"),
 }
 
 
@@ -206,7 +206,7 @@ def client(app: Flask) -> Client:
 
 
 @pytest.fixture
-def story(client: Client) -> Story:
+def scenario(client: Client) -> Scenario:
     """The state of things before the first example."""
     read = make_client(client.app, client.account_id, [Scope.DOMAINS_READ])
     busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
@@ -215,7 +215,7 @@ def story(client: Client) -> Story:
     upload = upload_tokens.issue(client.account_id, "mail server", actor=ACTOR)[1]
     keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token, "UPLOAD_TOKEN": upload}
     keys["METRICS_TOKEN"] = METRICS_TOKEN
-    made = Story(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
+    made = Scenario(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
     made.publish("example.com", *RECORDS["example.com"])
     return made
 
@@ -277,13 +277,13 @@ def _in_objects(documented: dict[str, Any], real: dict[str, Any], at: str) -> li
     return problems
 
 
-def test_every_example_gets_the_documented_response(story: Story) -> None:
+def test_every_example_gets_the_documented_response(scenario: Scenario) -> None:
     problems: list[str] = []
     for step in steps():
         if isinstance(step, str):
-            MEANWHILE[step](story)
+            MEANWHILE[step](scenario)
             continue
-        response = story.call(step.command)
+        response = scenario.call(step.command)
         documented = {"status": step.status, "headers": step.headers, "body": step.body}
         real = {
             "status": response.status_code,
@@ -292,11 +292,11 @@ def test_every_example_gets_the_documented_response(story: Story) -> None:
         }
         lines = differences(plain(documented), plain(real))
         problems += [f"{step.command.strip()}\n  {line}" for line in lines]
-        story.learn(response)
+        scenario.remember_ids(response)
     assert not problems, "\n".join(problems)
 
 
-def tour() -> Iterator[tuple[str, int]]:
+def readme_commands() -> Iterator[tuple[str, int]]:
     """The curl commands of the README, each with the status that its comment shows."""
     readme = (ROOT / "README.md").read_text()
     [block] = [text for text in re.findall(FENCE.format("sh"), readme) if "curl" in text]
@@ -306,18 +306,18 @@ def tour() -> Iterator[tuple[str, int]]:
             yield command, int(status)
 
 
-def test_tour_of_the_readme_works(story: Story) -> None:
+def test_tour_of_the_readme_works(scenario: Scenario) -> None:
     failures = []
-    for command, status in tour():
-        response = story.call(command)
-        story.work()
+    for command, status in readme_commands():
+        response = scenario.call(command)
+        scenario.run_queued_scans()
         if response.status_code != status:
             failures.append(f"{command}: {response.status_code}, not {status}\n{response.text}")
     assert not failures, "\n".join(failures)
 
 
 def test_tour_of_the_readme_covers_all_its_curl_commands() -> None:
-    assert len(list(tour())) == (ROOT / "README.md").read_text().count("\ncurl ")
+    assert len(list(readme_commands())) == (ROOT / "README.md").read_text().count("\ncurl ")
 
 
 def test_every_example_is_executed() -> None:

@@ -239,7 +239,7 @@ def test_compacting_weeks_does_not_wait_for_a_rollup(domain: Domain, database: E
     store(domain, Report([record()], begin=today - 14 * DAY))
     store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_pending=True)
     with ThreadPoolExecutor(1) as pool, transaction() as session:
-        rollup_queue._pending(session, domain.id, is_patient=True)
+        rollup_queue._pending(session, domain.id, waits_for_lock=True)
         assert pool.submit(rollups.compact_weeks).result() == 1
     assert rollup_queue.drain() == 1
     assert counted() == [2, 4, 4]  # in hours, and in the week

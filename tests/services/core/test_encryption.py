@@ -6,7 +6,7 @@ from app.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _in_use(settings: Settings) -> None:
+def _bind_settings(settings: Settings) -> None:
     app_settings.use(settings)
 
 

@@ -24,7 +24,7 @@ OLD, NEW, OWN = "o" * 40, "n" * 40, "w" * 40
 
 
 @pytest.fixture(autouse=True)
-def _in_use(settings: Settings) -> Iterator[None]:
+def _bind_settings(settings: Settings) -> Iterator[None]:
     app_settings.use(settings)
     use(secret_key=OLD)
     yield

@@ -28,7 +28,7 @@ def account_id(database: Engine) -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, received_via: str = "http") -> UUID:
+def store_file(account_id: UUID, raw: bytes, received_via: str = "http") -> UUID:
     taken = files.store(account_id, raw, received_via=received_via).file
     processor.run([taken.id])
     return taken.id
@@ -55,7 +55,7 @@ def figures() -> tuple[int, list[int]]:
 
 
 def test_conflict_decision_can_be_reversed(account_id: UUID) -> None:
-    first, second = take(account_id, FIRST), take(account_id, SECOND, "upload")
+    first, second = store_file(account_id, FIRST), store_file(account_id, SECOND, "upload")
     assert states(first, second) == ["parsed", "conflict"]
     assert figures() == (50, [50])
     use(account_id, second)
@@ -72,14 +72,14 @@ def test_conflict_decision_can_be_reversed(account_id: UUID) -> None:
 
 
 def test_counted_report_is_replaced_only_after_the_other_is_parsed(account_id: UUID) -> None:
-    take(account_id, FIRST)
-    second = take(account_id, SECOND)
+    store_file(account_id, FIRST)
+    second = store_file(account_id, SECOND)
     conflicts.use(account_id, second, actor=ACTOR)
     assert figures() == (50, [50])
 
 
 def test_chosen_file_of_several_conflicts_is_used(account_id: UUID) -> None:
-    first, second, third = (take(account_id, raw) for raw in (FIRST, SECOND, THIRD))
+    first, second, third = (store_file(account_id, raw) for raw in (FIRST, SECOND, THIRD))
     use(account_id, second)
     use(account_id, third)
     assert states(first, second, third) == ["conflict", "conflict", "parsed"]
@@ -87,8 +87,8 @@ def test_chosen_file_of_several_conflicts_is_used(account_id: UUID) -> None:
 
 
 def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
-    take(account_id, FIRST)
-    second = take(account_id, SECOND)
+    store_file(account_id, FIRST)
+    second = store_file(account_id, SECOND)
     with transaction(readonly=True) as session:
         report_id = session.scalar(select(DmarcReport.id))
     assert report_id is not None
@@ -115,12 +115,12 @@ def test_tls_reports_with_the_same_sums_are_duplicates(account_id: UUID) -> None
 
 
 def test_tls_reports_can_be_in_conflict(account_id: UUID) -> None:
-    take(account_id, tls_json())
+    store_file(account_id, tls_json())
     changed = tls_json().replace(
         b'"total-successful-session-count": ', b'"total-successful-session-count": 9'
     )
     assert changed != tls_json()
-    second = take(account_id, changed)
+    second = store_file(account_id, changed)
     assert states(second) == ["conflict"]
     use(account_id, second)
     assert states(second) == ["parsed"]
@@ -129,7 +129,7 @@ def test_tls_reports_can_be_in_conflict(account_id: UUID) -> None:
 
 
 def test_only_a_stored_file_in_conflict_can_be_used(account_id: UUID) -> None:
-    first, second = take(account_id, FIRST), take(account_id, SECOND)
+    first, second = store_file(account_id, FIRST), store_file(account_id, SECOND)
     for refused, owner in ((first, account_id), (second, make_account("Other").id)):
         with pytest.raises((Conflict, NotFound)):
             conflicts.use(owner, refused, actor=ACTOR)
@@ -142,8 +142,8 @@ def test_only_a_stored_file_in_conflict_can_be_used(account_id: UUID) -> None:
 
 
 def test_both_files_of_a_conflict_are_stored_as_long_as_unparsed_ones(account_id: UUID) -> None:
-    first, second = take(account_id, FIRST), take(account_id, SECOND)
-    plain = take(account_id, dmarc_xml(report_id="other"))
+    first, second = store_file(account_id, FIRST), store_file(account_id, SECOND)
+    plain = store_file(account_id, dmarc_xml(report_id="other"))
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=20)))
     retention.run()

@@ -50,15 +50,17 @@ def account_id() -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True) -> ReportFile:
+def store_file(
+    account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True
+) -> ReportFile:
     """The file as it ended."""
     taken = files.store(account_id, raw, received_via=received_via)
     if read:
         processor.run([taken.file.id])
-    return again(taken.file.id)
+    return reload(taken.file.id)
 
 
-def again(report_file_id: UUID) -> ReportFile:
+def reload(report_file_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
         return session.get_one(ReportFile, report_file_id)
 
@@ -77,7 +79,7 @@ def states(account_id: UUID) -> Counter[str]:
 
 def test_report_is_stored_before_it_is_parsed(account_id: UUID) -> None:
     raw = dmarc_xml()
-    report_file = take(account_id, raw, read=False)
+    report_file = store_file(account_id, raw, read=False)
     assert report_file.status == "received"
     with transaction(readonly=True) as session:
         assert files.raw_of(session, account_id, report_file.id) == raw
@@ -85,7 +87,7 @@ def test_report_is_stored_before_it_is_parsed(account_id: UUID) -> None:
 
 def test_aggregate_report_is_stored_as_rows(account_id: UUID) -> None:
     records = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
-    report_file = take(account_id, dmarc_xml(records=records))
+    report_file = store_file(account_id, dmarc_xml(records=records))
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (
         "parsed",
         "dmarc",
@@ -110,7 +112,7 @@ def test_aggregate_report_is_stored_as_rows(account_id: UUID) -> None:
 
 
 def test_tls_report_is_stored_as_rows(account_id: UUID) -> None:
-    report_file = take(account_id, tls_json())
+    report_file = store_file(account_id, tls_json())
     assert (report_file.status, report_file.kind) == ("parsed", "tls")
     with transaction(readonly=True) as session:
         policy = session.scalars(select(TlsPolicy)).one()
@@ -119,7 +121,7 @@ def test_tls_report_is_stored_as_rows(account_id: UUID) -> None:
 
 
 def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None:
-    report_file = take(account_id, failure_mail(), received_via="mail")
+    report_file = store_file(account_id, failure_mail(), received_via="mail")
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (
         "parsed",
         "failure",
@@ -140,18 +142,20 @@ def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None
     )
     for private in ("bounce", "victim", "ceo", "Good day"):
         assert private not in columns
-    assert take(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
+    assert (
+        store_file(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
+    )
 
 
 def test_report_over_several_days_has_its_number_of_days(account_id: UUID) -> None:
     begin = YESTERDAY - 6 * DAY
-    report_file = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
+    report_file = store_file(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
     with transaction(readonly=True) as session:
         assert session.get_one(DmarcReport, report_file.report_id).days == 7
 
 
 def test_report_in_different_containers_is_stored_once(account_id: UUID) -> None:
-    ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
+    ends = [store_file(account_id, raw) for raw in wrappings(dmarc_xml())]
     assert [report_file.status for report_file in ends] == ["parsed", *["duplicate"] * 3]
     assert len({report_file.report_id for report_file in ends}) == 1
     assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
@@ -166,19 +170,19 @@ def test_identical_bytes_return_the_first_file(account_id: UUID) -> None:
 
 
 def test_different_content_of_the_same_report_is_a_conflict(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml())
-    second = take(account_id, dmarc_xml(records=[record(count=99)]))
+    first = store_file(account_id, dmarc_xml())
+    second = store_file(account_id, dmarc_xml(records=[record(count=99)]))
     assert (second.status, second.report_id) == ("conflict", first.report_id)
     with transaction(readonly=True) as session:
         assert session.scalar(select(DmarcReport.messages)) == 3
 
 
 def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml(), received_via="mail")
+    first = store_file(account_id, dmarc_xml(), received_via="mail")
     assert (first.status, first.provenance) == ("parsed", "unverified")
-    second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), received_via="upload")
+    second = store_file(account_id, gzip.compress(dmarc_xml(), mtime=0), received_via="upload")
     assert second.status == "parsed"
-    first = again(first.id)
+    first = reload(first.id)
     assert (first.status, first.report_id) == ("duplicate", second.report_id)
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
@@ -186,11 +190,11 @@ def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUI
 
 
 def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml(records=[record(count=99)]), received_via="mail")
-    second = take(account_id, dmarc_xml(), received_via="upload")
+    first = store_file(account_id, dmarc_xml(records=[record(count=99)]), received_via="mail")
+    second = store_file(account_id, dmarc_xml(), received_via="upload")
     assert (second.status, second.provenance) == ("conflict", "token")
     assert second.report_id == first.report_id
-    assert again(first.id).status == "parsed"
+    assert reload(first.id).status == "parsed"
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.messages)).all() == [99]
 
@@ -205,14 +209,14 @@ def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id:
     ],
 )
 def test_reports_differ_by_reporter_id_period_and_domain(account_id: UUID, other: bytes) -> None:
-    take(account_id, dmarc_xml())
-    assert take(account_id, other).status == "parsed"
+    store_file(account_id, dmarc_xml())
+    assert store_file(account_id, other).status == "parsed"
     assert count(DmarcReport) == 2
 
 
 def test_report_is_attributed_to_the_longest_matching_domain(account_id: UUID) -> None:
     below = make_domain(account_id, "mail.acme.test")
-    report_file = take(account_id, dmarc_xml("a.mail.acme.test"))
+    report_file = store_file(account_id, dmarc_xml("a.mail.acme.test"))
     with transaction(readonly=True) as session:
         report = session.get_one(DmarcReport, report_file.report_id)
     assert (report.domain_id, report.policy_domain) == (below.id, "a.mail.acme.test")
@@ -220,7 +224,7 @@ def test_report_is_attributed_to_the_longest_matching_domain(account_id: UUID) -
 
 @pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
 def test_report_about_an_unknown_domain_is_unattributed(account_id: UUID, domain: str) -> None:
-    report_file = take(account_id, dmarc_xml(domain))
+    report_file = store_file(account_id, dmarc_xml(domain))
     assert (report_file.status, report_file.reason) == ("unattributed", "no_verified_domain")
     assert report_file.policy_domain == domain
     assert domain in str(report_file.detail)
@@ -229,7 +233,7 @@ def test_report_about_an_unknown_domain_is_unattributed(account_id: UUID, domain
 
 def test_report_about_a_domain_of_another_account_is_unattributed(account_id: UUID) -> None:
     make_domain(make_account().id, "elsewhere.test")
-    assert take(account_id, dmarc_xml("elsewhere.test")).status == "unattributed"
+    assert store_file(account_id, dmarc_xml("elsewhere.test")).status == "unattributed"
 
 
 @contextmanager
@@ -243,30 +247,30 @@ def test_report_about_an_unverified_domain_is_unattributed(
     account_id: UUID, settings: Settings
 ) -> None:
     with verification_required(settings):
-        report_file = take(account_id, dmarc_xml())
+        report_file = store_file(account_id, dmarc_xml())
         assert report_file.status == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
             files.retry_for_domain(session, account_id, "acme.test")
         processor.requeue_stale()
         processor.run([])
-        assert again(report_file.id).status == "parsed"
+        assert reload(report_file.id).status == "parsed"
 
 
 def test_adding_a_domain_reprocesses_its_unattributed_reports(account_id: UUID) -> None:
-    waiting = [take(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
-    other = take(account_id, dmarc_xml("xlate.test"))
+    waiting = [store_file(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
+    other = store_file(account_id, dmarc_xml("xlate.test"))
     domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
     processor.run([])
-    assert [again(report_file.id).status for report_file in waiting] == ["parsed", "parsed"]
-    assert again(other.id).status == "unattributed"
+    assert [reload(report_file.id).status for report_file in waiting] == ["parsed", "parsed"]
+    assert reload(other.id).status == "unattributed"
 
 
 @pytest.mark.parametrize(
     "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
 )
 def test_other_files_are_rejected_with_a_reason(account_id: UUID, raw: bytes) -> None:
-    report_file = take(account_id, raw)
+    report_file = store_file(account_id, raw)
     assert report_file.status == "rejected"
     assert report_file.reason
     assert report_file.detail
@@ -275,7 +279,7 @@ def test_other_files_are_rejected_with_a_reason(account_id: UUID, raw: bytes) ->
 
 def test_each_report_of_a_file_has_its_own_row(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
-    report_file = take(account_id, raw)
+    report_file = store_file(account_id, raw)
     assert report_file.status == "parsed"
     assert states(account_id) == {"parsed": 1, "unattributed": 1, "rejected": 1, "duplicate": 1}
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
@@ -283,7 +287,7 @@ def test_each_report_of_a_file_has_its_own_row(account_id: UUID) -> None:
 
 
 def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
-    take(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
+    store_file(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
     before = states(account_id)
     assert files.retry(reason="no_verified_domain") == 1
     processor.run([])
@@ -294,14 +298,14 @@ def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
 
 
 def test_parsed_file_is_not_retried(account_id: UUID) -> None:
-    report_file = take(account_id, dmarc_xml())
+    report_file = store_file(account_id, dmarc_xml())
     assert files.retry(report_file.id) == 0
 
 
 def test_retried_rejected_file_stays_one_file(account_id: UUID) -> None:
-    report_file = take(account_id, b"hello")
+    report_file = store_file(account_id, b"hello")
     assert files.retry(report_file.id) == 1
-    assert again(report_file.id).status == "received"
+    assert reload(report_file.id).status == "received"
     processor.run([report_file.id])
     assert states(account_id) == {"rejected": 1}
 
@@ -314,7 +318,7 @@ def test_selectors_of_passing_signatures_are_stored(account_id: UUID) -> None:
         record("stranger.test", selector="theirs"),
         record(selector="not a selector"),
     ]
-    take(account_id, dmarc_xml(records=selected), received_via="upload")
+    store_file(account_id, dmarc_xml(records=selected), received_via="upload")
     with transaction(readonly=True) as session:
         selectors = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
     assert {tuple(row) for row in selectors} == {("acme.test", "good"), ("mail.acme.test", "below")}
@@ -335,10 +339,10 @@ def test_daily_limits_are_enforced(account_id: UUID, settings: Settings) -> None
 
 
 def test_deleted_report_that_is_received_again_is_processed(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml())
+    first = store_file(account_id, dmarc_xml())
     domains.delete(account_id, "acme.test", actor=ACTOR)
     make_domain(account_id, "acme.test")
-    second = take(account_id, dmarc_xml())
+    second = store_file(account_id, dmarc_xml())
     assert second.id != first.id  # the row went with the domain
     assert (second.status, count(DmarcReport)) == ("parsed", 1)
 

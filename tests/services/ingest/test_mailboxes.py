@@ -53,7 +53,7 @@ def account_id() -> UUID:
     return account.id
 
 
-def pull(row: ReportMailbox) -> mailboxes.PollResult:
+def poll_once(row: ReportMailbox) -> mailboxes.PollResult:
     result = mailboxes.poll(row.id, is_forced=True, context=TRUST)
     assert result is not None
     return result
@@ -67,7 +67,7 @@ def stored_mails(account_id: UUID) -> list[bytes]:
     return [row.sha256 for row in rows]
 
 
-def again(row: ReportMailbox) -> ReportMailbox:
+def reload(row: ReportMailbox) -> ReportMailbox:
     with transaction(readonly=True) as session:
         return session.get_one(ReportMailbox, row.id)
 
@@ -76,13 +76,13 @@ def test_unread_messages_are_imported_once_and_marked_as_seen(account_id: UUID) 
     mails = imap.numbered([mail(1), mail(2)])
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.PollResult(imported_count=2)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=2)
         assert mails.flags == {1: {r"\Seen"}, 2: {r"\Seen"}}
         mails.content[3] = mail(3)
-        assert pull(row) == mailboxes.PollResult(imported_count=1)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=1)
     assert mails.fetched == [1, 2, 3]
     assert len(stored_mails(account_id)) == 3
-    assert (again(row).imported_count, again(row).failure) == (3, None)
+    assert (reload(row).imported_count, reload(row).failure) == (3, None)
 
 
 @pytest.mark.parametrize("capabilities", ["IMAP4rev1 UIDPLUS MOVE", "IMAP4rev1 UIDPLUS"])
@@ -93,7 +93,7 @@ def test_imported_messages_are_moved_to_the_configured_folder(
     mails.capabilities = capabilities
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, replace(access, done_folder="Done it"), actor=ACTOR)
-        assert pull(row).imported_count == 1
+        assert poll_once(row).imported_count == 1
     assert (mails.moved, mails.content) == ({"Done it": [1]}, {})
 
 
@@ -102,7 +102,7 @@ def test_capabilities_after_login_are_used(account_id: UUID) -> None:
     mails.greeting, mails.capabilities = "IMAP4rev1 MOVE", "IMAP4rev1 UIDPLUS"
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, replace(access, done_folder="Done"), actor=ACTOR)
-        assert pull(row).imported_count == 1
+        assert poll_once(row).imported_count == 1
     assert (mails.moved, mails.flags) == ({"Done": [1]}, {1: {r"\Deleted"}})
 
 
@@ -112,7 +112,7 @@ def test_user_names_and_passwords_can_have_any_characters(account_id: UUID) -> N
     with pulled_from(mails) as access:
         access = replace(access, username="berichte", password="pässwörd", folder="Müll & Co")
         row = mailboxes.add(account_id, replace(access, done_folder="Erledigtes ✓"), actor=ACTOR)
-        assert pull(row) == mailboxes.PollResult(imported_count=1)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=1)
     assert mails.moved == {"Erledigtes &JxM-": [1]}
 
 
@@ -133,9 +133,9 @@ def test_malformed_response_is_a_failure(account_id: UUID, response: bytes) -> N
     mails.malformed = response
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert (pull(row).failure or "").startswith("the server ")
+        assert (poll_once(row).failure or "").startswith("the server ")
         mails.malformed = b""
-        assert pull(row) == mailboxes.PollResult(imported_count=1)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=1)
 
 
 def test_endless_response_is_a_failure(account_id: UUID) -> None:
@@ -143,7 +143,7 @@ def test_endless_response_is_a_failure(account_id: UUID) -> None:
     mails.is_flooding = True
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert "more than the maximum" in (pull(row).failure or "")
+        assert "more than the maximum" in (poll_once(row).failure or "")
 
 
 def test_message_is_marked_only_after_it_is_stored(account_id: UUID) -> None:
@@ -153,13 +153,13 @@ def test_message_is_marked_only_after_it_is_stored(account_id: UUID) -> None:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         app_settings.use(before.replace(ingest_files_per_day=1))
         try:
-            result = pull(row)
+            result = poll_once(row)
         finally:
             app_settings.use(before)
         assert result.imported_count == 1
         assert result.failure
         assert mails.flags == {1: {r"\Seen"}}
-        assert pull(row) == mailboxes.PollResult(imported_count=1)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=1)
 
 
 def test_interrupted_poll_continues_immediately_with_the_next(
@@ -169,7 +169,7 @@ def test_interrupted_poll_continues_immediately_with_the_next(
     with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(answers))
-        assert first == mailboxes.PollResult(imported_count=1, is_cut=True)
+        assert first == mailboxes.PollResult(imported_count=1, is_partial=True)
         assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
         assert mailboxes.poll(row.id, context=TRUST) is None
 
@@ -189,9 +189,9 @@ def test_repeated_mail_is_one_file(account_id: UUID) -> None:
     mails.breaks_at = "STORE"
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row).failure
+        assert poll_once(row).failure
         mails.breaks_at = ""
-        assert pull(row) == mailboxes.PollResult(duplicate_count=1)
+        assert poll_once(row) == mailboxes.PollResult(duplicate_count=1)
     assert mails.flags == {1: {r"\Seen"}}
     assert len(stored_mails(account_id)) == 1
 
@@ -201,9 +201,9 @@ def test_too_large_mail_is_left_in_the_mailbox_and_counted(account_id: UUID) -> 
     mails.sizes[1] = LIMITS.message + 1
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.PollResult(imported_count=1, too_large=1)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=1, too_large=1)
     assert mails.fetched == [2]
-    assert again(row).too_large == 1
+    assert reload(row).too_large == 1
 
 
 def test_server_that_sends_more_than_announced_is_disconnected(account_id: UUID) -> None:
@@ -211,7 +211,7 @@ def test_server_that_sends_more_than_announced_is_disconnected(account_id: UUID)
     mails.is_lying = True
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert "more than the maximum message size" in (pull(row).failure or "")
+        assert "more than the maximum message size" in (poll_once(row).failure or "")
     assert not stored_mails(account_id)
 
 
@@ -223,17 +223,17 @@ def test_endless_server_is_disconnected_with_an_error(
     mails.is_slow = True
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row).failure == "the server did not finish within 1 seconds"
-        assert again(row).failing_since is not None
+        assert poll_once(row).failure == "the server did not finish within 1 seconds"
+        assert reload(row).failing_since is not None
         mails.is_slow = False
-        assert pull(row) == mailboxes.PollResult(imported_count=2)
+        assert poll_once(row) == mailboxes.PollResult(imported_count=2)
 
 
 def test_certificate_of_another_host_is_rejected(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     with pulled_from(mails, "other.test") as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert "certificate" in (pull(row).failure or "").lower()
+        assert "certificate" in (poll_once(row).failure or "").lower()
     assert not mails.fetched
 
 
@@ -250,8 +250,8 @@ def test_refusal_of_the_server_is_shown_in_its_own_words(
 ) -> None:
     with pulled_from(imap.numbered([])) as access:
         row = mailboxes.add(account_id, replace(access, **change), actor=ACTOR)
-        assert pull(row).failure == words
-    assert again(row).failure == words
+        assert poll_once(row).failure == words
+    assert reload(row).failure == words
 
 
 def test_failing_period_starts_with_the_first_failure_and_ends_with_a_success(
@@ -259,15 +259,15 @@ def test_failing_period_starts_with_the_first_failure_and_ends_with_a_success(
 ) -> None:
     with pulled_from(imap.numbered([])) as access:
         row = mailboxes.add(account_id, replace(access, port=1), actor=ACTOR)
-        pull(row)
-        since = again(row).failing_since
+        poll_once(row)
+        since = reload(row).failing_since
         assert since is not None
-        pull(row)
-        assert again(row).failing_since == since
+        poll_once(row)
+        assert reload(row).failing_since == since
         with transaction() as session:
             session.execute(update(ReportMailbox).values(port=access.port))
-        pull(row)
-        assert again(row).failing_since is None
+        poll_once(row)
+        assert reload(row).failing_since is None
 
 
 def test_mailbox_is_polled_by_one_worker_and_only_when_due(account_id: UUID) -> None:
@@ -282,7 +282,7 @@ def test_mailbox_is_polled_by_one_worker_and_only_when_due(account_id: UUID) -> 
 
 def test_password_is_not_stored_in_clear_text(account_id: UUID) -> None:
     row = mailboxes.add(account_id, ACCESS, actor=ACTOR)
-    assert imap.PASSWORD not in again(row).password
+    assert imap.PASSWORD not in reload(row).password
 
 
 def test_account_lists_and_removes_only_its_own_mailboxes(account_id: UUID) -> None:

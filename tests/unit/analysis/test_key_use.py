@@ -35,12 +35,12 @@ def test_route_with_most_calls_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "today", "is_rush"),
+    ("before", "today", "is_burst"),
     [(50, 151, True), (50, 150, False), (10, 99, False), (0, 5000, False)],
 )
-def test_three_times_the_average_is_unusual(before: int, today: int, is_rush: bool) -> None:
+def test_three_times_the_average_is_unusual(before: int, today: int, is_burst: bool) -> None:
     usual = [use(before, back) for back in range(1, 8)]
-    assert codes(*usual, use(today)) == (["rush"] if is_rush else [])
+    assert codes(*usual, use(today)) == (["burst"] if is_burst else [])
 
 
 def test_address_is_new_only_if_others_were_used_before() -> None:

@@ -1,6 +1,6 @@
 """Known vulnerabilities of the Python that runs this process, in what the service uses.
 
-The service does not rely on the fixes: it reads archives with bounds of its own, and gives the XML
+The service does not rely on the fixes: it reads archives with its own limits, and gives the XML
 parser bounded input in one piece. A distribution may have the fix in a package of an older version.
 """
 

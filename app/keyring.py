@@ -1,8 +1,8 @@
-"""The keys of this process: one for each purpose, derived from SECRET_KEY or a setting of its own.
+"""The keys of this process: one for each purpose, derived from SECRET_KEY or from its own setting.
 
 A key is HKDF-SHA-256 (RFC 5869) of a secret, with the purpose in ``info``, so that no key reveals
 another. The first key of a purpose is used for new data; all of them verify existing data. A
-purpose with a setting of its own can be rotated without the others.
+purpose with its own setting can be rotated without the others.
 """
 
 import enum

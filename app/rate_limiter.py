@@ -185,7 +185,7 @@ def add_headers(response: Response, status: RateLimitStatus) -> None:
 def rate_of(limits: str) -> float:
     """Return the number of requests a second that the limits allow in the long run.
 
-    raises  ValueError for text that is no limit
+    raises  ValueError for text that is not a limit
     """
     return min(item.amount / item.get_expiry() for item in _items(limits))
 

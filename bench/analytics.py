@@ -141,7 +141,7 @@ def _yes_or_no(value: bool) -> str:
 
 
 def on_postgres(records: int, rounds: int, directory: Path) -> bool:
-    """Generate, check and measure on a PostgreSQL of its own."""
+    """Generate, check and measure on a separate PostgreSQL server."""
     server = servers.start_postgres(directory)
     try:
         with psycopg.connect(server.url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The programs for comparison, in an environment of their own."""
+"""The programs for comparison, in a separate environment."""
 
 from devtools import ROOT, environment
 

@@ -1,4 +1,4 @@
-"""The time of our parsers for the files of a folder, in a process of its own.
+"""The time of our parsers for the files of a folder, in a separate process.
 
 python -m bench.reading_ours <folder> <warm up: 0 or 1>
 """

@@ -66,7 +66,7 @@ class Server:
 
 
 def load(server: Server, path: str, token: str, seconds: float) -> Sample:
-    """Request one path over all connections concurrently, in a process of its own."""
+    """Request one path over all connections concurrently, in a separate process."""
     ours, theirs = multiprocessing.Pipe()
     arguments = (theirs, server.port, path, token, seconds)
     process = multiprocessing.Process(target=_load, args=arguments)

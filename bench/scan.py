@@ -3,7 +3,7 @@
     ./dev bench scan [--rounds 3] [--domains 1000] [--delay 0 --delay 0.02]
 
 Ours is ``run_checks`` with all checks, and with only those that checkdmarc has too, in one process,
-64 domains at a time. checkdmarc has an environment of its own, created on first use.
+64 domains at a time. checkdmarc has a separate environment, created on first use.
 """
 
 import argparse

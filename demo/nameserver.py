@@ -77,7 +77,7 @@ class NameServer(Background):
         await asyncio.sleep(0)  # transports close their sockets in the next iteration of the loop
 
     def spawn(self, wire: bytes, udp: asyncio.DatagramTransport, peer: tuple[str, int]) -> None:
-        """Answer one datagram in a task of its own."""
+        """Answer one datagram in a separate task."""
         task = asyncio.get_running_loop().create_task(self._datagram(wire, udp, peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

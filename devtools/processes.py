@@ -166,9 +166,9 @@ class Children:
 
 
 def _kill_orphans() -> None:
-    """Kill orphans of ended children that moved to a session of their own."""
+    """Kill orphans of ended children that moved to a separate session."""
     own = Path(f"/proc/self/task/{os.getpid()}/children")
-    for _ in range(20):  # a killed process may leave children of its own
+    for _ in range(20):  # a killed process may leave children behind
         pids = own.read_text().split() if own.exists() else []
         if not pids:
             return

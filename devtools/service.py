@@ -42,7 +42,7 @@ def run() -> int:
 
 
 def demo() -> int:
-    """Run the service with sample domains, and with a name server and data of its own."""
+    """Run the service with sample domains, and with its own name server and data."""
     return _serve(_demo_plan())
 
 
@@ -96,7 +96,7 @@ def _plan(directory: Path) -> Plan:
 
 
 def _demo_plan() -> Plan:
-    """Sample domains must not mix with real ones, so the demo always has data of its own."""
+    """Sample domains must not mix with real ones, so the demo always has its own data."""
     plan = _plan(ROOT / ".dev" / "demo")
     plan.variables["DATABASE_URL"] = _sqlite(plan.directory)
     plan.variables.pop("REDIS_URL", None)

@@ -14,7 +14,7 @@ from app.services.ingest.authenticity import SenderMetadata
 class MailRates:
     """Counters of one listener, with the limits of reports that are sent by HTTP.
 
-    Known senders are counted separately, so that strangers cannot use up their limit.
+    Known senders are counted separately, so that unknown senders cannot use up their limit.
     """
 
     def __init__(self) -> None:

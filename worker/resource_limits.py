@@ -13,7 +13,7 @@ from app import settings
 BASE_SECONDS, SECONDS_PER_MIB = 1.0, 2.0  # CPU time that a file of any honest sender stays below
 
 _MIB = 1024 * 1024
-_TICK_SECONDS = 0.1  # a signal that came at a bad moment comes again
+_TICK_SECONDS = 0.1  # a signal whose exception was lost is sent again
 _PAGE = resource.getpagesize()
 
 

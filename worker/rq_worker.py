@@ -27,7 +27,7 @@ class JobNotAllowed(Exception):
 
 
 class AllowedJob(Job):
-    """A job with a function of ``jobs.JOBS``: no name from Redis is ever imported."""
+    """A job with a function of ``jobs.JOBS``: names from Redis are never imported."""
 
     @property
     def func(self) -> Callable[..., Any]:

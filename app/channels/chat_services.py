@@ -160,7 +160,7 @@ def webex(parts: Parts, message: ChatMessage) -> ChatRequest:
 
 
 def telegram(parts: Parts, message: ChatMessage) -> ChatRequest:
-    """Return HTML; a mention or a URL in ``pre`` is no link."""
+    """Return HTML; a mention or a URL in ``pre`` is not a link."""
     heading = text.fit(message.heading, 400, text.telegram)
     content = f"<code>{heading}</code>\n<pre>{text.fit(message.body, 3000, text.telegram)}</pre>"
     if message.url:

@@ -1,6 +1,6 @@
 """Text for chat services: encoded so that no character of an alert is markup, a mention or a link.
 
-Titles, evidence and records come from DNS and from reports, so strangers choose their words.
+Titles, evidence and records come from DNS and from reports, so their content is untrusted.
 """
 
 import re

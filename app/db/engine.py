@@ -67,5 +67,5 @@ def read_options(dialect: Dialect, *, is_snapshot: bool) -> dict[str, Any]:
     """
     if dialect.name == "sqlite":
         return {READ_ONLY: True}  # a transaction of SQLite is always a snapshot
-    # Without a snapshot each query is a transaction of its own, which saves BEGIN and COMMIT.
+    # Without a snapshot each query is a separate transaction, which saves BEGIN and COMMIT.
     return {"isolation_level": "REPEATABLE READ" if is_snapshot else "AUTOCOMMIT"}

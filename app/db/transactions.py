@@ -53,7 +53,7 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
 
 
 def fetch_all(statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-    """Return the rows of a SELECT of columns, which runs in a transaction of its own.
+    """Return the rows of a SELECT of columns, which runs in a separate transaction.
 
     It needs no session, whose cost is a third of that of a page of rows.
 

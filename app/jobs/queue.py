@@ -20,7 +20,7 @@ from app.jobs import redis
 logger = logging.getLogger(__name__)
 
 SCANS, INGEST, DELIVERY = "scans", "ingest", "delivery"
-# Each queue has a worker process of its own: with two queues, a worker that is killed loses jobs.
+# Each queue has its own worker process: with two queues, a worker that is killed loses jobs.
 QUEUES = (SCANS, INGEST, DELIVERY)
 
 JOB_SECONDS = 900  # far more than a batch takes; scans have their own, shorter limits

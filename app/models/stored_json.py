@@ -108,7 +108,7 @@ class StoredLastResult(StoredCheck):
     """The last definite result of a check of a domain, with the scan that produced it."""
 
     scanId: str
-    judgedAt: str
+    checkedAt: str
 
 
 class StoredCheckScore(TypedDict):

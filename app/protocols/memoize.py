@@ -5,7 +5,7 @@ from functools import lru_cache, wraps
 from typing import TypeVar
 
 MAX_ENTRIES = 4096  # cached results of each parser
-MAX_TEXT_LENGTH = 512  # characters of a cached text, so that strangers cannot fill the memory
+MAX_TEXT_LENGTH = 512  # characters of a cached text, so that untrusted input cannot fill the memory
 
 T = TypeVar("T")
 

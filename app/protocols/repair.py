@@ -1,7 +1,7 @@
 """What a malformed ``tag=value`` record was evidently meant to be.
 
 People paste records with backslashes and quotes, separate tags with colons, commas or blanks,
-forget ``mailto:`` and misspell values. The functions read such text for what it says; they guess
+forget ``mailto:`` and misspell values. The functions interpret such text; they guess
 nothing: where the meaning is not evident, the result is None.
 """
 
@@ -21,7 +21,7 @@ def tag_pairs(text: str, known: Sequence[str]) -> list[tuple[str, str]] | None:
     """The (name, value) pairs of the text in order, with names in lower case.
 
     known    the names of tags; one of them with ``=`` begins a tag after any separator
-    returns  each name once, as its first occurrence counts; None if a part is no tag
+    returns  each name once, as its first occurrence counts; None if a part is not a tag
     """
     plain = re.sub(f"[{_JUNK}\\\\]", "", text)
     tag_start = _tag_start(tuple(known))

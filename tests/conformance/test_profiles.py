@@ -102,7 +102,7 @@ async def test_clauses_of_zone_have_expected_results(
     results = [await run_check(check, reference_zones.subject(domain), zone) for check in CHECKS]
     pairs = [(result, serialization.as_json(result)) for result in results]
     last, undetermined = serialization.merge_known_results(
-        {}, pairs, scan_id="scan_1", judged_at="2026-11-30T00:00:00.000Z"
+        {}, pairs, scan_id="scan_1", checked_at="2026-11-30T00:00:00.000Z"
     )
     for word, result in zip(
         EXPECTED[domain].split(),

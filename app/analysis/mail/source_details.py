@@ -79,7 +79,7 @@ class SourceDetail:
 
     @property
     def first_at(self) -> datetime:
-        """The time of the first message ever."""
+        """The time of the first message."""
         return at(self.source.first_hour)
 
     @property

@@ -3,7 +3,7 @@
 A stricter policy stops mail that fails. Spoofed mail should be stopped, but the domain's own mail
 must not be. A step is therefore ready if the domain's own and unclassified sources fail with almost
 no legitimate mail, if the current policy was published for long enough, if there are enough reports
-to judge that, and, for reject, if almost no legitimate mail fails at forwarders and mailing lists.
+to decide that, and, for reject, if almost no legitimate mail fails at forwarders and mailing lists.
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 
 Mail of users fails at mailing lists and forwarders, which the domain's owner cannot change. The
 RFC therefore advises to publish p=none for at least a month, then p=quarantine for as long, and to
-compare the results before p=reject, which must not rest on SPF alone.
+compare the results before p=reject, which must not depend on SPF alone.
 """
 
 from collections.abc import Sequence

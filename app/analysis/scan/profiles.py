@@ -87,9 +87,9 @@ class DomainResults:
 def evaluate(profiles: Iterable[Profile], domain: DomainResults) -> list[ProfileResult]:
     """Return the result of each profile, in order.
 
-    A clause is undetermined if a check that it rests on is undetermined or was never run, whatever
-    its other checks say. A profile fails if a clause fails, else it is undetermined if a clause is
-    or if no clause could be observed, else it passes.
+    A clause is undetermined if a check that it uses is undetermined or was never run, whatever the
+    results of its other checks. A profile fails if a clause fails. Otherwise it is undetermined if
+    a clause is undetermined or if no clause could be observed. In all other cases it passes.
     """
     return [_profile(profile, domain) for profile in profiles]
 
@@ -138,7 +138,7 @@ def _clause(clause: Clause, domain: DomainResults) -> ClauseResult:
 
 
 def _missing_result(clause: Clause, domain: DomainResults) -> str | None:
-    """Why a check that the clause rests on has no result; None if all of them have one."""
+    """Why a check that the clause uses has no result; None if all of them have one."""
     for check in clause.checks:
         if check in domain.undetermined:
             return f"The last scan could not determine {check}: {domain.undetermined[check]}"

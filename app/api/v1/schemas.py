@@ -64,7 +64,7 @@ class LastKnownCheck(CheckResult):
     """The latest conclusive result of a check, and why the last scan was undetermined."""
 
     scan_id: str
-    judged_at: datetime
+    checked_at: datetime
     undetermined_reason: str | None = Field(
         description="why the last scan was undetermined; null if it was not"
     )

@@ -83,7 +83,7 @@ class _Selector:
 
     @property
     def without_texts(self) -> "_Selector":
-        """The selector without the texts of a wildcard, which are no keys."""
+        """The selector without the texts of a wildcard, which are not keys."""
         answer = self.answer._replace(rdatas=(), aliases=())
         return replace(self, answer=answer)
 
@@ -149,7 +149,7 @@ def _is_lock(canary: _Selector) -> bool:
 
 
 def _lowered_if_rotated(finding: Finding, selectors: list[_Selector], keys: list[Key]) -> Finding:
-    """The finding, as info if it is about a selector that its provider uses in turn with others.
+    """The finding, as info if its provider alternates between the selector and others.
 
     Such a service publishes only the key that signs now.
     """

@@ -159,7 +159,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     """Check the policy that applies to mail from this domain, and the record that it comes from.
 
     facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
-           aspf, rua, ruf, rua_external, rua_unasked (how many hosts beyond ten, if any),
+           aspf, rua, ruf, rua_external, rua_not_queried (how many hosts beyond ten, if any),
            removed_tags, obsolete_size, record_count_at_domain, psl_org_domain, policy_since
     """
     domain = subject.domain
@@ -186,7 +186,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     findings += dmarc_policy.findings(subject, discovery, source)
     findings += destinations.findings
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
-    facts |= not_queried(rua_unasked=destinations.not_queried) | observed.facts(subject, source)
+    facts |= not_queried(rua_not_queried=destinations.not_queried) | observed.facts(subject, source)
     findings += observed.findings(subject, source, facts)
     return Outcome(facts, *findings, definite=destinations.is_definite)
 

@@ -1,4 +1,4 @@
-"""Whether a fix keeps what the owner's DMARC record asks for."""
+"""Whether a fix keeps what the owner's DMARC record requests."""
 
 from app.checks.dmarc import discovery
 from app.checks.engine.types import Fix, Subject

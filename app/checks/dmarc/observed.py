@@ -88,7 +88,7 @@ def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iter
 
 
 def _published(source: Source) -> _Values | None:
-    """The published values; None where receivers may differ, which has findings of its own."""
+    """The published values; None where receivers may differ, which has its own findings."""
     record, compared = source.record, _Values._fields
     unclear = {problem.name for problem in record.problems} | set(record.duplicate_tags)
     if not record.is_processed or not unclear.isdisjoint((*compared, "np")):

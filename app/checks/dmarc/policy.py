@@ -231,7 +231,7 @@ _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
 def findings(subject: Subject, discovery: Discovery, source: Source) -> Iterator[Finding]:
     """All findings about the record, those about the policy first.
 
-    What the record of a parent requests for other subdomains is judged at the parent.
+    The policy of a parent's record for other subdomains is evaluated at the parent.
     """
     yield from _of_policy(subject, discovery, source)
     if source.record_at == subject.domain == discovery.org_domain:

@@ -130,7 +130,7 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the domain exists, its name servers have addresses, and its aliases resolve.
 
     facts  exists, zone, ns, ns_unresolvable, ns_unresponsive, ns_not_authoritative, ns_differences,
-           ns_unasked (how many beyond 20, if any); or only servfail: true, which is not definite
+           ns_not_queried (how many beyond 20, if any); or only servfail: true, not definite
     """
     domain = subject.domain
     try:
@@ -172,7 +172,7 @@ async def _delegated(
         "ns": list(servers),
         "ns_unresolvable": unresolvable,
         **server_report.facts,
-        **not_queried(ns_unasked=len(servers) - MAX_SERVERS),
+        **not_queried(ns_not_queried=len(servers) - MAX_SERVERS),
     }
     return finish(facts, findings, [part for part in parts if isinstance(part, LookupFailed)])
 

@@ -177,7 +177,7 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
 
 
 def _iodef_problem(value: str) -> str | None:
-    """Why the value is no address for reports; None if it is one (RFC 8659 §4.4)."""
+    """Why the value is not an address for reports; None if it is one (RFC 8659 §4.4)."""
     try:
         uri = uris.parse(value.strip())
     except ValueError as error:

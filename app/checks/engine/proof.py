@@ -119,7 +119,7 @@ async def prove(
 ) -> tuple[Finding, ...]:
     """Return the findings of the outcome, each with its fix only if the fix is proven.
 
-    A fix for a record that is reached through an alias names the place where the record stands.
+    A fix for a record that is reached through an alias names the target of the alias.
     """
     trial = _Trial(check, subject, recorder)
     findings = []
@@ -194,7 +194,7 @@ def _is_better(before: Outcome, after: Outcome, finding: Finding) -> bool:
 
 
 def _placed(fix: Fix, recorder: Recorder) -> Fix:
-    """The fix at the name where the record stands: the end of an alias chain.
+    """The fix at the name where the record is published: the end of an alias chain.
 
     A new record keeps its own name, where it takes precedence over a wildcard.
     """

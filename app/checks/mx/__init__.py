@@ -172,7 +172,7 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
     """Check that mail servers of the domain have addresses, or that it refuses mail on purpose.
 
     facts  null_mx, null_mx_with_others, implicit, hosts (by preference), cname_targets,
-           unresolvable_targets (both are part of hosts), hosts_unasked (how many beyond 20, if any)
+           unresolvable_targets (both are part of hosts), hosts_not_queried (how many beyond 20)
     """
     records = await dns.mx(subject.domain)
     hosted = [record for record in records if record.host]
@@ -195,7 +195,7 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
         hosts=hosts,
         cname_targets=[target.record.host for target in targets if target.alias],
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
-        **not_queried(hosts_unasked=len(hosts) - MAX_HOSTS),
+        **not_queried(hosts_not_queried=len(hosts) - MAX_HOSTS),
     )
     return finish(facts, findings, failures, is_whole=is_whole)
 

@@ -61,8 +61,9 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the addresses of the MX hosts have PTR names that resolve back to them.
 
     facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
-            its addresses; a host without address is left out; hosts_unasked, addresses_unasked
-            (how many beyond the first ten, and beyond their first twenty addresses, if any)
+            its addresses; a host without address is left out; hosts_not_queried,
+            addresses_not_queried (how many beyond the first ten, and beyond their first twenty
+            addresses, if any)
     source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
     """
     records = await dns.mx(subject.domain)
@@ -92,7 +93,7 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
     results = [result for result in checked if isinstance(result, _Reverse)]
     failures = [result for result in (*parts, *checked) if isinstance(result, LookupFailed)]
     left_out = not_queried(
-        hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
+        hosts_not_queried=len(hosts) - MAX_HOSTS, addresses_not_queried=len(pairs) - MAX_ADDRESSES
     )
     facts = {"null_mx": False, "hosts": _worst(results), **left_out}
     return finish(facts, _findings(results), failures)

@@ -92,7 +92,7 @@ def _is_void(source: Source, term: Directive, tree: Tree, version: int) -> bool:
 def ip6_voids(tree: Tree) -> int:
     """The most lookups without a result before a term that allows an IPv6 client.
 
-    Without such a term it is 0: what else IPv6 clients get does not matter. The tree must have no
+    Without such a term it is 0, because IPv6 clients then get no pass. The tree must have no
     loops; a tree with very many terms is followed for the first MAX_TERMS of them.
     """
     voids = most = steps = 0

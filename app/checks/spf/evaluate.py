@@ -352,5 +352,5 @@ def _a_labels(domain: str) -> str:
 
 
 def _is_checkable(domain: str) -> bool:
-    """Whether the name is well-formed, has two labels or more and is no address literal (§4.3)."""
+    """Whether the name is well-formed, has two labels or more, and is no address literal (§4.3)."""
     return "." in domain and not domain.startswith("[") and macros.is_queryable(domain)

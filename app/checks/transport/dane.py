@@ -143,7 +143,7 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
     facts   tlsa_hosts (MX hosts with TLSA records, by preference), dnssec (their records and the
-            MX set are validated), null_mx, hosts_unasked (beyond ten, if any); if hosts are
+            MX set are validated), null_mx, hosts_not_queried (beyond ten, if any); if hosts are
             probed: tlsa_since (by host: when a scan first saw the current records), certificates
             (by host: whether a record matches, and which)
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
@@ -157,7 +157,7 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
         "tlsa_hosts": [],
         "dnssec": answer.authenticated,
         "null_mx": bool(records) and not names,
-        **not_queried(hosts_unasked=len(names) - MAX_HOSTS),
+        **not_queried(hosts_not_queried=len(names) - MAX_HOSTS),
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))

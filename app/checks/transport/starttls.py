@@ -164,8 +164,8 @@ _FINDING_OF_PROBLEM = {
 async def starttls(subject: Subject, dns: Resolver) -> Outcome:
     """Check the latest TLS probes of the MX hosts; the check itself does not connect to them.
 
-    facts  tested; hosts, by name: tls (offered), version, trouble, not_after, and once_tls of a
-           host that no longer offers TLS; hosts_unasked (how many beyond ten, if any)
+    facts  tested; hosts, by name: tls (offered), version, problem, not_after, and once_tls of a
+           host that no longer offers TLS; hosts_not_queried (how many beyond ten, if any)
     """
     records = await dns.mx(subject.domain)
     hosts = list(dict.fromkeys(record.host for record in records if record.host))
@@ -181,7 +181,7 @@ async def starttls(subject: Subject, dns: Resolver) -> Outcome:
         once = not handshake.offers_tls and _once_tls(subject, host)
         facts[host] = _fact(handshake) | ({"once_tls": True} if once else {})
         findings += [STRIPPED.at(host)] if once else _about(handshake, subject.now)
-    left_out = not_queried(hosts_unasked=len(hosts) - MAX_HOSTS)
+    left_out = not_queried(hosts_not_queried=len(hosts) - MAX_HOSTS)
     return finish({"tested": True, "hosts": facts, **left_out}, findings, failures)
 
 
@@ -195,7 +195,7 @@ def _fact(handshake: TlsProbe) -> dict[str, Any]:
     return {
         "tls": handshake.offers_tls,
         "version": handshake.version,
-        "trouble": handshake.problem,
+        "problem": handshake.problem,
         "not_after": handshake.not_after,
     }
 

@@ -144,7 +144,7 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
 async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record at ``_smtp._tls`` and the hosts of its report addresses.
 
-    facts  record; record_valid, rua, rua_unasked (how many hosts beyond ten, if any)
+    facts  record; record_valid, rua, rua_not_queried (how many hosts beyond ten, if any)
     """
     name = f"_smtp._tls.{subject.domain}"
     texts = await dns.txt(name)
@@ -186,7 +186,7 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
         findings.append(CNAME_CONFLICT.at(name, records=[text]))
     facts = {"record": True, "record_valid": True, "rua": addresses}
     hosts = {uri.host for uri in record.rua}
-    facts |= not_queried(rua_unasked=len(hosts) - MAX_DESTINATIONS_CHECKED)
+    facts |= not_queried(rua_not_queried=len(hosts) - MAX_DESTINATIONS_CHECKED)
     return Outcome(facts, *findings, definite=is_definite)
 
 

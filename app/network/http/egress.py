@@ -26,7 +26,7 @@ from app.protocols import names
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 4.0
-MAX_ADDRESSES = 3  # tried in turn
+MAX_ADDRESSES = 3  # tried one after another
 MAX_BODY = 64 * 1024
 USER_AGENT = "mailwatch/1"
 

@@ -45,7 +45,7 @@ SPECIAL: tuple[Network, ...] = (*_IPV4, *_IPV6)
 
 
 def is_public(address: IPv4Address | IPv6Address, allowed: Sequence[Network] = ()) -> bool:
-    """Whether the service may connect to the address on behalf of a stranger.
+    """Whether the service may connect to the address on behalf of a third party.
 
     allowed  networks that the operator allows, even if they are not public
     """

@@ -30,7 +30,7 @@ class Record:
     l         HTTPS URL of the logo; None if empty
     a         HTTPS URL of the mark certificate (VMC, CMC); None if absent or empty
     avp       ``brand`` or ``personal``: the preferred avatar
-    lps       the local parts that have selectors of their own
+    lps       the local parts that have their own selectors
     declined  ``l`` and ``a`` are empty: the domain declines to show a logo
     """
 

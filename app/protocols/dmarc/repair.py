@@ -35,7 +35,7 @@ def repaired(text: str) -> str | None:
 
 
 def lenient(text: str) -> dmarc.Record | None:
-    """What the text asks for, read with its mistakes corrected where they are evident."""
+    """What the text requests, read with its mistakes corrected where they are evident."""
     fixed = repaired(text)
     try:
         return dmarc.parse_record(fixed if fixed is not None else text)

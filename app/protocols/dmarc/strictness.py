@@ -1,4 +1,4 @@
-"""How strict a DMARC record is, and whether another one keeps what it asks for."""
+"""How strict a DMARC record is, and whether another one keeps what it requests."""
 
 from app.protocols.dmarc import Alignment, Policy, Record
 

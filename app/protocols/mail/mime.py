@@ -28,7 +28,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part without parts of its own.
+    """A part without further parts.
 
     path      part numbers from the outermost to this one: "2.1"; "" is the message itself
     original  for a feedback report: the headers of the failed message

@@ -78,7 +78,8 @@ def _made(posture: AccountPosture) -> Iterator[AlertDraft]:
                 key,
                 Severity.INFO,
                 "API key created",
-                f"was created by {key.created_by}. If your team didn't do this, revoke it at once.",
+                f"was created by {key.created_by}. "
+                "If your team didn't do this, revoke it immediately.",
                 createdAt=timestamps.text(key.created_at),
                 by=key.created_by,
             )

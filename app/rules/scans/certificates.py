@@ -8,7 +8,7 @@ from app.checks.engine.types import Severity
 from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 EXPIRING = "cert.expiring"
-# Findings that report the same problem; they open no alerts of their own.
+# Findings that report the same problem; they open no separate alerts.
 COVERED_FINDINGS = frozenset(
     ("mta_sts.policy_cert_expiring", "starttls.cert_expiring", "bimi.vmc_expiring")
 )

@@ -12,8 +12,8 @@ class CauseIds:
     """The cause ids of the alerts of one evaluation.
 
     causes     None if each alert is its own cause
-    sustained  alerts that are seen again, with what is seen now: others with the same cause get
-               the same id
+    sustained  alerts whose problem is seen again, with the new drafts; others with the same cause
+               get the same id
     """
 
     def __init__(

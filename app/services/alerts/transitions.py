@@ -40,7 +40,7 @@ class Transition:
     """One status change of an alert.
 
     event     the event type; by default that of the new status
-    evidence  what was seen, for the history
+    evidence  the observations, for the history
     """
 
     status: str

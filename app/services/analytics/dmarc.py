@@ -45,7 +45,7 @@ from app.services.core.caches import Cache
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 MAX_GROUPS = 20  # groups that are listed one by one; the others are summed
-PREVIOUS = -1  # stands for all hours of the previous period
+PREVIOUS = -1  # represents all hours of the previous period
 RESULTS: Mapping[str, RecordFilter] = {  # the filter of the records of each result
     "dkim_and_spf": RecordFilter(dkim="pass", spf="pass"),
     "dkim": RecordFilter(dkim="pass", spf="fail"),

@@ -32,7 +32,7 @@ from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 
 NO_STEP_LEFT = "The policy is reject wherever it applies, so there is no further step."
-MAX_LISTED = 100  # sources in each list, unless a caller asks for fewer
+MAX_LISTED = 100  # sources in each list, unless a caller requests fewer
 
 
 @dataclass(frozen=True, slots=True)

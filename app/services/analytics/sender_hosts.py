@@ -63,7 +63,7 @@ class NetworkOwner:
 
 
 def schedule_lookup(address: str) -> bool:
-    """Schedule another lookup, and return False if no email ever came from the address."""
+    """Schedule another lookup, and return False if no email came from the address."""
     with transaction() as session:
         host = session.get(SenderHost, address)
         if host is None:

@@ -20,7 +20,7 @@ from app.services.analytics import rollup_queue, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import audit_log, domain_lookup
 
-MAX_SOURCES = 100  # listed one by one, unless a caller asks for another number
+MAX_SOURCES = 100  # listed one by one, unless a caller requests another number
 MAX_PARTS = 10  # addresses, signatures and the like that are listed for a source
 
 

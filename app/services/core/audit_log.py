@@ -42,6 +42,6 @@ def record(
 
 
 def record_read(account_id: UUID, *, actor: str, action: str, target: str, **details: Any) -> None:
-    """Record an action without changes, like an export, in a transaction of its own."""
+    """Record an action without changes, like an export, in a separate transaction."""
     with transaction() as session:
         record(session, account_id, actor=actor, action=action, target=target, **details)

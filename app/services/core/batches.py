@@ -20,7 +20,7 @@ def write(
     failure: str,
     log_fields: Callable[[Sequence[Item]], Mapping[str, Any]],
 ) -> None:
-    """Write all items in one transaction; if that fails, write each in a transaction of its own.
+    """Write all items in one transaction; if that fails, write each in a separate transaction.
 
     do          writes the items that it gets, in the transaction
     failure     the log message for items that cannot be written

@@ -84,7 +84,7 @@ def is_configured() -> bool:
 def enqueue(session: Session, new: NewEmail) -> None:
     """Queue the email; a worker sends it once the caller's transaction is committed.
 
-    effects  a row; it is ``skipped`` at once, without its body, if no mail server is configured
+    effects  a row; it is ``skipped`` immediately, without its body, if no mail server is configured
     """
     at = now(session)
     is_sendable = is_configured()

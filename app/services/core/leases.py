@@ -2,7 +2,7 @@
 
 1. ``claim`` locks free rows with SKIP LOCKED, so that workers never wait for each other. It counts
    the attempt and sets the time at which the lease expires.
-2. ``renewing`` extends the leases while the work goes on; ``release`` ends them early.
+2. ``renewing`` extends the leases while the work continues; ``release`` ends them early.
 3. The worker writes a result only where ``is_held``: the attempt is still the one that it claimed,
    and the lease was not released. A lease that expired is held until another worker claims the row.
 4. ``requeue_stale`` queues rows again whose lease expired or whose job was lost, and fails those
@@ -249,7 +249,7 @@ class LeaseTable(Generic[Key]):
         return self.until.class_
 
     def _counter(self) -> Any:
-        """The column that tells two claims of a row apart."""
+        """The column that distinguishes two claims of a row."""
         return self.until if self.attempt is None else self.attempt
 
     def _active(self) -> ColumnElement[bool]:

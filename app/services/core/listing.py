@@ -50,7 +50,7 @@ def apply_filters(
 
 @dataclass(frozen=True)
 class Listing:
-    """A list of rows in a unique order; each read is a transaction of its own.
+    """A list of rows in a unique order; each read is a separate transaction.
 
     order    columns, ``….desc()`` where newest or best comes first; together they are unique
     convert  makes the value that a reader gets from a row
@@ -66,7 +66,7 @@ class Listing:
         """Return a page of rows, and the cursor values of the next page, if any.
 
         cursor_values  the values of ``order`` in the last row of the previous page
-        session        reads in the transaction of this session instead of one of its own
+        session        reads in the transaction of this session instead of a separate one
         """
         statement, positions = self._keyed
         parameters: dict[str, Any] = {"most": limit + 1}

@@ -3,7 +3,7 @@
 1. ``note`` counts in memory, so that a refused request writes nothing itself.
 2. ``flush`` adds the counts to those of all processes in this hour.
 3. The audit log gets an event when a count reaches 1, 10, 100 and so on: the first refusal is
-   visible at once, and a flood of them adds few rows.
+   visible immediately, and a flood of them adds few rows.
 4. An account has at most MAX_KINDS counts an hour. What exceeds them is counted together.
 """
 

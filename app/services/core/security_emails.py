@@ -1,4 +1,4 @@
-"""Emails that tell people what was changed about their sign-in, their role and their account.
+"""Emails to people about changes of their sign-in, their role and their account.
 
 Each function runs in the transaction of the change, so nothing changes without its email. They name
 the time, the address and the person who acted, and never hold a secret or a link that signs in.

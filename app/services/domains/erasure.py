@@ -131,7 +131,7 @@ def _delete_files(domain: Domain) -> None:
 def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
     """The condition that a file has a report about the domain, or the domain in its name.
 
-    Files about a subdomain that the account added as a domain of its own are excluded.
+    Files about a subdomain that the account added as a separate domain are excluded.
 
     The names of files follow RFC 9990: ``receiver!domain!begin!end``.
     """

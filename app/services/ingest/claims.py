@@ -75,7 +75,7 @@ def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
 def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[UUID]:
     """The files to claim next: the oldest file of each account, then the second of each, and so on.
 
-    This is a query of its own: joined with the locking query, PostgreSQL would rank all files again
+    This is a separate query: joined with the locking query, PostgreSQL would rank all files again
     for each row, because it underestimates how many are queued.
     """
     is_listed = ReportFile.id.in_(report_file_ids) if report_file_ids else ReportFile.attempt == 0
@@ -114,7 +114,7 @@ def _claim(lease: Lease[UUID], file: ReportFile) -> Claim:
 
 
 def release(claims: Sequence[Claim]) -> None:
-    """Release the files at once; an attempt that was not begun does not count."""
+    """Release the files immediately; an attempt that was not begun does not count."""
     with transaction() as session:
         leases = [claim.lease for claim in claims]
         report_file_ids = LEASES.release(session, leases, enqueued_at=transactions.now(session))

@@ -323,7 +323,7 @@ def _existing(session: Session, account_id: UUID, sha256: bytes) -> ReportFile |
 
 
 def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:
-    """The row of the file itself; further reports in the file have rows of their own."""
+    """The row of the file itself; further reports in the file have their own rows."""
     return select(ReportFile).where(
         ReportFile.account_id == account_id,
         ReportFile.sha256 == sha256,
@@ -334,7 +334,7 @@ def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:
 def _raise_rank(session: Session, file: ReportFile, arrival: _Arrival) -> bool:
     """Note that the same bytes arrived again in a way that proves more; return whether they did.
 
-    Otherwise a stranger who sends a copy first could lower the provenance of the account's upload.
+    Otherwise anyone who sends a copy first could lower the provenance of the account's upload.
     """
     new_rank = authenticity.rank(arrival.received_via, arrival.sender_metadata)
     if new_rank <= authenticity.rank(file.received_via, file.sender_metadata):

@@ -36,7 +36,7 @@ def observe(
     latest: dict[tuple[UUID, str, str], Mapping[str, Any]] = {}
     for row, report, domain in reports:
         if row["provenance"] == PROVENANCES[0]:
-            continue  # a stranger must not decide which selectors scans look for
+            continue  # unknown senders must not decide which selectors scans look for
         for name, selector in islice(_signed(report, domain), MAX_OBSERVED):
             key = (row["domain_id"], name, selector)
             if key not in latest or latest[key]["end_at"] < row["end_at"]:

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_RECORDS = 5_000  # in memory, until they are stored
 SLICE_SECONDS = 1.0  # of one batch; then the rest is released, and fair scheduling starts again
-MAX_RUN_SECONDS = 60.0  # of one job; a further job continues, in a process of its own
+MAX_RUN_SECONDS = 60.0  # of one job; a further job continues, in a separate process
 ROLLUP_SECONDS = 10.0  # between two rollups while there are more files
 REQUEUE_BATCH_SIZE = 1_000
 CPU_BUDGET_REASON = "cpu_budget"
@@ -176,7 +176,7 @@ def retry_deferred() -> int:
 
 
 def _enqueue(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
-    """Enqueue files after an attempt in jobs of their own, as one of them may kill its worker."""
+    """Enqueue files after an attempt in separate jobs, as one of them may kill its worker."""
     ingest_files.enqueue(fresh)
     for report_file_id in tried:
         if not queue.enqueue_report_files([report_file_id]):

@@ -59,7 +59,7 @@ LEASES = LeaseTable(
 def enqueue_if_due() -> None:
     """Enqueue a job for domains that are due, if no report file is waiting or they are late.
 
-    New domains are due at once; only domains that count as verified are evaluated.
+    New domains are due immediately; only domains that count as verified are evaluated.
     """
     with transaction() as session:
         now = transactions.now(session)

@@ -1,4 +1,4 @@
-"""Leaked API keys and upload tokens: revoked at once, with an alert and an email to the owners.
+"""Leaked API keys and upload tokens: revoked immediately, with an alert and an email to the owners.
 
 Only the whole token counts. Its public part appears in lists and logs, so that it proves nothing.
 """

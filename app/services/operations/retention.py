@@ -1,6 +1,6 @@
 """Applying the retention rules, and a preview of what they would delete.
 
-Each batch is deleted in a transaction of its own, so that locks are short.
+Each batch is deleted in a separate transaction, so that locks are short.
 """
 
 import logging

@@ -28,7 +28,7 @@ Path = Sequence[str]  # of keys, to a value
 def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
     """Return all rows of the list, read while they are iterated; ``of`` converts a row.
 
-    raises  InvalidRequest at once for more than MAX_ROWS rows
+    raises  InvalidRequest immediately for more than MAX_ROWS rows
     """
     if listing.exceeds(MAX_ROWS):
         message = f"more than {MAX_ROWS} rows; narrow the list, for example with from and to"

@@ -157,7 +157,7 @@ def _subjects(
 
 
 def release(claims: Sequence[Claim]) -> None:
-    """Release the scans at once; an unfinished attempt does not count."""
+    """Release the scans immediately; an unfinished attempt does not count."""
     with transaction() as session:
         leases = [claim.lease for claim in claims]
         values = {"status": "queued", "started_at": None, "enqueued_at": transactions.now(session)}

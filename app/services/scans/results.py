@@ -223,7 +223,7 @@ class ScanOutcome:
             state.last_results,
             zip(self._results, self._json, strict=True),
             scan_id=ids.public("scan", scan_id),
-            judged_at=timestamps.text(now),
+            checked_at=timestamps.text(now),
         )
         self._score = scoring.score(self._last_results, Usage(domain.usage)).as_json()
         self._basis = _basis(self._score, self._root_cause)

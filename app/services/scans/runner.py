@@ -143,7 +143,7 @@ class _Run:
         return [claim.lease for claim in list(self._claims.values())]
 
     async def work(self, new_session: SessionFactory) -> None:
-        """Run the checks of all scans, and release what is unfinished when the run is stopped."""
+        """Run the checks of all scans, and release unfinished scans when the run is stopped."""
         current = settings.current()
         storing = asyncio.create_task(self._store_all())
         checking = asyncio.create_task(
@@ -176,7 +176,7 @@ class _Run:
     async def _claim_more(self) -> Mapping[UUID, Subject]:
         claims = await asyncio.to_thread(scans_claims.claim_next, self._batch_size)
         if len(claims) < self._batch_size:
-            self._claims_until = 0.0  # scans that are queued later have jobs of their own
+            self._claims_until = 0.0  # scans that are queued later have separate jobs
         self._claims |= {claim.scan_id: claim for claim in claims}
         self.count += len(claims)
         return {claim.scan_id: claim.subject for claim in claims}

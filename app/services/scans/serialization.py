@@ -47,6 +47,13 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> in
     return round((finished_at - started_at).total_seconds() * 1000)
 
 
+def last_result(check: StoredLastResult) -> dict[str, Any]:
+    """Return the last definite result of a check as the API returns it."""
+    stored = with_documentation(check)
+    former = stored.pop("judgedAt", None)  # the name of ``checkedAt`` in results before 0.2.0
+    return {"checkedAt": former, **stored}
+
+
 def summary(results: Iterable[CheckResult]) -> dict[str, int]:
     """Return the number of checks by verdict, with all five verdicts."""
     counts = Counter(result.verdict for result in results)
@@ -58,7 +65,7 @@ def merge_known_results(
     results: Iterable[tuple[CheckResult, StoredCheck]],
     *,
     scan_id: str,
-    judged_at: str,
+    checked_at: str,
 ) -> tuple[dict[str, StoredLastResult], dict[str, str]]:
     """Return the last definite results by check after a scan, and why checks are undetermined.
 
@@ -67,7 +74,7 @@ def merge_known_results(
     merged, undetermined = dict(last_results), {}
     for result, stored in results:
         if result.definite:
-            merged[result.check] = {**stored, "scanId": scan_id, "judgedAt": judged_at}
+            merged[result.check] = {**stored, "scanId": scan_id, "checkedAt": checked_at}
         else:
             undetermined[result.check] = result.reason or "the server did not answer"
     return merged, undetermined

@@ -244,7 +244,7 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
     return [
         {
             "check": check.name,
-            "known": known and serialization.with_documentation(known),
+            "known": known and serialization.last_result(known),
             "undetermined_reason": state.undetermined.get(check.name),
             "is_set_up": _is_set_up(known),
         }

@@ -174,7 +174,7 @@ def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturn
 def revoke(key_id: str) -> ResponseReturnValue:
     """Revoke the key; requests with it get 401."""
     user = pages.user_session()
-    api_keys.revoke(user.account_id, key_id, actor=user.actor, reason="by hand")
+    api_keys.revoke(user.account_id, key_id, actor=user.actor, reason="by a user")
     return redirect(url_for(".index"), 303)
 
 

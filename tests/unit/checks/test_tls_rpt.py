@@ -151,5 +151,5 @@ async def test_only_ten_hosts_are_queried() -> None:
     named = ",".join(f"https://r{number}.example.org/" for number in range(12))
     zone = Zone({NAME: [f"v=TLSRPTv1; rua={named}"]})
     outcome = await tls_rpt.run(SUBJECT, zone)
-    assert (len(outcome.findings), outcome.facts["rua_unasked"]) == (10, 2)
+    assert (len(outcome.findings), outcome.facts["rua_not_queried"]) == (10, 2)
     assert len(zone.asked) == 23  # of 10 hosts, the record and its CNAME

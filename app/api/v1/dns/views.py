@@ -59,7 +59,7 @@ def status(domain: str) -> Response:
             "score": (state.score or None) if state else None,
             "checks": [
                 {
-                    **serialization.with_documentation(check),
+                    **serialization.last_result(check),
                     "undeterminedReason": undetermined.get(name),
                 }
                 for name, check in results.items()

@@ -1,4 +1,4 @@
-"""Measures parsing of the files of a folder; peers use it too, so it imports nothing of ours."""
+"""Measures parsing of the files of a folder; it imports no module of mailwatch, for the peers."""
 
 import gc
 import time

@@ -113,7 +113,7 @@ def engines() -> Iterator[dict[str, Engine]]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a database, SQLite and PostgreSQL in turn; ``database`` creates the tables."""
+    """The URL of a database, SQLite or PostgreSQL; ``database`` creates the tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path_factory.getbasetemp() / 'test.db'}"
     server: servers.Server = request.getfixturevalue("postgres_server")

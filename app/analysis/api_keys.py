@@ -111,7 +111,10 @@ class Activity:
         total = sum(use.count for use in today)
         if denied < MIN_DENIED or denied * 100 < DENIED_PERCENT * total:
             return None
-        text = f"{denied:,} of {total:,} calls today were denied for lack of a scope or network"
+        text = (
+            f"{denied:,} of {total:,} calls today were denied: the scope is missing, or the "
+            "network is not allowed"
+        )
         return UsageAnomaly("denied", text)
 
     def _limited(self) -> UsageAnomaly | None:

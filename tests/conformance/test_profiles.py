@@ -1,7 +1,7 @@
 """The compliance profiles of the zones of tests/data/zones.
 
-The table was reviewed by hand from the text of each source and the zone files. STARTTLS probes are
-off and most zones name no DKIM selector, so the clauses that rest on them are undetermined.
+The table was reviewed manually from the text of each source and the zone files. STARTTLS probes are
+off and most zones name no DKIM selector, so the clauses that use them are undetermined.
 """
 
 from collections.abc import Mapping

@@ -38,7 +38,7 @@ class Scenario:
     healthy: Receiver
 
     def run(self, transitions_wanted: int, kills: int) -> None:
-        """Make so many transitions, and kill the workers so often meanwhile."""
+        """Make this number of transitions, and kill the workers this number of times."""
         killing = {transitions_wanted * (n + 1) // (kills + 1) for n in range(kills)}
         alert_id = self._open(0)
         for number in range(1, transitions_wanted):

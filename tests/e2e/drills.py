@@ -90,7 +90,7 @@ def stop_redis(service: Service, redis: Server, token: str, seconds: float) -> s
 
 
 def hang_redis(service: Service, redis: Server, token: str, limit: int) -> str:
-    """With a Redis that answers nothing calls are answered, and the limit goes on: never none.
+    """If Redis does not answer, calls are answered, and the limit still applies.
 
     token  of a key with ``limit`` calls a minute
     """

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 120.0  # of a sender: mail services try much longer
 def kill_everything(
     service: Service, redis: Server, account_id: UUID, count: int, rounds: int
 ) -> str:
-    """Every report that was acknowledged is there once, whatever is killed meanwhile.
+    """Every acknowledged report is stored once, whatever is killed in the meantime.
 
     Each report is sent twice, in two wrappings; a sender tries again until it is acknowledged.
     """

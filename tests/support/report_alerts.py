@@ -53,7 +53,7 @@ def store_dmarc_facts(domain: Domain, facts: dict[str, Any]) -> None:
 
 
 def opened(domain: Domain, *types: str) -> dict[str, Alert]:
-    """The alerts that stand after one judgement, of these types or of all."""
+    """The open alerts after one evaluation, of these types or of all."""
     report_monitor.evaluate_domain(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(select(Alert).where(Alert.status == "open")).all()

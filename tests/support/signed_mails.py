@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import ReportFile
-from app.services.ingest import authenticity as worth
-from app.services.ingest import files, processor
+from app.services.ingest import authenticity, files, processor
 from tests.support.report_documents import dmarc_xml
 from tests.support.zones import Zone, ZoneNetwork
 
@@ -57,7 +56,7 @@ def signed(
 
 
 def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
-    claims = worth.received_by(app_settings.current().trusted_authserv_ids)
+    claims = authenticity.received_by(app_settings.current().trusted_authserv_ids)
     taken = files.store(account_id, raw, received_via=received_via, sender_metadata=claims)
     processor.run([taken.file.id], network=ZoneNetwork(zone) if zone else None)
     with transaction(readonly=True) as session:

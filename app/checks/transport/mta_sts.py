@@ -96,7 +96,7 @@ async def mta_sts(subject: Subject, dns: NetworkSession) -> Outcome:
     except protocol.MtaStsUnusable as error:
         kind = ID_INVALID if error.code == "id_invalid" else SYNTAX
         facts = {"record": True, "record_valid": False}
-        fix = _repaired(name, records[0], "Senders ignore the record as it is.")
+        fix = _repaired(name, records[0], "Senders ignore the record in its current form.")
         return Outcome(facts, kind.at(name, record=records[0], reason=error.reason, fix=fix))
     page = await dns.fetch(f"mta-sts.{subject.domain}", PATH)
     return await _with_policy(subject, record.id, page, dns)

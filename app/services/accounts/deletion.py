@@ -89,6 +89,6 @@ def _delete(account_id: UUID) -> None:
                     references = update(table).values({key.parent: None})
                     session.execute(references.where(condition, key.parent.is_not(None)))
         account_rows.delete_all(table, condition)
-    with transaction() as session:  # and the rows that workers wrote meanwhile
+    with transaction() as session:  # and the rows that workers wrote in the meantime
         session.execute(delete(Account).where(Account.id == account_id))
     logger.warning("account deleted", extra={"account_id": str(account_id)})

@@ -30,7 +30,7 @@ from app.services.core import domain_lookup
 
 logger = logging.getLogger(__name__)
 
-RECORD_BATCH_SIZE = 10_000  # approximately; the domain is locked meanwhile
+RECORD_BATCH_SIZE = 10_000  # approximately; the domain is locked while they are processed
 REPORT_BATCH_SIZE = 1_000
 DOMAIN_BATCH_SIZE = 1_000
 MAX_RUN_SECONDS = 30.0

@@ -115,7 +115,7 @@ def receiving_servers(received_via: str, sender_metadata: SenderMetadata) -> Col
 
 
 def rank(received_via: str, sender_metadata: SenderMetadata) -> int:
-    """Return how much the way that a file arrived can prove; a higher rank proves more."""
+    """Return the rank of the route of a file; a higher rank gives a better provenance."""
     if received_via in TRUSTED_ROUTES:
         return 2
     return 1 if receiving_servers(received_via, sender_metadata) else 0

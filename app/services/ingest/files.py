@@ -332,7 +332,7 @@ def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:
 
 
 def _raise_rank(session: Session, file: ReportFile, arrival: _Arrival) -> bool:
-    """Note that the same bytes arrived again in a way that proves more; return whether they did.
+    """Record that the same bytes arrived again with better provenance; return whether they did.
 
     Otherwise anyone who sends a copy first could lower the provenance of the account's upload.
     """

@@ -43,7 +43,7 @@ To receive these alerts, open this page and confirm:
 
 The link expires in {days} days. If you do not want these alerts, ignore
 this email: alerts are only sent to addresses that were confirmed. To block
-this channel for good, unsubscribe:
+this channel permanently, unsubscribe:
 
 {unsubscribe_url}
 """

@@ -3,7 +3,7 @@
 The rule of comparison: status, named headers, keys and values must be equal, except that
 
 - ``…`` within a string stands for any text, and ``"…"`` alone for any value;
-- a list that ends in ``"…"``, and an object with the key ``"…"``, may go on;
+- a list that ends in ``"…"``, and an object with the key ``"…"``, may continue;
 - of ids only the prefix counts, of times only that they are times, of ``N seconds`` not the N,
   and of the numbers in VARYING only that they are numbers.
 

@@ -1,4 +1,4 @@
-"""A report is worth more if the mail that carried it is provably its reporter's."""
+"""A report has a better provenance if its email is provably from its reporter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Whatever unverified reports say, no alert above info and no readiness verdict rests on them."""
+"""No alert above info and no readiness verdict depends on unverified reports."""
 
 import random
 from collections.abc import Callable

@@ -101,7 +101,7 @@ def test_change_lists_findings_that_appeared_or_cleared() -> None:
     came = replace(CAME, kind=replace(CAME.kind, code="dane.came"))
     after = [
         result("mx", MX_B, findings=[STAYS, CAME]),
-        result("dane", MX_B, findings=[came]),  # it rests on the record, too
+        result("dane", MX_B, findings=[came]),  # it depends on the record, too
         result("spf", MX_B, findings=[CAME]),  # of which nothing was known before
     ]
     [change] = dns.between(DOMAIN, before, after, NOW)

@@ -153,7 +153,7 @@ def test_daily_quota_error_counts_remaining_files(
     result = app.test_cli_runner().invoke(args=words)
     assert result.exit_code == 1
     assert "2 imported, 0 duplicates, 0 unreadable" in result.output
-    assert "as many reports as it may in one day" in result.output
+    assert "reached its daily limit of reports" in result.output
     assert "2 files remain" in result.output
 
 

@@ -1,7 +1,7 @@
 """Emails to people about changes of their sign-in, their role and their account.
 
 Each function runs in the transaction of the change, so nothing changes without its email. They name
-the time, the address and the person who acted, and never hold a secret or a link that signs in.
+the time, the address and the person who acted, and never contain a secret or a link that signs in.
 People are named in bodies, which are deleted when they are sent, and not in subjects, which stay.
 """
 
@@ -43,7 +43,7 @@ class Notice:
 
 
 def signed_in_from_new_network(session: Session, user: User, agent: str) -> None:
-    """Tell a person of a sign-in from a network that the person has not used before."""
+    """Notify a person about a sign-in from a network that the person has not used before."""
     notice = Notice(
         kind="new_network",
         subject="New sign-in to mailwatch",
@@ -56,7 +56,7 @@ def signed_in_from_new_network(session: Session, user: User, agent: str) -> None
 
 
 def credentials_changed(session: Session, user: User, sentence: str, actor: str) -> None:
-    """Tell a person that the password, the two-factor authentication or the codes have changed.
+    """Notify a person that the password, the two-factor authentication or the codes have changed.
 
     sentence  like ``Your password was changed``
     """
@@ -72,7 +72,7 @@ def credentials_changed(session: Session, user: User, sentence: str, actor: str)
 
 
 def role_changed(session: Session, user: User, before: str, actor: str) -> None:
-    """Tell a person and the owners that the person has another role."""
+    """Notify a person and the owners that the person has another role."""
     notice = Notice(
         kind="role",
         subject="A role in your account was changed",
@@ -85,7 +85,7 @@ def role_changed(session: Session, user: User, before: str, actor: str) -> None:
 
 
 def person_removed(session: Session, user: User, actor: str) -> None:
-    """Tell a person and the owners that the person was removed from the account."""
+    """Notify a person and the owners that the person was removed from the account."""
     notice = Notice(
         kind="removed",
         subject="A person was removed from your account",
@@ -100,7 +100,7 @@ def person_removed(session: Session, user: User, actor: str) -> None:
 
 
 def invitation_changed(session: Session, invitation: Invitation, verb: str, actor: str) -> None:
-    """Tell the inviter, the actor and the owners that an invitation was created, accepted, …."""
+    """Notify the inviter, the actor and the owners that an invitation was created, accepted, …."""
     notice = Notice(
         kind="invitation_change",
         subject=f"An invitation to your account was {verb}",
@@ -128,7 +128,7 @@ def keys_changed(
     *,
     replacement: ApiKey | None = None,
 ) -> None:
-    """Tell the creators, the actor and the owners that API keys of one account were changed.
+    """Notify the creators, the actor and the owners that API keys of one account were changed.
 
     verb         ``created``, ``rotated`` or ``revoked``
     replacement  the new key of a rotation

@@ -198,5 +198,5 @@ def zone() -> Zone:
 
 @pytest.fixture
 def app(database: Engine, settings: Settings, zone: Zone) -> Flask:
-    """The whole application on this test's database."""
+    """The complete application on this test's database."""
     return make_app(database, settings, zone)

@@ -1,4 +1,4 @@
-"""Rows of lists that are written once for as long as they stay the same."""
+"""The JSON of list rows is cached while the rows are unchanged."""
 
 from collections import namedtuple
 from typing import Any
@@ -14,7 +14,7 @@ Row = namedtuple("Row", ["id", "name"])
 
 
 class Shape:
-    """Counts how often it is made."""
+    """Counts how often it is serialized."""
 
     def __init__(self) -> None:
         self.made: list[str] = []

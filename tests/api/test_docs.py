@@ -1,4 +1,4 @@
-"""The page that shows the API to people."""
+"""The HTML page of the API reference."""
 
 import re
 

@@ -67,7 +67,7 @@ HOSTILE = {
 
 
 def routes(app: Flask) -> list[tuple[str, str, Any]]:
-    """(method, rule, view) of every route but the static files and the dashboard's."""
+    """(method, rule, view) of every route, except static files and the dashboard."""
     return [
         (method, rule.rule, app.view_functions[rule.endpoint])
         for rule in app.url_map.iter_rules()
@@ -78,7 +78,7 @@ def routes(app: Flask) -> list[tuple[str, str, Any]]:
 
 @pytest.fixture
 def things(client: Client) -> dict[str, str]:
-    """One thing of each kind, of the client's account."""
+    """One resource of each kind in the client's account."""
     domain = client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     batch = client.data("POST", "/v1/scans", 202, json={"all": True})
     scan = ids.parse("scan", batch["scans"][0]["id"])

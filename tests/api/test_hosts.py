@@ -1,4 +1,4 @@
-"""Which names in a request are answered, and that no address is made from them."""
+"""Which host names are accepted in a request, and that no URL is built from them."""
 
 import re
 

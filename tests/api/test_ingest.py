@@ -49,7 +49,7 @@ def post(app: Flask, token: str) -> Post:
 
 
 def ends(account_id: UUID) -> list[tuple[str, str | None]]:
-    """(state, file name) of every file, read by now, oldest first."""
+    """(status, file name) of every file, oldest first, after processing."""
     processor.run([])
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     return [(row.status, row.file_name) for row in reversed(rows)]

@@ -1,4 +1,4 @@
-"""Junk that strangers post uses up neither the rate of the account's uploads nor of others."""
+"""Junk of unknown senders uses up neither the rate of the account's uploads nor of others."""
 
 from collections import Counter
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true for whatever a stranger's client sends."""
+"""The OpenAPI document: valid, complete, and correct for any request."""
 
 from typing import Any
 
@@ -126,7 +126,7 @@ def hold(operation: Any, client: Client, real: dict[str, str]) -> None:
 
 
 def things(client: Client) -> dict[str, str]:
-    """Things that are there; ids by the part of the path before them."""
+    """Existing resources; ids by the part of the path before them."""
     client("POST", "/v1/domains", json={"name": "acme.test"})
     done = api_scans.scan(client)
     batch = client.data("POST", "/v1/scans", 202, json={"domains": ["acme.test"]})

@@ -1,4 +1,4 @@
-"""The records behind a figure: that they add up to it, in which order they come, and as files."""
+"""The records behind a figure: their sum, their order, and their exports."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The policies behind a figure of TLS sessions: that they add up to it, their order, and files."""
+"""The policies behind a figure of TLS sessions: their sum, their order, and their exports."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -88,7 +88,7 @@ many = hypothesis_settings(
 
 @pytest.fixture
 def domain(client: Client) -> Domain:
-    """A domain of which a scan knows the records."""
+    """A domain whose records a scan has stored."""
     found = make_domain(client.account_id, "acme.test")
     store_results(found)
     return found

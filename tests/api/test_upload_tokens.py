@@ -56,7 +56,7 @@ def issue(account_id: UUID, **options: datetime) -> str:
 
 
 def files(account_id: UUID) -> list[tuple[str, str, str]]:
-    """(way, state, provenance) of every file, oldest first, once all are parsed."""
+    """(route, status, provenance) of every file, oldest first, once all are parsed."""
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
     return [(row.received_via, row.status, row.provenance) for row in reversed(rows)]

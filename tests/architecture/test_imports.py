@@ -133,7 +133,7 @@ def test_no_service_package_is_part_of_an_import_cycle() -> None:
 
 
 def cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """Each cycle that a depth-first walk meets."""
+    """Each cycle that a depth-first search finds."""
     cycles: list[list[str]] = []
     done: set[str] = set()
 

@@ -17,7 +17,7 @@ EXCEPTIONS: Mapping[str, frozenset[str]] = {}
 
 
 def files() -> list[Path]:
-    """Every file of the program, with the two that servers load by their path."""
+    """Every file of the program, with the two files that servers load by path."""
     return [*sources(*FOLDERS), ROOT / "gunicorn.conf.py", ROOT / "wsgi.py"]
 
 
@@ -27,7 +27,7 @@ def is_private(name: str) -> bool:
 
 
 def private_attributes(module: ast.Module) -> Iterator[str]:
-    """Return the private attributes that are read or set on other objects than the own ones."""
+    """Return the private attributes that are read or set of other objects than our own."""
     own = _own_names(module)
     for node in ast.walk(module):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
@@ -44,7 +44,7 @@ def private_imports(path: Path) -> Iterator[str]:
 
 
 def _own_names(module: ast.Module) -> set[str]:
-    """Return the names of the module that stand for its own objects: classes and our modules."""
+    """Return the names in the module that refer to our own objects: classes and modules."""
     names = {"self", "cls"}
     for node in ast.walk(module):
         if isinstance(node, ast.ClassDef):

@@ -141,7 +141,7 @@ def differences(
     before: Mapping[str, int],
     after: Mapping[str, int],
 ) -> list[str]:
-    """What is not as expected; empty if all is."""
+    """The deviations from the expected result; empty if there are none."""
     added = {name: after[name] - before[name] for name in after}
     problems = [*status_differences(expected["state"], rows)]
     messages = expected["messages"]
@@ -180,7 +180,7 @@ def status_differences(state: str, rows: list[ReportFile]) -> list[str]:
 
 
 def texts(account_id: UUID, names: set[str]) -> dict[str, Any]:
-    """The facts of these names that are no sums."""
+    """The facts of these names that are not sums."""
     columns: Mapping[str, Any] = {
         "orgName": DmarcReport.org_name,
         "reason": DmarcRecord.reasons,

@@ -1,4 +1,4 @@
-"""The sample reports of the demo: all are readable, and every start writes the same ones."""
+"""The sample reports of the demo: all can be parsed, and every start writes the same files."""
 
 import time
 from collections import Counter

@@ -12,7 +12,7 @@ create_server = socket.create_server
 
 
 class Taken:
-    """A process that takes a TCP port just before the answerer does, so many times."""
+    """Take the TCP port just before the answerer does, this number of times."""
 
     def __init__(self, times: int) -> None:
         self.left, self.held = times, list[socket.socket]()

@@ -1,4 +1,4 @@
-"""The systemd units in deploy/systemd: hardened alike, and rated by systemd itself where it is."""
+"""The systemd units in deploy/systemd: all are hardened, and rated by systemd if it is installed."""
 
 import configparser
 import re

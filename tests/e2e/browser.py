@@ -1,4 +1,4 @@
-"""A person at a real browser, and the problems that no page may have."""
+"""A user with a real browser, and the problems that no page may have."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ SERIOUS = ("serious", "critical")
 
 @dataclass
 class Person:
-    """A browser of one person at the service.
+    """The browser of one user of the service.
 
     problems  problems of the pages: console messages, script errors, dialogs, foreign requests
     """

@@ -45,7 +45,7 @@ def service(
     receivers: tuple[Receiver, Receiver],
     tmp_path_factory: Any,
 ) -> Service:
-    """The service on this test's database; one for all tests of a file, for it takes a while."""
+    """The service on this test's database, shared by the tests of a file."""
     url = settings.database_url
     if url not in running:
         directory: Path = tmp_path_factory.mktemp("service")
@@ -70,7 +70,7 @@ def service(
 def chromium() -> Iterator[Browser]:
     """One Chromium for the tests of a file; they are skipped where there is none.
 
-    It goes with the file, for its event loop would stand in the way of other files' async tests.
+    It goes with the file, because its event loop would conflict with async tests of other files.
     """
     path = (
         os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

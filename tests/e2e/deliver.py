@@ -60,7 +60,7 @@ class Scenario:
 
 
 def flaky_response(call: Received) -> tuple[int, dict[str, str]] | None:
-    """One of the ways of receivers; mostly the good one, or a thousand events would take long."""
+    """A random response of a receiver, in most cases a success."""
     received_via = random.random()
     if received_via < 0.8:
         return 200, {}
@@ -139,7 +139,7 @@ def _assert_whole(receiver: Receiver, events: int) -> None:
 
 
 def _delays(calls: Sequence[Received]) -> str:
-    """Between a transition and the first call about it."""
+    """The time between a transition and the first call about it."""
     late = [
         call.at - datetime.fromisoformat(json.loads(call.body)["timestamp"]).timestamp()
         for call in _first(calls).values()

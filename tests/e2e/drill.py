@@ -1,4 +1,4 @@
-"""``./dev drill``: the drills at the size of a working day, on SQLite and on PostgreSQL.
+"""``./dev drill``: the drills at realistic size, on SQLite and on PostgreSQL.
 
 Then every parser is fuzzed for a minute, with ``--quick`` for two seconds.
 """

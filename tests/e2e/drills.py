@@ -31,7 +31,7 @@ def add_domains(service: Service, token: str) -> None:
 
 
 def kill_workers(service: Service, token: str, account_id: UUID, kills: int) -> str:
-    """Scans end, each with one result and no second alert, whenever workers are killed."""
+    """Scans complete with one result each and no duplicate alert, whenever workers are killed."""
     answer = service.call("POST", "/v1/scans", token, {"all": True})
     assert answer.status == 202, answer.json
     batch = answer.json["data"]["id"]
@@ -47,7 +47,7 @@ def kill_workers(service: Service, token: str, account_id: UUID, kills: int) -> 
 
 
 def assert_complete(account_id: UUID, scans: int) -> None:
-    """As many completed scans, and for each domain and subject one alert that opened once."""
+    """Check the number of completed scans, and that each alert exists and was opened only once."""
     with transaction(readonly=True) as session:
         counted = session.execute(
             select(Scan.status, func.count())
@@ -72,7 +72,7 @@ def assert_complete(account_id: UUID, scans: int) -> None:
 
 
 def stop_redis(service: Service, redis: Server, token: str, seconds: float) -> str:
-    """Every POST is a 202 while Redis is away; all scans end once it is back."""
+    """Every POST gets a 202 while Redis is unavailable; all scans complete when it returns."""
     answers: list[Answer] = []
     redis.kill()
     until = time.monotonic() + seconds

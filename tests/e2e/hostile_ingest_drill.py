@@ -40,7 +40,7 @@ def poison(service: Service, account_id: UUID, honest_id: UUID) -> str:
 
 
 def flood(service: Service, account_id: UUID) -> str:
-    """Junk that strangers post uses up neither the rate nor the quota of the account's uploads."""
+    """Junk of unknown senders uses up neither the rate nor the quota of the account's uploads."""
     make_domain(account_id, "d2.test")
     service.restart(
         "web", INGEST_RATE_LIMIT="600 per minute", INGEST_SOURCE_RATE_LIMIT="300 per minute"

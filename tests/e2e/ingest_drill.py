@@ -49,7 +49,7 @@ def kill_everything(
 
 
 def _send(service: Service, address: str, raw: bytes) -> int:
-    """How often it had to be sent until it was acknowledged."""
+    """Return the number of attempts until the report was acknowledged."""
     until = time.monotonic() + PATIENCE_SECONDS
     tries = 1
     while (answer := service.call("POST", address, body=raw)).status not in (200, 202):
@@ -61,7 +61,7 @@ def _send(service: Service, address: str, raw: bytes) -> int:
 
 
 def _kill(service: Service, redis: Server, rounds: int, is_over: Callable[[], bool]) -> int:
-    """Kill one kind of part after another, until it is over; how many times."""
+    """Kill processes of each kind until the drill ends; return the number of kills."""
 
     def restart_redis() -> None:
         redis.kill()

@@ -1,4 +1,4 @@
-"""The whole service as processes: gunicorn, worker, clock, and a name server of the demo's kind."""
+"""The whole service as processes: gunicorn, worker, clock, and the name server of the demo."""
 
 import http.client
 import json
@@ -40,7 +40,7 @@ class Answer:
 
 
 class Service:
-    """Processes that share a database, a Redis and a name server.
+    """The processes, which share a database, a Redis and a name server.
 
     directory  for logs and zone files
     receivers  of webhooks, which it may call
@@ -131,7 +131,7 @@ class Service:
         wait_for(lambda: self.call("GET", "/readyz").status == 200, "the web process")
 
     def kill_below(self, name: str) -> int:
-        """SIGKILL for whatever the process has started, its children's children too; how many."""
+        """Kill all descendants of the process; return their number."""
         pids = _tree(self._processes[name].pid)[1:]
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -173,7 +173,7 @@ def wait_for(condition: Callable[[], bool], description: str, seconds: float = 9
 
 
 def _reaching(receivers: Sequence[Receiver]) -> dict[str, str]:
-    """Settings by which webhooks go to receivers on this machine, and are soon tried again."""
+    """Settings with which webhooks go to receivers on this machine, and are retried soon."""
     return {
         "EGRESS_ALLOW_CIDRS": "127.0.0.0/8",
         "EGRESS_PORTS": ",".join(str(receiver.port) for receiver in receivers),
@@ -188,7 +188,7 @@ def _json(raw: bytes) -> Any:
 
 
 def _tree(pid: int) -> list[int]:
-    """The process and everything below it, if it lives."""
+    """The process and its descendants, if it runs."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     try:
         pids = [int(text) for text in children.read_text().split()]
@@ -198,7 +198,7 @@ def _tree(pid: int) -> list[int]:
 
 
 def _write_zones(directory: Path, names: list[str]) -> None:
-    """A zone for each name, and the one above them with their name servers and their MX."""
+    """Write a zone for each name, and the parent zone with their name servers and their MX."""
     head = "$ORIGIN {}.\n$TTL 300\n@ IN SOA ns1.test. hostmaster.test. 1 3600 600 86400 300\n"
     servers = "@ IN NS ns1.test.\n@ IN NS ns2.test.\n"
     hosts = "ns1 IN A 198.51.100.1\nns2 IN A 198.51.100.2\nmx IN A 198.51.100.3\n"

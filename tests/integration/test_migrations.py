@@ -38,7 +38,7 @@ def test_migrations_can_be_downgraded(tmp_path: Path) -> None:
 
 
 def test_weekly_sums_are_complete_before_and_after_open_weeks(tmp_path: Path) -> None:
-    """Before revision 0014 all weeks were compacted, so a downgrade must compact them."""
+    """Before revision 0014, all weeks were compacted, so a downgrade must compact them."""
     path = tmp_path / "weeks.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = f"sqlite:///{path}"
@@ -121,7 +121,7 @@ def test_recipients_with_a_user_account_are_confirmed(tmp_path: Path) -> None:
 
 
 def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
-    """A row with these values, and something in every other column that has to have a value."""
+    """Insert a row with these values, and a value in every other required column."""
     connection.execute("PRAGMA ignore_check_constraints = ON")
     columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
     row = {name: "x" for _, name, _, needed, default, _ in columns if needed and default is None}

@@ -89,7 +89,7 @@ def client(app: Flask) -> Client:
 
 @pytest.fixture
 def domain(client: Client) -> Domain:
-    """A domain with reports of 40 days, of two reporters, and with a classified source."""
+    """A domain with reports of two reporters over 40 days, and a classified source."""
     domain = make_domain(client.account_id, "acme.test")
     store_results(domain)
     for day in range(40):

@@ -47,7 +47,7 @@ def spf_tree(width: int) -> Iterator[str]:
 
 
 def addresses(prefix: str, count: int) -> Iterator[str]:
-    """Hosts that each have an address of their own."""
+    """Hosts that each have their own address."""
     for number in range(count):
         yield f"{prefix}{number} 300 IN A 198.51.{number // 250}.{number % 250 + 1}"
 

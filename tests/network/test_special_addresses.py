@@ -1,4 +1,4 @@
-"""The addresses to which the service may connect on behalf of strangers."""
+"""The addresses to which the service may connect on behalf of third parties."""
 
 import ipaddress
 

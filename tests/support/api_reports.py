@@ -29,7 +29,7 @@ def rows(response: Any) -> list[dict[str, str]]:
 
 
 def listed(client: Client, link: str) -> Iterator[Any]:
-    """Everything that a link leads to, page by page."""
+    """All items behind a link, page by page."""
     cursor = ""
     while True:
         page = client("GET", f"{link}&limit=3{cursor}")

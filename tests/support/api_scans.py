@@ -19,7 +19,7 @@ BAD: dict[Any, Any] = {
 
 
 def run(client: Client, scan: Any, records: Any = BAD) -> Any:
-    """The scan, run to its end as a worker runs it."""
+    """Run the scan as a worker does, and return it."""
     scan_id = ids.parse("scan", scan["id"])
     assert scan_id is not None
     runner.run([scan_id], ZoneNetwork(Zone(records)))

@@ -16,7 +16,7 @@ SPF = {
 def store_results(
     domain: Domain, dmarc: str | None = DMARC, since: str | None = "2020-01-01T00:00:00.000Z"
 ) -> None:
-    """Have a scan know the domain's records; ``since``: when its policy last changed."""
+    """Store a scan's results for the domain; ``since``: when its policy last changed."""
     facts = {
         "record": dmarc,
         "record_at": domain.name,

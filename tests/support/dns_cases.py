@@ -1,4 +1,4 @@
-"""The cases of tests/data/dns-cases: small zones, what a scan of them must say, and what not."""
+"""The cases of tests/data/dns-cases: zones with the expected and forbidden results of a scan."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Case:
 
 
 class CaseZone(Zone):
-    """A zone whose name server signs some zones and misbehaves as the case says."""
+    """A zone whose name server signs some zones and has the faults of the case."""
 
     def __init__(
         self, data: Mapping[tuple[str, str], list[Rdata]], expected: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Rows for tests, made by the services themselves: plain functions, every default valid."""
+"""Functions that create rows for tests through the services, with valid defaults."""
 
 import itertools
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ _numbers = itertools.count(1)
 
 
 def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
-    """The whole application on the test's database, with this zone for DNS."""
+    """The complete application on the test's database, with this zone for DNS."""
     app = create_app(settings, ZoneNetwork(zone or Zone({})))
     transactions.bind(database)  # the engine that create_app made has not connected to anything yet
     return app
 
 
 def make_account(name: str | None = None) -> Account:
-    """An account of its own."""
+    """Create an account."""
     return accounts.create(name or f"account {next(_numbers)}")
 
 

@@ -1,4 +1,4 @@
-"""An account with a row in every table, made by the services; and a search of all tables."""
+"""An account with a row in every table, and a search in all tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,12 +56,12 @@ class FullAccount:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """How the account is named in rows."""
+        """The texts that identify the account in rows."""
         return str(self.account.id), self.account.id.hex, self.account.name
 
 
 def make(name: str) -> FullAccount:
-    """An account with two people and one domain, and something of every kind in it."""
+    """Create an account with two users, one domain, and an object of every kind."""
     account, domain = make_account(f"{name} limited"), f"{name}.test"
     owner, _ = accounts.add_user(account.name, f"olga@{name}-mail.test", role="owner")
     person, _ = accounts.add_user(account.name, f"pete@{name}-mail.test", role="owner")
@@ -103,7 +103,7 @@ def places(*texts: str) -> set[str]:
 
 
 def _forms(value: Any) -> Iterator[str]:
-    """How a value may name something."""
+    """The forms in which a value may identify something."""
     if isinstance(value, bytes | memoryview):
         yield bytes(value).decode("latin-1")
         yield bytes(value).hex()

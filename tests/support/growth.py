@@ -1,6 +1,6 @@
 """``python -m tests.support.growth`` prints the MiB that parsing the hostile files needs.
 
-They are made by a child beforehand, for making them takes more.
+A child process generates them beforehand, because generating them needs more memory.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ def write(folder: str) -> None:
 
 
 def peak() -> int:
-    """The most memory that this program ever had, in KiB; ``ru_maxrss`` counts the parent's too."""
+    """The peak memory of this program in KiB; ``ru_maxrss`` would include that of its parent."""
     status = Path("/proc/self/status").read_text("ascii")
     return int(status.partition("VmHWM:")[2].split()[0])
 

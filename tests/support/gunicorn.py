@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 @dataclass(slots=True)
 class Response:
-    """An answer as it came over the wire."""
+    """A response as received."""
 
     status: int
     headers: dict[str, str]
@@ -99,7 +99,7 @@ class Gunicorn:
         return wire
 
     def get(self, path: str = "/") -> Response:
-        """One request on a connection of its own."""
+        """Send one request on a separate connection."""
         wire = self.connect()
         wire.send(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
         response = wire.response()

@@ -1,4 +1,4 @@
-"""Files that are small and made to cost much CPU time, each different from the others."""
+"""Small files that cost much CPU time, each different from the others."""
 
 import gzip
 
@@ -28,14 +28,14 @@ def _long_name(number: int) -> bytes:
 
 
 def _blank_results(number: int) -> bytes:
-    """A report of a few hundred octets that inflates to one with half a megabyte of blanks."""
+    """A report of a few hundred octets that inflates to one with half a megabyte of spaces."""
     blanks = b" " * 30_000 + b"</policy_evaluated>"
     records = RECORD.replace(b"</policy_evaluated>", blanks) * 16
     return gzip.compress(xml(records, about=b"<a>%d</a>" % number), mtime=0)
 
 
 def _many_elements(number: int) -> bytes:
-    """A report with a hundred thousand elements that mean nothing."""
+    """A report with a hundred thousand unknown elements."""
     return xml(about=b"<a%d/>" % number + b"<b/>" * 100_000)
 
 

@@ -3,7 +3,7 @@
     with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Failure.SILENT}) as server:
         ...server.address...
 
-``server.asked`` lists (name, type) of all queries in order, over UDP and TCP; ``server.spelled``
+``server.queried`` lists (name, type) of all queries in order, over UDP and TCP; ``server.spelled``
 has the names in UDP queries with their original case.
 """
 

@@ -1,4 +1,4 @@
-"""Report documents for tests: built from values, every default valid, and wrapped as senders do."""
+"""Report documents for tests: built from values with valid defaults, and wrapped as senders do."""
 
 import base64
 import gzip
@@ -127,7 +127,7 @@ def tls_json(domain: str = "acme.test", report_id: str = "t1", failed: int = 2) 
 
 
 def failure_mail(domain: str = "acme.test", ip: str = "203.0.113.66") -> bytes:
-    """A failure report of a message with things in it that are private."""
+    """A failure report of a message that contains private data."""
     return FAILURE.format(domain=domain, ip=ip).replace("\n", "\r\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps the messages that it accepts."""
+"""A mail server on loopback that stores the messages that it accepts."""
 
 import email
 import email.policy
@@ -37,7 +37,7 @@ class Inbox:
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        """Keep the message if the answer accepts it."""
+        """Store the message if the answer accepts it."""
         if self.answer.startswith("250"):
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             assert isinstance(message, EmailMessage)

@@ -1,4 +1,4 @@
-"""A DMARC record of acme.test that someone weakens, as two scans see it."""
+"""A DMARC record of acme.test that is weakened between two scans."""
 
 from typing import Any
 from uuid import UUID

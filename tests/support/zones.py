@@ -61,7 +61,7 @@ class Zone(NetworkSession):
 
     signatures  the RRSIGs of the records, by (name, type)
     servers     the direct answers of name servers, by (server, type); others do not answer
-    budget      the number of queries after which every further one raises ``Undetermined``
+    budget      the number of queries after which every further one raises ``LookupFailed``
     """
 
     def __init__(

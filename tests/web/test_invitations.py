@@ -47,7 +47,7 @@ def sent_to(inbox: Inbox, email: str) -> list[str]:
 
 
 def accept(app: Flask, path: str) -> int:
-    """Open the link as a stranger and choose a password."""
+    """Open the link without a session and choose a password."""
     return app.test_client().post(path, data={"password": PASSWORD}).status_code
 
 

@@ -1,4 +1,4 @@
-"""Slow clients hold no thread: the server has two, and each test has more clients than that."""
+"""Slow clients occupy no thread: the server has two, and each test has more clients than that."""
 
 import json
 import signal

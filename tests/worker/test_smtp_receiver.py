@@ -71,14 +71,14 @@ class Client:
         return self.reply()
 
     def reply(self) -> bytes:
-        """The next reply, of several lines perhaps."""
+        """The next reply, which may have several lines."""
         lines = [self.file.readline()]
         while lines[-1][3:4] == b"-":
             lines.append(self.file.readline())
         return b"".join(lines)
 
     def send(self, raw: bytes, replies: int = 1) -> list[bytes]:
-        """Send the mail; the codes of so many replies, after which there is none."""
+        """Send the mail and return the codes of this number of replies; no further one follows."""
         assert self.send_line("DATA").startswith(b"354")
         self.socket.sendall(raw + b"\r\n.\r\n")
         codes = [self.reply()[:3] for _ in range(replies)]
@@ -88,7 +88,7 @@ class Client:
 
 @contextmanager
 def client(is_lmtp: bool) -> Iterator[Client]:
-    """A client that is connected to a listener of its own."""
+    """A client that is connected to a separate listener."""
     with listening(is_lmtp) as port:
         connection = Client(port, is_lmtp)
         try:

@@ -129,7 +129,7 @@ DECLINED = FindingType(
     logic_version=3,
 )
 async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
-    """Check the record of the default selector, its logo, and whether DMARC allows to show it.
+    """Check the record of the default selector, its logo, and whether DMARC allows it to be shown.
 
     facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
            authority_names, authority_not_after of the certificate, if it can be read

@@ -102,7 +102,7 @@ class Scenario:
         runner.run([row.id for row in queued], ZoneNetwork(Zone(self.records)))
 
     def read(self) -> None:
-        """Read the reports that have come, and a failure report, as a worker does."""
+        """Process the received reports and a failure report, as a worker does."""
         raw = failure_mail("example.com")
         files.store(self.client.account_id, raw, received_via="upload")
         processor.run([])
@@ -113,7 +113,7 @@ class Scenario:
         self.publish(challenge.name, challenge.value)
 
     def report(self) -> None:
-        """Twenty days of aggregate reports with a service that is not set up, and a TLS report."""
+        """Store a TLS report, and twenty days of reports with a service that is not set up."""
         domain = domain_lookup.find(self.client.account_id, "example.com")
         own = reports.record(
             "198.51.100.3",
@@ -137,7 +137,7 @@ class Scenario:
         reports.store_tls(domain, ("sts", 97, 3))
 
     def renew(self) -> None:
-        """A certificate is renewed with a new key, and DNS has the TLSA record of the old one."""
+        """Renew a certificate with a new key, while DNS has the TLSA record of the old one."""
         network, certificate = renewed_certificate(self.records)
         self.client.app.extensions["network"] = network
         self.variables["CERTIFICATE"] = json.dumps(certificate)
@@ -170,7 +170,7 @@ class Scenario:
         return re.sub(r"\$([A-Z_]+)", lambda match: self.variables[match[1]], text)
 
     def remember_ids(self, response: TestResponse) -> None:
-        """$DOMAIN, $SCAN, … are the ids of the last thing of that kind, $ETAG the last ETag."""
+        """$DOMAIN, $SCAN, … are the ids of the last resource of that type, $ETAG the last ETag."""
         if etag := response.headers.get("ETag"):
             self.variables["ETAG"] = etag
         data = (response.json or {}).get("data") if response.is_json else None
@@ -193,7 +193,7 @@ MEANWHILE: dict[str, Callable[[Scenario], None]] = {
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """As an operator has it: domains are to be verified."""
+    """The settings of a production service: domains must be verified."""
     contact = ("mailto:security@example.com",)
     settings = settings.replace(security_contact=contact, metrics_token=METRICS_TOKEN)
     return settings.replace(domain_verification="required")
@@ -207,7 +207,7 @@ def client(app: Flask) -> Client:
 
 @pytest.fixture
 def scenario(client: Client) -> Scenario:
-    """The state of things before the first example."""
+    """The state before the first example."""
     read = make_client(client.app, client.account_id, [Scope.DOMAINS_READ])
     busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
     busy("GET", "/v1/me")
@@ -327,7 +327,7 @@ def test_every_example_is_executed() -> None:
 
 
 def routes(app: Flask) -> dict[tuple[str, str], EndpointSpec]:
-    """The contract of each method and path; the document's own routes are left out."""
+    """The specification of each method and path, without the routes of the document itself."""
 
     def path(rule: Rule) -> str:
         return rule.rule.replace("<", "{").replace(">", "}")
@@ -342,7 +342,7 @@ def routes(app: Flask) -> dict[tuple[str, str], EndpointSpec]:
 
 
 def scope_words(contract: EndpointSpec) -> str:
-    """A view's scopes as the page words them."""
+    """A view's scopes in the words of the page."""
     if contract.is_public:
         return "none (public)"
     return " or ".join(f"`{Scope(scope).value}`" for scope in contract.scopes) or "any key"

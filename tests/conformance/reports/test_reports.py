@@ -1,4 +1,4 @@
-"""Real and made reports are read as an independent reader reads them, hostile ones refused."""
+"""Real and generated reports are parsed as expected, and hostile reports are rejected."""
 
 import subprocess
 import sys
@@ -124,7 +124,7 @@ def test_external_entity_is_never_read() -> None:
 
 
 def test_parsing_hostile_files_needs_little_memory() -> None:
-    """In a process of its own, in which each file is there only while it is read."""
+    """Run in a separate process, which holds each file only while it is parsed."""
     command = [sys.executable, "-m", "tests.support.growth"]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     assert int(run.stdout) < MAX_GROWTH

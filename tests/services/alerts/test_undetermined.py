@@ -1,7 +1,7 @@
-"""DNS that fails says nothing: no verdict changes, no alert opens or resolves, none is forgotten.
+"""A failed lookup changes nothing: no verdict changes, and no alert opens or resolves.
 
-A domain with things to complain of is scanned once; then one of the questions of a scan fails in
-one of the ways in which questions fail.
+A domain with findings is scanned once. In the next scan, one of the queries fails in one of the
+possible ways.
 """
 
 from collections.abc import Sequence

@@ -81,7 +81,7 @@ def account_id(database: Engine) -> UUID:
 
 
 def inherit(domain: Domain, text: str, at: str) -> None:
-    """Have a scan know that a record above holds for the domain."""
+    """Store the result of a scan in which the record of a parent domain applies."""
     facts = {"record": text, "record_at": at, "org_domain": at, "policy_tag": "sp"}
     with transaction() as session:
         results = {"dmarc": {"facts": facts, "records": []}}
@@ -99,7 +99,7 @@ def make(reports: list[Report]) -> Domain:
 
 
 def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
-    """One record after the other, as plainly as can be."""
+    """Evaluate one record after the other, in the simplest way."""
     hit, newly, spared = 0, 0, 0
     names, addresses = Counter[str](), Counter[str]()
     strength = {"none": 0, "quarantine": 1, "reject": 2}

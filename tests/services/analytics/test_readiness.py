@@ -84,7 +84,7 @@ def expected_steps(
     state: str | None,
     days_at_policy: int | None,
 ) -> list[dict[str, Any]]:
-    """The steps, record by record, as plainly as can be."""
+    """Compute the steps record by record, in the simplest way."""
     is_long_enough = days_at_policy is not None and days_at_policy >= 30
     kinds = {who: kind_of(who, rows, state) for who, rows in mail.items()}
     good = sum(
@@ -163,7 +163,7 @@ many = hypothesis_settings(
 
 
 def since(days: int | None) -> str | None:
-    """The time so many days and half a day ago."""
+    """The time that was this number of days and half a day ago."""
     return days if days is None else timestamps.text(datetime.now(UTC) - DAY * (days + 0.5))
 
 

@@ -202,7 +202,7 @@ def test_repaired_report_is_rolled_up(domain: Domain) -> None:
 
 
 def _break(report_id: Any) -> None:
-    """Have a row that this program would not write."""
+    """Insert a row that the service would not write."""
     _write(report_id, [{"unheard": "of"}])
 
 

@@ -170,7 +170,7 @@ def test_identities_over_the_limit_are_included_in_the_sums(
 
 
 def rows_of_many_identities(domain: Domain) -> list[Record]:
-    """Return records of 20 addresses, most with a From domain of their own."""
+    """Return records of 20 addresses, most with their own From domain."""
     return [
         record(
             f"198.51.100.{i}",

@@ -66,7 +66,7 @@ def plain(counts: Sessions) -> tuple[int, int]:
 
 
 def check(result: TlsResult, reports: list[dict[str, Any]]) -> None:
-    """All but the series."""
+    """The figures without the series."""
     policies = [(report, policy) for report in reports for policy in report["policies"]]
     assert plain(result.totals) == (
         sum(cut(policy["successful"]) for _, policy in policies),

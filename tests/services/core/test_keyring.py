@@ -113,7 +113,7 @@ def test_value_that_changed_meanwhile_is_not_overwritten(database: object) -> No
 
 
 def _store(key: ApiKey, text: str) -> None:
-    """Keep the text in a column of a row; which one does not matter."""
+    """Store the text in any column of a row."""
     with transaction() as session:
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(revoked_reason=text))
 

@@ -1,4 +1,4 @@
-"""Reading rows in a transaction of its own, and the errors of a database that is unavailable."""
+"""Reading rows in a separate transaction, and the errors of a database that is unavailable."""
 
 from datetime import UTC, datetime
 from typing import Any

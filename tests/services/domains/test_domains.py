@@ -1,4 +1,4 @@
-"""Domains: added, found, changed, deleted; and never another account's."""
+"""Domains: adding, finding, changing and deleting them, within one account only."""
 
 from datetime import UTC, datetime
 

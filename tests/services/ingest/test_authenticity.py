@@ -1,4 +1,4 @@
-"""Reports whose sender failed authentication open an alert if that is certain."""
+"""Reports with a definite authentication failure open an alert."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -53,7 +53,7 @@ def account_id() -> UUID:
 def store_file(
     account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True
 ) -> ReportFile:
-    """The file as it ended."""
+    """Store and process a file, and return its row."""
     taken = files.store(account_id, raw, received_via=received_via)
     if read:
         processor.run([taken.file.id])

@@ -1,4 +1,4 @@
-"""The metric of the oldest pending report file."""
+"""The metric about the oldest pending report file."""
 
 import itertools
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A domain that asks for reports, with an account."""
+"""A domain with a report address, and its account."""
 
 import pytest
 from sqlalchemy import update
@@ -12,7 +12,7 @@ from tests.support.stored_reports import DAY
 
 @pytest.fixture
 def domain(database: Engine) -> Domain:
-    """A domain that is watched since sixty days, with reports of all of them but the last week."""
+    """A domain monitored for sixty days, with reports of all days but the last week."""
     row = make_domain(make_account().id, "acme.test")
     with transaction() as session:
         old = now(session) - 60 * DAY

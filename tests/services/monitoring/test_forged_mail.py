@@ -1,4 +1,4 @@
-"""Alerts on mail that is forged, of parked domains, and of selectors gone quiet."""
+"""Alerts on spoofed mail, on parked domains, and on selectors that no longer sign."""
 
 import pytest
 from sqlalchemy import update

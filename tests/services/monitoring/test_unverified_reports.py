@@ -118,7 +118,7 @@ def above_info(domain: Domain) -> set[tuple[str, str, str]]:
 
 
 def readiness(domain: Domain) -> Any:
-    """All that a readiness verdict says."""
+    """The complete readiness verdict."""
     end = datetime.now(UTC)
     found = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)

@@ -1,4 +1,4 @@
-"""A new channel type takes one class and one entry of the registry."""
+"""A new channel type needs one class and one entry in the registry."""
 
 import json
 from urllib.parse import urlsplit

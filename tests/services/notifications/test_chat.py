@@ -1,6 +1,6 @@
 """Requests to chat and paging services go through the egress client.
 
-Their hosts are on the internet; here a proxy on loopback stands in for all of them.
+Their hosts are on the internet; here a proxy on loopback replaces all of them.
 """
 
 import json

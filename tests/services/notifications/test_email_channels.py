@@ -1,4 +1,4 @@
-"""Mail as a real server gets it."""
+"""Alert emails as a real mail server receives them."""
 
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage

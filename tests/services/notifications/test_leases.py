@@ -1,4 +1,4 @@
-"""A channel is leased by one process until that releases it or ends."""
+"""A channel is leased by one process until the process releases it or ends."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ Hook = tuple[Channel, str]
 
 
 def ended_process() -> str:
-    """The name of a process that is no more."""
+    """The name of a process that has ended."""
     code = "from app import processes; print(processes.own_name())"
     return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
 

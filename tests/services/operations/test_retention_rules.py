@@ -145,7 +145,7 @@ def test_first_last_and_changed_scans_are_kept() -> None:
 
 
 def left(days: float) -> list[Any]:
-    """The scans that are there when so many days have passed."""
+    """The scans that still exist after this number of days."""
     retention.run(after(days))
     with transaction(readonly=True) as session:
         return list(session.scalars(select(Scan.id).order_by(Scan.id)))

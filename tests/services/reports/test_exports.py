@@ -1,4 +1,4 @@
-"""No text of a CSV file starts a formula, whatever the separator that the spreadsheet expects."""
+"""No cell of a CSV file is a formula, whatever separator the spreadsheet expects."""
 
 import csv
 import io

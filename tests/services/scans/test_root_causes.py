@@ -1,4 +1,4 @@
-"""A root cause opens one alert; what only repeats it is not evaluated until it is resolved."""
+"""A root cause opens one alert; its consequences are not evaluated until it is resolved."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

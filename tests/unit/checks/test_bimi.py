@@ -1,4 +1,4 @@
-"""The bimi check: the record, its logo, and whether DMARC allows to show it."""
+"""The bimi check: the record, its logo, and whether DMARC allows it to be shown."""
 
 import base64
 from dataclasses import replace

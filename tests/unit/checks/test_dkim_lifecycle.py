@@ -27,7 +27,7 @@ def last_results(**selector: Any) -> Mapping[str, Mapping[str, Any]]:
 
 
 def since(age: timedelta, key: str = GOOD) -> Mapping[str, Mapping[str, Any]]:
-    """The facts of a key that was first seen ``age`` ago."""
+    """The facts of a key that was first seen this long ago."""
     return last_results(key_sha256=digest(key), since=(NOW - age).isoformat())
 
 

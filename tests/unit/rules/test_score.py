@@ -16,7 +16,7 @@ DOMAIN = DomainName("example.org")
 
 
 def score_points(*values: tuple[float, int, str]) -> list[ScorePoint]:
-    """Retain points of (days ago, value, grade) as scans do."""
+    """Store points of (days ago, value, grade) as scans do."""
     points: list[ScorePoint] = []
     for days, value, grade in values:
         points = score.retained(points, ScorePoint(NOW - timedelta(days=days), value, grade))

@@ -135,7 +135,7 @@ def test_selector_is_quiet_if_it_signed_much_and_signs_nothing_now(
 
 
 def flows(messages: int, addresses: int) -> list[Flow]:
-    """So many messages, from so many addresses."""
+    """This number of messages, from this number of addresses."""
     rest = messages - addresses + 1
     return [Flow(f"203.0.113.{n}", 1, rest if n == 0 else 1, HOUR, HOUR) for n in range(addresses)]
 

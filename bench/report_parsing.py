@@ -25,7 +25,7 @@ SMALL = 10  # records
 OURS, PEER, PEER_AS_IT_COMES = "ours", "parsedmarc, parsing only", "parsedmarc, defaults"
 SMALL_TARGETS, LARGE_TARGETS, MAX_PEAK = (9, 12), (14, 17), 150
 
-Found = Mapping[str, float]
+Rates = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +46,28 @@ def write(folder: Path, wrap: Callable[[bytes], bytes], files: int, records: int
         (folder / f"{number:06}").write_bytes(wrap(reports.xml(records, number)))
 
 
-def run(command: Sequence[str]) -> Found:
+def run(command: Sequence[str]) -> Rates:
     """The result of one process."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    result: Found = json.loads(done.stdout)
+    result: Rates = json.loads(done.stdout)
     return result
 
 
-def ours(folder: Path, warm: bool) -> Found:
+def ours(folder: Path, warm: bool) -> Rates:
     """The result of our parser."""
     return run([sys.executable, "-m", "bench.reading_ours", str(folder), str(int(warm))])
 
 
-def parsedmarc(folder: Path, warm: bool, lookups: bool) -> Found:
+def parsedmarc(folder: Path, warm: bool, lookups: bool) -> Rates:
     """The result of parsedmarc."""
     script = str(ROOT / "bench" / "peer_parsedmarc.py")
     words = (script, str(folder), str(int(warm)), str(int(lookups)))
     return run([str(peers.PYTHON), *words])
 
 
-def measure(work: Work, wrapping: str, rounds: int) -> dict[str, list[Found]]:
+def measure(work: Work, wrapping: str, rounds: int) -> dict[str, list[Rates]]:
     """The results of each parser for the same work in one format, by round."""
-    samples: dict[str, list[Found]] = {OURS: [], PEER: [], PEER_AS_IT_COMES: []}
+    samples: dict[str, list[Rates]] = {OURS: [], PEER: [], PEER_AS_IT_COMES: []}
     with tempfile.TemporaryDirectory() as directory:
         own, theirs = Path(directory, "ours"), Path(directory, "theirs")
         write(own, reports.WRAPPINGS[wrapping], work.files, work.records)
@@ -93,7 +93,7 @@ def reading(works: Sequence[tuple[Work, tuple[int, int]]], rounds: int) -> None:
                 print(f"         ours: {peak:.0f} MiB at most, which {verdict} {MAX_PEAK}")
 
 
-def _printed(wrapping: str, name: str, samples: Sequence[Found]) -> float:
+def _printed(wrapping: str, name: str, samples: Sequence[Rates]) -> float:
     """Print the median rates; returns the records per second."""
     rate = statistics.median(sample["records"] / sample["cpu"] for sample in samples)
     files = statistics.median(sample["files"] / sample["cpu"] for sample in samples)

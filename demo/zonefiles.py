@@ -23,7 +23,7 @@ BARE_ROOT = "@ 300 IN SOA . . 1 3600 900 1209600 300\n@ 300 IN NS localhost."
 
 
 @dataclass(slots=True)
-class Found:
+class Lookup:
     """The answer to one query, after following aliases.
 
     zones  all zones that contributed to it
@@ -50,15 +50,15 @@ class Zones:
     def __len__(self) -> int:
         return len(self._zones)
 
-    def find(self, name: Name, rdtype: RdataType, *, signatures: bool = False) -> Found:
+    def find(self, name: Name, rdtype: RdataType, *, signatures: bool = False) -> Lookup:
         """Return the answer of a resolver; SERVFAIL for lame delegations and alias loops."""
-        lookup, owner = Found(), name.canonicalize()
+        lookup, owner = Lookup(), name.canonicalize()
         for _ in range(MAX_ALIASES + 1):
             alias = self._step(lookup, owner, rdtype, signatures)
             if alias is None:
                 return lookup
             owner = alias
-        return Found(Rcode.SERVFAIL, zones=lookup.zones)
+        return Lookup(Rcode.SERVFAIL, zones=lookup.zones)
 
     def apex(self, name: Name, rdtype: RdataType) -> Name:
         """Return the zone that answers this query; DS belongs to the parent (RFC 4035 §3.1.4.1)."""
@@ -66,7 +66,9 @@ class Zones:
             name = name.parent()
         return next(above for above in _upwards(name) if above in self._zones)
 
-    def _step(self, lookup: Found, owner: Name, rdtype: RdataType, signatures: bool) -> Name | None:
+    def _step(
+        self, lookup: Lookup, owner: Name, rdtype: RdataType, signatures: bool
+    ) -> Name | None:
         """Add the records of one name; return the next name if this one is an alias."""
         apex = self.apex(owner, rdtype)
         zone = self._zones[apex]

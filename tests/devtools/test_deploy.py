@@ -1,4 +1,4 @@
-"""The systemd units in deploy/systemd: all are hardened, and rated by systemd if it is installed."""
+"""The systemd units in deploy/systemd are hardened; systemd rates them if it is installed."""
 
 import configparser
 import re

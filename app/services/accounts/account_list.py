@@ -39,7 +39,7 @@ def search() -> Sequence[Summary]:
         numbers = {name: _by_account(session, table) for name, table in _COUNTED.items()}
         rows = session.scalars(select(Account).order_by(Account.name)).all()
     return [
-        _summary(row, {name: found.get(row.id, 0) for name, found in numbers.items()})
+        _summary(row, {name: by_account.get(row.id, 0) for name, by_account in numbers.items()})
         for row in rows
     ]
 

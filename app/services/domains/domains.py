@@ -85,12 +85,12 @@ def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
         raise _conflict(domain_lookup.find(account_id, name)) from None
 
 
-def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> AddedDomains:
+def create_many(account_id: UUID, new_domains: Sequence[NewDomain], *, actor: str) -> AddedDomains:
     """Create domains and return the results; an invalid name does not stop the rest."""
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
             _lock_account(session, account_id)
-        return AddedDomains([_create(session, account_id, new, actor) for new in news])
+        return AddedDomains([_create(session, account_id, new, actor) for new in new_domains])
 
 
 def update(

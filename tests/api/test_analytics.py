@@ -29,10 +29,10 @@ MAILCHIMP = record(
 def domain(client: Client) -> Domain:
     """A domain with 20 days of reports: 1,000 messages a day, two in a hundred not aligned."""
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
-    found = domain_lookup.find(client.account_id, "acme.test")
+    row = domain_lookup.find(client.account_id, "acme.test")
     for day in range(20):
-        store(found, Report([record(count=980), MAILCHIMP], begin=START + day * DAY))
-    return found
+        store(row, Report([record(count=980), MAILCHIMP], begin=START + day * DAY))
+    return row
 
 
 def get(client: Client, what: str, more: str = "") -> Any:

@@ -89,9 +89,9 @@ many = hypothesis_settings(
 @pytest.fixture
 def domain(client: Client) -> Domain:
     """A domain whose records a scan has stored."""
-    found = make_domain(client.account_id, "acme.test")
-    store_results(found)
-    return found
+    row = make_domain(client.account_id, "acme.test")
+    store_results(row)
+    return row
 
 
 def made(client: Client, reports: list[Report], dmarc: str) -> Domain:

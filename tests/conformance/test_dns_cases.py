@@ -92,8 +92,10 @@ def _compare(expected: Any, result: CheckResult) -> None:
     assert not set(expected.get("not_findings", ())) & codes, result
     for name, value in expected.get("facts", {}).items():
         assert result.facts.get(name) == value, (name, result.facts)
-    for code, wanted in expected.get("fix", {}).items():
-        _compare_fix(wanted, [item for item in result.findings if code in ("*", item.kind.code)])
+    for code, expected_fix in expected.get("fix", {}).items():
+        _compare_fix(
+            expected_fix, [item for item in result.findings if code in ("*", item.kind.code)]
+        )
     for code, pattern in expected.get("evidence_reason", {}).items():
         reasons = [
             str(item.evidence.get("reason", ""))

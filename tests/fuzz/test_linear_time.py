@@ -110,12 +110,12 @@ def _pairs(pattern: re.Pattern[Any]) -> list[str]:
 
 def _seconds(run: Callable[[str], object], text: str, runs: int = 1) -> float:
     """The minimum CPU time of this number of runs."""
-    taken = []
+    durations = []
     for _ in range(runs):
         started = time.process_time()
         run(text)
-        taken.append(time.process_time() - started)
-    return min(taken)
+        durations.append(time.process_time() - started)
+    return min(durations)
 
 
 def _assert_linear(run: Callable[[str], object], text: Callable[[int], str], what: str) -> None:

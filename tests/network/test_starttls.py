@@ -181,8 +181,8 @@ def test_records_of_a_mail_server_are_compared_with_its_certificate(
         server.stop()
     expected = "match" if is_published else "mismatch"
     assert result.facts["certificates"][HOST]["result"] == expected
-    found = {finding.kind.code for finding in result.findings}
-    assert ("dane.certificate_mismatch" in found) is not is_published
+    finding_codes = {finding.kind.code for finding in result.findings}
+    assert ("dane.certificate_mismatch" in finding_codes) is not is_published
 
 
 def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:

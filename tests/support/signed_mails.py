@@ -57,9 +57,9 @@ def signed(
 
 def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
     claims = authenticity.received_by(app_settings.current().trusted_authserv_ids)
-    taken = files.store(account_id, raw, received_via=received_via, sender_metadata=claims)
-    processor.run([taken.file.id], network=ZoneNetwork(zone) if zone else None)
+    stored_file = files.store(account_id, raw, received_via=received_via, sender_metadata=claims)
+    processor.run([stored_file.file.id], network=ZoneNetwork(zone) if zone else None)
     with transaction(readonly=True) as session:
-        report_file = session.get_one(ReportFile, taken.file.id)
+        report_file = session.get_one(ReportFile, stored_file.file.id)
     assert report_file.status == "parsed", report_file.detail
     return report_file

@@ -29,9 +29,9 @@ def account_id(database: Engine) -> UUID:
 
 
 def store_file(account_id: UUID, raw: bytes, received_via: str = "http") -> UUID:
-    taken = files.store(account_id, raw, received_via=received_via).file
-    processor.run([taken.id])
-    return taken.id
+    stored_file = files.store(account_id, raw, received_via=received_via).file
+    processor.run([stored_file.id])
+    return stored_file.id
 
 
 def use(account_id: UUID, report_file_id: UUID) -> None:

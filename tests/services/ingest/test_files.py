@@ -54,10 +54,10 @@ def store_file(
     account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True
 ) -> ReportFile:
     """Store and process a file, and return its row."""
-    taken = files.store(account_id, raw, received_via=received_via)
+    stored_file = files.store(account_id, raw, received_via=received_via)
     if read:
-        processor.run([taken.file.id])
-    return reload(taken.file.id)
+        processor.run([stored_file.file.id])
+    return reload(stored_file.file.id)
 
 
 def reload(report_file_id: UUID) -> ReportFile:
@@ -351,8 +351,8 @@ def test_twenty_concurrent_uploads_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
         stored = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))
-    assert sum(taken.is_new for taken in stored) == 4
-    ids = sorted({taken.file.id for taken in stored})
+    assert sum(stored_file.is_new for stored_file in stored) == 4
+    ids = sorted({stored_file.file.id for stored_file in stored})
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda id: processor.run([id]), ids))
     assert states(account_id) == {"parsed": 1, "duplicate": 3}

@@ -120,7 +120,7 @@ def above_info(domain: Domain) -> set[tuple[str, str, str]]:
 def readiness(domain: Domain) -> Any:
     """The complete readiness verdict."""
     end = datetime.now(UTC)
-    found = policy.assess_readiness(
+    assessment = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     steps = [
@@ -131,9 +131,9 @@ def readiness(domain: Domain) -> Any:
             step.spoofed,
             [(blocker.source.key, blocker.messages) for blocker in step.blockers],
         )
-        for step in found.steps
+        for step in assessment.steps
     ]
-    return found.evidence, steps
+    return assessment.evidence, steps
 
 
 FORGERIES: list[Forge] = [

@@ -99,8 +99,8 @@ def test_file_without_bytes_is_not_retried(account_id: UUID) -> None:
 
 def test_bytes_that_are_received_again_are_processed(account_id: UUID) -> None:
     left_after(31)
-    taken = files.store(account_id, UNATTRIBUTED, received_via="http")
-    assert (taken.is_new, taken.file.status) == (False, "received")
+    stored_file = files.store(account_id, UNATTRIBUTED, received_via="http")
+    assert (stored_file.is_new, stored_file.file.status) == (False, "received")
     make_domain(account_id, "other.test")
     processor.run([])
     assert files.store(account_id, UNATTRIBUTED, received_via="http").file.status == "parsed"

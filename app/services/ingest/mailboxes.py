@@ -227,15 +227,13 @@ def poll(
     with transaction() as session:
         encryption.renew(session, ReportMailbox.password, mailbox_id, mailbox.password, PURPOSE)
         now = transactions.now(session)
-        pause = timedelta(
-            seconds=0 if result.is_partial else settings.current().mailbox_poll_seconds
-        )
+        seconds = 0 if result.is_partial else settings.current().mailbox_poll_seconds
         session.execute(
             update(ReportMailbox)
             .where(LEASES.is_held([lease]))
             .values(
                 polled_at=now,
-                next_at=now + pause,
+                next_at=now + timedelta(seconds=seconds),
                 failure=result.failure and result.failure[:300],
                 failing_since=(
                     func.coalesce(ReportMailbox.failing_since, now) if result.failure else None

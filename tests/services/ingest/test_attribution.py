@@ -21,7 +21,7 @@ def account_id(database: Engine) -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, file_name: str | None = None) -> ReportFile:
+def store_file(account_id: UUID, raw: bytes, file_name: str | None = None) -> ReportFile:
     """The file after it was processed."""
     taken = files.store(account_id, raw, received_via="http", file_name=file_name).file
     processor.run([taken.id])
@@ -44,7 +44,7 @@ def test_tls_report_is_attributed_to_the_domain_at_or_above_its_policy(
 ) -> None:
     report = json.loads(tls_json(domain))
     report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
-    report_file = take(account_id, json.dumps(report).encode())
+    report_file = store_file(account_id, json.dumps(report).encode())
     assert (report_file.status, report_file.policy_domain) == (state, domain)
     rows = [] if state == "unattributed" else [(type, 40, 2)]
     with transaction(readonly=True) as session:
@@ -57,7 +57,7 @@ def test_tls_report_prefers_its_policy_domain_over_a_mail_host(account_id: UUID)
     report = json.loads(tls_json())
     host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
     report["policies"].insert(0, {**report["policies"][0], "policy": host})
-    report_file = take(account_id, json.dumps(report).encode())
+    report_file = store_file(account_id, json.dumps(report).encode())
     assert (report_file.status, report_file.policy_domain) == ("parsed", "acme.test")
 
 
@@ -84,7 +84,7 @@ def test_file_name_says_for_whom_a_tls_report_without_a_domain_is(
     make_domain(account_id, "hosts.test")
     report = json.loads(tls_json())
     report["policies"][0]["policy"] = policy
-    file = take(account_id, json.dumps(report).encode(), file_name)
+    file = store_file(account_id, json.dumps(report).encode(), file_name)
     assert file.policy_domain == domain
     assert (file.status == "parsed") == (domain is not None)
 
@@ -96,10 +96,10 @@ def test_mail_says_for_whom_a_tls_report_without_a_domain_is(account_id: UUID, f
     report = json.loads(tls_json())
     report["policies"][0]["policy"] = {"policy-type": "no-policy-found"}
     header = f"From: a@rx.test\r\nTo: b@acme.test\r\n{field}\r\nContent-Type: application/json"
-    file = take(account_id, f"{header}\r\n\r\n{json.dumps(report)}".encode())
+    file = store_file(account_id, f"{header}\r\n\r\n{json.dumps(report)}".encode())
     assert (file.status, file.policy_domain) == ("parsed", "acme.test")
 
 
 def test_failure_reports_with_different_unreadable_addresses_are_two(account_id: UUID) -> None:
-    statuses = [take(account_id, failure_mail(ip=ip)).status for ip in ("host-a", "host-b")]
+    statuses = [store_file(account_id, failure_mail(ip=ip)).status for ip in ("host-a", "host-b")]
     assert statuses == ["parsed", "parsed"]

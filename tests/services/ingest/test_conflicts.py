@@ -101,7 +101,7 @@ def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
 
 def test_tls_reports_with_the_same_sums_are_duplicates(account_id: UUID) -> None:
     """In another order, divided otherwise, or with other texts."""
-    take(account_id, tls_json())
+    store_file(account_id, tls_json())
     other = json.loads(tls_json())
     [policy] = other["policies"]
     rest = json.loads(json.dumps(policy))
@@ -110,7 +110,7 @@ def test_tls_reports_with_the_same_sums_are_duplicates(account_id: UUID) -> None
     rest["failure-details"] = []
     other["policies"] = [rest, policy]
     other["organization-name"] = "The receiver"
-    repeated = take(account_id, json.dumps(other, indent=1).encode())
+    repeated = store_file(account_id, json.dumps(other, indent=1).encode())
     assert states(repeated) == ["duplicate"]
 
 

@@ -35,7 +35,8 @@ class Report(Schema):
     end_at: datetime
     contact: str | None
     warnings: list[str] = Field(
-        description="codes of deviations from the standard that the parser accepted"
+        description="deviations from the standard that the parser accepted, and what it skipped:"
+        " codes, or sentences for TLS reports"
     )
     provenance: str = Field(description="authenticated, token or unverified")
     report_file_id: str

@@ -11,6 +11,7 @@ from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
 
 UNIT_TESTS = ROOT / "tests" / "unit"
 QUICK = ("-q", "--hypothesis-profile", "quick")
+OF_OTHER_TESTS = ("schemathesis", "anyio", "valkey")  # pytest plugins that take long to import
 
 Command = Callable[[Sequence[str]], int]
 HELP = ("help", "-h", "--help")
@@ -47,7 +48,8 @@ def demo(_arguments: Sequence[str]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """run the tests on SQLite and PostgreSQL; `unit`: fast tests only; takes pytest arguments"""
     if arguments[:1] == ["unit"]:
-        arguments = [*QUICK, str(UNIT_TESTS), *arguments[1:]]
+        unused = [f"-pno:{plugin}" for plugin in OF_OTHER_TESTS]
+        arguments = [*QUICK, *unused, str(UNIT_TESTS), *arguments[1:]]
     command = [program("pytest"), *_parallel(), *arguments]
     return _first_failure([command], environment.variables())
 

@@ -6,32 +6,24 @@ Every pytest-xdist worker starts its own servers when the first test needs them.
 import ipaddress
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
-import psycopg
 import pytest
-import redis
-from alembic import command
-from alembic.config import Config
-from flask import Flask
-from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import OperationalError
 
-from app import models, setting_types
-from app import settings as app_settings
+from app import setting_types
 from app.db import engine as db_engine
-from app.db import transactions
-from app.jobs import queue
 from app.settings import Settings
 from tests.support import servers
-from tests.support.factories import make_app
-from tests.support.paths import ROOT
 from tests.support.servers import NO_REDIS
 from tests.support.zones import Zone
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+# The fixtures import what only they need, so that the unit tests start faster.
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
@@ -89,6 +81,8 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.
 @pytest.fixture
 def redis_url(valkey_server: servers.Server) -> str:
     """The URL of an empty Valkey."""
+    import redis
+
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return valkey_server.url
@@ -145,49 +139,17 @@ def database(
     request: pytest.FixtureRequest, settings: Settings, engines: dict[str, Engine]
 ) -> Iterator[Engine]:
     """The engine of this process with ``settings`` and empty tables."""
+    from tests.support import databases
+
     url = settings.database_url
     if url not in engines:
         if not url.startswith("sqlite"):
-            _create(request.getfixturevalue("postgres_server").url, str(make_url(url).database))
-        _migrate(url)
+            databases.create(request.getfixturevalue("postgres_server").url, url)
+        databases.migrate(url)
         engines[url] = db_engine.connect(url)
-    app_settings.use(settings)
-    transactions.bind(engines[url])
-    queue.bind(settings.redis_url)
+    databases.use(engines[url], settings)
     yield engines[url]
-    _empty(engines[url])
-
-
-def _create(server_url: str, name: str) -> None:
-    """Create an empty database; one from an earlier run is deleted."""
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        database = sql.Identifier(name)
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-        # Not template1, which several workers may use at the same time.
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
-
-
-def _migrate(url: str) -> None:
-    config = Config(toml_file=ROOT / "pyproject.toml")
-    config.attributes["url"] = url
-    command.upgrade(config, "head")
-
-
-def _empty(engine: Engine) -> None:
-    """Delete all rows, which is faster than TRUNCATE for few rows.
-
-    Transactions of a process that a test has killed may hold locks briefly.
-    """
-    for is_last in (False, False, True):
-        try:
-            with engine.begin() as connection:
-                for table in reversed(models.Base.metadata.sorted_tables):
-                    connection.execute(table.delete())
-            return
-        except OperationalError:
-            if is_last:
-                raise
-            time.sleep(1)
+    databases.empty(engines[url])
 
 
 @pytest.fixture
@@ -197,6 +159,8 @@ def zone() -> Zone:
 
 
 @pytest.fixture
-def app(database: Engine, settings: Settings, zone: Zone) -> Flask:
+def app(database: Engine, settings: Settings, zone: Zone) -> "Flask":
     """The complete application on this test's database."""
+    from tests.support.factories import make_app
+
     return make_app(database, settings, zone)

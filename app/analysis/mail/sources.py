@@ -15,6 +15,7 @@ from app.analysis.mail import alignment
 from app.analysis.mail.classification import Clue, SourceClass, SourceClassification, classify
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.spf_paths import SpfPaths, Term
+from app.analysis.mail.totals import Totals
 from app.catalog import senders
 from app.catalog.senders import Sender
 
@@ -71,9 +72,9 @@ class SourceReview:
     actor: str
 
 
-@dataclass(slots=True)
-class Source:
-    """A service that sends as the domain, with its mail.
+@dataclass(slots=True, kw_only=True)
+class Source(Totals):
+    """A service that sends as the domain, with the totals of its mail.
 
     key          key of the service; with ``/forwarding`` for mail that it forwarded
     kind         own, forwarder, suspicious or unknown, for the given ``reason``
@@ -87,10 +88,6 @@ class Source:
     kind: SourceClass = SourceClass.UNKNOWN
     reason: str = ""
     review: SourceReview | None = None
-    messages: int = 0
-    passed: int = 0
-    dkim_aligned: int = 0
-    spf_aligned: int = 0
     first_hour: int = 2**31
     last_hour: int = 0
     addresses: Counter[str] = field(default_factory=Counter)
@@ -100,26 +97,6 @@ class Source:
     reasons: Counter[SourceClassification] = field(default_factory=Counter)
     identities: Counter[int] = field(default_factory=Counter)
     flows: dict[int, list[Flow]] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> int:
-        """The number of messages that failed DMARC."""
-        return self.messages - self.passed
-
-    @property
-    def pass_rate(self) -> float | None:
-        """The share of messages that passed DMARC, from 0 to 1; None without messages."""
-        return self.passed / self.messages if self.messages else None
-
-    @property
-    def dkim_rate(self) -> float | None:
-        """The share of messages with DKIM aligned, from 0 to 1; None without messages."""
-        return self.dkim_aligned / self.messages if self.messages else None
-
-    @property
-    def spf_rate(self) -> float | None:
-        """The share of messages with SPF aligned, from 0 to 1; None without messages."""
-        return self.spf_aligned / self.messages if self.messages else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +292,7 @@ class _Gathered(NamedTuple):
                 classification = classify(clue, service.sender, is_listed=is_listed)
                 suffix = "/forwarding" if classification.kind is SourceClass.FORWARDER else ""
                 key = f"{service.key}{suffix}"
-                source = self.by_key.setdefault(key, Source(key, service))
+                source = self.by_key.setdefault(key, Source(key=key, service=service))
                 part = parts[flow[1]] = _Part(
                     source=source, identity=clue.identity, classification=classification, flows=[]
                 )
@@ -334,10 +311,7 @@ def _add(part: _Part) -> None:
     for address, _, messages, _, _ in flows:  # thousands of flows: a Counter is slower
         addresses[address] = addresses.get(address, 0) + messages
         count += messages
-    source.messages += count
-    source.passed += count * identity.passed
-    source.dkim_aligned += count * identity.dkim
-    source.spf_aligned += count * identity.spf
+    source.add(count, dkim=identity.dkim, spf=identity.spf)
     source.first_hour = min(source.first_hour, min([flow[3] for flow in flows]))
     source.last_hour = max(source.last_hour, max([flow[4] for flow in flows]))
     source.reasons[part.classification] += count

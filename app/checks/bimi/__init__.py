@@ -148,16 +148,7 @@ async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     facts = {"record": True, "record_valid": False, "record_at": at}
     if len(records) > 1:
         why = "Receivers ignore all records if there is more than one. Keep one."
-        back = "Publish the previous records again."
-        fix = Fix(
-            action="replace",
-            name=name,
-            type="TXT",
-            before="\n".join(records),
-            after=records[0],
-            rollback=back,
-            why=why,
-        )
+        fix = Fix.replace_txt(name, records, after=records[0], why=why)
         return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
     try:
         record = protocol.parse_record(records[0])

@@ -303,15 +303,7 @@ def _repaired(name: str, text: str) -> Fix | None:
     if not is_versioned or not pairs.get("p") or after == text:
         return None
     why = "Receivers cannot read the record, so signatures with this selector fail."
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback=f"Publish {text!r} again.",
-        why=why,
-    )
+    return Fix.replace_txt(name, [text], after=after, why=why)
 
 
 def _key_of(text: str) -> str | None:
@@ -321,12 +313,4 @@ def _key_of(text: str) -> str | None:
 def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:
     after = tags.replaced(text, tag, value)
     why = f"Remove this value of {tag}=, so that the key is valid for all mail and current hashes."
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback="Publish the previous record again.",
-        why=why,
-    )
+    return Fix.replace_txt(name, [text], after=after, why=why)

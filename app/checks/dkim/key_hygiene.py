@@ -134,14 +134,5 @@ class KeyHygiene:
             yield UNUSED.at(at)
             return
         why = "Revoke the key with an empty p: until then, its old holder can still sign."
-        back = f"Publish the previous record again: {text}"
-        fix = Fix(
-            action="replace",
-            name=at,
-            type="TXT",
-            before=text,
-            after="v=DKIM1; p=",
-            rollback=back,
-            why=why,
-        )
+        fix = Fix.replace_txt(at, [text], after="v=DKIM1; p=", why=why)
         yield STALE.at(at, fix=None if is_alias else fix)

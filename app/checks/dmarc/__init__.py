@@ -7,7 +7,7 @@ from app.checks.dmarc import destinations as dmarc_destinations
 from app.checks.dmarc import discovery as dmarc_discovery
 from app.checks.dmarc import keeping, observed
 from app.checks.dmarc import policy as dmarc_policy
-from app.checks.dmarc.destinations import Source
+from app.checks.dmarc.destinations import Source, repaired
 from app.checks.engine.cname_conflict import has_cname_conflict
 from app.checks.engine.types import (
     Finding,
@@ -228,29 +228,14 @@ def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -
     if not own:
         for text in attempts:
             why = "Receivers ignore the record, because it must start with exactly v=DMARC1."
-            yield SYNTAX.at(name, record=text, fix=_repaired(name, text, why))
+            yield SYNTAX.at(name, record=text, fix=repaired(name, text, why))
         misplaced = [text for text in others if "v=DMARC1" in text and text not in attempts]
         for text in misplaced:
             why = "Receivers ignore a record whose first tag is not v=DMARC1. Move it to the front."
-            yield VERSION.at(name, record=text, fix=_repaired(name, text, why))
+            yield VERSION.at(name, record=text, fix=repaired(name, text, why))
         others = [text for text in others if text not in (*attempts, *misplaced)]
     if others:
         yield UNRELATED.at(name, records=others)
-
-
-def _repaired(name: str, text: str, why: str) -> Fix | None:
-    after = repair.repaired(text)
-    if after is None:
-        return None
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback=f"Publish {text!r} again.",
-        why=why,
-    )
 
 
 def _merged(name: str, own: Sequence[str]) -> Fix | None:
@@ -274,16 +259,7 @@ def _merged(name: str, own: Sequence[str]) -> Fix | None:
         "Receivers ignore all records if there is more than one. Publish one only: this is the "
         "strictest of them, with the report addresses of all."
     )
-    back = "Publish the previous records again."
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before="\n".join(texts),
-        after=after,
-        rollback=back,
-        why=why,
-    )
+    return Fix.replace_txt(name, texts, after=after, why=why)
 
 
 async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
@@ -301,15 +277,7 @@ async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
         else "p=none does not affect your mail, and with a report address (rua) the reports show "
         "who sends as your domain. The mailbox must exist."
     )
-    fix = Fix(
-        action="publish",
-        name=name,
-        type="TXT",
-        before=None,
-        after=record,
-        rollback="Remove the record.",
-        why=why,
-    )
+    fix = Fix.publish_txt(name, record, why)
     findings = [MISSING.at(name, fix=fix)]
     misplaced = [text for text in await dns.txt(domain) if protocol.is_record(text)]
     if misplaced:

@@ -113,32 +113,22 @@ class Source:
     def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
         """The fix that sets the tag to this value; None removes the tag."""
         after = tags.replaced(self.text, tag, value)
-        back = f"Publish the previous record again: {self.text}"
-        return Fix(
-            action="replace",
-            name=self.name,
-            type="TXT",
-            before=self.text,
-            after=after,
-            rollback=back,
-            why=why,
-        )
+        return Fix.replace_txt(self.name, [self.text], after=after, why=why)
 
     def repaired(self, why: str) -> Fix | None:
         """The fix that corrects every mistake in the record; None if the meaning is not evident."""
-        after = repair.repaired(self.text)
-        if after is None or after == self.text:
-            return None
-        back = f"Publish the previous record again: {self.text}"
-        return Fix(
-            action="replace",
-            name=self.name,
-            type="TXT",
-            before=self.text,
-            after=after,
-            rollback=back,
-            why=why,
-        )
+        return repaired(self.name, self.text, why)
+
+
+def repaired(name: str, text: str, why: str) -> Fix | None:
+    """Return the fix that corrects every mistake in a record at this name.
+
+    returns  None if the meaning of a mistake is not evident, or if there is none
+    """
+    after = repair.repaired(text)
+    if after is None or after == text:
+        return None
+    return Fix.replace_txt(name, [text], after=after, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,15 +243,7 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     fix = None
     if name is not None:
         why = f"{uri.host} must publish this record to accept reports about {source.record_at}."
-        fix = Fix(
-            action="publish",
-            name=name,
-            type="TXT",
-            before=None,
-            after="v=DMARC1;",
-            rollback="Remove the record.",
-            why=why,
-        )
+        fix = Fix.publish_txt(name, "v=DMARC1;", why)
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 
 

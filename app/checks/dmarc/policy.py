@@ -276,15 +276,7 @@ def _locked(subject: Subject, source: Source) -> Fix | None:
         if addresses := getattr(source.record, tag):
             tags.append((tag, ",".join(addresses)))  # reports about the domain go where they went
     name, record = f"_dmarc.{subject.domain}", repair.joined(tags)
-    return Fix(
-        action="publish",
-        name=name,
-        type="TXT",
-        before=None,
-        after=record,
-        rollback="Remove the record.",
-        why=why,
-    )
+    return Fix.publish_txt(name, record, why)
 
 
 def _raised(discovery: Discovery, source: Source) -> Fix | None:

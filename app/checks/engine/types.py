@@ -84,6 +84,37 @@ class Fix(NamedTuple):
     rollback: str
     why: str
 
+    @classmethod
+    def publish_txt(cls, name: str, record: str, why: str) -> "Fix":
+        """Return the fix that publishes a TXT record where there is none."""
+        return cls(
+            action="publish",
+            name=name,
+            type="TXT",
+            before=None,
+            after=record,
+            rollback="Remove the record.",
+            why=why,
+        )
+
+    @classmethod
+    def replace_txt(cls, name: str, records: Sequence[str], *, after: str, why: str) -> "Fix":
+        """Return the fix that replaces one or several TXT records with one."""
+        back = (
+            f"Publish the previous record again: {records[0]}"
+            if len(records) == 1
+            else "Publish the previous records again."
+        )
+        return cls(
+            action="replace",
+            name=name,
+            type="TXT",
+            before="\n".join(records),
+            after=after,
+            rollback=back,
+            why=why,
+        )
+
     @property
     def size(self) -> int:
         """The number of characters in the records of the change."""

@@ -186,15 +186,9 @@ def _merged(root: spf_tree.Source) -> Fix | None:
         if word not in ends
     )
     end = next((end for end in ("-all", "~all", "?all") if end in ends), "~all")
-    return Fix(
-        action="replace",
-        name=root.name,
-        type="TXT",
-        before="\n".join(texts),
-        after=" ".join((protocol.VERSION, *merged, end)),
-        rollback="Publish the previous records again.",
-        why="Every check fails if there is more than one record. Merge all terms into one record.",
-    )
+    after = " ".join((protocol.VERSION, *merged, end))
+    why = "Every check fails if there is more than one record. Merge all terms into one record."
+    return Fix.replace_txt(root.name, texts, after=after, why=why)
 
 
 def _needs_decision(term: protocol.Term | protocol.Problem) -> bool:

@@ -89,15 +89,8 @@ def _of_attempt(domain: str, text: str) -> Finding:
     after = _repaired(text)
     if after is None:
         return kind.at(domain, record=text, fix=None)
-    fix = Fix(
-        action="replace",
-        name=domain,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback=f"Publish {text!r} again.",
-        why="Receivers ignore the record, because it must start with v=spf1 and a space.",
-    )
+    why = "Receivers ignore the record, because it must start with v=spf1 and a space."
+    fix = Fix.replace_txt(domain, [text], after=after, why=why)
     return kind.at(domain, record=text, fix=fix)
 
 
@@ -124,26 +117,10 @@ def _missing(subject: Subject) -> Finding:
         else "The domain sends no mail. With this record, no server may send as it."
     )
     record = "v=spf1 mx ~all" if sends else LOCK
-    fix = Fix(
-        action="publish",
-        name=subject.domain,
-        type="TXT",
-        before=None,
-        after=record,
-        rollback="Remove the record.",
-        why=why,
-    )
+    fix = Fix.publish_txt(subject.domain, record, why)
     return MISSING.at(subject.domain, fix=fix)
 
 
 def _moved(domain: str, text: str) -> Fix:
     why = "Move the record to the TXT records of the domain itself, where receivers look for it."
-    return Fix(
-        action="publish",
-        name=domain,
-        type="TXT",
-        before=None,
-        after=text,
-        rollback="Remove the record.",
-        why=why,
-    )
+    return Fix.publish_txt(domain, text, why)

@@ -165,15 +165,7 @@ def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Fi
 def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
     """The fix that replaces ``before`` with a record of these terms."""
     after = " ".join((spf.VERSION, *terms))
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=before,
-        after=after,
-        rollback=f"Publish the previous record again: {before}",
-        why=why,
-    )
+    return Fix.replace_txt(name, [before], after=after, why=why)
 
 
 def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[Finding]:

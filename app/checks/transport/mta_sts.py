@@ -214,30 +214,13 @@ def _repaired(name: str, text: str, why: str) -> Fix | None:
     after = repair.joined([("v", protocol.VERSION), ("id", id), *pairs.items()]) + ";"
     if after == text:
         return None
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback=f"Publish {text!r} again.",
-        why=why,
-    )
+    return Fix.replace_txt(name, [text], after=after, why=why)
 
 
 def _merged(name: str, records: Sequence[str]) -> Fix:
     """One of the records, always the same: a different id only makes senders fetch the policy."""
     why = "Senders ignore all records if there is more than one. Publish one of them only."
-    back = "Publish the previous records again."
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before="\n".join(sorted(records)),
-        after=max(records),
-        rollback=back,
-        why=why,
-    )
+    return Fix.replace_txt(name, sorted(records), after=max(records), why=why)
 
 
 def _of_policy(page: Page, policy: Policy) -> Iterator[Finding]:

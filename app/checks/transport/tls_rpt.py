@@ -251,15 +251,7 @@ async def _without_record(
     kind = MISSING_WITH_STS if any(map(mta_sts.is_record, policies)) else MISSING
     record = f"v=TLSRPTv1; rua=mailto:tls-reports@{subject.domain}"
     why = "With this record, senders report failures to deliver over TLS. The mailbox must exist."
-    fix = Fix(
-        action="publish",
-        name=name,
-        type="TXT",
-        before=None,
-        after=record,
-        rollback="Remove the record.",
-        why=why,
-    )
+    fix = Fix.publish_txt(name, record, why)
     return Outcome(facts, kind.at(name, fix=fix))
 
 
@@ -272,15 +264,7 @@ def _repaired(name: str, text: str, why: str) -> Fix | None:
     after = repair.joined([("v", protocols_tls_rpt.VERSION), *pairs.items()])
     if after == text:
         return None
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before=text,
-        after=after,
-        rollback=_back([text]),
-        why=why,
-    )
+    return Fix.replace_txt(name, [text], after=after, why=why)
 
 
 def _merged(name: str, records: Sequence[str]) -> Fix | None:
@@ -293,16 +277,4 @@ def _merged(name: str, records: Sequence[str]) -> Fix | None:
         addresses |= dict.fromkeys(repair.addresses(pairs["rua"]))
     after = f"v={protocols_tls_rpt.VERSION}; rua={','.join(addresses)}"
     why = "Senders ignore all records if there is more than one. Publish one with all addresses."
-    return Fix(
-        action="replace",
-        name=name,
-        type="TXT",
-        before="\n".join(texts),
-        after=after,
-        rollback=_back(texts),
-        why=why,
-    )
-
-
-def _back(texts: list[str]) -> str:
-    return f"Publish again: {' | '.join(texts)}"
+    return Fix.replace_txt(name, texts, after=after, why=why)

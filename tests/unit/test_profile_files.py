@@ -1,16 +1,13 @@
 """Compliance profiles from files: the built-in ones, and those of PROFILES_FILE."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.services.core import profiles
 from app.settings import InvalidSettings
-from tests.support.paths import DOCS, ROOT
+from tests.support.paths import DOCS
 
 VALID = """
 [[profiles]]
@@ -108,26 +105,3 @@ def test_profile_without_observable_clause_is_rejected(tmp_path: Path) -> None:
     text = VALID[: VALID.index("[[profiles.clauses]]")] + VALID[VALID.rindex("[[profiles.") :]
     [line] = errors(tmp_path, text)
     assert line.endswith("profile house-rules: clauses: at least one must be observable")
-
-
-def test_every_process_refuses_an_invalid_file_when_it_starts(tmp_path: Path) -> None:
-    path = write(tmp_path, VALID.replace("house-rules", "House"))
-    environment = {
-        **os.environ,
-        "SECRET_KEY": "k" * 40,
-        "DATABASE_URL": f"sqlite:///{tmp_path}/x.db",
-        "REDIS_URL": "redis://127.0.0.1:1/0",
-        "PROFILES_FILE": path,
-    }
-    for command in (["-c", "import wsgi"], ["-m", "worker", "scans"]):
-        process = subprocess.run(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert process.returncode != 0
-        assert "PROFILES_FILE: profiles.toml: profile House: id: must be" in process.stderr

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.checks.bimi import evidence
 from app.checks.dmarc import discovery as dmarc_discovery
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
@@ -118,15 +119,18 @@ DECLINED = FindingType(
     note="`l` and `a` are empty on purpose.",
     reference=f"{_DRAFT} §4.2",
 )
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "bimi", "BIMI", reader="receivers", severity=Severity.MEDIUM
+)
 
 
 @check(
     "bimi",
     finds=(
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
-        *(CONTENT_TYPE, VMC_MISSING, DECLINED, *evidence.FINDING_TYPES),
+        *(CONTENT_TYPE, VMC_MISSING, DECLINED, CNAME_CONFLICT, *evidence.FINDING_TYPES),
     ),
-    logic_version=3,
+    logic_version=4,
 )
 async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record of the default selector, its logo, and whether DMARC allows it to be shown.
@@ -136,6 +140,21 @@ async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     """
     walk = await dmarc_discovery.walk(subject.domain, dns)
     at, texts = await _find(subject.domain, walk.org_domain, dns)
+    conflicts = await cname_conflict.findings(CNAME_CONFLICT, f"default._bimi.{at}", dns)
+    return (await _outcome(subject, walk, (at, texts), dns)).with_findings(conflicts)
+
+
+async def _outcome(
+    subject: Subject,
+    walk: dmarc_discovery.Walk,
+    published: tuple[DomainName, Sequence[str]],
+    dns: NetworkSession,
+) -> Outcome:
+    """The outcome for the TXT values of a domain.
+
+    published  the domain, and the values at its BIMI name
+    """
+    at, texts = published
     records = [text for text in texts if protocol.is_record(text)]
     name = f"default._bimi.{at}"
     if not records:

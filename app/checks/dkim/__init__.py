@@ -7,6 +7,7 @@ from typing import Any
 from app.checks.dkim import key_hygiene
 from app.checks.dkim.finding_types import (
     CNAME_BROKEN,
+    CNAME_CONFLICT,
     CORRUPT,
     ED25519_ONLY,
     INVALID,
@@ -25,6 +26,7 @@ from app.checks.dkim.finding_types import (
     WILDCARD,
 )
 from app.checks.dkim.key_hygiene import KeyHygiene
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     Fix,
@@ -100,9 +102,9 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
     finds=(
         *(NONE_KNOWN, MISSING, CNAME_BROKEN, REVOKED, SYNTAX, INVALID, CORRUPT, SEVERAL),
         *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
-        *(PROVIDER_DEFAULT, *key_hygiene.FINDING_TYPES),
+        *(PROVIDER_DEFAULT, CNAME_CONFLICT, *key_hygiene.FINDING_TYPES),
     ),
-    logic_version=3,
+    logic_version=4,
     keeps=keeps,
 )
 async def dkim(subject: Subject, dns: Resolver) -> Outcome:
@@ -127,6 +129,8 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
         is_own = not wildcard or is_wildcard or set(selector.texts) != wildcard
         own = selector if is_own else selector.without_texts
         facts[selector.name] = _check_selector(own, findings, keys, hygiene)
+        if is_own and selector.texts:
+            findings += await cname_conflict.findings(CNAME_CONFLICT, selector.at, dns)
     if is_wildcard:
         facts["*"] = {"found": True, "revoked": _is_lock(canary), "status": Verdict.INFO}
         findings.append(WILDCARD.at(subject.domain, records=canary.texts, lock=_is_lock(canary)))

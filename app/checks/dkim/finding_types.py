@@ -1,5 +1,6 @@
 """The types of findings about DKIM selectors and keys."""
 
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import FindingType, Severity, Verdict
 
 NONE_KNOWN = FindingType(
@@ -159,4 +160,7 @@ WILDCARD = FindingType(
     remediation="No action is needed if the wildcard is intended; a key with an empty `p` at "
     "`*._domainkey` is the recommended way to revoke all other selectors.",
     reference="RFC 4592 §2",
+)
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "dkim", "DKIM", reader="receivers", severity=Severity.HIGH
 )

@@ -8,7 +8,7 @@ from app.checks.dmarc import discovery as dmarc_discovery
 from app.checks.dmarc import keeping, observed
 from app.checks.dmarc import policy as dmarc_policy
 from app.checks.dmarc.destinations import Source, repaired
-from app.checks.engine.cname_conflict import has_cname_conflict
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
@@ -127,14 +127,8 @@ TLD_RECORD = FindingType(
 )
 
 
-CNAME_CONFLICT = FindingType(
-    code="dmarc.cname_conflict",
-    severity=Severity.HIGH,
-    summary="DMARC: TXT and CNAME records at one name, so receivers may not find the record",
-    why="Resolvers return one record or the other, so some receivers do not find the DMARC record.",
-    remediation="Delete the record that you do not use.",
-    note="A name with a CNAME record must not have other records.",
-    reference="RFC 1034 §3.6.2",
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "dmarc", "DMARC", reader="receivers", severity=Severity.HIGH
 )
 
 
@@ -167,8 +161,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     discovery = await dmarc_discovery.discover(walk, dns)
     own = [text for text in walk.texts[domain] if protocol.is_record(text)]
     findings = list(_of_own_name(domain, walk.texts[domain], own))
-    if own and await has_cname_conflict(f"_dmarc.{domain}", dns):
-        findings.append(CNAME_CONFLICT.at(f"_dmarc.{domain}", records=own))
+    findings += await cname_conflict.findings(CNAME_CONFLICT, f"_dmarc.{domain}", dns)
     facts = _discovery_facts(domain, discovery) | {"record_count_at_domain": len(own)}
     if discovery.record_at is None or discovery.record is None:
         if not findings or all(finding.kind is UNRELATED for finding in findings):

@@ -220,6 +220,12 @@ class Outcome:
         self.facts = {**facts, "findings_left_out": left_out} if left_out else facts
         self.definite = definite
 
+    def with_findings(self, findings: Sequence[Finding]) -> "Outcome":
+        """The outcome with more findings."""
+        if not findings:
+            return self
+        return Outcome(self.facts, *self.findings, *findings, definite=self.definite)
+
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the findings; ``ok`` without any."""

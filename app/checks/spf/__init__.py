@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.catalog import senders
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     Fix,
@@ -19,6 +20,7 @@ from app.checks.spf import tree as spf_tree
 from app.checks.spf.costs import Cost
 from app.checks.spf.finding_types import (
     BAD_INCLUDE,
+    CNAME_CONFLICT,
     EXP_PROBLEM,
     INCLUDE_LOOP,
     MX_MANY,
@@ -58,9 +60,9 @@ _OF_PROBLEM = {
         *(*absent.FINDING_TYPES, SEVERAL, SYNTAX, UNKNOWN, REPEATED, SENDER_ID, EXP_PROBLEM),
         *(TOO_MANY, NEAR, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
         *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.FINDING_TYPES),
-        drift.DRIFT,
+        *(drift.DRIFT, CNAME_CONFLICT),
     ),
-    logic_version=3,
+    logic_version=4,
     keeps=keeping.keeps,
 )
 async def spf(subject: Subject, dns: Resolver) -> Outcome:
@@ -70,6 +72,11 @@ async def spf(subject: Subject, dns: Resolver) -> Outcome:
            includes (nested), providers, ip4_addresses, complete, vendors (``spf_drift.facts``)
     """
     tree = await spf_tree.walk(dns, subject.domain)
+    conflicts = await cname_conflict.findings(CNAME_CONFLICT, subject.domain, dns)
+    return (await _outcome(subject, tree, dns)).with_findings(conflicts)
+
+
+async def _outcome(subject: Subject, tree: Tree, dns: Resolver) -> Outcome:
     root = tree.root
     if root.status != "valid":
         return await _without_record(subject, tree, dns)

@@ -1,5 +1,6 @@
 """The types of findings about the SPF record, its lookups and its includes."""
 
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import FindingType, Severity
 
 SEVERAL = FindingType(
@@ -157,4 +158,7 @@ NOT_LOCKED = FindingType(
     remediation="Publish `v=spf1 -all`.",
     note="The domain use says that it sends nothing.",
     reference="RFC 7208 §10.1.2",
+)
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "spf", "SPF", reader="receivers", severity=Severity.HIGH
 )

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from app.checks.engine import cname_conflict
 from app.checks.engine.expiry import expires_soon
 from app.checks.engine.types import (
     Finding,
@@ -19,6 +20,7 @@ from app.checks.transport.mta_sts_finding_types import (
     AGE_LONG,
     AGE_SHORT,
     CERT_EXPIRING,
+    CNAME_CONFLICT,
     CONTENT_TYPE,
     ID_INVALID,
     ID_UNCHANGED,
@@ -72,9 +74,9 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
         *(MISSING, SEVERAL, SYNTAX, ID_INVALID, UNREACHABLE, REDIRECTED, TLS_FAILED),
         *(CONTENT_TYPE, TOO_LARGE, LINE_ENDINGS, POLICY_SYNTAX, POLICY_VERSION, MX_MISSING),
         *(MISMATCH, MODE_NONE, MODE_TESTING, AGE_SHORT, AGE_LONG, ID_UNCHANGED),
-        *(MX_CERT, CERT_EXPIRING, WITH_DANE),
+        *(MX_CERT, CERT_EXPIRING, WITH_DANE, CNAME_CONFLICT),
     ),
-    logic_version=2,
+    logic_version=3,
 )
 async def mta_sts(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record, the policy that it announces, and that the policy covers every MX host.
@@ -83,7 +85,15 @@ async def mta_sts(subject: Subject, dns: NetworkSession) -> Outcome:
            certificate_not_after, dane_hosts (MX hosts with TLSA records that senders use, as last
            seen); known_mode (if the policy is broken now, the mode of its last valid version)
     """
-    name = f"_mta-sts.{subject.domain}"
+    name, host = f"_mta-sts.{subject.domain}", f"mta-sts.{subject.domain}"
+    outcome = await _outcome(subject, name, dns)
+    conflicts = await cname_conflict.findings(CNAME_CONFLICT, name, dns)
+    if outcome.facts["record"]:
+        conflicts += await cname_conflict.findings(CNAME_CONFLICT, host, dns, "A", "AAAA")
+    return outcome.with_findings(conflicts)
+
+
+async def _outcome(subject: Subject, name: str, dns: NetworkSession) -> Outcome:
     texts = await dns.txt(name)
     records = [text for text in texts if protocol.is_record(text)]
     if not records:

@@ -1,5 +1,6 @@
 """The types of findings about the MTA-STS record and policy."""
 
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import FindingType, Severity, Verdict
 
 MISSING = FindingType(
@@ -216,4 +217,7 @@ ID_UNCHANGED = FindingType(
     "servers that the old policy does not list.",
     remediation="Publish a new `id`.",
     reference="RFC 8461 §3.1",
+)
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "mta_sts", "MTA-STS", reader="senders", severity=Severity.HIGH
 )

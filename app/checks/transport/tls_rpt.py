@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.checks.engine.cname_conflict import has_cname_conflict
+from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
@@ -103,14 +103,8 @@ NO_MAILBOX = FindingType(
     "gets the reports.",
     reference="RFC 5321 §5.1",
 )
-CNAME_CONFLICT = FindingType(
-    code="tls_rpt.cname_conflict",
-    severity=Severity.MEDIUM,
-    summary="TLS-RPT: TXT and CNAME records at one name, so senders may not find the record",
-    why="Resolvers return one record or the other, so some senders do not find the TLS-RPT record.",
-    remediation="Delete the record that you do not use.",
-    note="A name with a CNAME record must not have other records.",
-    reference="RFC 1034 §3.6.2",
+CNAME_CONFLICT = cname_conflict.finding_type(
+    "tls_rpt", "TLS-RPT", reader="senders", severity=Severity.MEDIUM
 )
 KNOWN_TAGS = ("v", "rua")
 MAX_DESTINATIONS_CHECKED = (
@@ -147,6 +141,11 @@ async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     facts  record; record_valid, rua, rua_not_queried (how many hosts beyond ten, if any)
     """
     name = f"_smtp._tls.{subject.domain}"
+    conflicts = await cname_conflict.findings(CNAME_CONFLICT, name, dns)
+    return (await _outcome(subject, name, dns)).with_findings(conflicts)
+
+
+async def _outcome(subject: Subject, name: str, dns: Resolver) -> Outcome:
     texts = await dns.txt(name)
     match [text for text in texts if protocols_tls_rpt.is_record(text)]:
         case []:
@@ -182,8 +181,6 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
         findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=once))
     unreachable, is_definite = await _of_hosts(record, dns)
     findings += unreachable
-    if await has_cname_conflict(name, dns):
-        findings.append(CNAME_CONFLICT.at(name, records=[text]))
     facts = {"record": True, "record_valid": True, "rua": addresses}
     hosts = {uri.host for uri in record.rua}
     facts |= not_queried(rua_not_queried=len(hosts) - MAX_DESTINATIONS_CHECKED)

@@ -38,12 +38,23 @@ class Case:
             dkim_selectors=tuple(self.expected.get("dkim_selectors", ())),
         )
 
-    def zone(self, *, is_rotated: bool = False) -> "CaseZone":
+    @property
+    def records(self) -> Mapping[tuple[str, str], list[Rdata]]:
+        """The records of the case and of the shared zones."""
+        return _records(FOLDER / self.id)
+
+    def zone(
+        self,
+        records: Mapping[tuple[str, str], list[Rdata]] | None = None,
+        *,
+        is_rotated: bool = False,
+    ) -> "CaseZone":
         """The DNS and the web servers of the case.
 
+        records     instead of those of the case
         is_rotated  whether the record sets are in another order
         """
-        data = _records(FOLDER / self.id)
+        data = self.records if records is None else records
         if is_rotated:
             data = {key: values[1:] + values[:1] for key, values in data.items()}
         return CaseZone(data, self.expected)

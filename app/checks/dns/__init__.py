@@ -269,16 +269,7 @@ async def _apex(domain: str, zone: str, dns: Resolver) -> tuple[Finding, ...]:
     targets = await dns.hosts(domain, "CNAME")
     if not targets:
         return ()
-    fix = Fix(
-        action="remove",
-        name=domain,
-        type="CNAME",
-        before=f"{targets[0]}.",
-        after=None,
-        rollback=f"Publish {domain}. CNAME {targets[0]}. again.",
-        why="It hides MX, TXT and NS from some resolvers. Publish the addresses instead.",
-    )
-    return (ALIAS_AT_APEX.at(domain, fix=fix, target=targets[0]),)
+    return (ALIAS_AT_APEX.at(domain, target=targets[0]),)
 
 
 async def _size(domain: str, dns: Resolver) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from app.checks.engine.types import (
     check,
 )
 from app.ports.dns import Caa, LookupFailed, Resolver, or_failure
+from app.ports.network import NetworkSession
 from app.protocols import uris
 
 MISSING = FindingType(
@@ -89,10 +90,18 @@ _ISSUER = re.compile(
 )
 
 
+async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
+    """Whether every kind of certificate that the records restrict is still restricted."""
+    old = {record.tag.lower() for record in await _set(fix.name, before)}
+    new = {record.tag.lower() for record in await _set(fix.name, after)}
+    return all(tag in new for tag in ISSUERS if tag in old)
+
+
 @check(
     "caa",
     finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN, UNRESTRICTED, IODEF_INVALID),
     logic_version=2,
+    keeps=keeps,
 )
 async def caa(subject: Subject, dns: Resolver) -> Outcome:
     """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.

@@ -13,7 +13,7 @@ def finding_type(check: str, record: str, *, reader: str, severity: Severity) ->
     return FindingType(
         code=f"{check}.cname_conflict",
         severity=severity,
-        summary=f"{record}: CNAME beside other records, so {reader} may not find the record",
+        summary=f"{record}: CNAME next to other records, so {reader} may not find the record",
         why=f"Resolvers return one record or the other, so some {reader} do not find the {record} "
         "record.",
         remediation="Delete the record that you do not use.",
@@ -25,7 +25,7 @@ def finding_type(check: str, record: str, *, reader: str, severity: Severity) ->
 async def findings(
     kind: FindingType, name: str, dns: Resolver, *rdtypes: str
 ) -> tuple[Finding, ...]:
-    """A finding if the name has a CNAME record beside records of one of the types.
+    """A finding if the name has a CNAME record next to records of one of the types.
 
     Such records were not reached by the CNAME record: resolvers return one or the other, depending
     on what they have in their cache.

@@ -40,6 +40,7 @@ class Recorder(NetworkSession):
     def __init__(self, dns: NetworkSession) -> None:
         self._dns = dns
         self._answers: dict[tuple[str, str], Answer | Page | str] = {}
+        self._direct: dict[tuple[str, str, str], ServerAnswer | LookupFailed] = {}
 
     def records(self) -> tuple[Record, ...]:
         """The records in the order of the queries, each query once, not truncated."""
@@ -51,15 +52,22 @@ class Recorder(NetworkSession):
 
     def owned(self, name: str, rdtype: str) -> Answer | str | None:
         """The answer with the records at this name, which may have been reached by an alias."""
-        for (_, queried_type), reached in self._answers.items():
-            if (
-                queried_type == rdtype
-                and isinstance(reached, Answer)
-                and name in reached.aliases[-1:]
-            ):
+        for (queried_name, queried_type), reached in self._answers.items():
+            if not isinstance(reached, Answer):
+                continue
+            if rdtype == "CNAME" and queried_name == name and reached.aliases:
+                return Answer(name, rdtype, "NOERROR", rdatas=reached.aliases[:1])
+            if queried_type == rdtype and name in reached.aliases[-1:]:
                 return reached
         answer = self._answers.get((name, rdtype))
         return None if isinstance(answer, Page) else answer
+
+    def reads(self, name: str, rdtype: str) -> bool:
+        """Whether an answer of the check depends on the records, or on whether the name exists."""
+        return self.owned(name, rdtype) is not None or any(
+            is_at_or_below(name, queried_name) and isinstance(answer, Answer) and not answer.exists
+            for (queried_name, _), answer in self._answers.items()
+        )
 
     async def query(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         """The answer of the network, which is not recorded."""
@@ -82,8 +90,24 @@ class Recorder(NetworkSession):
         self._dns.prefetch(*questions)
 
     async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
-        """The answer of a name server; not recorded, as differences are in the finding."""
-        return await self._dns.query_server(server, name, rdtype)
+        """The answer of a name server; no evidence, as differences are in the finding."""
+        try:
+            answer = await self._dns.query_server(server, name, rdtype)
+        except LookupFailed as error:
+            self._direct[server, name, rdtype] = error
+            raise
+        self._direct[server, name, rdtype] = answer
+        return answer
+
+    async def replayed(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        """The answer that the name server gave before.
+
+        raises  LookupFailed if it gave none, or was not asked
+        """
+        answer = self._direct.get((server, name, rdtype))
+        if isinstance(answer, ServerAnswer):
+            return answer
+        raise answer or LookupFailed(f"{name}@{server}", rdtype, "network")
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:
@@ -93,6 +117,11 @@ class Recorder(NetworkSession):
             raise
         self._answers[page.url, "HTTPS"] = page
         return page
+
+
+def is_at_or_below(name: str, parent: str) -> bool:
+    """Whether a record at the first name makes the second one exist."""
+    return name == parent or name.endswith(f".{parent}")
 
 
 def size(records: tuple[Record, ...]) -> int:

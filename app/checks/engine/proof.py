@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.checks.engine.evidence import Recorder
+from app.checks.engine.evidence import Recorder, is_at_or_below
 from app.checks.engine.types import (
     Check,
     CheckResult,
@@ -20,14 +20,15 @@ from app.checks.engine.types import (
     Severity,
     Subject,
 )
-from app.ports.dns import Answer, LookupFailed, Mx, Rdata, Tlsa
+from app.ports.dns import Answer, LookupFailed, Mx, Rdata, ServerAnswer, Tlsa, or_failure
 from app.ports.http import Page, Request
 from app.ports.network import NetworkSession
 
 logger = logging.getLogger(__name__)
 
+SIBLING = "no-such-name-here"  # if it has an alias, a wildcard answers
 PROOF_SECONDS = 5  # for one fix; it asks the network only about names that are new in the record
-PROVABLE = ("TXT", "MX", "TLSA", "CAA", "CNAME")  # the other types are set at a registrar or host
+HOST_TYPES = ("CNAME", "NS", "PTR")  # a fix writes their values with a final dot
 
 
 class Replay(NetworkSession):
@@ -44,6 +45,9 @@ class Replay(NetworkSession):
             return answer
         return await self._recorder.query(name, rdtype, checking_disabled=checking_disabled)
 
+    async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        return await self._recorder.replayed(server, name, rdtype)
+
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         page = self._recorder.recorded(f"https://{host}{path}", "HTTPS")
         if isinstance(page, str):
@@ -52,19 +56,37 @@ class Replay(NetworkSession):
 
 
 class Published(Replay):
-    """The recorded answers with the fix published."""
+    """The recorded answers with the fix published.
+
+    Without its CNAME record, a name has no records of any type. With a new record, the name and
+    those above it exist.
+    """
 
     def __init__(self, recorder: Recorder, fix: Fix, values: Sequence[Rdata]) -> None:
         super().__init__(recorder)
         self._fix, self._values = fix, tuple(values)
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        if name == self._fix.name and self._fix.type == "CNAME" and not self._values:
+            return Answer(name, rdtype, "NXDOMAIN")
         if (name, rdtype) == (self._fix.name, self._fix.type):
-            return Answer(name=name, rdtype=rdtype, rcode="NOERROR", rdatas=self._values)
+            before = self._recorder.owned(name, rdtype)
+            answer = before if isinstance(before, Answer) else Answer(name, rdtype, "NOERROR")
+            return answer._replace(name=name, rcode="NOERROR", rdatas=self._values, aliases=())
+        if name == self._fix.name and self._is_behind_wildcard():
+            return Answer(name, rdtype, "NOERROR")
         answer = await super().resolve(name, rdtype, checking_disabled=checking_disabled)
+        if self._values and is_at_or_below(self._fix.name, name) and not answer.aliases:
+            answer = answer._replace(rcode="NOERROR")
         if rdtype == self._fix.type and answer.aliases and answer.aliases[-1] == self._fix.name:
             return answer._replace(rcode="NOERROR", rdatas=self._values)
         return answer
+
+    def _is_behind_wildcard(self) -> bool:
+        """Whether the record is new at a name that had the alias of a wildcard."""
+        answer = self._recorder.recorded(self._fix.name, self._fix.type)
+        is_new = self._fix.before is None and self._fix.type != "CNAME"
+        return is_new and isinstance(answer, Answer) and bool(answer.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +118,7 @@ class _Trial:
 
     async def _publish(self, fix: Fix) -> Outcome | None:
         values = _values(fix, self._recorder)
-        if values is None:
+        if values is None or await self._is_taken(fix):
             return None
         published = Published(self._recorder, fix, values)
         keeps = self._check.keeps
@@ -113,6 +135,15 @@ class _Trial:
             logger.exception("proof of a fix failed", extra=extra)
         return None
 
+    async def _is_taken(self, fix: Fix) -> bool:
+        """Whether the name of a new record has a CNAME record, not only by a wildcard."""
+        answer = self._recorder.recorded(fix.name, fix.type) if fix.before is None else None
+        if not isinstance(answer, Answer) or not answer.aliases:
+            return False
+        sibling = f"{SIBLING}.{fix.name.partition('.')[2]}"
+        by_wildcard = await or_failure(self._recorder.query(sibling, fix.type))
+        return isinstance(by_wildcard, LookupFailed) or by_wildcard.aliases != answer.aliases
+
 
 async def prove(
     check: Check, subject: Subject, recorder: Recorder, outcome: Outcome
@@ -124,7 +155,7 @@ async def prove(
     trial = _Trial(check, subject, recorder)
     findings = []
     for finding in outcome.findings:
-        if finding.fix is not None and finding.fix.type in PROVABLE:
+        if finding.fix is not None:
             fix = _placed(finding.fix, recorder)
             # The reason may differ between findings with the same change.
             after = await trial.outcome(fix._replace(why="", rollback=""))
@@ -154,11 +185,12 @@ async def prove_together(subject: Subject, runs: Sequence[CheckRun]) -> list[Che
 async def _harms_another(
     subject: Subject, run: CheckRun, runs: Sequence[CheckRun], fix: Fix
 ) -> bool:
-    if fix.type not in PROVABLE:
-        return False
     for other in runs:
-        reads = other is not run and other.recorder.owned(fix.name, fix.type) is not None
-        if reads and not await _is_harmless(subject, other, fix):
+        if (
+            other is not run
+            and other.recorder.reads(fix.name, fix.type)
+            and not await _is_harmless(subject, other, fix)
+        ):
             return True
     return False
 
@@ -210,15 +242,20 @@ def _values(fix: Fix, recorder: Recorder) -> list[Rdata] | None:
     if isinstance(answer, str):
         return None
     values = list(answer.rdatas) if answer else []
-    texts = [str(value) for value in values]
+    texts = [_text(fix.type, value) for value in values]
     for line in _lines(fix.before, texts):
         if line not in texts:
             return None
-        values = [value for value in values if str(value) != line]
+        values = [value for value in values if _text(fix.type, value) != line]
     try:
         return [*values, *(_rdata(fix.type, line) for line in _lines(fix.after, texts))]
     except ValueError:
         return None
+
+
+def _text(rdtype: str, value: Rdata) -> str:
+    """The value as a fix writes it."""
+    return f"{value}." if rdtype in HOST_TYPES else str(value)
 
 
 def _lines(text: str | None, texts: Sequence[str]) -> list[str]:
@@ -230,7 +267,7 @@ def _rdata(rdtype: str, text: str) -> Rdata:
     match rdtype, text.split():
         case "MX", [preference, host]:
             return Mx(int(preference), host.lower().removesuffix("."))
-        case "CNAME", [host]:
+        case (("CNAME" | "NS" | "PTR"), [host]):
             return host.lower().removesuffix(".")
         case "TLSA", [usage, selector, matching, data]:
             return Tlsa(usage=int(usage), selector=int(selector), matching=int(matching), data=data)

@@ -1,4 +1,4 @@
-"""A CNAME record beside other records is a finding of every check that reads them."""
+"""A CNAME record next to other records is a finding of every check that reads them."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ NAMES = [
 
 
 class TwoFacedZone(Zone):
-    """A zone with a CNAME record beside the other records of one name."""
+    """A zone with a CNAME record next to the other records of one name."""
 
     def __init__(self, name: str) -> None:
         url = "https://mta-sts.acme.test/.well-known/mta-sts.txt"
@@ -60,7 +60,7 @@ async def result(check: str, zone: Zone) -> CheckResult:
 
 
 @pytest.mark.parametrize(("check", "name"), NAMES)
-async def test_cname_beside_the_records_is_found_once(check: str, name: str) -> None:
+async def test_cname_next_to_the_records_is_found_once(check: str, name: str) -> None:
     found = await result(check, TwoFacedZone(name))
     [finding] = [item for item in found.findings if item.kind.code == f"{check}.cname_conflict"]
     assert finding.subject == name

@@ -9,7 +9,6 @@ from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
-    Fix,
     Outcome,
     Severity,
     Subject,
@@ -166,9 +165,7 @@ async def _outcome(
         return Outcome({"record": False}, MISSING.at(name))
     facts = {"record": True, "record_valid": False, "record_at": at}
     if len(records) > 1:
-        why = "Receivers ignore all records if there is more than one. Keep one."
-        fix = Fix.replace_txt(name, records, after=records[0], why=why)
-        return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+        return Outcome(facts, SEVERAL.at(name, records=sorted(records)))
     try:
         record = protocol.parse_record(records[0])
     except protocol.Unusable as error:

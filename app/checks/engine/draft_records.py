@@ -20,6 +20,8 @@ class DraftResolver(NetworkSession):
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if rdtype == "TXT" and (texts := self._drafts.get(name)) is not None:
             return Answer(name=name, rdtype=rdtype, rcode="NOERROR", rdatas=tuple(texts))
+        if rdtype == "CNAME" and self._drafts.get(name):
+            return Answer(name, rdtype, "NOERROR")  # a published record replaces an alias
         answer = await self._published.resolve(name, rdtype, checking_disabled=checking_disabled)
         self.query_count = self._published.query_count
         return answer

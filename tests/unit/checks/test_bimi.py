@@ -181,12 +181,13 @@ async def test_subdomain_uses_logo_of_its_organization() -> None:
     }
 
 
-async def test_fix_keeps_one_of_several_records() -> None:
-    other = "v=BIMI1; l=; a="
-    (finding,) = (await bimi.run(SUBJECT, Zone(REJECT | {NAME: [RECORD, other]}))).findings
-    assert finding.fix is not None
-    assert (finding.fix.action, finding.fix.name, finding.fix.type) == ("replace", NAME, "TXT")
-    assert (finding.fix.before, finding.fix.after) == (f"{RECORD}\n{other}", RECORD)
+async def test_which_of_several_records_to_keep_is_not_guessed() -> None:
+    other = "v=BIMI1; l=https://example.org/other.svg"
+    for texts in ([RECORD, other], [other, RECORD]):
+        outcome = await bimi.run(SUBJECT, Zone({NAME: texts}))
+        [finding] = [item for item in outcome.findings if item.kind.code == "bimi.multiple_records"]
+        assert finding.fix is None
+        assert finding.evidence["records"] == sorted(texts)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from worker.mail_rates import MailRates
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS, MAX_RECIPIENTS, MAX_COMMANDS = 100, 50, 1_000
+MAX_LINE = 1024 * 1024  # bytes; some senders write a whole attachment in one line
 IDLE_SECONDS = 60
 ANSWER_SECONDS = 2.0  # that another process at the same socket has to answer
 
@@ -138,10 +139,13 @@ class _Bounded:
 class _Smtp(_Bounded, SMTP):
     """A connection that speaks SMTP."""
 
+    line_length_limit = MAX_LINE
+
 
 class _Lmtp(_Bounded, LMTP):
     """A connection that speaks LMTP: a reply about a whole mail is sent for each recipient."""
 
+    line_length_limit = MAX_LINE
     _is_data = False
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name

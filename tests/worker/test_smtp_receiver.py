@@ -167,6 +167,20 @@ def test_lmtp_replies_to_each_recipient() -> None:
     assert [len(report_files_of(address.account_id)) for address in (first, second)] == [1, 0]
 
 
+@pytest.mark.parametrize("is_lmtp", [True, False])
+def test_long_lines_are_accepted_up_to_the_limit(is_lmtp: bool) -> None:
+    address = token()
+    longest = smtp_receiver.MAX_LINE - 2
+    with client(is_lmtp) as connection:
+        codes = []
+        for length in (2_624, longest, longest + 1):
+            connection.send_line(recipient(address))
+            codes += connection.send(MAIL + b"\r\n" + b"x" * length)
+            connection.send_line("MAIL FROM:<noreply@receiver.test>")
+    assert codes == [b"250", b"250", b"500"]
+    assert len(report_files_of(address.account_id)) == 2
+
+
 def test_too_large_mail_is_refused_for_each_recipient() -> None:
     first, second = token(), token()
     line = b"x" * 900 + b"\r\n"

@@ -49,7 +49,7 @@ UNPACKING = (  # what lets a few untrusted bytes become many
 )
 # The export of an account only writes an archive.
 UNPACKERS = (
-    *("app.protocols.report_formats.unwrap", "app.protocols.bimi.logo"),
+    *("app.protocols.report_formats.inflation", "app.protocols.bimi.logo"),
     "app.services.accounts.export",
 )
 

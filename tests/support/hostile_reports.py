@@ -1,7 +1,12 @@
 """Report files that would cost much or deceive: rejected with a reason, or read with a warning."""
 
+import base64
+import bz2
 import gzip
+import io
+import lzma
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -78,6 +83,37 @@ def nested_mail(depth: int) -> bytes:
     return b"From: a@a.example\n" + b"".join(parts) + b"Content-Type: text/xml\n\n" + xml()
 
 
+def tarred(*contents: bytes) -> bytes:
+    """A tar archive of the contents, in a folder."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        folder = tarfile.TarInfo("reports")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for number, content in enumerate(contents):
+            entry = tarfile.TarInfo(f"reports/r{number}.xml")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return raw.getvalue()
+
+
+def _five_times(pack: Callable[[bytes], bytes]) -> bytes:
+    content = xml()
+    for _ in range(5):
+        content = pack(content)
+    return content
+
+
+def _encoded_mails() -> bytes:
+    raw = mail(xml())
+    for _ in range(21):
+        header = (
+            b"From: a@a.example\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64"
+        )
+        raw = header + b"\n\n" + base64.encodebytes(raw)
+    return raw
+
+
 def _deflated(content: bytes) -> bytes:
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     return deflater.compress(content) + deflater.flush()
@@ -102,10 +138,29 @@ _EXTERNAL = b'<!DOCTYPE feedback SYSTEM "file:///etc/passwd">'
 
 HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
     "gzip bomb": (lambda: gzip.compress(xml() + b" " * (40 * MIB), 9), "ratio"),
-    "gzip in gzip": (lambda: gzip.compress(gzip.compress(xml())), "nested"),
-    "gzip of two members": (lambda: gzip.compress(xml()) * 2, "too_many_members"),
+    "gzip in gzip five times": (lambda: _five_times(gzip.compress), "nested"),
+    "gzip bomb in a gzip": (
+        lambda: gzip.compress(gzip.compress(xml() + b" " * (90 * MIB), 9), 9),
+        "ratio",
+    ),
+    "gzip of many members": (lambda: gzip.compress(b"") * 5_000 + xml(), "too_many_members"),
     "gzip cut off": (lambda: gzip.compress(xml())[:-12], "damaged"),
-    "gzip with something behind it": (lambda: gzip.compress(xml()) + b"GIF89a", "damaged"),
+    "gzip with a second member cut off": (
+        lambda: gzip.compress(xml()) + gzip.compress(xml())[:-12],
+        "damaged",
+    ),
+    "bzip2 bomb": (lambda: bz2.compress(xml() + b" " * (40 * MIB)), "ratio"),
+    "bzip2 cut off": (lambda: bz2.compress(xml())[:-12], "damaged"),
+    "xz bomb": (lambda: lzma.compress(xml() + b" " * (40 * MIB)), "ratio"),
+    "xz cut off": (lambda: lzma.compress(xml())[:-12], "damaged"),
+    "xz that needs much memory": (
+        lambda: lzma.compress(xml(), filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 512 * MIB}]),
+        "damaged",
+    ),
+    "zlib bomb": (lambda: zlib.compress(xml() + b" " * (40 * MIB), 9), "ratio"),
+    "tar cut off": (lambda: tarred(xml())[:900], "damaged"),
+    "tar of many entries": (lambda: tarred(*[b""] * 5_000), "too_many_members"),
+    "tar of many files": (lambda: tarred(*[b""] * 1_001), "too_many_members"),
     "zip bomb": (lambda: zipped(xml() + b" " * (40 * MIB)), "ratio"),
     "zip bomb that says it is small": (
         lambda: zipped(xml() + b" " * (40 * MIB), claimed=100),
@@ -115,13 +170,18 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: zipped(*[xml() + b" " * MIB] * 10, shared=True),
         "damaged",
     ),
-    "zip of a zip": (lambda: zipped(zipped(xml())), "nested"),
+    "zip in zip five times": (lambda: _five_times(zipped), "nested"),
+    "zip bomb in a zip": (lambda: zipped(zipped(xml() + b" " * (40 * MIB))), "ratio"),
+    "zips of many files in a zip": (
+        lambda: zipped(*[zipped(*[b"<a/>"] * 900)] * 900),
+        "too_many_members",
+    ),
     "zip that is encrypted": (lambda: zipped(xml(), flags=1), "encrypted"),
     "zip of a symbolic link": (
         lambda: zipped(b"/etc/passwd", method=0, attributes=0o120777 << 16),
         "symlink",
     ),
-    "zip of many files": (lambda: zipped(*[b""] * 11), "too_many_members"),
+    "zip of many files": (lambda: zipped(*[b""] * 1_001), "too_many_members"),
     "zip with a long directory": (lambda: zipped(*[b""] * 60_000), "too_many_members"),
     "zip of nothing": (lambda: zipped(), "no_report"),
     "zip without a directory": (lambda: zipped(xml())[:-22], "damaged"),
@@ -132,7 +192,7 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: b"Content-Type: message/rfc822\n\n" * 10_000 + mail(xml()),
         "too_deep",
     ),
-    "mail of many parts": (lambda: _many_parts(101), "too_many_parts"),
+    "mail of many parts": (lambda: _many_parts(10_001), "too_many_parts"),
     "mail of very many parts": (lambda: _many_parts(1_000_000), "too_many_parts"),
     "mail of lines like boundaries": (
         lambda: mail(b"--bx" * 1_000_000, b"multipart/mixed; boundary=b"),
@@ -140,9 +200,21 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
     ),
     "mail of headers": (lambda: b"A: b\n" * 5 * MIB + b"\n" + xml(), "too_large"),
     "mail of one long header": (lambda: b"A: " + b"b" * 20 * MIB, "too_large"),
+    "mails in base64 in mails": (_encoded_mails, "too_deep"),
+    "mbox of many mails": (
+        lambda: (b"From a@a.example\n" + mail(b"a") + b"\n\n") * 1_001,
+        "too_many_messages",
+    ),
+    "digest of many mails": (
+        lambda: mail(
+            b"--b\n\n" + (mail(b"hello") + b"\n--b\n\n") * 1_001,
+            b"multipart/digest; boundary=b",
+        ),
+        "too_many_messages",
+    ),
     "mail without a report": (lambda: mail(b"hello", b"text/plain"), "no_report"),
     "text": (lambda: b"hello", "not_a_report"),
-    "nothing": (lambda: b"", "not_a_report"),
+    "nothing": (lambda: b"", "empty"),
     "DOCTYPE with entities": (lambda: xml(begin=_SUBSET, about=b"<a>&b;</a>"), "doctype"),
     "DOCTYPE in UTF-16": (
         lambda: b"\xff\xfe" + xml(begin=_SUBSET).decode().encode("utf-16-le"),
@@ -206,7 +278,8 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: xml(RECORD.replace(b"<record>", b'<record xmlns="urn:x">')),
         "unknown_namespace",
     ),
-    "other XML": (lambda: b"<html><body/></html>", "not_a_report"),
+    "other XML": (lambda: b"<rss><channel/></rss>", "not_a_report"),
+    "a web page": (lambda: b"<html><body/></html>", "html"),
     "a report of the future": (lambda: xml().replace(b"1767311999", b"1897311999"), "bad_dates"),
     "a report of a year": (lambda: xml().replace(b"1767225600", b"1735689600"), "bad_dates"),
     "JSON that is deep": (

@@ -4,33 +4,46 @@ Parts are ranges of the raw text, located without copying it, and every limit is
 descending, so that no general message parser has to handle hostile nesting.
 """
 
-import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.protocols.report_formats.limits import Limits, ReportRejected
+from app.protocols.mail import parameters, transfer_encoding
+from app.protocols.report_formats.limits import KIB, FileRejected, Limits, ReportRejected
 
 FEEDBACK = "message/feedback-report"
-ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
+MESSAGES = ("message/rfc822", "message/global", "message/news")
+ORIGINALS = (*MESSAGES, "text/rfc822-headers", "message/global-headers")
 _MAX_LINES = 20_000  # that begin like a boundary
+_MAX_BOUNDARY = 200
+_MAX_FILE_NAME = 1_000
+_SEARCHED = 64 * KIB  # for a boundary that the header does not name
+_HEADER_SAMPLE = 16 * KIB
 
 _MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
 _END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
-_TYPE = re.compile(r"\s*([\w.+-]{1,70}/[\w.+-]{1,70})", re.ASCII)
-_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.){1,200})"|([^\s;"]{1,200}))', re.I)
-_NAME = re.compile(r';\s*(?:file)?name\s*=\s*(?:"([^"]{1,1000})|([^\s;"]{1,1000}))', re.IGNORECASE)
-_ESCAPED = re.compile(r"\\(.)")
+_EVIDENT = re.compile(
+    rb"(?:\A|\n)--([^\s-][^\r\n]{0,199}|-[^\r\n]{0,199}?[^\r\n-])[ \t]*\r?\n"
+    rb"(?=Content-[a-z-]{3,40}[ \t]*:)",
+    re.IGNORECASE,
+)
+_WELL_KNOWN = re.compile(
+    rb"^(?:From|To|Cc|Subject|Date|Received|Return-Path|Delivered-To|X-Original-To|Message-ID"
+    rb"|MIME-Version|Content-Type|DKIM-Signature|X-Mozilla-Status|X-Gmail-Labels)[ \t]*:",
+    re.MULTILINE | re.IGNORECASE,
+)
+_FIRST_FIELD = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}[ \t]*:")
 
 Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part without further parts.
+    """A part without further parts; an attached message is one.
 
     path      part numbers from the outermost to this one: "2.1"; "" is the message itself
+    depth     of the multiparts that contain it
     original  for a feedback report: the headers of the failed message
     file_name as the sender named the part; "" if it did not
     """
@@ -39,6 +52,7 @@ class Part:
     media_type: str
     encoding: str
     body: bytes
+    depth: int = 0
     original: bytes = b""
     file_name: str = ""
 
@@ -47,13 +61,23 @@ class Part:
         """Whether this is the machine-readable part of a failure report."""
         return self.media_type == FEEDBACK
 
+    @property
+    def is_message(self) -> bool:
+        """Whether this is declared to be an attached message."""
+        return self.media_type in MESSAGES
+
     def content(self) -> bytes:
         """The decoded content; unchanged if it cannot be decoded."""
-        if self.encoding == "base64":
-            return _unbase64(self.body)
-        if self.encoding == "quoted-printable":
-            return binascii.a2b_qp(self.body)
-        return self.body
+        return transfer_encoding.decode(self.body, self.encoding)
+
+
+@dataclass(slots=True)
+class Cost:
+    """What the messages of one file cost so far."""
+
+    parts: int = 0
+    header_bytes: int = 0
+    boundary_lines: int = 0
 
 
 def headers(block: bytes) -> Headers:
@@ -75,50 +99,86 @@ def header_block(raw: bytes) -> bytes:
     return raw[: match.start() + 1] if match else raw
 
 
-def parts(raw: bytes, limits: Limits) -> Iterator[Part]:
-    """The leaf parts of a message in order, including those of attached messages.
+def is_message(content: bytes) -> bool:
+    """Whether the content begins like an email message: with two well-known header fields."""
+    if not _FIRST_FIELD.match(content):
+        return False
+    names = _WELL_KNOWN.findall(header_block(content[:_HEADER_SAMPLE]))
+    return len({name.lower() for name in names}) > 1
 
+
+def normalized(content: bytes) -> bytes:
+    """The content without a byte order mark and empty lines before it, with usual line ends."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    if content[:1] in b"\r\n \t":
+        content = content.lstrip(b"\r\n \t")
+    line = content[:_HEADER_SAMPLE].partition(b"\n")[0]
+    if b"\r" not in line[:-1]:
+        return content
+    if line.endswith(b"\r\r"):
+        return content.replace(b"\r\r\n", b"\r\n")
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def parts(
+    raw: bytes, limits: Limits, cost: Cost | None = None, path: str = "", depth: int = 0
+) -> Iterator[Part]:
+    """The leaf parts of a message in order.
+
+    cost    of the file so far
+    path    of the message in the file
+    depth   of the messages and multiparts that contain it
     raises  ReportRejected if it is nested too deeply or has too many parts or too long headers
     """
     match = _MBOX.match(raw)
-    return _Walk(raw, limits).entity(match.end() if match else 0, len(raw), "", 0)
+    start = match.end() if match else 0
+    return _Walk(raw, limits, cost or Cost()).entity(start, len(raw), path, depth)
 
 
 class _Walk:
-    """One traversal of a message, with the cost so far."""
+    """One traversal of a message."""
 
-    def __init__(self, raw: bytes, limits: Limits) -> None:
-        self.raw, self.limits = raw, limits
-        self.count = self.header_bytes = self.lines = 0
+    def __init__(self, raw: bytes, limits: Limits, cost: Cost) -> None:
+        self.raw, self.limits, self.cost = raw, limits, cost
+        self.header_bytes = 0
 
-    def entity(self, start: int, end: int, path: str, depth: int) -> Iterator[Part]:
-        """The leaf parts between ``start`` and ``end``."""
-        if depth > self.limits.mime_depth:
-            raise ReportRejected(
-                "too_deep", f"parts are nested more than {self.limits.mime_depth} levels deep"
-            )
-        self.count += 1
-        if self.count > self.limits.mime_parts:
-            raise ReportRejected(
-                "too_many_parts", f"the message has more than {self.limits.mime_parts} parts"
-            )
+    def entity(
+        self, start: int, end: int, path: str, depth: int, default: str = ""
+    ) -> Iterator[Part]:
+        """The leaf parts between ``start`` and ``end``; ``default`` is the default media type."""
+        self._count(depth)
         fields, body = self._header(start, end)
-        media_type, boundary = _content_type(first(fields, "content-type"))
-        if media_type.startswith("multipart/") and boundary:
-            yield from self._multipart(boundary, body, end, path, depth)
-            return
-        encoding = first(fields, "content-transfer-encoding").lower()
-        is_plain = encoding not in ("base64", "quoted-printable")
-        if media_type in ("message/rfc822", "message/global") and is_plain:
-            yield from self.entity(body, end, f"{path}.1".lstrip("."), depth + 1)
-            return
+        value = first(fields, "content-type")
+        media_type = parameters.media_type(value) or default
+        if media_type.startswith("multipart/") or not media_type:
+            declared = parameters.parameter(value, "boundary")
+            is_digest = media_type == "multipart/digest"
+            is_multipart = False
+            for part in self._multipart(declared, (body, end), path, depth, is_digest):
+                is_multipart = True
+                yield part
+            if is_multipart:
+                return
+        encoding = transfer_encoding.name(first(fields, "content-transfer-encoding"))
         yield Part(
             path=path,
-            media_type=media_type,
+            media_type=media_type or "text/plain",
             encoding=encoding,
             body=self.raw[body:end],
+            depth=depth,
             file_name=_file_name(fields),
         )
+
+    def _count(self, depth: int) -> None:
+        if depth > self.limits.mime_depth:
+            raise ReportRejected(
+                "too_deep", f"Parts are nested more than {self.limits.mime_depth} levels deep"
+            )
+        self.cost.parts += 1
+        if self.cost.parts > self.limits.mime_parts:
+            raise FileRejected(
+                "too_many_parts", f"The file has more than {self.limits.mime_parts} message parts"
+            )
 
     def _header(self, start: int, end: int) -> tuple[Headers, int]:
         """The header fields, and the offset of the body."""
@@ -128,30 +188,31 @@ class _Walk:
         match = _END_OF_HEADERS.search(self.raw, start, min(end, start + room + 4))
         stop, body = (match.start() + 1, match.end()) if match else (end, end)
         self.header_bytes += stop - start
+        self.cost.header_bytes += stop - start
         if stop - start > room:
             raise ReportRejected(
-                "too_large", f"the headers have more than {self.limits.mime_headers} bytes"
+                "too_large", f"The headers have more than {self.limits.mime_headers} bytes"
+            )
+        if self.cost.header_bytes > self.limits.mime_headers_all:
+            raise FileRejected(
+                "too_large",
+                f"The headers of all messages have more than {self.limits.mime_headers_all} bytes",
             )
         return headers(self.raw[start:stop]), body
 
     def _multipart(
-        self, boundary: str, start: int, end: int, path: str, depth: int
+        self, declared: str, span: tuple[int, int], path: str, depth: int, is_digest: bool
     ) -> Iterator[Part]:
         """The leaf parts of a multipart; the message after a feedback report is attached to it."""
         feedback: Part | None = None
-        for number, (begin, stop) in enumerate(self._ranges(boundary, start, end), 1):
+        default = "message/rfc822" if is_digest else "text/plain"
+        for number, (begin, stop) in enumerate(self._ranges(declared, *span), 1):
             inner = f"{path}.{number}".lstrip(".")
             if feedback and (original := self._original(begin, stop)) is not None:
-                yield Part(
-                    path=feedback.path,
-                    media_type=FEEDBACK,
-                    encoding=feedback.encoding,
-                    body=feedback.body,
-                    original=original,
-                )
+                yield replace(feedback, original=original)
                 feedback = None
                 continue
-            for part in self.entity(begin, stop, inner, depth + 1):
+            for part in self.entity(begin, stop, inner, depth + 1, default):
                 if feedback and part.is_feedback:
                     yield feedback
                 if part.is_feedback and not part.original:
@@ -164,27 +225,30 @@ class _Walk:
     def _original(self, start: int, end: int) -> bytes | None:
         """The headers in a part with a message or its headers; None for any other part."""
         fields, body = self._header(start, end)
-        if _content_type(first(fields, "content-type"))[0] not in ORIGINALS:
+        if parameters.media_type(first(fields, "content-type")) not in ORIGINALS:
             return None
-        encoding = first(fields, "content-transfer-encoding").lower()
-        part = Part(
-            path="",
-            media_type="",
-            encoding=encoding,
-            body=self.raw[body : min(end, body + self.limits.mime_headers)],
-        )
-        return header_block(part.content())
+        encoding = transfer_encoding.name(first(fields, "content-transfer-encoding"))
+        raw = self.raw[body : min(end, body + self.limits.mime_headers)]
+        return header_block(transfer_encoding.decode(raw, encoding))
 
-    def _ranges(self, boundary: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    def _ranges(self, declared: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a multipart, at a boundary that is evident if not at the declared one."""
+        if 0 < len(declared) <= _MAX_BOUNDARY:
+            boundary = declared.encode("utf-8", "surrogateescape")
+            first_range = next(ranges := self._delimited(boundary, start, end), None)
+            if first_range:
+                yield first_range
+                yield from ranges
+                return
+        if match := _EVIDENT.search(self.raw, start, min(end, start + _SEARCHED)):
+            yield from self._delimited(match[1].rstrip(), start, end)
+
+    def _delimited(self, boundary: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The start and end of each part of a multipart; the closing boundary may be missing."""
-        delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
+        delimiter = b"--" + boundary
         raw, begin, position = self.raw, -1, start - 1
         while (position := raw.find(delimiter, position + 1, end)) >= 0:
-            self.lines += 1
-            if self.lines > _MAX_LINES:
-                raise ReportRejected(
-                    "too_many_parts", f"the message has more than {_MAX_LINES} boundary lines"
-                )
+            self._count_boundary()
             line = raw.find(b"\n", position, end)
             line = end if line < 0 else line
             rest = raw[
@@ -200,30 +264,16 @@ class _Walk:
         if begin >= 0:
             yield begin, end
 
+    def _count_boundary(self) -> None:
+        self.cost.boundary_lines += 1
+        if self.cost.boundary_lines > _MAX_LINES:
+            raise FileRejected(
+                "too_many_parts", f"The file has more than {_MAX_LINES} boundary lines"
+            )
+
 
 def _file_name(fields: Headers) -> str:
     """The name of the part (RFC 2183 §2.3), or else that of its content."""
-    for name in ("content-disposition", "content-type"):
-        if match := _NAME.search(first(fields, name)):
-            return match[1] or match[2] or ""
-    return ""
-
-
-def _content_type(value: str) -> tuple[str, str]:
-    """The media type in lower case, and the boundary or ""."""
-    kind = _TYPE.match(value)
-    match = _BOUNDARY.search(value)
-    boundary = _ESCAPED.sub(r"\1", match[1]) if match and match[1] else match[2] if match else ""
-    return (kind[1].lower() if kind else "text/plain"), boundary
-
-
-def _unbase64(body: bytes) -> bytes:
-    """The content decoded up to the padding, if any; lists append footers after it."""
-    end = body.find(b"=")
-    text = body if end < 0 else body[: end + 2]
-    for padding in (b"", b"=", b"=="):
-        try:
-            return binascii.a2b_base64(text + padding)
-        except binascii.Error:
-            continue
-    return body
+    disposition = parameters.parameter(first(fields, "content-disposition"), "filename")
+    name = disposition or parameters.parameter(first(fields, "content-type"), "name")
+    return name[:_MAX_FILE_NAME]

@@ -14,6 +14,7 @@ WARNINGS: Mapping[str, str] = {
     "blank_before_declaration": "White space precedes the XML declaration.",
     "count_format": "A count has thousands separators.",
     "count_zero": "A record has count 0.",
+    "data_after_archive": "Data after the end of the compressed file was ignored.",
     "date_format": "A date is not a whole number of seconds since 1970.",
     "dates_swapped": "The report period begins one second after its end.",
     "disposition_missing": "A record has no disposition.",

@@ -17,15 +17,23 @@ class ReportRejected(ValueError):
         self.reason, self.detail = reason, detail
 
 
+class FileRejected(ReportRejected):
+    """The whole file is rejected, because it exceeds a limit for all its contents together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The maximum for one report file; each limit belongs to one reason for rejection.
 
     message           bytes of a received message
-    inflated          bytes of all reports of a file together
+    inflated          bytes of all contents of a file together
     ratio             inflated bytes per compressed byte, once ``ratio_from`` bytes are inflated
-    zip_entries       entries in the directory of a zip archive
-    zip_used          files of a zip archive that are inflated
+    archive_depth     archives and compressed files in one another
+    archive_entries   entries in the directories of all archives, folders included
+    members           files in all archives together
+    mails             messages in a file, attached ones included
+    mime_headers      bytes of the headers of one message
+    mime_headers_all  bytes of the headers of all messages of a file
     xml_passed_over   unknown XML elements that are skipped
     xml_recoded       bytes of XML that is not in UTF-8
     token             bytes of one piece of XML markup
@@ -36,11 +44,14 @@ class Limits:
     inflated: int = 96 * MIB
     ratio: int = 200
     ratio_from: int = MIB
-    zip_entries: int = 100
-    zip_used: int = 10
+    archive_depth: int = 4
+    archive_entries: int = 4_000
+    members: int = 1_000
+    mails: int = 1_000
     mime_depth: int = 20
-    mime_parts: int = 100
+    mime_parts: int = 10_000
     mime_headers: int = 256 * KIB
+    mime_headers_all: int = 16 * MIB
     xml_depth: int = 32
     xml_attributes: int = 64
     xml_passed_over: int = 1_000_000

@@ -18,9 +18,12 @@ from app.protocols.report_formats.tls import Policy, TlsReport
 from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
-PARSER_VERSION = 1  # of everything that decides the outcome of a file
+PARSER_VERSION = 2  # of everything that decides the outcome of a file
 _DIGEST_BATCH_SIZE = 1_000
 _MAX_LABEL = 300
+_ENTRY_CHANGED = (
+    "This version reads the file differently. Reprocess the first entry of the same file"
+)
 
 Report = AggregateReport | TlsReport | FailureReport
 
@@ -82,11 +85,14 @@ def read(
     with guard(len(raw)):
         entries = unwrap.unwrap(raw)
     with guard(sum(len(part.document) + len(part.original) for part in entries)):
-        return [
+        reports = [
             _parse(label, part, now, file_name)
             for label, part in _labelled(entries)
             if not entry or label == entry
         ]
+    if not reports:  # another version of the parser numbered the reports differently
+        raise ReportRejected("entry_changed", _ENTRY_CHANGED)
+    return reports
 
 
 def _labelled(entries: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
@@ -113,6 +119,7 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
             named = tls_addressee.domains(entry.header, (entry.file_name, file_name))
     except ReportRejected as rejected:
         return ParsedReport(entry=label, kind=entry.kind, report=None, rejected=rejected)
+    report = dataclasses.replace(report, warnings=(*report.warnings, *entry.warnings))
     kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"
     return ParsedReport(entry=label, kind=kind, report=report, digest=digest, named=named)
 

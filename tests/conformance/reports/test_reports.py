@@ -14,8 +14,8 @@ from tests.support.report_cases import REPORTS, Case, Facts, cases, facts_of, re
 MAX_GROWTH = 150  # MiB
 
 REFUSED_FOR = {
-    "dmarccat-bad.zip": "not_a_report",
-    "parsedmarc-empty-file.xml": "not_a_report",
+    "dmarccat-bad.zip": "empty",
+    "parsedmarc-empty-file.xml": "empty",
     "synth-billion-laughs.xml": "doctype",
     "synth-count-negative.xml": "bad_number",
     "synth-date-begin-after-end.xml": "bad_dates",
@@ -26,7 +26,7 @@ REFUSED_FOR = {
     "synth-xxe-file.xml": "doctype",
     "synth-missing-report-id.json": "missing_element",
     "synth-negative-counts.json": "bad_number",
-    "synth-not-json.json.gz": "not_a_report",
+    "synth-not-json.json.gz": "html",
 }
 
 

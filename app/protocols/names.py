@@ -180,7 +180,7 @@ def _check_bidi(labels: list[str]) -> None:
     """Check the bidi rule, which one right-to-left label imposes on all labels (RFC 5893 §2)."""
     if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for label in labels for c in label):
         try:
-            for label in labels:
+            for label in filter(None, labels):  # an empty label is rejected later
                 idna.check_bidi(label, check_ltr=True)
         except UnicodeError:
             raise NotADomain("bad_idna") from None

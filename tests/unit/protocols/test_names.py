@@ -42,6 +42,7 @@ def test_name_is_normalized_to_a_labels(text: str, name: str) -> None:
         (".", "empty"),
         ("a..org", "empty_label"),
         (".mailwatch.org", "empty_label"),
+        (".\u05d0.org", "empty_label"),
         ("mailwatch.org..", "empty_label"),
         (f"{'a' * 64}.org", "label_too_long"),
         (f"{'ü' * 60}.org", "label_too_long"),

@@ -32,12 +32,7 @@ KNOWN_FAULTS: Mapping[str, frozenset[str]] = {
     "a": frozenset(),
     "b": frozenset(),
     "c": frozenset(),
-    "d": frozenset(
-        (
-            "d01b-other-order.xml",
-            "d06b-rows-split.xml",
-        )
-    ),
+    "d": frozenset(),
     "e": frozenset(),
     "g": frozenset(),
     "m": frozenset(),

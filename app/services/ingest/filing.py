@@ -24,7 +24,7 @@ from app.services.analytics import rollup_queue
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import authenticity, budgets, observed_selectors
+from app.services.ingest import authenticity, budgets, comparison, observed_selectors
 from app.services.ingest import files as ingest_files
 from app.services.ingest import rows as ingest_rows
 from app.services.ingest.claims import LEASES
@@ -274,12 +274,16 @@ def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
     added = _add(session, filings)
     for filing in filings:
         if filing.row["id"] in added:
-            status, report_id = "parsed", filing.row["id"]
+            status, report_id, detail = "parsed", filing.row["id"], None
         else:
-            status, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
+            existing = _existing(session, filing)
+            status, report_id = _resolve_duplicate(session, filing, existing)
+            detail = _DETAILS.get(status)
+            if status == "conflict" and filing.table is DmarcReport:
+                detail = f"{detail}. {comparison.describe(session, existing.id, filing.row)}"
         outcome = Outcome(
             status=status,
-            detail=_DETAILS.get(status),
+            detail=detail,
             policy_domain=filing.policy_domain,
             report_id=report_id,
             provenance=filing.row["provenance"],
@@ -295,7 +299,7 @@ def _resolve_duplicate(
     A report never replaces one with other content, whatever its provenance: a user decides.
     """
     is_reprocessed = existing.report_file_id == filing.file.id
-    is_same = is_reprocessed or existing.content_digest == filing.parsed.digest
+    is_same = is_reprocessed or _has_same_figures(session, filing, existing)
     new, old = filing.row["provenance"], existing.provenance
     if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
         return ("parsed" if is_reprocessed else "duplicate"), existing.id
@@ -306,6 +310,13 @@ def _resolve_duplicate(
     _supersede(session, existing.id, filing.row["id"], is_same=is_same)
     _log(session, Lifecycle.REPORT_REPLACED, filing, replaced_report_id=existing.id)
     return "parsed", filing.row["id"]
+
+
+def _has_same_figures(session: Session, filing: Filing, existing: ExistingReport) -> bool:
+    digest = filing.parsed.digest
+    if existing.content_digest == digest or filing.table is not DmarcReport:
+        return existing.content_digest == digest
+    return comparison.has_figures(session, existing.id, digest)
 
 
 def _existing(session: Session, filing: Filing) -> ExistingReport:

@@ -1,8 +1,6 @@
 """Parsing of report files; a file is parsed completely before anything is stored."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats import tls as report_formats_tls
 from app.protocols.report_formats import tls_addressee, tls_figures, unwrap
-from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.aggregate import AggregateReport, figures
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import Policy, TlsReport
@@ -19,7 +17,6 @@ from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
 PARSER_VERSION = 2  # of everything that decides the outcome of a file
-_DIGEST_BATCH_SIZE = 1_000
 _MAX_LABEL = 300
 _ENTRY_CHANGED = (
     "This version reads the file differently. Reprocess the first entry of the same file"
@@ -109,7 +106,7 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
             raise entry.rejected
         if entry.kind == "dmarc":
             report = report_formats_aggregate.parse(entry.document, now)
-            digest = _digest_of_aggregate(report)
+            digest = figures.digest(report.records, report.skipped)
         elif entry.kind == "failure":
             report = report_formats_failure.parse(entry.document, entry.original, now)
             digest = report_formats_failure.digest(entry.document, entry.original)
@@ -135,11 +132,3 @@ def _domains_of_tls(policies: Sequence[Policy], named: Sequence[str]) -> Sequenc
         is_mx = policy.type == "tlsa" or policy.domain in policy.mx_hosts
         by_certainty[3 if is_mx else 0 if policy.type == "sts" else 2].append(policy.domain)
     return list(dict.fromkeys(name for names in by_certainty for name in names if name))
-
-
-def _digest_of_aggregate(report: AggregateReport) -> bytes:
-    head = dataclasses.replace(report, records=(), warnings=())
-    digest = hashlib.sha256(repr(head).encode())
-    for start in range(0, len(report.records), _DIGEST_BATCH_SIZE):
-        digest.update(json.dumps(report.records[start : start + _DIGEST_BATCH_SIZE]).encode())
-    return digest.digest()

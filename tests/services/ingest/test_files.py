@@ -177,6 +177,41 @@ def test_different_content_of_the_same_report_is_a_conflict(account_id: UUID) ->
         assert session.scalar(select(DmarcReport.messages)) == 3
 
 
+ROWS = [record(count=3), record(ip="192.0.2.2", count=4, dkim="fail")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dmarc_xml(records=ROWS[::-1]),
+        dmarc_xml(records=[record(count=1), ROWS[1], record(count=2)]),
+        dmarc_xml(records=[*ROWS, record(ip="192.0.2.9", count=0)]),
+        dmarc_xml(records=ROWS).replace(b"<version>1.0", b"<version>2"),
+        dmarc_xml(records=ROWS).replace(b"<email>noreply@", b"<email>DMARC@"),
+        dmarc_xml(records=ROWS).replace(b"<p>reject", b"<p>none"),
+        dmarc_xml(records=ROWS).replace(b">s1<", b">s2<"),
+    ],
+)
+def test_report_with_the_same_figures_is_a_duplicate(account_id: UUID, other: bytes) -> None:
+    store_file(account_id, dmarc_xml(records=ROWS))
+    assert store_file(account_id, other).status == "duplicate"
+
+
+def test_report_of_an_earlier_release_is_compared_by_its_records(account_id: UUID) -> None:
+    store_file(account_id, dmarc_xml(records=ROWS))
+    with transaction() as session:
+        session.execute(update(DmarcReport).values(content_digest=b"old" * 8))
+    assert store_file(account_id, dmarc_xml(records=ROWS[::-1])).status == "duplicate"
+    assert store_file(account_id, dmarc_xml(records=ROWS[:1])).status == "conflict"
+
+
+def test_conflict_shows_the_figures_of_both_reports(account_id: UUID) -> None:
+    store_file(account_id, dmarc_xml(records=ROWS))
+    detail = store_file(account_id, dmarc_xml(records=ROWS[:1])).detail or ""
+    assert "Counted report: 7 messages in 2 records, 7 messages passed DMARC" in detail
+    assert "This report: 3 messages in 1 records, 3 messages passed DMARC" in detail
+
+
 def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
     first = store_file(account_id, dmarc_xml(), received_via="mail")
     assert (first.status, first.provenance) == ("parsed", "unverified")

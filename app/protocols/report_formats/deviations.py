@@ -4,7 +4,6 @@ A warning is a stable code with a text for people. A record that cannot be read 
 code of its reason; the codes of reasons are those of ``ReportRejected``.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -56,24 +55,29 @@ class SkippedRecords:
     reasons: Mapping[str, int] = field(default_factory=dict)
 
 
+_NONE = SkippedRecords()
+
+
 class SkippedCounter:
     """Counts the records of one report that are skipped."""
 
     __slots__ = ("_messages", "_reasons")
 
     def __init__(self) -> None:
-        self._messages, self._reasons = 0, Counter[str]()
+        self._messages = 0
+        self._reasons: dict[str, int] = {}
 
     def add(self, reason: str, messages: int | None) -> None:
         """Count a record; ``messages`` is None if its count cannot be read."""
-        self._reasons[reason] += 1
+        self._reasons[reason] = self._reasons.get(reason, 0) + 1
         self._messages += messages or 0
 
     def all(self) -> SkippedRecords:
         """The records that were counted, the most frequent reason first."""
-        return SkippedRecords(
-            self._reasons.total(), self._messages, dict(self._reasons.most_common())
-        )
+        if not self._reasons:
+            return _NONE
+        reasons = sorted(self._reasons.items(), key=lambda item: -item[1])
+        return SkippedRecords(sum(self._reasons.values()), self._messages, dict(reasons))
 
 
 def describe(warning: str) -> str:

@@ -10,6 +10,7 @@ from app.protocols.report_formats.aggregate.values import Warnings
 from app.protocols.report_formats.limits import Limits, ReportRejected
 
 POLICIES = frozenset(("none", "quarantine", "reject"))
+_USUAL_LENGTH = 10  # digits, from the year 2001 to 2286
 MILLISECONDS_FROM = 10**11  # as seconds, this is after the year 5000
 
 _TAGS = ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method")
@@ -95,6 +96,8 @@ class Head:
     def _time(self, key: str) -> int:
         """The time in seconds since 1970: an integer, with a fraction, or as a date (RFC 3339)."""
         text = self.required(key)
+        if len(text) == _USUAL_LENGTH and text.isascii() and text.isdigit():
+            return int(text)
         if decimal := _DECIMAL.fullmatch(text):
             text = decimal[1]
             self._warnings.add("date_format")

@@ -16,8 +16,8 @@ from app.protocols.report_formats.limits import Limits, ReportRejected
 
 MAX_ENVELOPE_FROM = 320
 MAX_DISPOSITION = 16
-DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
 NOT_REPORTED = "unknown"  # a disposition or result that a record does not have
+DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass", NOT_REPORTED))
 # Why a record is skipped; any other reason rejects the report.
 SKIPPABLE = frozenset(
     (
@@ -221,7 +221,8 @@ class Records:
         fields, make, warn = texts.fields, self.maker, self.warnings.add
         if not _required(texts, "header_from").strip():
             raise ReportRejected("missing_element", "a record has an empty header_from")
-        source_ip = values.decorated_address(_required(texts, "source_ip"), self.warnings)
+        if (source_ip := _required(texts, "source_ip")) not in make.addresses:
+            source_ip = values.decorated_address(source_ip, self.warnings)
         for key in EVALUATED:
             if not fields.get(key, "").strip():
                 fields[key] = NOT_REPORTED
@@ -267,7 +268,7 @@ class Records:
             self.warnings.add("records_skipped")
         if not all(record.count for record in self.all):
             self.warnings.add("count_zero")
-        if not {record.disposition for record in self.all} <= DISPOSITIONS | {NOT_REPORTED}:
+        if not {record.disposition for record in self.all} <= DISPOSITIONS:
             self.warnings.add("disposition_unknown")
         if not all(map(values.host, {record.header_from for record in self.all})):
             self.warnings.add("header_from_invalid")
@@ -281,4 +282,9 @@ def _required(texts: Contents, key: str) -> str:
 
 def is_filler(fields: Mapping[str, str]) -> bool:
     """Whether a record says nothing at all; some reporters send one if there was no mail."""
-    return not any(fields.get(key, "").strip() for key in ("source_ip", "count", "header_from"))
+    text = fields.get
+    return not (
+        text("count", "").strip()
+        or text("source_ip", "").strip()
+        or text("header_from", "").strip()
+    )

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from app.protocols.report_formats import xml_text
 from app.protocols.report_formats.aggregate import schema
-from app.protocols.report_formats.limits import MIB, Limits, ReportRejected
+from app.protocols.report_formats.limits import KIB, MIB, Limits, ReportRejected
 
 # The reasons for which a document may not be XML; others are about what it says.
 REPAIRABLE = frozenset(("doctype", "encoding", "not_a_report", "not_well_formed", "token_too_long"))
 
 MAX_PREFIXES = 4
 
-_PIECE = MIB
+_PIECE, _BEGINNING = MIB, 4 * KIB
 _NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _BLANK = b" \t\r\n"
 _PREFIX = rb"(?:[A-Za-z_][\w.-]{0,50}:)?"
@@ -89,8 +89,9 @@ def _in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> byt
 
 
 def _declared(document: bytes, tolerated: dict[str, None]) -> str:
+    start = max(document.find(b"<?xml", 0, _BEGINNING), 0)  # text may precede it
     try:
-        return xml_text.declared(document, tolerated)
+        return xml_text.declared(document[start : start + _BEGINNING], tolerated)
     except ReportRejected:
         tolerated["encoding_unknown"] = None
         return "utf-8"

@@ -102,6 +102,8 @@ def count(value: str, limits: Limits, warnings: Warnings) -> int:
     raises  ReportRejected
     """
     text = value.strip()
+    if text.isascii() and text.isdigit():
+        return number(text, "count", limits)
     if grouped := _GROUPED.fullmatch(text):
         text = f"{grouped[1]}{re.sub('[^0-9]', '', grouped[2])}"
         warnings.add("count_format")

@@ -94,6 +94,30 @@ def test_an_aggregate_report_shows_its_records(owner: Browser) -> None:
     assert "192.0.2.1" in owner.get(f"{path}?result=pass")
 
 
+def test_report_shows_its_skipped_records_and_other_deviations(owner: Browser) -> None:
+    records = [record(), record(ip="mail.acme.test", count=5)]
+    document = dmarc_xml(records=records).replace(b"<p>reject</p>", b"<p/>")
+    upload(owner, ("a.xml", document.replace(b"<email>noreply@receiver.test</email>", b"")))
+    page = owner.get(link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+"))
+    assert "<dt>Messages</dt><dd>3</dd>" in page
+    assert "Records that cannot be read were skipped" in page
+    assert "The report has no email address of the reporter." in page
+
+
+def test_report_without_records_is_shown(owner: Browser) -> None:
+    document = re.sub(rb"<record>.*</record>", b"", dmarc_xml(), flags=re.DOTALL)
+    upload(owner, ("a.xml", document))
+    page = owner.get(link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+"))
+    assert "<dt>Messages</dt><dd>0</dd>" in page
+    for path in (
+        "/",
+        "/domains/acme.test",
+        "/domains/acme.test/mail",
+        "/domains/acme.test/records",
+    ):
+        assert owner.client.get(path).status_code == 200, path
+
+
 def test_report_lists_are_filtered(owner: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()))
     for path in ("/reports", "/reports/tls"):

@@ -311,8 +311,8 @@ HARMLESS: Mapping[str, tuple[Callable[[], bytes], str]] = {
     "DOCTYPE of a file": (lambda: xml(begin=_EXTERNAL), "text_around_report"),
     "DOCTYPE alone": (lambda: xml(begin=b"<!DOCTYPE feedback>"), "text_around_report"),
     "undeclared entity": (lambda: xml(about=b"<a>&b;</a>"), "markup_in_text"),
-    "long comment": (lambda: xml(about=b"<!--" + b"<" * 18 * MIB + b"-->"), ""),
-    "long instruction": (lambda: xml(about=b"<?a " + b"<" * MIB + b"?>"), ""),
+    "long comment": (lambda: xml(about=b"<!--" + b"<" * 18 * MIB + b"-->"), "not_well_formed"),
+    "long instruction": (lambda: xml(about=b"<?a " + b"<" * MIB + b"?>"), "not_well_formed"),
     "long field": (lambda: xml(policy=b"<fo>" + b"0" * 1025 + b"</fo>"), "text_truncated"),
     "long text with comments": (
         lambda: xml(policy=b"<fo>" + (b"x" * 60 * KIB + b"<!---->") * 100 + b"</fo>"),

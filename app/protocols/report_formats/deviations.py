@@ -26,6 +26,7 @@ WARNINGS: Mapping[str, str] = {
     "markup_in_text": "Text contains characters of XML markup that are not escaped.",
     "namespace_unknown": "The report is in an unknown XML namespace.",
     "nested_markup": "A text contains elements; only the text before them was read.",
+    "not_well_formed": "The XML is not well-formed and was repaired.",
     "not_utf8": "Bytes that are not UTF-8 were read as windows-1252.",
     "org_name_missing": "The report has no name of the reporter.",
     "policy_missing": "The report does not say which policy was published.",

@@ -19,6 +19,7 @@ from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.tls import Policy, TlsReport
 from app.services.ingest.parsing import Report
 
+UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization
 _ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")
 
 _RECORD_COLUMNS = (
@@ -130,7 +131,8 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
 def _reporter(contact: str | None, organization: str) -> str:
     """The domain of the reporter's address, or else its organization, in lower case."""
     match = _ADDRESS.search(contact or "")
-    return (match[1] if match else organization).strip().rstrip(".").lower()[:253]
+    name = (match[1] if match else organization).strip().rstrip(".").lower()[:253]
+    return name or UNKNOWN_REPORTER
 
 
 def _truncate(text: str | None, length: int) -> str | None:

@@ -206,6 +206,21 @@ def test_unclear_date_rejects_the_report(text: str) -> None:
         parse(xml().replace(b"1767225600", text.encode()))
 
 
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (xml()[:-30], "not_well_formed"),  # ends within a record
+        (xml() * 2, "several_reports"),
+        (b"<reports>" + xml() * 2 + b"</reports>", "several_reports"),
+        (RECORD + xml(), "not_a_report"),
+        (xml() + RECORD, "not_well_formed"),
+    ],
+)
+def test_report_is_rejected_if_a_repair_would_lose_records(document: bytes, reason: str) -> None:
+    with pytest.raises(ReportRejected, match=reason):
+        parse(document)
+
+
 def test_empty_period_may_begin_one_second_after_its_end() -> None:
     report = parse(xml().replace(b"1767311999", b"1767225599"))
     assert (report.begin, report.end) == (1767225599, 1767225600)
@@ -226,6 +241,10 @@ def test_empty_period_may_begin_one_second_after_its_end() -> None:
         (lambda d: d.replace(b">shop.example</h", b">a, b</h"), "header_from_invalid"),
         (lambda d: d.replace(b"</email>", b"<b>x</b></email>"), "nested_markup"),
         (lambda d: d.replace(b"<org_name>", b"<org_name>" + b"x" * 2_000), "text_truncated"),
+        (lambda d: d.replace(b"<feedback>", b"<feedback x:a=1>"), "not_well_formed"),
+        (lambda d: d.replace(b"<org_name>", b"<org_name>&uuml;"), "markup_in_text"),
+        (lambda d: b"Dear all,\n" + d, "text_around_report"),
+        (lambda d: d.replace(b"</feedback>", b""), "root_not_closed"),
     ],
 )
 def test_tolerated_deviation_is_a_warning(change: Callable[[bytes], bytes], warning: str) -> None:

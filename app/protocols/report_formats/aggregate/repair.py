@@ -65,7 +65,7 @@ def attempts(document: bytes, limits: Limits) -> Iterator[Repaired]:
         return
     if len(document) > limits.token:
         document = _LONG_TEXT.sub(rb">\1", document)
-    yield Repaired(document, tolerated)
+    yield Repaired(document, tolerated or {"not_well_formed": None})
     if len(document) <= limits.xml_recoded:
         document = _with_valid_tags(document)
         yield Repaired(document, {**tolerated, "markup_in_text": None})

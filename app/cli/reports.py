@@ -102,12 +102,12 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 
 @files_group.command("list")
 @_ACCOUNT
-@click.option("--state", type=click.Choice(STATUSES))
+@click.option("--status", type=click.Choice(STATUSES))
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
-def list_files(account: str, state: str | None, reason: str | None, limit: int) -> None:
+def list_files(account: str, status: str | None, reason: str | None, limit: int) -> None:
     """List report files with their status, newest first."""
-    filters = ReportFileFilter(status=state, reason=reason)
+    filters = ReportFileFilter(status=status, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         details = (row.status, row.reason, row.policy_domain, row.file_name, row.entry, row.detail)

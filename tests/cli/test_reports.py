@@ -164,7 +164,7 @@ def test_report_files_are_listed_counted_and_retried(
     (tmp_path / "b.txt").write_bytes(b"hello")
     run("ingest", "--account", "Acme", tmp_path)
     processor.run([])
-    listed = run("files", "list", "--account", "Acme", "--state", "unattributed")
+    listed = run("files", "list", "--account", "Acme", "--status", "unattributed")
     assert "no_verified_domain  other.test  a.xml" in listed
     assert "b.txt" not in listed
     assert re.search(r"1  unattributed +no_verified_domain", run("files", "counts"))
@@ -172,7 +172,7 @@ def test_report_files_are_listed_counted_and_retried(
     assert "1  received" in run("files", "counts", "--account", "Acme")
     match = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--reason", "x y z"))
     assert match is None
-    bad = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "rejected"))
+    bad = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--status", "rejected"))
     assert bad is not None
     assert "1 queued for processing" in run("files", "retry", bad[0])
     run("files", "retry", "nonsense", status=1)
@@ -192,11 +192,13 @@ def test_report_in_conflict_can_be_used(run: Run, account_id: UUID) -> None:
         raw = dmarc_xml(records=[record(count=count)])
         ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")
     processor.run([])
-    match = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "conflict"))
+    match = re.search(
+        r"file_\w+", run("files", "list", "--account", "Acme", "--status", "conflict")
+    )
     assert match is not None
     run("files", "use", "--account", "Acme", match[0])
     run("files", "use", "--account", "Acme", match[0], status=1)
     run("files", "use", "--account", "Acme", "file_x", status=1)
     processor.run([])
-    listed = run("files", "list", "--account", "Acme", "--state", "conflict")
+    listed = run("files", "list", "--account", "Acme", "--status", "conflict")
     assert "50.xml" in listed

@@ -54,8 +54,8 @@ def test_files_are_uploaded_processed_and_listed(owner: Browser) -> None:
     assert "3 files uploaded" in page
     assert page.count('class="mark parsed"') == 2
     assert 'class="mark rejected"' in page
-    assert "a.xml" in owner.get("/reports/files?state=parsed")
-    assert "a.xml" not in owner.get("/reports/files?state=rejected")
+    assert "a.xml" in owner.get("/reports/files?status=parsed")
+    assert "a.xml" not in owner.get("/reports/files?status=rejected")
 
 
 def test_uploading_the_same_file_again_shows_a_duplicate(owner: Browser) -> None:
@@ -258,7 +258,7 @@ def test_conflict_is_shown_and_resolved(owner: Browser, stranger: Browser) -> No
             owner.account_id, dmarc_xml(records=[record(count=count)]), received_via="dashboard"
         )
     processor.run([])
-    page = owner.get("/reports/files?state=conflict")
+    page = owner.get("/reports/files?status=conflict")
     assert "1 conflicting report." in page
     match = re.search(r'name="id" value="(file_\w+)"', page)
     assert match is not None

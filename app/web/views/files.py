@@ -80,16 +80,16 @@ def _contents(files: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
 
 def _page() -> ResponseReturnValue:
     account = pages.user_session().account_id
-    state = request.args.get("state", "")
-    filters = {"state": state if state in STATUSES else ""}
+    status = request.args.get("status", "")
+    filters = {"status": status if status in STATUSES else ""}
     paging = pages.Paging(filters)
-    page = file_pages.page(account, filters["state"] or None, paging.cursor_values)
+    page = file_pages.page(account, filters["status"] or None, paging.cursor_values)
     uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
         "files.html",
         page=page,
         following=paging.following(page.cursor_values),
-        state=filters["state"],
+        status=filters["status"],
         prefixes=PREFIXES,
         max_bytes=settings.current().ingest_max_bytes,
         uploaded={name: int(text) for name, text in uploaded.items() if text.isdecimal()},

@@ -50,7 +50,13 @@ class LiveNetwork(Network):
         )
 
         def new_session() -> LiveSession:
-            return LiveSession(egress, prober, shared, settings.scan_query_budget, servers)
+            return LiveSession(
+                egress=egress,
+                prober=prober,
+                shared=shared,
+                budget=settings.scan_query_budget,
+                servers=servers,
+            )
 
         try:
             return await main(new_session)
@@ -66,6 +72,7 @@ class LiveSession(LiveResolver, NetworkSession):
 
     def __init__(
         self,
+        *,
         egress: Egress,
         prober: Prober,
         shared: Shared,

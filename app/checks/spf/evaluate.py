@@ -101,7 +101,12 @@ async def evaluate(
     domain = macros.plain(domain or helo)
     sender = f"{local_part or 'postmaster'}@{domain}"
     values = _values(ip, sender, helo, receiver)
-    host = _CheckHost(dns, _address(ip), values, receiver.max_void_lookups)
+    host = _CheckHost(
+        dns=dns,
+        ip=_address(ip),
+        values=values,
+        max_void_lookups=receiver.max_void_lookups,
+    )
     try:
         outcome = await host.check(_a_labels(domain))
         explanation = await host.explain(outcome)
@@ -139,7 +144,7 @@ class _CheckHost:
     """One evaluation: its counters and the values of its macros."""
 
     def __init__(
-        self, dns: Resolver, ip: Address, values: Mapping[str, str], max_void_lookups: int
+        self, *, dns: Resolver, ip: Address, values: Mapping[str, str], max_void_lookups: int
     ) -> None:
         self._dns, self._ip, self._values = dns, ip, values
         self._max_void_lookups = max_void_lookups

@@ -27,7 +27,7 @@ class MailRates:
         if budgets.is_known(account_id, source):
             return self._hit(current.ingest_rate_limit, "known", str(account_id))
         narrow = self._hit(current.ingest_source_rate_limit, "source", f"{account_id} {source}")
-        return narrow and self._hit(current.ingest_rate_limit, "strangers", str(account_id))
+        return narrow and self._hit(current.ingest_rate_limit, "unknown", str(account_id))
 
     def _hit(self, limits: str, sender: str, account: str) -> bool:
         return all(self._limiter.hit(item, sender, account) for item in parse_many(limits))

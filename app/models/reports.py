@@ -379,7 +379,7 @@ class DailyIngestUsage(Base):
     """How much of an account's files was received and parsed on one day (UTC), for its budgets.
 
     bytes            as received, before anything is unwrapped
-    stranger_files, stranger_bytes  the part of them that unknown senders sent
+    unknown_source_files, unknown_source_bytes  what unknown sources sent of them
     cpu_ms           CPU time that parsing them took
     """
 
@@ -391,6 +391,6 @@ class DailyIngestUsage(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     files: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
-    stranger_files: Mapped[int] = mapped_column(default=0, server_default="0")
-    stranger_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    unknown_source_files: Mapped[int] = mapped_column(default=0, server_default="0")
+    unknown_source_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     cpu_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")

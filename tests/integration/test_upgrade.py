@@ -8,22 +8,25 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from flask import Flask
-from sqlalchemy import Uuid, bindparam, inspect, text
+from sqlalchemy import Uuid, bindparam, inspect, select, text
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import IntegrityError
 
 from app import ids
 from app.db.transactions import now, transaction
 from app.models import Domain, ReportFile
+from app.models.stored_json import SenderMetadata
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
 from app.services.analytics import rollups, sources
 from app.services.analytics.sources import ManualClassification
+from app.services.ingest import files
 from app.services.monitoring import report_monitor
 from app.setting_types import database_url as driver_url
 from tests.support.api_client import Client, make_client
@@ -190,6 +193,35 @@ def test_rejected_files_and_their_alert_are_quarantined_before_and_rejected_afte
     migrate(database, database_url, is_upgrade=True)
     check_statuses(database, "rejected", forbidden="quarantined")
     assert [client.data("GET", route) for route in FILE_ROUTES] == before
+
+
+def test_unknown_sources_are_renamed_by_the_upgrade_and_its_downgrade(
+    client: Client, database: Engine, database_url: str
+) -> None:
+    quoted = '{"sourceClass":"stranger"}'
+    sender: SenderMetadata = {"address": "192.0.2.1", "mailFrom": quoted}
+    file_id = files.store(
+        client.account_id, b"x", received_via="http", sender_metadata=sender
+    ).file.id
+    stored = {**sender, "sourceClass": "unknown"}
+    usage = "SELECT {0}_files, {0}_bytes FROM daily_ingest_usage"
+    assert sender_metadata(file_id) == stored
+    migrate(database, database_url, is_upgrade=False, previous="0039")
+    assert sender_metadata(file_id) == {**sender, "sourceClass": "stranger"}
+    with database.connect() as connection:
+        assert connection.execute(text(usage.format("stranger"))).all() == [(1, 1)]
+    migrate(database, database_url, is_upgrade=True)
+    assert sender_metadata(file_id) == stored
+    with database.connect() as connection:
+        assert connection.execute(text(usage.format("unknown_source"))).all() == [(1, 1)]
+
+
+def sender_metadata(report_file_id: UUID) -> SenderMetadata:
+    """The stored metadata of the sender; its column has one name in every version."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(ReportFile.sender_metadata).where(ReportFile.id == report_file_id)
+        ).one()
 
 
 def add_rejected_files(client: Client) -> None:

@@ -1,9 +1,9 @@
 """Daily quotas (UTC) of an account for report files: number, bytes and CPU time of parsing.
 
-The address for reports is public, so strangers send to it too. There are three classes of
-senders: the account's *own* uploads, *known* sources that sent an authenticated report before, and
-*strangers*. RESERVED_PERCENT of a quota is not available to strangers, and a single stranger may
-use only a part of the rest. OWN_PERCENT is available only to the account's own uploads.
+The address for reports is public, so anyone can send to it. There are three classes of senders:
+the account's *own* uploads, *known* sources that sent an authenticated report before, and *unknown*
+sources. RESERVED_PERCENT of a quota is not available to unknown sources, and a single unknown
+source may use only a part of the rest. OWN_PERCENT is available only to the account's own uploads.
 """
 
 import ipaddress
@@ -29,9 +29,9 @@ from app.protocols import names
 from app.protocols.client_networks import client_network
 from app.services.ingest.authenticity import TRUSTED_ROUTES
 
-RESERVED_PERCENT = 50  # of a daily quota that strangers cannot use
+RESERVED_PERCENT = 50  # of a daily quota that unknown sources cannot use
 OWN_PERCENT = 10  # of a daily quota that only the account's own uploads may use
-SOURCE_PERCENT = 10  # of a daily quota that one stranger may use
+SOURCE_PERCENT = 10  # of a daily quota that one unknown source may use
 KNOWN_SOURCE_PERCENT = 30  # of a daily quota that one known source may use
 KNOWN_FOR = timedelta(days=90)  # after its last authenticated report
 
@@ -41,7 +41,7 @@ class SourceClass(StrEnum):
 
     OWN = "own"
     KNOWN = "known"
-    STRANGER = "stranger"
+    UNKNOWN = "unknown"
 
 
 def source_of(received_via: str, sender_metadata: SenderMetadata) -> str | None:
@@ -98,7 +98,7 @@ def classify(
 ) -> SenderMetadata:
     """Return the metadata with the class of the sender; runs in the caller's transaction."""
     source = source_of(received_via, sender_metadata)
-    sender = SourceClass.STRANGER
+    sender = SourceClass.UNKNOWN
     if received_via in TRUSTED_ROUTES:
         sender = SourceClass.OWN
     elif source is not None and _is_known(session, account_id, source):
@@ -110,7 +110,7 @@ def class_of(received_via: str, sender_metadata: SenderMetadata) -> SourceClass:
     """Return the class that the sender of a stored file had when the file arrived."""
     if received_via in TRUSTED_ROUTES:
         return SourceClass.OWN
-    return SourceClass(sender_metadata.get("sourceClass", SourceClass.STRANGER))
+    return SourceClass(sender_metadata.get("sourceClass", SourceClass.UNKNOWN))
 
 
 def share(sender: SourceClass, quota: int) -> int:
@@ -118,7 +118,7 @@ def share(sender: SourceClass, quota: int) -> int:
     reserved = {
         SourceClass.OWN: 0,
         SourceClass.KNOWN: OWN_PERCENT,
-        SourceClass.STRANGER: RESERVED_PERCENT,
+        SourceClass.UNKNOWN: RESERVED_PERCENT,
     }
     return math.ceil(quota * (100 - reserved[sender]) / 100)
 
@@ -137,11 +137,11 @@ def count_file(
     """
     now = transactions.now(session)
     sender = class_of(received_via, sender_metadata)
-    files, total, stranger_files, stranger_bytes = _count(
+    files, total, unknown_source_files, unknown_source_bytes = _count(
         session, account_id, size_bytes, sender, now.date()
     )
-    if sender is SourceClass.STRANGER:
-        files, total = stranger_files, stranger_bytes
+    if sender is SourceClass.UNKNOWN:
+        files, total = unknown_source_files, unknown_source_bytes
     current = settings.current()
     if files > share(sender, current.ingest_files_per_day) or total > share(
         sender, current.ingest_bytes_per_day
@@ -155,13 +155,13 @@ def count_file(
 def _count(
     session: Session, account_id: UUID, size_bytes: int, sender: SourceClass, day: date
 ) -> tuple[int, int, int, int]:
-    """Count the file, and return the files and bytes of the day: of all, and of strangers."""
-    is_stranger = sender is SourceClass.STRANGER
+    """Count the file, and return the files and bytes of the day: of all, and of unknown sources."""
+    is_unknown = sender is SourceClass.UNKNOWN
     row = {
         "files": 1,
         "bytes": size_bytes,
-        "stranger_files": int(is_stranger),
-        "stranger_bytes": size_bytes if is_stranger else 0,
+        "unknown_source_files": int(is_unknown),
+        "unknown_source_bytes": size_bytes if is_unknown else 0,
     }
     insert = bulk.insert(session, DailyIngestUsage).values(account_id=account_id, day=day, **row)
     counts = session.execute(
@@ -171,11 +171,11 @@ def _count(
         ).returning(
             DailyIngestUsage.files,
             DailyIngestUsage.bytes,
-            DailyIngestUsage.stranger_files,
-            DailyIngestUsage.stranger_bytes,
+            DailyIngestUsage.unknown_source_files,
+            DailyIngestUsage.unknown_source_bytes,
         )
     ).one()
-    return counts.files, counts.bytes, counts.stranger_files, counts.stranger_bytes
+    return counts.files, counts.bytes, counts.unknown_source_files, counts.unknown_source_bytes
 
 
 def _count_source(
@@ -200,7 +200,7 @@ def _count_source(
     if row.day != now.date():
         row.day, row.files, row.bytes = now.date(), 0, 0
     row.files, row.bytes = row.files + 1, row.bytes + size_bytes
-    percent = SOURCE_PERCENT if sender is SourceClass.STRANGER else KNOWN_SOURCE_PERCENT
+    percent = SOURCE_PERCENT if sender is SourceClass.UNKNOWN else KNOWN_SOURCE_PERCENT
     current = settings.current()
     if (
         row.files > max(1, current.ingest_files_per_day * percent // 100)

@@ -63,7 +63,7 @@ def _is_junk() -> ColumnElement[bool]:
     """The file is from an unknown sender and became no report."""
     sender = func.coalesce(ReportFile.sender_metadata["sourceClass"].as_string(), "")
     has_no_report = ReportFile.status.in_(("rejected", "unattributed"))
-    return and_(has_no_report, sender == SourceClass.STRANGER.value)
+    return and_(has_no_report, sender == SourceClass.UNKNOWN.value)
 
 
 def _has(state: Any) -> ColumnElement[bool]:

@@ -59,7 +59,7 @@ def states(account_id: UUID) -> Counter[str]:
         )
 
 
-def test_strangers_cannot_use_the_budget_of_own_uploads_and_known_sources(
+def test_unknown_sources_cannot_use_the_budget_of_own_uploads_and_known_sources(
     settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=100))
@@ -81,7 +81,7 @@ def test_own_uploads_have_a_reserved_budget(settings: Settings, account_id: UUID
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::{}"])
-def test_one_source_cannot_use_the_whole_budget_of_strangers(
+def test_one_source_cannot_use_the_whole_budget_of_unknown_sources(
     settings: Settings, account_id: UUID, address: str
 ) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=100))
@@ -102,14 +102,14 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     app_settings.use(settings.replace(ingest_cpu_seconds_per_day=10))
     with transaction() as session:
         session.add(DailyIngestUsage(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
-    stranger = post(account_id, dmarc_xml())
+    unknown = post(account_id, dmarc_xml())
     own = post(account_id, dmarc_xml(report_id="own"), received_via="upload")
     processor.run([])
     assert states(account_id) == {"rejected": 1, "parsed": 1}
     assert processor.retry_deferred() == 0
     with transaction() as session:
         yesterday = now(session) - timedelta(days=1)
-        deferred = session.get_one(ReportFile, stranger.id)
+        deferred = session.get_one(ReportFile, unknown.id)
         assert (deferred.reason, own.status) == ("cpu_budget", "received")
         session.execute(update(DailyIngestUsage).values(day=yesterday.date()))
         session.execute(update(ReportFile).values(finished_at=yesterday))

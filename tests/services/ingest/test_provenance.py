@@ -131,7 +131,7 @@ def test_results_count_only_from_the_server_that_received_the_mail() -> None:
         assert provenance(results + mail(), None) == "unverified"
 
 
-def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
+def test_own_upload_of_a_file_from_an_earlier_unknown_source_is_trusted() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     raw = mail(report_id="7")

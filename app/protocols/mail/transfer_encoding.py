@@ -9,7 +9,7 @@ _NAME = re.compile(r"[\w-]+", re.ASCII)
 _BEGIN = re.compile(rb"^begin(-base64)? [0-7]{3,4} [^\r\n]{1,200}\r?\n", re.MULTILINE)
 _BASE64_START = re.compile(rb"(?:[A-Za-z0-9+/]{4}){2}[A-Za-z0-9+/=\r\n \t]*\Z")
 _BLANK = b" \t\r\n"
-_SAMPLE = 60
+_SAMPLE = 600
 
 UUENCODE = ("x-uuencode", "x-uue", "uuencode")
 
@@ -33,7 +33,7 @@ def decode(body: bytes, encoding: str) -> bytes:
 
 def base64_sample(content: bytes) -> bytes:
     """The first decoded bytes of content that looks like base64 text; else b""."""
-    sample = content[:1_000].lstrip(_BLANK)[:_SAMPLE]
+    sample = content[: 2 * _SAMPLE].lstrip(_BLANK)[:_SAMPLE]
     if not _BASE64_START.match(sample):
         return b""
     text = b"".join(sample.split()).partition(b"=")[0]

@@ -274,7 +274,9 @@ class _Unwrapping:
         inner = depth._replace(mails=part.depth + 1)
         for content in _candidates(part):
             start = mime.normalized(content)
-            if mime.is_message(start) or (part.is_message and _MAIL.match(start)):
+            if not start.startswith(b"From ") and (
+                mime.is_message(start) or (part.is_message and _MAIL.match(start))
+            ):
                 yield from self._attached(start, part.path, inner)
                 return
             if _may_have_reports(content, part.media_type):
@@ -307,13 +309,16 @@ def _remainder(
 
 def _candidates(part: Part) -> Iterator[bytes]:
     """What the content of a part may be: its transfer encoding is often wrong or missing."""
-    if _is_archive(part.body):  # which has octets that no transfer encoding has
+    is_plain = part.encoding == "base64" and mime.is_message(part.body)
+    if is_plain or _is_archive(part.body):  # which have octets that the encoding cannot have
         yield part.body
         return
     content = part.content()
     yield content
     if content is not part.body:
         yield part.body
+    if text := _decoded_text(content):
+        yield text
 
 
 def _may_have_reports(content: bytes, media_type: str | None = None) -> bool:
@@ -328,7 +333,10 @@ def _may_have_reports(content: bytes, media_type: str | None = None) -> bool:
         return file_type.may_have_reports and not (file_type is file_types.SMIME and is_signature)
     if _kind(content):
         return media_type is None or _looks_like_report(content, media_type)
-    return bool(mime.is_message(content) or mbox.messages(content) or _decoded_text(content))
+    if media_type is None and _decoded_text(content):
+        return True
+    start = mime.normalized(content)
+    return mime.is_message(start) or bool(mbox.messages(start))
 
 
 def _is_archive(content: bytes) -> bool:
@@ -340,7 +348,9 @@ def _is_archive(content: bytes) -> bool:
 def _decoded_text(content: bytes) -> bytes:
     """The file that is pasted into text as base64 or uuencoded; b"" if there is none."""
     sample = transfer_encoding.base64_sample(content)
-    if sample and (_is_archive(sample) or _DOCUMENT.match(sample)):
+    if sample and (
+        _is_archive(sample) or _DOCUMENT.match(sample) or mime.is_message(mime.normalized(sample))
+    ):
         return transfer_encoding.unbase64(content)
     return transfer_encoding.unuuencode(content)
 

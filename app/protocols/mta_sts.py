@@ -102,7 +102,8 @@ def parse_record(text: str) -> MtaStsRecord:
     """
     if not is_record(text):
         raise NotMtaSts(f"the record does not begin with v={VERSION};")
-    fields = [_pair(part) for part in text.split(";")[1:] if part.strip(" \t")]
+    *parts, last = text.split(";")[1:]
+    fields = [_pair(part) for part in (*parts, *([last] if last.strip(" \t") else ()))]
     ids = [value for name, value in fields if name == "id"]
     if not ids:
         raise MtaStsUnusable("id_missing", "field id is required")
@@ -110,7 +111,8 @@ def parse_record(text: str) -> MtaStsRecord:
         raise MtaStsUnusable("id_invalid", "id must have 1 to 32 letters and digits")
     for name, value in fields:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-            raise MtaStsUnusable("syntax", f"not a field: {_shown(name or value)}")
+            reason = f"not a field: {_shown(name or value)}" if name or value else "a ; too many"
+            raise MtaStsUnusable("syntax", reason)
     return MtaStsRecord(ids[0], tags.repeated(name for name, _ in fields))
 
 
@@ -132,7 +134,8 @@ def parse_policy(body: bytes) -> Policy:
     if not mx and mode is not Mode.NONE:
         raise BadPolicy("mx_missing", f"mode {mode} requires at least one mx line")
     for pattern in mx:
-        if not _MX.fullmatch(pattern) or len(pattern) > 255:
+        is_address = pattern.rpartition(".")[2].isdigit()  # no TLD is a number
+        if not _MX.fullmatch(pattern) or len(pattern) > 255 or is_address:
             raise BadPolicy("mx_invalid", f"not a host name or pattern: {_shown(pattern)}")
     return Policy(
         mode=mode,

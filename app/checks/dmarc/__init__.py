@@ -18,6 +18,7 @@ from app.checks.engine.types import (
     Subject,
     Usage,
     check,
+    finish,
     not_queried,
 )
 from app.ports.dns import Resolver
@@ -146,7 +147,7 @@ CNAME_CONFLICT = cname_conflict.finding_type(
         *observed.FINDING_TYPES,
         CNAME_CONFLICT,
     ),
-    logic_version=3,
+    logic_version=4,
     keeps=keeping.keeps,
 )
 async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
@@ -181,7 +182,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
     facts |= not_queried(rua_not_queried=destinations.not_queried) | observed.facts(subject, source)
     findings += observed.findings(subject, source, facts)
-    return Outcome(facts, *findings, definite=destinations.is_definite)
+    return finish(facts, findings, destinations.failures)
 
 
 def _discovery_facts(domain: DomainName, discovery: Discovery) -> dict[str, Any]:

@@ -138,13 +138,13 @@ class Destinations:
     external     by host outside the organizational domain: whether it is authorized, or None if the
                  lookup failed
     not_queried  how many hosts beyond the first MAX_ASKED were not queried
-    is_definite  False if a host could not be queried
+    failures     the failed lookups about hosts
     """
 
     external: Mapping[str, bool | None]
     not_queried: int
     findings: tuple[Finding, ...]
-    is_definite: bool
+    failures: tuple[LookupFailed, ...]
 
 
 async def check_destinations(source: Source, dns: Resolver) -> Destinations:
@@ -163,35 +163,34 @@ async def check_destinations(source: Source, dns: Resolver) -> Destinations:
     reached = {
         host
         for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True)
-        if is_authorized in ("inside", "yes") and takes_mail
+        if is_authorized in ("inside", "yes") and takes_mail is True
     }
     arrives = any(uri.host in reached for uri in record.rua)
-    is_definite = True
     for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True):
         if is_authorized != "inside":
-            external[host] = None if is_authorized is None else is_authorized == "yes"
+            is_known = not isinstance(is_authorized, LookupFailed)
+            external[host] = is_authorized == "yes" if is_known else None
         if is_authorized == "no":
             findings.append(_unauthorized(source, hosts[host]))
         if takes_mail is False and is_authorized != "no":
             severity = Severity.INFO if arrives else None  # another address gets the reports
             findings.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
-        is_definite = is_definite and None not in (is_authorized, takes_mail)
     return Destinations(
         external=external,
         not_queried=len(all_hosts) - len(hosts),
         findings=tuple(findings),
-        is_definite=is_definite,
+        failures=tuple(
+            part for parts in results for part in parts if isinstance(part, LookupFailed)
+        ),
     )
 
 
-async def _of_host(source: Source, uri: Uri, dns: Resolver) -> tuple[str | None, bool | None]:
-    """``inside``, ``yes`` or ``no``, and whether it takes mail; None where the lookup failed."""
+async def _of_host(
+    source: Source, uri: Uri, dns: Resolver
+) -> tuple[str | LookupFailed, bool | LookupFailed]:
+    """``inside``, ``yes`` or ``no``, and whether it takes mail; or why that is not known."""
     is_authorized = await or_failure(_is_authorized(source, uri, dns))
-    takes_mail = await or_failure(_takes_mail(uri, dns))
-    return (
-        None if isinstance(is_authorized, LookupFailed) else is_authorized,
-        None if isinstance(takes_mail, LookupFailed) else takes_mail,
-    )
+    return is_authorized, await or_failure(_takes_mail(uri, dns))
 
 
 def _priority_order(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The types of findings about the SPF record, its lookups and its includes."""
 
 from app.checks.engine import cname_conflict
-from app.checks.engine.types import FindingType, Severity
+from app.checks.engine.types import FindingType, Severity, Verdict
 
 SEVERAL = FindingType(
     code="spf.multiple_records",
@@ -76,6 +76,7 @@ VOIDS = FindingType(
     why="Receivers may stop with permerror after two lookups without a result, so legitimate "
     "mail does not pass SPF.",
     remediation="Remove the terms whose names no longer exist.",
+    note="The result stays `valid`, because each receiver may set this limit.",
     reference="RFC 7208 §4.6.4",
 )
 MX_MANY = FindingType(
@@ -86,6 +87,7 @@ MX_MANY = FindingType(
     remediation="List the addresses of the hosts that send instead of using `mx`.",
     note="RFC 7208 allows at most ten hosts, and ten addresses of each host.",
     reference="RFC 7208 §4.6.4",
+    verdict=Verdict.FAIL,
 )
 NOT_FOUND = FindingType(
     code="spf.include_not_found",

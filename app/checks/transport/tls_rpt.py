@@ -14,6 +14,7 @@ from app.checks.engine.types import (
     Usage,
     Verdict,
     check,
+    finish,
     not_queried,
 )
 from app.ports.dns import LookupFailed, Resolver, or_failure
@@ -106,6 +107,23 @@ NO_MAILBOX = FindingType(
 CNAME_CONFLICT = cname_conflict.finding_type(
     "tls_rpt", "TLS-RPT", reader="senders", severity=Severity.MEDIUM
 )
+DUPLICATE_TAG = FindingType(
+    code="tls_rpt.duplicate_tag",
+    severity=Severity.LOW,
+    summary="TLS-RPT: duplicate tag, so only the first value counts",
+    why="Senders may differ in the value that they use, so an address may get no reports.",
+    remediation="Keep one `rua` with all addresses, separated by commas.",
+    reference="RFC 8460 §3",
+)
+MALFORMED_TAG = FindingType(
+    code="tls_rpt.malformed_tag",
+    severity=Severity.LOW,
+    summary="TLS-RPT: malformed tag, so some senders ignore the record",
+    why="Senders that verify the whole record send no reports.",
+    remediation="Correct or remove the part.",
+    note="A part between two semicolons is not of the form `name=value`.",
+    reference="RFC 8460 §3",
+)
 KNOWN_TAGS = ("v", "rua")
 MAX_DESTINATIONS_CHECKED = (
     10  # hosts of report addresses: each costs queries, and a record may list hundreds
@@ -131,8 +149,9 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
     finds=(
         *(MISSING, MISSING_WITH_STS, SEVERAL, SYNTAX),
         *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE, NO_MAILBOX, CNAME_CONFLICT),
+        *(DUPLICATE_TAG, MALFORMED_TAG),
     ),
-    logic_version=3,
+    logic_version=4,
     keeps=keeps,
 )
 async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
@@ -179,16 +198,25 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     if repeated := tags.repeated(addresses):
         once = _repaired(name, text, "Senders may send each report twice. List the address once.")
         findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=once))
-    unreachable, is_definite = await _of_hosts(record, dns)
+    findings += [
+        MALFORMED_TAG.at(f"{name} {problem.value[:60]}", record=text, reason=problem.reason)
+        for problem in record.problems
+        if not problem.name
+    ]
+    if record.duplicate_tags:
+        findings.append(DUPLICATE_TAG.at(name, record=text, tags=list(record.duplicate_tags)))
+    unreachable, failures = await _of_hosts(record, dns)
     findings += unreachable
     facts = {"record": True, "record_valid": True, "rua": addresses}
     hosts = {uri.host for uri in record.rua}
     facts |= not_queried(rua_not_queried=len(hosts) - MAX_DESTINATIONS_CHECKED)
-    return Outcome(facts, *findings, definite=is_definite)
+    return finish(facts, findings, failures)
 
 
-async def _of_hosts(record: TlsRptRecord, dns: Resolver) -> tuple[list[Finding], bool]:
-    """Findings about hosts that cannot receive reports, and whether every host was queried."""
+async def _of_hosts(
+    record: TlsRptRecord, dns: Resolver
+) -> tuple[list[Finding], list[LookupFailed]]:
+    """Findings about hosts that cannot receive reports, and the failed lookups."""
     hosts = list(dict.fromkeys((str(uri.host), uri.scheme) for uri in record.rua if uri.host))
     hosts = hosts[:MAX_DESTINATIONS_CHECKED]
     mail = [host for host, scheme in hosts if scheme == "mailto"]
@@ -204,7 +232,7 @@ async def _of_hosts(record: TlsRptRecord, dns: Resolver) -> tuple[list[Finding],
         kind = UNREACHABLE if host in web else NO_MAILBOX
         severity = Severity.INFO if arrives and kind is NO_MAILBOX else None
         findings.append(kind.at(host, uris=uris, severity=severity))
-    return findings, not any(isinstance(result, LookupFailed) for result in results)
+    return findings, [result for result in results if isinstance(result, LookupFailed)]
 
 
 async def _takes_mail(host: str, dns: Resolver) -> bool:

@@ -13,9 +13,10 @@ class NotBimi(ValueError):
 
 
 class Unusable(ValueError):
-    """Receivers cannot use the BIMI record.
+    """Receivers cannot use the BIMI record; the message has all of the reasons.
 
-    code  ``syntax``, ``duplicate_tag``, ``logo_missing``, ``logo_invalid``, ``authority_invalid``
+    code  of the first reason: ``syntax``, ``duplicate_tag``, ``logo_missing``, ``logo_invalid``,
+          ``authority_invalid``
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -66,32 +67,37 @@ def parse_record(text: str) -> Record:
     if not is_record(text):
         raise NotBimi(f"the record does not begin with v={VERSION}")
     pairs = tags.split(text)
-    if parts := [value for name, value in pairs if not name]:
-        raise Unusable("syntax", f"not a tag: {parts[0][:40]!r}")
-    if repeated := tags.repeated(name for name, _ in pairs):
-        raise Unusable("duplicate_tag", f"tag {repeated[0][:40]} occurs more than once")
-    values = dict(pairs)
+    values = dict(reversed(pairs))  # so that the first tag of a name wins
+    faults = [("syntax", f"not a tag: {value[:40]!r}") for name, value in pairs if not name]
+    for name in tags.repeated(name for name, _ in pairs if name):
+        faults.append(("duplicate_tag", f"tag {name[:40]} occurs more than once"))
     if "l" not in values:
-        raise Unusable("logo_missing", "tag l is required")
-    logo = _location("logo_invalid", "l", values["l"])
+        faults.append(("logo_missing", "tag l is required"))
+    logo = _location("logo_invalid", "l", values.get("l", ""), faults)
+    authority = _location("authority_invalid", "a", values.get("a", ""), faults)
+    if faults:
+        raise Unusable(faults[0][0], "; ".join(reason for _, reason in faults))
     return Record(
         l=logo,
-        a=_location("authority_invalid", "a", values.get("a", "")),
+        a=authority,
         avp="personal" if tags.lowered(values.get("avp", "")) == "personal" else "brand",
         lps=tags.items(values.get("lps", ""), ","),
         problems=tuple(_problems(values, logo)),
     )
 
 
-def _location(code: str, name: str, value: str) -> uris.Uri | None:
+def _location(code: str, name: str, value: str, faults: list[tuple[str, str]]) -> uris.Uri | None:
+    """The URL in a tag; None if it is empty, or invalid and therefore added to ``faults``."""
     if not value:
         return None
     try:
         uri = uris.parse(value)
     except ValueError as error:
-        raise Unusable(code, f"{name}: {error}") from None
+        faults.append((code, f"{name}: {error}"))
+        return None
     if uri.scheme != "https":
-        raise Unusable(code, f"{name}: only https: URLs are allowed")
+        faults.append((code, f"{name}: only https: URLs are allowed"))
+        return None
     return uri
 
 

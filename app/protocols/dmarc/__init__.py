@@ -231,6 +231,8 @@ def _failure_options(name: str, value: str, _: list[tags.Problem]) -> _Fields:
     options = tuple(tags.lowered(option.strip(" \t")) for option in value.split(":"))
     if not set(options) <= {"0", "1", "d", "s"}:
         raise ValueError("not a colon-separated list of 0, 1, d, s")
+    if len(set(options)) < len(options):
+        raise ValueError("an option is listed twice")
     if {"0", "1"} <= set(options):
         raise ValueError("0 and 1 cannot be combined")
     return {name: options}

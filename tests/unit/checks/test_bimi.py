@@ -222,3 +222,10 @@ async def test_damaged_certificate_is_a_finding(at: int) -> None:
     damaged = b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
     result_codes = await codes([RECORD], GOOD, vmc=Page("", 200, body=damaged))
     assert result_codes in (["bimi.vmc_invalid"], ["bimi.vmc_chain_broken"])
+
+
+async def test_all_problems_of_a_record_are_reported_at_once() -> None:
+    record = "v=BIMI1; l=http://example.org/a.svg; a=ftp://example.org/a.pem; stray; avp=x; avp=y"
+    (finding,) = (await bimi.run(SUBJECT, Zone(REJECT | {NAME: [record]}))).findings
+    for part in ("stray", "avp", "l: only https", "a: only https"):
+        assert part in finding.evidence["reason"]

@@ -316,3 +316,12 @@ async def test_host_of_another_organization_below_the_domain_must_consent() -> N
     consent = {f"example.org._report._dmarc.{host}": ["v=DMARC1;"]}
     outcome = await dmarc.run(SUBJECT, Zone(data | consent))
     assert outcome.facts["rua_external"] == {host: True}
+
+
+async def test_destination_that_cannot_be_looked_up_is_not_ok() -> None:
+    data = {
+        NAME: [f"v=DMARC1; p=reject; {WHOLE},mailto:d@reports.example"],
+        "example.org._report._dmarc.reports.example": TIMEOUT,
+    }
+    result = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
+    assert (result.verdict, result.findings) == (Verdict.UNDETERMINED, ())

@@ -165,6 +165,12 @@ def identify(content: bytes) -> FileType | None:
     sample = content[:_SAMPLE].removeprefix(b"\xef\xbb\xbf").lstrip()
     if not sample:
         return None if content.strip(b"\0\r\n\t ") else EMPTY
+    if sample.startswith((b"<?xml", b"<feedback")) and b"<feedback" in sample:
+        return None  # an aggregate report, without trying each pattern
+    return _identified(content, sample)
+
+
+def _identified(content: bytes, sample: bytes) -> FileType | None:
     for magic, kind in _MAGIC:
         if content.startswith(magic):
             return kind

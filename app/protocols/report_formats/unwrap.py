@@ -157,7 +157,9 @@ class _Unwrapping:
         for number, document in enumerate(inflated.documents, 1):
             inner = path if len(inflated.documents) == 1 else _below(path, number)
             for entry in self._file(document, inner, depth):
-                yield replace(entry, warnings=(*entry.warnings, *inflated.warnings))
+                if inflated.warnings:
+                    entry = replace(entry, warnings=(*entry.warnings, *inflated.warnings))
+                yield entry
 
     def _archive(
         self, files: Iterable[bytes | ReportRejected], path: str, depth: _Depth
@@ -273,6 +275,9 @@ class _Unwrapping:
             return
         inner = depth._replace(mails=part.depth + 1)
         for content in _candidates(part):
+            if _is_archive(content):
+                yield from self.file(content, part.path, inner)
+                return
             start = mime.normalized(content)
             if not start.startswith(b"From ") and (
                 mime.is_message(start) or (part.is_message and _MAIL.match(start))

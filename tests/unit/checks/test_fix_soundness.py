@@ -109,6 +109,28 @@ DAMAGES = [
     ("-all", "-al"),
     ("all", "all all"),
     ("ip4:", "ip4="),
+    ("ip4:", "ipv4:"),
+    ("ip4:", "ip:"),
+    (" ", "\u00a0"),
+    (" ", "\u200b "),
+    ("=", "=="),
+    ("v=DMARC1; ", ""),
+    ("v=spf1 ", ""),
+    ("mailto:", "mailto:mailto:"),
+    (",", ";"),
+    (",", ", "),
+    ("mailto:", "http:"),
+    ("-all", "~all -all"),
+    ("-all", "-all mx"),
+    ("include:", "include:_"),
+    ("include:", "include:https://"),
+    ("/24", "/240"),
+    ("p=", "P="),
+    ("reject", "Reject"),
+    ("rua=", "rua ="),
+    ("k=rsa", "k=rsa;k=rsa"),
+    ("p=MF", "p= MF"),
+    ("==", ""),
 ]
 
 
@@ -118,7 +140,7 @@ def damaged(draw: Any, record: str) -> list[str]:
     for old, new in draw(st.lists(st.sampled_from(DAMAGES), max_size=2)):
         count = draw(st.sampled_from([1, -1]))
         record = record.replace(old, new, count)
-    edges = draw(st.sampled_from(["", "", "", " ", '"', "'"]))
+    edges = draw(st.sampled_from(["", "", "", " ", '"', "'", "\u201c", '""', "\t", "\ufeff"]))
     record = f"{edges}{record}{edges}"
     others = draw(st.sampled_from([[], [], ["unrelated"], [record]]))
     return [record, *others]

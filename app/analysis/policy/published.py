@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy, Record
+
+
+class SinceSource(StrEnum):
+    """Where the time since which a policy is unchanged comes from."""
+
+    SCANS = "scans"
+    REPORTS = "reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +26,9 @@ class Published:
     record             the policy for the domain: ``p`` of an inherited record is its sp or np
     is_inherited       it is published at a parent domain and also applies to other mail
     is_organizational  the domain's own record also applies to names below (RFC 9989 §4.10.1)
-    since              since when its policy is unchanged, as far as scans have seen; None: unknown
+    found_at           the domain with the record; None if there is no record
+    since              since when its policy is unchanged; None: unknown
+    since_source       where ``since`` comes from; None if it is unknown
     """
 
     name: str
@@ -26,7 +36,9 @@ class Published:
     record: Record
     is_inherited: bool = False
     is_organizational: bool = True
+    found_at: str | None = None
     since: datetime | None = None
+    since_source: SinceSource | None = None
 
     @property
     def own_text(self) -> str | None:
@@ -41,16 +53,15 @@ def from_facts(domain: str, facts: Mapping[str, Any] | None) -> Published | None
     own_name, text = f"_dmarc.{domain}", facts.get("record")
     if text is None:
         return Published(own_name, None, dmarc.Record())
-    record = dmarc.parse_record(text)
-    if facts["record_at"] != domain:
-        return inherited(own_name, text, record, facts.get("policy_tag"))
-    return Published(
-        name=own_name,
-        text=text,
-        record=record,
-        is_organizational=facts.get("org_domain") in (None, domain),
-        since=_timestamp(facts.get("policy_since")),
-    )
+    record, found_at = dmarc.parse_record(text), facts["record_at"]
+    if found_at == domain:
+        is_organizational = facts.get("org_domain") in (None, domain)
+        published = Published(own_name, text, record, is_organizational=is_organizational)
+    else:
+        published = inherited(own_name, text, record, facts.get("policy_tag"))
+    since = _timestamp(facts.get("policy_since"))
+    source = SinceSource.SCANS if since else None
+    return replace(published, found_at=found_at, since=since, since_source=source)
 
 
 def _timestamp(text: str | None) -> datetime | None:

@@ -110,11 +110,25 @@ def decide(impact: Impact, evidence: Evidence, published: Published | None) -> t
             Verdict.READY_FOR_QUARANTINE,
             f"Quarantine is suitable, but reject is not: {objection}",
         )
+    return Verdict.READY, _effect(impact, evidence) + _own_record(published)
+
+
+def _effect(impact: Impact, evidence: Evidence) -> str:
     if not impact.lost:
-        return Verdict.READY, f"None of the domain's own mail would fail with {impact.step}."
-    return Verdict.READY, (
+        return f"None of the domain's own mail would fail with {impact.step}."
+    return (
         f"{_lost(impact, evidence)} would fail with {impact.step}, which is below the limit of "
         f"{percent(MAX_LOST_SHARE)}."
+    )
+
+
+def _own_record(published: Published) -> str:
+    """What to do if the policy is inherited: only a record of its own changes it for the domain."""
+    if not published.is_inherited:
+        return ""
+    return (
+        f" The current policy is inherited from {published.found_at or 'a parent domain'}: publish "
+        f"a record of the domain's own at {published.name} to change it for this domain only."
     )
 
 
@@ -133,16 +147,14 @@ def _too_early(impact: Impact, evidence: Evidence, published: Published) -> str 
     advice = f"{SECTION} advises at least {MIN_DAYS_AT_POLICY} days before {impact.step}"
     if published.text is None:
         return f"No DMARC record is published. Publish p=none first: {advice}."
-    days = evidence.days_at_policy
-    if days is None and published.is_inherited:
-        return (
-            "The policy of a parent domain applies, and its start date is unknown. Publish the "
-            f"current policy at {published.name} first: {advice}."
-        )
+    days, subject = evidence.days_at_policy, "the current policy"
+    if published.is_inherited:
+        subject += f", which is inherited from {published.found_at or 'a parent domain'},"
     if days is None:
-        return f"It is unknown how long the current policy has been published: {advice}."
+        return f"It is unknown how long {subject} has been published: {advice}."
     if days < MIN_DAYS_AT_POLICY:
-        return f"The current policy has been unchanged for {days} days: {advice}."
+        count = f"{days} day{'s' if days != 1 else ''}"
+        return f"{subject[0].upper()}{subject[1:]} has been unchanged for {count}: {advice}."
     return None
 
 

@@ -180,7 +180,8 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     findings += dmarc_policy.findings(subject, discovery, source)
     findings += destinations.findings
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
-    facts |= not_queried(rua_not_queried=destinations.not_queried) | observed.facts(subject, source)
+    facts |= not_queried(rua_not_queried=destinations.not_queried)
+    facts |= observed.facts(subject, source, discovery.policy_tag)
     findings += observed.findings(subject, source, facts)
     return finish(facts, findings, destinations.failures)
 

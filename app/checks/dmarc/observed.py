@@ -39,17 +39,19 @@ class _Values(NamedTuple):
     aspf: str
 
 
-def facts(subject: Subject, source: Source) -> dict[str, str]:
-    """The time since which the domain's own policy is unchanged, with ``np`` and ``t``.
+def facts(subject: Subject, source: Source, policy_tag: str | None) -> dict[str, str]:
+    """The time since which the policy for the domain is unchanged, with ``np`` and ``t``.
 
-    returns  policy_since; empty if receivers may read the record in different ways
+    policy_tag  the tag that the policy comes from
+    returns     policy_since; empty if receivers may read the record in different ways
     """
     published = _published(source)
-    if published is None or subject.now is None or source.record_at != subject.domain:
+    if published is None or subject.now is None:
         return {}
     previous = subject.last_facts.get("dmarc", {})
     is_same = (
         previous.get("record_at") == source.record_at
+        and previous.get("policy_tag") == policy_tag
         and _known(previous) == published
         and previous.get("np") == source.record.np
         and bool(previous.get("testing")) == source.record.testing
@@ -60,6 +62,8 @@ def facts(subject: Subject, source: Source) -> dict[str, str]:
 
 def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iterator[Finding]:
     """A finding if most reporters agree on another policy, long after it last changed."""
+    if source.record_at != subject.domain:
+        return  # the policies that reporters observed are about the domain's own record
     published, since = _published(source), _timestamp(facts.get("policy_since"))
     if (
         published is None

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from app.analysis.mail import unused
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import Window
-from app.analysis.policy import published as published_policy
 from app.analysis.policy import readiness, step_details, verdicts
 from app.analysis.policy import simulation as policy_simulation
 from app.analysis.policy.published import Published, effective
@@ -27,7 +26,7 @@ from app.models import Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import rollup_queue, sending
+from app.services.analytics import published_policies, rollup_queue, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 
@@ -210,7 +209,7 @@ def assess(session: Session, domain: Domain, window: Window) -> Assessment:
     Unverified reports never influence readiness, because anyone can send them.
     """
     report = sending.load(session, domain, window, is_trusted_only=True)
-    published = _published(report)
+    published = published_policies.with_time(session, domain, report.last_results)
     since = published.since if published else None
     evidence = readiness.evidence(
         report.sources,
@@ -286,13 +285,8 @@ def _mail(report: SendingReport) -> list[Mail]:
     ]
 
 
-def _published(report: SendingReport) -> Published | None:
-    facts = report.last_results.get("dmarc", {}).get("facts")
-    return published_policy.from_facts(report.domain.name, facts)
-
-
 def _proposal(report: SendingReport, trial: PolicyTrial) -> PolicyProposal:
-    published = _published(report)
+    published = published_policies.in_results(report.domain, report.last_results)
     record = published.record if published else dmarc.Record()
     p = trial.p or effective(record.p, record) or Policy.NONE
     sp = trial.sp or effective(record.sp, record) or p

@@ -1,6 +1,7 @@
-"""Policy readiness equals an evaluation of every record."""
+"""Policy readiness equals an evaluation of every record, after enough time at the policy."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
+from app import ids
 from app.analysis.mail.periods import Window
-from app.models import Domain
+from app.db.transactions import transaction
+from app.models import DnsChange, Domain, DomainState
 from app.protocols import timestamps
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
@@ -19,10 +22,11 @@ from app.services.analytics.policy import Readiness
 from app.services.analytics.sources import ManualClassification
 from tests.support.checked_domains import store_results
 from tests.support.factories import ACTOR, make_account, make_domain
-from tests.support.stored_reports import DAY, Report, record, store
+from tests.support.stored_reports import DAY, POLICY, Report, record, store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 WINDOW = Window.between(START, START + 28 * DAY)
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 SERVICE = "service:Mailchimp"
 NEXT = {"none": "quarantine", "quarantine": "reject"}
 NOTHING: dict[str, Any] = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
@@ -229,3 +233,91 @@ def test_readiness_equals_an_evaluation_of_every_record(
     expected = expected_steps(by_sender, days, policies, state, days_at_policy)
     assert readiness.verdict == (expected[0]["verdict"] if expected else None)
     assert summarized(readiness) == expected
+
+
+def new_domain(text: str = "v=DMARC1; p=none", name: str = "acme.test") -> Domain:
+    """A verified domain that was scanned for the first time an hour ago."""
+    domain = make_domain(make_account().id, name)
+    know(domain, text, timestamps.text(NOW - timedelta(hours=1)))
+    return domain
+
+
+def store_month(domain: Domain, days: int = 40, **fields: Any) -> None:
+    """Store daily reports of the days up to now."""
+    for day in range(days):
+        store(domain, Report([record(count=20)], NOW - (day + 1) * DAY, **fields))
+
+
+def days_at_policy(domain: Domain) -> int | None:
+    window = Window.between(NOW - 30 * DAY, NOW)
+    readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, window)
+    return readiness.evidence.days_at_policy
+
+
+def test_reports_from_before_the_first_scan_show_the_policy(database: Engine) -> None:
+    domain = new_domain()
+    store_month(domain)
+    window = Window.between(NOW - 30 * DAY, NOW)
+    readiness = analytics_policy.assess_readiness(domain.account_id, domain.name, window)
+    assert readiness.published is not None
+    assert readiness.published.since == NOW - 40 * DAY
+    assert readiness.published.since_source == "reports"
+    assert (readiness.verdict, readiness.is_ready) == ("ready", True)
+
+
+def test_only_trusted_reports_about_the_domain_show_its_policy(database: Engine) -> None:
+    domain = new_domain()
+    store_month(domain, provenance="unverified")
+    store_month(domain, about="news.acme.test")
+    store_month(make_domain(make_account().id, "acme.test"))
+    assert days_at_policy(domain) == 0
+
+
+def test_another_policy_in_a_trusted_report_ends_the_time(database: Engine) -> None:
+    domain = new_domain()
+    store_month(domain)
+    other = Report([record()], NOW - 12 * DAY, policy=POLICY | {"p": "reject"}, reporter="b.test")
+    store(domain, replace(other, provenance="unverified"))
+    assert days_at_policy(domain) == 40
+    store(domain, other)
+    assert days_at_policy(domain) == 11
+
+
+def test_change_that_a_scan_saw_ends_the_time(database: Engine) -> None:
+    domain = new_domain()
+    store_month(domain)
+    change = DnsChange(
+        account_id=domain.account_id,
+        domain_id=domain.id,
+        scan_id=ids.new(),
+        at=NOW - timedelta(minutes=59),
+        check="dmarc",
+        name="_dmarc.acme.test",
+        type="TXT",
+        before=["v=DMARC1; p=reject"],
+        after=["v=DMARC1; p=none"],
+    )
+    with transaction() as session:
+        session.add(change)
+    assert days_at_policy(domain) == 0
+
+
+def test_reports_about_the_parent_show_an_inherited_policy(database: Engine) -> None:
+    parent = new_domain()
+    store_month(parent)
+    below = make_domain(parent.account_id, "news.acme.test")
+    elsewhere = make_domain(make_account().id, "news.acme.test")
+    facts = {
+        "record": "v=DMARC1; p=none",
+        "record_at": "acme.test",
+        "org_domain": "acme.test",
+        "policy_tag": "sp",
+        "policy_since": timestamps.text(NOW - timedelta(hours=1)),
+    }
+    for domain in (below, elsewhere):
+        results = {"dmarc": {"facts": facts, "records": []}}
+        with transaction() as session:
+            session.add(
+                DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=results)
+            )
+    assert (days_at_policy(below), days_at_policy(elsewhere)) == (40, 0)

@@ -290,12 +290,38 @@ def test_end_of_testing_that_also_raises_another_policy_to_reject_needs_the_same
     assert (step.verdict, step.is_ready) == (Verdict.READY_FOR_QUARANTINE, False)
 
 
-def test_inherited_policy_has_no_known_time() -> None:
-    text = "v=DMARC1; p=reject; sp=none"
-    above = published_policy.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), "sp")
-    (step,) = assess_steps((GOOD, 1_000), published=above, days_at_policy=None)
-    assert (step.verdict, step.is_ready) == (Verdict.NOT_READY, False)
-    assert "Publish the current policy at _dmarc.acme.test first" in step.reason
+@pytest.mark.parametrize(
+    ("days", "verdict", "reason"),
+    [
+        (
+            None,
+            Verdict.NOT_READY,
+            "It is unknown how long the current policy, which is inherited from test, has been "
+            "published: RFC 9989 §7.4 advises at least 30 days before p=quarantine.",
+        ),
+        (
+            1,
+            Verdict.NOT_READY,
+            "The current policy, which is inherited from test, has been unchanged for 1 day: "
+            "RFC 9989 §7.4 advises at least 30 days before p=quarantine.",
+        ),
+        (
+            30,
+            Verdict.READY,
+            "None of the domain's own mail would fail with p=quarantine. The current policy is "
+            "inherited from test: publish a record of the domain's own at _dmarc.acme.test to "
+            "change it for this domain only.",
+        ),
+    ],
+)
+def test_inherited_policy_counts_as_a_policy_of_the_domain(
+    days: int | None, verdict: Verdict, reason: str
+) -> None:
+    facts = {"record": "v=DMARC1; p=reject; sp=none", "record_at": "test", "policy_tag": "sp"}
+    above = published_policy.from_facts("acme.test", facts)
+    (step,) = assess_steps((GOOD, 1_000), published=above, days_at_policy=days)
+    assert (step.current, step.verdict, step.reason) == (Policy.NONE, verdict, reason)
+    assert step.record == "v=DMARC1; p=quarantine"
 
 
 @pytest.mark.parametrize(

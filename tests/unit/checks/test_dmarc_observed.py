@@ -115,10 +115,17 @@ async def test_ambiguous_record_is_not_compared(part: str) -> None:
 
 
 async def test_record_of_a_parent_is_compared_at_the_parent() -> None:
-    subject = replace(SUBJECT, domain=DomainName("sub.example.org"), observed=(OTHER,))
-    facts: Any = (await dmarc.run(subject, zone())).facts
+    below = replace(SUBJECT, domain=DomainName("sub.example.org"))
+    first: Any = (await dmarc.run(replace(below, now=NOW - 30 * DAY), zone())).facts
+    observed = (OTHER, OTHER._replace(reporter=B))
+    later = replace(below, last_facts={"dmarc": first}, observed=observed)
+    facts: Any = (await dmarc.run(later, zone())).facts
     assert facts["record_at"] == "example.org"
-    assert "policy_since" not in facts
+    assert facts["policy_since"] == "2026-05-11T00:00:00.000Z"
+    assert await differs(later, *observed) == []
+    existing = {"dmarc": first | {"policy_tag": "sp"}}  # np applies since the name is gone
+    changed: Any = (await dmarc.run(replace(later, last_facts=existing), zone())).facts
+    assert changed["policy_since"] == "2026-06-10T00:00:00.000Z"
 
 
 async def test_dns_failure_is_undetermined() -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from app.analysis.mail.classification import SourceClass
+from app.analysis.policy.published import SinceSource
 from app.analysis.policy.verdicts import Verdict
 from app.api.http.endpoint import Schema
 from app.api.v1.analytics.schemas import HeaderFromCount, MailAnalyticsHeader, RecordLink
@@ -129,8 +130,12 @@ class Readiness(MailAnalyticsHeader):
     )
     record: str | None
     policy_since: datetime | None = Field(
-        description="since when the policy of the domain's own record is unchanged, as far as "
-        "scans have seen it; null if that is unknown"
+        description="since when the current policy is unchanged, as far as scans and trusted "
+        "reports show; null if that is unknown"
+    )
+    policy_since_source: SinceSource | None = Field(
+        description="`scans`: a scan saw the policy first at that time; `reports`: reports show it "
+        "from an earlier time on, without a gap; null if `policySince` is"
     )
     evidence: Evidence
     thresholds: Thresholds

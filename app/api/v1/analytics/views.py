@@ -208,6 +208,7 @@ def readiness(query: WindowQuery) -> Response:
             "fullyEnforced": result.is_fully_enforced,
             "record": published.text if published else None,
             "policySince": responses.time(published.since if published else None),
+            "policySinceSource": published.since_source if published else None,
             "evidence": {
                 **_camel(asdict(result.evidence)),
                 "sufficient": result.evidence.is_sufficient,

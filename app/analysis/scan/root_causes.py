@@ -51,7 +51,10 @@ _ZONE_LAME = RootCause(
     kind=Kind.ZONE_LAME,
     check="dns",
     codes=frozenset(
-        ("dns.delegation_lame", "dns.ns_takeover_risk", "dns.ns_not_authoritative"),
+        (
+            *("dns.delegation_lame", "dns.ns_takeover_risk", "dns.ns_not_authoritative"),
+            "dns.zone_lame",
+        ),
     ),
     reason="no name server of the domain can answer",
 )

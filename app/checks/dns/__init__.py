@@ -124,7 +124,7 @@ MAIL_NAMES = (
         *(NOT_FOUND, INDETERMINATE, LAME, TAKEOVER, SINGLE, NS_ALIAS),
         *(ALIAS_AT_APEX, DANGLING, OVER_UDP, *dns_servers.FINDING_TYPES),
     ),
-    logic_version=2,
+    logic_version=3,
 )
 async def dns(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the domain exists, its name servers have addresses, and its aliases resolve.
@@ -141,6 +141,9 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
     except LookupFailed as error:
         if error.reason != "servfail":
             raise
+        lame = await or_failure(dns_servers.zone_lame(subject, dns))
+        if isinstance(lame, Outcome):
+            return lame
         finding = INDETERMINATE.at(
             domain, asked=f"{error.name} {error.rdtype}", reason=error.reason
         )

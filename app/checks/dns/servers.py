@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject
+from app.checks.engine.types import Finding, FindingType, Fix, Outcome, Severity, Subject
 from app.ports.dns import LookupFailed, Resolver, ServerAnswer, Soa, or_failure
 
 INCONSISTENT = FindingType(
@@ -37,9 +37,23 @@ NOT_AUTHORITATIVE = FindingType(
     reference="RFC 1912 §2.8",
     flaps=True,
 )
-FINDING_TYPES = (INCONSISTENT, NOT_AUTHORITATIVE)
+ZONE_LAME = FindingType(
+    code="dns.zone_lame",
+    severity=Severity.CRITICAL,
+    summary="DNS: no name server serves the domain, so it cannot be reached",
+    why="Senders cannot find the mail servers of the domain, and receivers cannot evaluate its "
+    "SPF, DKIM and DMARC records.",
+    remediation="Set up the zone again at the DNS provider, or name the servers of the current "
+    "provider at the registrar.",
+    note="The parent zone still names the servers, lookups fail, and each server refuses to answer "
+    "or answers without authority when it is queried directly.",
+    reference="RFC 1912 §2.8",
+    flaps=True,
+)
+FINDING_TYPES = (INCONSISTENT, NOT_AUTHORITATIVE, ZONE_LAME)
 
 MAX_SERVERS_QUERIED = 8
+MAX_PARENT_SERVERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,45 @@ async def check_servers(
         severity = None if "ns" in differences else Severity.LOW
         findings.append(INCONSISTENT.at(zone, severity=severity, **differences))
     return ServerState(facts, tuple(findings))
+
+
+async def zone_lame(subject: Subject, dns: Resolver) -> Outcome | None:
+    """The outcome if none of the servers that the last scan saw serves the zone any more.
+
+    For a domain that the resolver cannot look up. A server that does not answer may be down for a
+    moment or unreachable from here, so each one must answer; and a server of the parent zone must
+    still delegate, which also shows that nothing between us and the servers answers for them.
+    """
+    previous = subject.last_facts.get("dns", {})
+    zone, servers = previous.get("zone", ""), tuple(previous.get("ns") or ())
+    if "." not in zone or not servers or len(servers) > MAX_SERVERS_QUERIED:
+        return None
+    answers = await _query_servers(zone, "SOA", servers, dns)
+    if len(answers) < len(servers) or any(map(_is_serving, answers.values())):
+        return None
+    if not await _is_delegated(zone, dns):
+        return None
+    facts = {
+        "exists": True,
+        "zone": zone,
+        "ns": list(servers),
+        "ns_unresolvable": [],
+        "ns_unresponsive": [],
+        "ns_not_authoritative": list(servers),
+        "ns_differences": {},
+    }
+    rcodes = {server: answer.rcode for server, answer in answers.items()}
+    return Outcome(facts, ZONE_LAME.at(zone, servers=rcodes))
+
+
+async def _is_delegated(zone: str, dns: Resolver) -> bool:
+    """Whether a server of the parent zone refers to other servers for the zone."""
+    parent = zone.partition(".")[2]
+    hosts = sorted(await dns.hosts(parent, "NS"))[:MAX_PARENT_SERVERS]
+    answers = await _query_servers(zone, "NS", hosts, dns)
+    return any(
+        answer.rcode == "NOERROR" and not answer.authoritative for answer in answers.values()
+    )
 
 
 async def _query_servers(

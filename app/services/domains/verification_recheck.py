@@ -1,7 +1,8 @@
 """Weekly rechecks of the verification records of verified domains.
 
 Only definite answers count: after FAILURES consecutive answers without the record, the domain is no
-longer verified.
+longer verified. While the domain itself does not exist, nothing counts: that has its own alert, and
+whether the owner is still the same shows only when the domain exists again.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ def enqueue_due() -> int:
 
 
 def recheck(domain_ids: Sequence[UUID], network: Network) -> None:
-    """Look up the records of these domains; a failed lookup changes nothing."""
+    """Look up the records of these domains; without a definite answer nothing changes."""
     with transaction(readonly=True) as session:
         rows = session.execute(
             select(Domain.id, Domain.name).where(
@@ -113,13 +114,20 @@ def confirm(session: Session, domain: Domain) -> None:
 async def _look_up_all(
     names: Sequence[str], new_session: SessionFactory
 ) -> list[tuple[str, ...] | None]:
-    """Return the published values of each domain; None after a failed lookup."""
+    """Return the published values of each domain.
+
+    returns  None for a domain if a lookup failed, or if the domain does not exist
+    """
 
     async def look_up_or_none(name: str) -> tuple[str, ...] | None:
+        dns = new_session()
         try:
-            return await look_up(new_session(), name)
+            published = await look_up(dns, name)
+            if published or (await dns.resolve(name, "NS")).exists:
+                return published
         except LookupFailed:
-            return None
+            pass
+        return None
 
     return list(await asyncio.gather(*map(look_up_or_none, names)))
 

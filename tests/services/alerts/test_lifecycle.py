@@ -248,14 +248,16 @@ def test_verification_is_lost_after_three_conclusive_lookups_without_the_record(
 ) -> None:
     challenge = verification.challenge(account_id, "acme.test")
     there = ZoneNetwork(Zone({challenge.name: [challenge.value]}))
-    nothing, broken = ZoneNetwork(Zone({})), ZoneNetwork(Zone({challenge.name: SERVFAIL}))
+    nothing = ZoneNetwork(Zone({"acme.test": ["v=spf1 -all"]}))
+    broken = ZoneNetwork(Zone({challenge.name: SERVFAIL}))
+    dead = ZoneNetwork(Zone({}))
     domain = verification.verify(account_id, "acme.test", there, actor=ACTOR)
 
     def is_verified() -> bool:
         with transaction(readonly=True) as session:
             return session.get_one(Domain, domain.id).verified_at is not None
 
-    for network in (nothing, broken, broken, broken, nothing, there, nothing, nothing, broken):
+    for network in (nothing, broken, dead, dead, nothing, there, nothing, nothing, dead, broken):
         verification_recheck.recheck([domain.id], network)
         assert is_verified()
     verification_recheck.recheck([domain.id], nothing)

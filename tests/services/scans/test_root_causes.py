@@ -12,10 +12,12 @@ from sqlalchemy import select
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, Scan
+from app.ports.dns import ServerAnswer
 from app.services.alerts import alerts
+from app.services.domains import verification, verification_recheck
 from app.services.scans import runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
-from tests.support.zones import Zone, ZoneNetwork
+from tests.support.zones import SERVFAIL, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -143,6 +145,53 @@ def test_removed_mx_and_its_finding_have_one_cause() -> None:
     assert not {"mx.missing", "dns.record_removed", "dns.record_changed.mx"} & set(
         open_alerts(account_id)
     )
+
+
+def test_domain_that_dies_keeps_its_verification_and_has_one_alert() -> None:
+    account_id = new_account()
+    challenge = verification.challenge(account_id, "acme.test")
+    published = ZoneNetwork(Zone({challenge.name: [challenge.value]}))
+    domain = verification.verify(account_id, "acme.test", published, actor=ACTOR)
+    scan(account_id, DEAD)
+    for _ in range(4):
+        verification_recheck.recheck([domain.id], ZoneNetwork(Zone(DEAD)))
+    assert set(open_alerts(account_id)) == {"dns.domain_not_found"}
+    for _ in range(3):
+        verification_recheck.recheck([domain.id], ZoneNetwork(Zone(WHOLE)))
+    assert "domain.verification_lost" in open_alerts(account_id)
+
+
+def test_zone_that_its_servers_refuse_opens_one_alert_after_two_scans() -> None:
+    account_id = new_account()
+    servers = {
+        (server, rdtype): ServerAnswer(server, rcode, False)
+        for server, rdtype, rcode in (
+            ("ns1.example.test", "SOA", "REFUSED"),
+            ("ns2.example.test", "SOA", "REFUSED"),
+            ("ns.test", "NS", "NOERROR"),
+        )
+    }
+    hosted = WHOLE | {
+        ("acme.test", "NS"): ["ns1.example.test", "ns2.example.test"],
+        ("ns1.example.test", "A"): ["198.51.100.1"],
+        ("ns2.example.test", "A"): ["198.51.100.2"],
+    }
+    refused: dict[Any, Any] = {("test", "NS"): ["ns.test"]}
+    names = ("_dmarc", "_mta-sts", "_smtp._tls", "mta-sts", "default._bimi")
+    refused |= {f"{name}.acme.test": SERVFAIL for name in names} | {"acme.test": SERVFAIL}
+    before: set[str] = set()
+    for number, zone in enumerate(
+        (Zone(hosted), Zone(refused, servers=servers), Zone(refused, servers=servers))
+    ):
+        queued = make_scan(account_id, "acme.test")
+        assert runner.run([queued.id], ZoneNetwork(zone)) == 1
+        opened = set(open_alerts(account_id))
+        expected = {"dns.zone_lame"} if number == 2 else set()
+        assert number == 0 or opened - before == expected
+        before = opened
+    for _ in range(2):
+        scan(account_id, hosted)
+    assert "dns.zone_lame" not in open_alerts(account_id)
 
 
 @settings(

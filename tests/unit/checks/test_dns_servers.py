@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from app.checks.dns import dns
+from app.checks.engine.execution import run_check
 from app.checks.engine.types import Finding, Severity, Subject
 from app.ports.dns import ServerAnswer, Soa
 from app.protocols.names import DomainName
-from tests.support.zones import Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 ONE, TWO, OWN = "ns1.example.net", "ns2.example.net", "example.org"
 SUBJECT = Subject(DomainName(OWN))
@@ -44,6 +45,12 @@ async def run_servers(*answers: Said, known: Any = None) -> tuple[Any, list[Find
     outcome = await dns.run(subject, Zone(DATA, servers=servers))
     assert outcome.definite
     return outcome.facts, list(outcome.findings)
+
+
+PARENT = "a.test-servers.net"
+REFERRAL = {(PARENT, "NS"): ServerAnswer(PARENT, "NOERROR", False, ())}
+KNOWN = {"exists": True, "zone": OWN, "ns": [ONE, TWO]}
+FAILING: dict[Any, Any] = {OWN: SERVFAIL, ("org", "NS"): [PARENT]}
 
 
 SAME = {**soa(ONE), **soa(TWO)}
@@ -136,3 +143,36 @@ async def test_only_first_eight_servers_are_queried() -> None:
     zone = Zone(data)
     await dns.run(SUBJECT, zone)
     assert len([question for question in zone.asked if "@" in question[0]]) == 8
+
+
+async def test_zone_that_no_server_serves_is_lame() -> None:
+    servers = {**refuses(ONE), **refuses(TWO, "NOERROR"), **REFERRAL}
+    subject = replace(SUBJECT, last_facts={"dns": KNOWN})
+    outcome = await dns.run(subject, Zone(FAILING, servers=servers))
+    assert outcome.definite
+    (finding,) = outcome.findings
+    assert (finding.kind.code, finding.subject) == ("dns.zone_lame", OWN)
+    assert finding.evidence == {"servers": {ONE: "REFUSED", TWO: "NOERROR"}}
+    assert outcome.facts["ns_not_authoritative"] == outcome.facts["ns"] == [ONE, TWO]
+
+
+@pytest.mark.parametrize(
+    ("data", "servers", "known"),
+    [
+        (FAILING, {**refuses(ONE), **REFERRAL}, KNOWN),  # one server does not answer
+        (FAILING, REFERRAL, KNOWN),
+        (FAILING, {**refuses(ONE), **soa(TWO), **REFERRAL}, KNOWN),
+        (FAILING, {**refuses(ONE), **refuses(TWO)}, KNOWN),  # the parent zone does not answer
+        (FAILING, {**refuses(ONE), **refuses(TWO), **ns(PARENT, ONE)}, KNOWN),
+        (FAILING | {("org", "NS"): SERVFAIL}, {**refuses(ONE), **refuses(TWO), **REFERRAL}, KNOWN),
+        (FAILING, {**refuses(ONE), **refuses(TWO), **REFERRAL}, {}),  # never scanned before
+        (FAILING | {OWN: TIMEOUT}, {**refuses(ONE), **refuses(TWO), **REFERRAL}, KNOWN),
+    ],
+)
+async def test_zone_is_lame_only_if_all_servers_and_the_parent_say_so(
+    data: Any, servers: Said, known: Any
+) -> None:
+    subject = replace(SUBJECT, last_facts={"dns": known})
+    result = await run_check(dns, subject, Zone(data, servers=servers))
+    assert not result.definite
+    assert {finding.kind.code for finding in result.findings} <= {"dns.lookup_indeterminate"}

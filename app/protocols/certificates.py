@@ -3,11 +3,13 @@
 import hashlib
 import itertools
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 _VERSION = 0xA0  # the tag of the optional first field of a TBSCertificate
 _FIELDS_TO_KEY = 5  # after the serial number: algorithm, issuer, validity, subject, public key
@@ -37,6 +39,35 @@ class Certificate(NamedTuple):
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             return False
         return True
+
+    def is_for(self, name: str) -> bool:
+        """Whether the certificate names this host, itself or by a wildcard for its first label.
+
+        source  RFC 7672 §3.2.2, RFC 9525 §6.3
+        """
+        try:
+            names = _dns_names(x509.load_der_x509_certificate(self.der))
+        except ValueError:
+            return False
+        return not {name.lower(), f"*.{name.lower().partition('.')[2]}"}.isdisjoint(names)
+
+    def is_valid_at(self, now: datetime) -> bool:
+        """Whether the time is in the period for which the certificate was issued."""
+        certificate = x509.load_der_x509_certificate(self.der)
+        return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def _dns_names(certificate: x509.Certificate) -> set[str]:
+    """The DNS names in lower case; the common name counts only if there are none."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = extension.value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    if not names:
+        common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        names = [str(attribute.value) for attribute in common]
+    return {name.lower() for name in names}
 
 
 def load(der: bytes) -> Certificate:

@@ -1,5 +1,6 @@
 """A certificate is compared with the TLSA records before it is installed."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -68,7 +69,31 @@ def test_record_of_a_ca_needs_the_chain(
     publish(client, tlsa(2, ISSUER))
     evaluation = evaluate(client, pem)
     assert (evaluation["hosts"][0]["result"], evaluation["breaksDelivery"]) == (result, breaks)
-    assert bool(evaluation["hosts"][0]["reason"]) is (breaks is None)
+    assert bool(evaluation["hosts"][0]["reason"]) is (pem != LEAF + ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        (LEAF + OTHER, None),  # a CA that did not issue the certificate
+        (CA.issue_cert("mx.other.test").cert_chain_pems[0].bytes().decode() + ISSUER, "is not for"),
+        (
+            CA.issue_cert("mx.acme.test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+            .cert_chain_pems[0]
+            .bytes()
+            .decode()
+            + ISSUER,
+            "is expired",
+        ),
+    ],
+)
+def test_record_of_a_ca_needs_a_certificate_that_senders_accept(
+    client: Client, pem: str, reason: str | None
+) -> None:
+    publish(client, tlsa(2, OTHER if reason is None else ISSUER))
+    [host] = evaluate(client, pem)["hosts"]
+    assert (host["result"], host["breaksDelivery"]) == ("mismatch", True)
+    assert (host["reason"] is None) if reason is None else (reason in host["reason"])
 
 
 def test_records_that_senders_ignore_do_not_break_delivery(client: Client) -> None:

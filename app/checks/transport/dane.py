@@ -25,6 +25,7 @@ from app.checks.transport.certificate_match import (
     DANE_EE,
     Chain,
     Match,
+    Reference,
     first_match,
     probed_chain,
 )
@@ -137,7 +138,7 @@ MISMATCH = FindingType(
         *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
         *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE, MISMATCH),
     ),
-    logic_version=3,
+    logic_version=4,
 )
 async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
@@ -170,7 +171,7 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
     findings = [finding for host in hosts for finding in _about(host)]
     if subject.tls_probes is not None and subject.now is not None:
         since = {host.host: _since(subject, host, subject.now) for host in hosts_with_records}
-        compared = list(_compared(subject.tls_probes, hosts_with_records, since))
+        compared = list(_compared(subject, subject.tls_probes, hosts_with_records, since))
         facts["tlsa_since"] = since
         facts["certificates"] = {item.host.host: item.fact for item in compared}
         findings += [item.finding for item in compared if item.match is Match.MISMATCH]
@@ -192,17 +193,32 @@ def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Findin
         yield MX_INSECURE.at(domain)
 
 
+_UNKNOWN_CA = (
+    "a record describes a CA (usage 2), and the probe saw only the host's own certificate; compare "
+    "the chain with POST /v1/domains/{domain}/dane/evaluate"
+)
+_OLDER_PROBE = "the records changed after the latest probe of the host"
+
+
 class _Comparison(NamedTuple):
-    """The records of one host, compared with the certificates that a probe saw."""
+    """The records of one host, compared with the certificates that a probe saw.
+
+    reason  why the result is undetermined
+    """
 
     host: Host
     chain: Chain
     match: Match
     record: Tlsa | None
+    reason: str | None
 
     @property
     def fact(self) -> dict[str, str | None]:
-        return {"result": self.match.value, "record": str(self.record) if self.record else None}
+        return {
+            "result": self.match.value,
+            "record": str(self.record) if self.record else None,
+            "reason": self.reason,
+        }
 
     @property
     def finding(self) -> Finding:
@@ -215,7 +231,10 @@ class _Comparison(NamedTuple):
 
 
 def _compared(
-    probes: Mapping[str, TlsProbe], hosts: Sequence[Host], since: Mapping[str, Mapping[str, str]]
+    subject: Subject,
+    probes: Mapping[str, TlsProbe],
+    hosts: Sequence[Host],
+    since: Mapping[str, Mapping[str, str]],
 ) -> Iterator[_Comparison]:
     """Compare the hosts whose records senders use, and whose certificates a probe saw.
 
@@ -227,13 +246,15 @@ def _compared(
         chain = probed_chain(probe) if probe and host.secure and host.usable else None
         if probe is None or chain is None:
             continue
-        match, record = first_match(host.usable, chain)
-        is_older = not probe.probed_at or probe.probed_at < datetime.fromisoformat(
-            since[host.host]["at"]
-        )
+        first_seen_at = datetime.fromisoformat(since[host.host]["at"])
+        probed_at = probe.probed_at or first_seen_at
+        reference = Reference((host.host, subject.domain), probed_at)
+        match, record = first_match(host.usable, chain, reference)
+        reason = _UNKNOWN_CA if match is Match.UNDETERMINED else None
+        is_older = not probe.probed_at or probe.probed_at < first_seen_at
         if match is Match.MISMATCH and is_older:
-            match = Match.UNDETERMINED
-        yield _Comparison(host=host, chain=chain, match=match, record=record)
+            match, reason = Match.UNDETERMINED, _OLDER_PROBE
+        yield _Comparison(host=host, chain=chain, match=match, record=record, reason=reason)
 
 
 def _since(subject: Subject, host: Host, now: datetime) -> Mapping[str, str]:

@@ -2,10 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from app.checks.transport.certificate_match import Chain, Match, first_match, is_match
+from app.checks.transport.certificate_match import (
+    DANE_TA,
+    Chain,
+    Match,
+    Reference,
+    first_match,
+    is_match,
+)
 from app.checks.transport.tlsa import MAX_HOSTS, Host, look_up
-from app.ports.dns import LookupFailed, Resolver, Tlsa
+from app.ports.dns import LookupFailed, Resolver
 from app.protocols.names import DomainName
 
 
@@ -29,7 +37,7 @@ class HostEvaluation:
     owner   the name of the records; None if they could not be looked up
     secure  whether DNSSEC protects the records; senders ignore them otherwise
     result  None if senders use no record of the host
-    reason  why the result is undetermined
+    reason  why the result is undetermined, or why senders do not accept a record of a CA
     breaks_delivery  whether senders would not deliver; None if undetermined
     """
 
@@ -45,15 +53,21 @@ class HostEvaluation:
         return None if self.result is Match.UNDETERMINED else self.result is Match.MISMATCH
 
 
-async def evaluate(domain: DomainName, chain: Chain, dns: Resolver) -> Sequence[HostEvaluation]:
+async def evaluate(
+    domain: DomainName, chain: Chain, dns: Resolver, now: datetime
+) -> Sequence[HostEvaluation]:
     """Return the evaluation of the first ten MX hosts, by preference.
 
+    now     the time at which the certificate is to be valid
     raises  LookupFailed if the MX records cannot be looked up
     source  RFC 7672 §2.2, §3.1
     """
     hosts = list(dict.fromkeys(mx.host for mx in await dns.mx(domain) if mx.host))[:MAX_HOSTS]
     results = await look_up(hosts, dns)
-    return [_evaluated(name, result, chain) for name, result in zip(hosts, results, strict=True)]
+    return [
+        _evaluated(result, chain, Reference((name, domain), now))
+        for name, result in zip(hosts, results, strict=True)
+    ]
 
 
 def breaks_delivery(hosts: Iterable[HostEvaluation]) -> bool | None:
@@ -62,7 +76,8 @@ def breaks_delivery(hosts: Iterable[HostEvaluation]) -> bool | None:
     return True if True in results else None if None in results else False
 
 
-def _evaluated(name: str, result: Host | LookupFailed, chain: Chain) -> HostEvaluation:
+def _evaluated(result: Host | LookupFailed, chain: Chain, reference: Reference) -> HostEvaluation:
+    name = reference.names[0]
     failure = result if isinstance(result, LookupFailed) else result.failure
     if isinstance(result, LookupFailed) or failure:
         owner = None if isinstance(result, LookupFailed) else result.owner
@@ -74,20 +89,31 @@ def _evaluated(name: str, result: Host | LookupFailed, chain: Chain) -> HostEval
             result=Match.UNDETERMINED,
             reason=str(failure),
         )
-    match = first_match(result.usable, chain)[0] if result.secure and result.usable else None
+    usable = result.usable if result.secure else []
+    match = first_match(usable, chain, reference)[0] if usable else None
+    reason = None
+    if match is Match.UNDETERMINED:
+        reason = _UNKNOWN_CA
+    elif match is Match.MISMATCH and any(tlsa.usage == DANE_TA for tlsa in usable):
+        reason = reference.rejects(chain.leaf)
     return HostEvaluation(
         host=name,
         owner=result.owner,
         secure=result.secure,
-        records=tuple(_record(tlsa, result, chain) for tlsa in result.records),
+        records=tuple(
+            RecordEvaluation(
+                record=str(tlsa),
+                usable=tlsa in usable,
+                matches=is_match(tlsa, chain, reference) if tlsa in usable else None,
+            )
+            for tlsa in result.records
+        ),
         result=match,
-        reason=_UNKNOWN_CA if match is Match.UNDETERMINED else None,
+        reason=reason,
     )
 
 
-_UNKNOWN_CA = "a record describes a CA (usage 2), and the CA's certificate was not sent"
-
-
-def _record(tlsa: Tlsa, host: Host, chain: Chain) -> RecordEvaluation:
-    usable = host.secure and tlsa in host.usable
-    return RecordEvaluation(str(tlsa), usable, is_match(tlsa, chain) if usable else None)
+_UNKNOWN_CA = (
+    "a record of usage 2 describes a CA and its certificate was not sent, or describes the "
+    "certificate of the mail server itself, which not all senders accept"
+)

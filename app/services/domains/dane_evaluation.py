@@ -1,6 +1,7 @@
 """Evaluates a certificate against the TLSA records of a domain's MX hosts, before a renewal."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from app.checks.transport import certificate_match
@@ -33,6 +34,10 @@ def evaluate(account_id: UUID, ref: str, pem: str, network: Network) -> Sequence
         raise InvalidRequest.field("certificate", message)
     chain = certificate_match.chain(served, is_complete=len(served) > 1)
     try:
-        return network.run(lambda new_session: dane_evaluate.evaluate(domain, chain, new_session()))
+        return network.run(
+            lambda new_session: dane_evaluate.evaluate(
+                domain, chain, new_session(), datetime.now(UTC)
+            )
+        )
     except LookupFailed as error:
         raise ServiceUnavailable(f"The DNS lookup of the MX records failed: {error}") from None

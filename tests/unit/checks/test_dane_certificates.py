@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.checks.engine.execution import run_check
 from app.checks.engine.types import CheckResult, Severity, Subject
 from app.checks.transport import certificate_match
-from app.checks.transport.certificate_match import Chain
+from app.checks.transport.certificate_match import Chain, Reference
 from app.checks.transport.dane import MISMATCH, dane
 from app.ports.dns import Tlsa
 from app.ports.smtp import TlsProbe
@@ -59,41 +59,88 @@ def chain_of(*served: bytes, is_complete: bool = False) -> Chain:
     return certificate_match.chain([*map(certificates.load, served)], is_complete=is_complete)
 
 
+def is_match(
+    tlsa: Tlsa, chain: Chain, *, names: tuple[str, ...] = (MX,), now: datetime = NOW
+) -> bool | None:
+    return certificate_match.is_match(tlsa, chain, Reference(names, now))
+
+
 @pytest.mark.parametrize("selector", [0, 1])
 @pytest.mark.parametrize("matching", [0, 1, 2])
 def test_usage_3_describes_the_certificate_of_the_host(selector: int, matching: int) -> None:
     own, ca, other = (record(3, selector, matching, der) for der in (LEAF, TA, OTHER))
     for chain in (chain_of(LEAF), chain_of(LEAF, TA, is_complete=True)):
-        assert certificate_match.is_match(own, chain) is True
-        assert certificate_match.is_match(ca, chain) is False
-        assert certificate_match.is_match(other, chain) is False
+        assert is_match(own, chain) is True
+        assert is_match(ca, chain) is False
+        assert is_match(other, chain) is False
 
 
 @pytest.mark.parametrize("selector", [0, 1])
 @pytest.mark.parametrize("matching", [0, 1, 2])
-def test_usage_2_describes_any_certificate_of_the_chain(selector: int, matching: int) -> None:
+def test_usage_2_describes_any_ca_of_the_chain(selector: int, matching: int) -> None:
+    root = der(ROOT.cert_pem)
+    for served in ((LEAF, TA, root), (LEAF, root, TA)):
+        chain = chain_of(*served, is_complete=True)
+        assert is_match(record(2, selector, matching, TA), chain) is True
+        assert is_match(record(2, selector, matching, root), chain) is True
+        assert is_match(record(2, selector, matching, LEAF), chain) is None
+        assert is_match(record(2, selector, matching, OTHER), chain) is False
+
+
+def test_usage_2_needs_a_ca_that_issued_the_certificate_of_the_host() -> None:
+    stranger = der(trustme.CA().cert_pem)
+    for served in ((LEAF, stranger), (LEAF, TA, stranger)):
+        chain = chain_of(*served, is_complete=True)
+        assert is_match(record(2, 1, 1, stranger), chain) is False
+    without_intermediate = chain_of(LEAF, der(ROOT.cert_pem), is_complete=True)
+    assert is_match(record(2, 1, 1, der(ROOT.cert_pem)), without_intermediate) is False
+
+
+@pytest.mark.parametrize(
+    ("certified", "names", "expected"),
+    [
+        ("mx.example.org", (MX, "example.org"), True),
+        ("MX.Example.ORG", (MX,), True),
+        ("*.example.org", (MX,), True),
+        ("example.org", (MX, "example.org"), True),
+        ("other.example.org", (MX, "example.org"), False),
+        ("*.example.org", ("a.mx.example.org",), False),
+        ("*.mx.example.org", (MX,), False),
+    ],
+)
+def test_usage_2_needs_a_certificate_for_the_host_or_the_domain(
+    certified: str, names: tuple[str, ...], expected: bool
+) -> None:
+    certificate = ISSUER.issue_cert(certified)
+    served = [der(blob) for blob in certificate.cert_chain_pems[:2]]
+    chain = chain_of(*served, is_complete=True)
+    assert is_match(record(2, 1, 1, TA), chain, names=names) is expected
+    assert is_match(record(3, 1, 1, served[0]), chain, names=names) is True
+
+
+def test_usage_2_needs_a_certificate_that_is_not_expired() -> None:
     chain = chain_of(LEAF, TA, is_complete=True)
-    assert certificate_match.is_match(record(2, selector, matching, TA), chain) is True
-    assert certificate_match.is_match(record(2, selector, matching, LEAF), chain) is True
-    assert certificate_match.is_match(record(2, selector, matching, OTHER), chain) is False
+    for now in (datetime(1999, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)):
+        assert is_match(record(2, 1, 1, TA), chain, now=now) is False
+        assert is_match(record(3, 1, 1, LEAF), chain, now=now) is True
 
 
 def test_usage_2_is_undetermined_if_only_the_own_certificate_is_known() -> None:
-    assert certificate_match.is_match(record(2, 1, 1, TA), chain_of(LEAF)) is None
-    assert certificate_match.is_match(record(2, 0, 1, OTHER), chain_of(LEAF)) is None
+    assert is_match(record(2, 1, 1, TA), chain_of(LEAF)) is None
+    assert is_match(record(2, 0, 1, OTHER), chain_of(LEAF)) is None
 
 
 def test_complete_certificate_of_the_ca_verifies_the_own_certificate() -> None:
-    assert certificate_match.is_match(record(2, 0, 0, TA), chain_of(LEAF)) is True
+    assert is_match(record(2, 0, 0, TA), chain_of(LEAF)) is True
     root = record(2, 0, 0, der(ROOT.cert_pem))
-    assert certificate_match.is_match(root, chain_of(LEAF, TA, is_complete=True)) is True
-    assert certificate_match.is_match(Tlsa(2, 0, 0, "abcd"), chain_of(LEAF)) is None
+    assert is_match(root, chain_of(LEAF, TA, is_complete=True)) is True
+    assert is_match(Tlsa(2, 0, 0, "abcd"), chain_of(LEAF)) is None
 
 
 def test_self_signed_certificate_has_no_other_ca() -> None:
     alone = chain_of(der(ROOT.cert_pem))
     assert alone.is_complete
-    assert certificate_match.is_match(record(2, 1, 1, TA), alone) is False
+    assert is_match(record(2, 1, 1, TA), alone) is False
 
 
 async def run(
@@ -137,7 +184,9 @@ async def test_mismatch_is_critical_and_names_the_record_of_the_certificate() ->
         "_25._tcp.mx.example.org",
     )
     assert finding.evidence["seen"] == str(record(3, 1, 1, LEAF))
-    assert result.facts["certificates"] == {MX: {"result": "mismatch", "record": None}}
+    assert result.facts["certificates"] == {
+        MX: {"result": "mismatch", "record": None, "reason": None}
+    }
     assert MISMATCH.flaps
 
 
@@ -145,7 +194,11 @@ async def test_match_names_the_record() -> None:
     records = [record(3, 1, 1, OTHER), record(3, 1, 1, LEAF)]
     result = await run(records, probed(LEAF))
     assert codes(result) == []
-    assert result.facts["certificates"][MX] == {"result": "match", "record": str(records[1])}
+    assert result.facts["certificates"][MX] == {
+        "result": "match",
+        "record": str(records[1]),
+        "reason": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,7 +229,11 @@ async def test_probe_from_before_the_records_is_no_mismatch() -> None:
     for last_facts in ({}, await seen_before([record(3, 1, 1, LEAF)])):
         result = await run(records, probed(LEAF), last_facts=last_facts)
         assert codes(result) == []
-        assert result.facts["certificates"][MX]["result"] == "undetermined"
+        fact = result.facts["certificates"][MX]
+        assert (fact["result"], fact["reason"]) == (
+            "undetermined",
+            "the records changed after the latest probe of the host",
+        )
     later = await run(records, probed(LEAF, at=NOW + timedelta(hours=1)), last_facts=result.facts)
     assert codes(later) == [CODE]
 
@@ -199,7 +256,9 @@ async def test_unknown_ca_leaves_the_host_undetermined() -> None:
     records = [record(3, 1, 1, OTHER), record(2, 1, 1, TA)]
     result = await run(records, probed(LEAF), last_facts=await seen_before(records))
     assert codes(result) == []
-    assert result.facts["certificates"][MX]["result"] == "undetermined"
+    fact = result.facts["certificates"][MX]
+    assert fact["result"] == "undetermined"
+    assert "saw only the host's own certificate" in fact["reason"]
 
 
 async def test_failed_lookup_neither_reports_nor_clears_a_mismatch() -> None:

@@ -136,6 +136,7 @@ def things(client: Client) -> dict[str, str]:
         "scans": done["id"],
         "scan-batches": batch["id"],
         "alerts": alert["id"],
+        "profile": "pci-dss-5-4-1",
         **api_reports.reports(client),
         "token": tokens.create(client.account_id, actor=ACTOR).token,
     }

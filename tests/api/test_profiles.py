@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from app.db.transactions import transaction
+from app.models import AuditEvent
 from app.models.keys import Scope
 from app.services.core.profiles import load
 from tests.support import api_scans
@@ -86,3 +89,46 @@ def test_key_without_the_scope_is_refused(app: Flask, path: str) -> None:
     make_domain(account_id, "acme.test")
     assert make_client(app, account_id, [Scope.ALERTS_READ])("GET", path).status_code == 403
     assert make_client(app, account_id, [Scope.DOMAINS_READ])("GET", path).status_code == 200
+
+
+def followed(client: Client) -> list[str]:
+    return [profile["id"] for profile in client.data("GET", "/v1/profiles") if profile["followed"]]
+
+
+def test_profiles_are_followed_one_by_one(client: Client, stranger: Client) -> None:
+    for profile in ("pci-dss-5-4-1", "cisa-bod-18-01", "pci-dss-5-4-1"):
+        changed = client.data("PATCH", f"/v1/profiles/{profile}", json={"followed": True})
+        assert (changed["id"], changed["followed"]) == (profile, True)
+    assert sorted(followed(client)) == ["cisa-bod-18-01", "pci-dss-5-4-1"]
+    for _ in range(2):
+        changed = client.data("PATCH", "/v1/profiles/pci-dss-5-4-1", json={"followed": False})
+        assert changed["followed"] is False
+    assert followed(client) == ["cisa-bod-18-01"]
+    assert followed(stranger) == []
+
+
+def test_only_a_change_of_the_followed_profiles_is_in_the_audit_log(client: Client) -> None:
+    for value in (True, True, False, False):
+        client.data("PATCH", "/v1/profiles/pci-dss-5-4-1", json={"followed": value})
+    with transaction(readonly=True) as session:
+        rows = session.scalars(
+            select(AuditEvent).where(AuditEvent.action == "account.profiles_followed")
+        ).all()
+    assert [row.actor.partition(":")[0] for row in rows] == ["key", "key"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "body", "status"),
+    [
+        ("iso-0", {"followed": True}, 404),
+        ("pci-dss-5-4-1", {}, 400),
+        ("pci-dss-5-4-1", {"followed": "true"}, 400),
+        ("pci-dss-5-4-1", {"followed": None}, 400),
+        ("pci-dss-5-4-1", {"followed": True, "name": "x"}, 400),
+    ],
+)
+def test_unknown_profile_or_value_is_refused(
+    client: Client, profile: str, body: Any, status: int
+) -> None:
+    assert client("PATCH", f"/v1/profiles/{profile}", json=body).status_code == status
+    assert followed(client) == []

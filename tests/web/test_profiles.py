@@ -33,3 +33,22 @@ def test_followed_profiles_are_selected_in_the_settings(browser: Browser) -> Non
     assert 'value="internet-nl-mail">' in page
     browser.post("/settings/profiles")
     assert "checked>" not in browser.get("/settings/profiles")
+
+
+def test_domains_are_filtered_by_profile_and_result(browser: Browser) -> None:
+    browser.post("/domains", name="acme.test", usage="sends-and-receives")
+    work(browser, BAD)
+    row = 'href="/domains/acme.test"'
+    assert row in browser.get("/domains?profile=pci-dss-5-4-1")  # fails, without a result
+    page = browser.get("/domains?profile=pci-dss-5-4-1&profileResult=fail")
+    assert row in page
+    assert '<option value="pci-dss-5-4-1" selected>' in page
+    page = browser.get("/domains?profile=pci-dss-5-4-1&profileResult=pass")
+    assert row not in page
+    assert "No matching domains" in page
+    assert row in browser.get("/domains?profile=iso-0&profileResult=pass")  # ignored
+
+
+def test_followed_profiles_link_to_the_domains_that_fail_them(browser: Browser) -> None:
+    page = browser.get("/settings/profiles")
+    assert 'href="/domains?profile=pci-dss-5-4-1&amp;profileResult=fail"' in page

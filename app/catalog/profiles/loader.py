@@ -13,7 +13,12 @@ FOLDER = Path(__file__).with_name("data")  # the built-in profiles
 MAX_BYTES = 1_000_000
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,9}")
 _DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
-_PROFILE_FIELDS = frozenset({"id", "name", "description", "source", "source_date", "clauses"})
+_PROFILE_FIELDS = frozenset(
+    {
+        *("id", "name", "description", "source", "source_date", "source_read", "note"),
+        "clauses",
+    }
+)
 _LISTS = ("usages", "fails_on", "explained_by", "unknown_on")
 _CLAUSE_FIELDS = frozenset(
     {"id", "text", "source", "source_date", "facts", "remediation", "not_observable", *_LISTS}
@@ -99,6 +104,8 @@ class _Reader:
             source=source,
             source_date=source_date,
             clauses=clauses,
+            source_read=self._date(item, "source_read", where),
+            note=self._text(item, "note", where) if "note" in item else None,
         )
 
     def _clause(
@@ -176,12 +183,15 @@ class _Reader:
         source = self._text(item, "source", where)
         if source and not re.match(r"https?://", source):
             self._add(where, "source", "must be an http: or https: URL")
-        if "source_date" not in item:
-            return source, None
-        date = self._text(item, "source_date", where)
+        return source, self._date(item, "source_date", where)
+
+    def _date(self, item: Mapping[str, Any], name: str, where: str) -> str | None:
+        if name not in item:
+            return None
+        date = self._text(item, name, where)
         if date and not _DATE.fullmatch(date):
-            self._add(where, "source_date", 'must be text like "2024", "2024-02" or "2024-02-01"')
-        return source, date
+            self._add(where, name, 'must be text like "2024", "2024-02" or "2024-02-01"')
+        return date
 
     def _id(self, item: Mapping[str, Any], where: str) -> str:
         text = self._text(item, "id", where)

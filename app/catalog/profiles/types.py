@@ -98,7 +98,11 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A guideline or standard, as a list of clauses."""
+    """A guideline or standard, as a list of clauses.
+
+    source_read  the day on which the clauses were compared with the source; None: unknown
+    note         what could not be confirmed in the source, or is left open by it
+    """
 
     id: str
     name: str
@@ -106,6 +110,8 @@ class Profile:
     source: str
     source_date: str | None
     clauses: Sequence[Clause]
+    source_read: str | None = None
+    note: str | None = None
 
 
 def _text(value: Any) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from app import ids
 from app.analysis.scan import profiles as evaluation
 from app.analysis.scan.profiles import DomainResults, ProfileResult
 from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Usage
 from app.db.transactions import transaction
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, NotFound
 from app.models import Account, Domain, DomainState
 from app.services.core import audit_log, domain_lookup, profiles
 from app.services.scans import serialization
@@ -51,16 +53,41 @@ def follow(account_id: UUID, profile_ids: Sequence[str], *, actor: str) -> None:
     selected = [profile_id for profile_id in known if profile_id in profile_ids]
     with transaction() as session:
         account = session.get_one(Account, account_id, with_for_update=True)
-        before, account.followed_profiles = account.followed_profiles, selected
-        audit_log.record(
-            session,
-            account_id,
-            actor=actor,
-            action="account.profiles_followed",
-            target=ids.public("acc", account_id),
-            before=before,
-            after=selected,
-        )
+        _select(session, account, selected, actor)
+
+
+def set_followed(
+    account_id: UUID, profile_id: str, *, is_followed: bool, actor: str
+) -> CatalogItem:
+    """Follow one profile, or follow it no longer; the others stay as they are.
+
+    raises  NotFound
+    """
+    available = {profile.id: profile for profile in profiles.available()}
+    if profile_id not in available:
+        raise NotFound(f"Profile {profile_id[:50]!r} not found; see GET /v1/profiles")
+    with transaction() as session:
+        account = session.get_one(Account, account_id, with_for_update=True)
+        followed = {*account.followed_profiles, profile_id}
+        if not is_followed:
+            followed.discard(profile_id)
+        if followed != set(account.followed_profiles):
+            selected = [known for known in available if known in followed]
+            _select(session, account, selected, actor)
+    return CatalogItem(available[profile_id], is_followed)
+
+
+def _select(session: Session, account: Account, selected: list[str], actor: str) -> None:
+    before, account.followed_profiles = account.followed_profiles, selected
+    audit_log.record(
+        session,
+        account.id,
+        actor=actor,
+        action="account.profiles_followed",
+        target=ids.public("acc", account.id),
+        before=before,
+        after=selected,
+    )
 
 
 def results(account_id: UUID, ref: str) -> DomainProfiles:

@@ -10,7 +10,7 @@ from app.checks import CHECKS
 from app.checks.engine.types import Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
-from app.services.core import domain_lookup
+from app.services.core import domain_lookup, profiles
 from app.services.domains import domain_pages, domains, verification
 from app.services.domains.domain_list import DomainFilter
 from app.services.domains.domains import NewDomain
@@ -27,6 +27,7 @@ bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
 GRADES = ("A", "B", "C", "D", "F")
+PROFILE_RESULTS = {"fail": "Fails", "pass": "Passes", "undetermined": "Undetermined"}
 
 
 @bp.get("")
@@ -188,6 +189,8 @@ def _list(
         q=filters["q"] or None,
         tag=filters["tag"] or None,
         grade=filters["grade"] or None,
+        profile=filters["profile"] or None,
+        profile_result=filters["profileResult"] or None,
         sort=filters["sort"],
     )
     page = domain_pages.listing(pages.user_session().account_id, query, cursor.cursor_values)
@@ -201,6 +204,8 @@ def _list(
         filters={name: value for name, value in filters.items() if value},
         sorts=SORTS,
         grades=GRADES,
+        profiles=profiles.available(),
+        profile_results=PROFILE_RESULTS,
         existing=existing,
         form=form or NewDomainForm(),
     )
@@ -209,10 +214,17 @@ def _list(
 def _filters() -> dict[str, str]:
     """Return the filters of the list; invalid values are ignored."""
     sort, grade = request.args.get("sort", ""), request.args.get("grade", "")
+    profile, result = request.args.get("profile", ""), request.args.get("profileResult", "")
+    if profile not in {item.id for item in profiles.available()}:
+        profile = ""
+    if result not in PROFILE_RESULTS:
+        result = "fail"
     return {
         "q": request.args.get("q", "").strip()[:253].replace("\0", ""),
         "tag": request.args.get("tag", "").strip()[:50].replace("\0", ""),
         "grade": grade if grade in GRADES else "",
+        "profile": profile,
+        "profileResult": result if profile else "",
         "sort": sort if sort in SORTS else "-createdAt",
     }
 

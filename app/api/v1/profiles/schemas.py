@@ -46,6 +46,10 @@ class Profile(Schema):
     description: str
     source: str
     source_date: str | None
+    source_read: str | None = Field(
+        description="the day on which the clauses were compared with the source"
+    )
+    note: str | None = Field(description="what could not be confirmed in the source")
     followed: bool = Field(description="whether an alert opens when a domain loses it")
     clauses: list[ProfileClause]
 

@@ -128,6 +128,11 @@ def _rejected(files: DayFiles, severity: Severity) -> AlertDraft | None:
     )
 
 
+def _reports(count: int) -> str:
+    """The beginning of a sentence about the reports of the last week."""
+    return f"The last week had {count} report{'s' if count != 1 else ''}"
+
+
 def _foreign(posture: AccountPosture) -> Iterable[AlertDraft]:
     return [
         AlertDraft(
@@ -135,9 +140,9 @@ def _foreign(posture: AccountPosture) -> Iterable[AlertDraft]:
             subject=name,
             severity=Severity.INFO,
             title="Reports received for a domain that is not verified",
-            message=f"{count} reports of the last week are for {name}, which is not a verified "
-            "domain of this account, so they are not shown. Add and verify the domain, or remove "
-            "the report address from its DMARC record.",
+            message=f"{_reports(count)} for {name}, which is not a verified domain of this "
+            "account, so they are not shown. Add and verify the domain, or remove the report "
+            "address from its DMARC record.",
             evidence={"observed": {"domain": name, "reports": count}},
         )
         for name, count in list(posture.foreign.items())[:MAX_SAMPLES]
@@ -174,10 +179,9 @@ def _inauthentic(posture: AccountPosture) -> Iterable[AlertDraft]:
             subject=reporter.reporter,
             severity=Severity.INFO,
             title="Report sender authentication failed",
-            message=f"{reporter.reports} reports of the last week claim to be from "
-            f"{reporter.reporter}, but their emails (From domain "
-            f"{', '.join(reporter.authors[:3])}) failed authentication. These reports count as "
-            "unverified.",
+            message=f"{_reports(reporter.reports)} that claim to be from {reporter.reporter}, but "
+            f"their emails (From domain {', '.join(reporter.authors[:3])}) failed authentication. "
+            "These reports count as unverified.",
             evidence={
                 "observed": {
                     "reports": reporter.reports,

@@ -202,7 +202,9 @@ def words(value: Any) -> str:
         return separator.join(map(words, value)) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{name}: {words(item)}" for name, item in value.items())
-    return {None: "none", True: "yes", False: "no"}.get(value, str(value))
+    if isinstance(value, bool):  # 1 equals True and is a count
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def _datetime(when: datetime | str) -> datetime:

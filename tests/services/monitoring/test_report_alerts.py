@@ -191,7 +191,9 @@ def test_rejected_files_and_foreign_domains_open_account_alerts(database: Engine
     assert alerts_by_type["report.parse_failed_rate"].evidence["observed"]["reasons"] == {
         "doctype": 2
     }
-    assert alerts_by_type["report.foreign_domain"].subject == "other.test"
+    foreign = alerts_by_type["report.foreign_domain"]
+    assert foreign.subject == "other.test"
+    assert foreign.message.startswith("The last week had 3 reports for other.test, which is not")
     assert all(alert.domain_id is None for alert in alerts_by_type.values())
 
 

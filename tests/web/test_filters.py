@@ -1,5 +1,7 @@
 """Template filters."""
 
+from typing import Any
+
 import pytest
 
 from app.web.base import filters
@@ -18,3 +20,21 @@ from app.web.base import filters
 )
 def test_file_size_is_in_the_largest_unit(size_bytes: int, text: str) -> None:
     assert filters.file_size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1"),
+        (0, "0"),
+        (1.0, "1.0"),
+        (True, "yes"),
+        (False, "no"),
+        (None, "none"),
+        ([], "none"),
+        ({"reports": 1, "isWellKnown": True}, "reports: 1, isWellKnown: yes"),
+        ([{"days": 0}, {"days": 1}], "days: 0; days: 1"),
+    ],
+)
+def test_numbers_and_truth_values_of_evidence_differ(value: Any, text: str) -> None:
+    assert filters.words(value) == text

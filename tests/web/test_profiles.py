@@ -37,7 +37,7 @@ def test_followed_profiles_are_selected_in_the_settings(browser: Browser) -> Non
 
 def test_domains_are_filtered_by_profile_and_result(browser: Browser) -> None:
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
-    work(browser, BAD)
+    run_queued_scans(browser, BAD)
     row = 'href="/domains/acme.test"'
     assert row in browser.get("/domains?profile=pci-dss-5-4-1")  # fails, without a result
     page = browser.get("/domains?profile=pci-dss-5-4-1&profileResult=fail")

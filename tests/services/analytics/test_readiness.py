@@ -238,7 +238,7 @@ def test_readiness_equals_an_evaluation_of_every_record(
 def new_domain(text: str = "v=DMARC1; p=none", name: str = "acme.test") -> Domain:
     """A verified domain that was scanned for the first time an hour ago."""
     domain = make_domain(make_account().id, name)
-    know(domain, text, timestamps.text(NOW - timedelta(hours=1)))
+    store_results(domain, text, timestamps.text(NOW - timedelta(hours=1)))
     return domain
 
 

@@ -1,7 +1,7 @@
 """The pages about domains in the dashboard: the list, and the results and history of one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +9,13 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from app import settings
+from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
-from app.services.core import domain_lookup
+from app.services.core import domain_lookup, profiles
 from app.services.core.listing import Listing
 from app.services.domains import dashboard, dns_status, domain_list, verification
 from app.services.domains.domain_list import DomainFilter
@@ -34,12 +35,14 @@ class DomainListPage:
     cursor_values  those of the next page, if any
     open_alerts    by domain: the number of alerts by severity, most severe first, without zeros
     score_trends   by domain: the scores of the last scans, oldest first
+    profiles       the compliance profiles to filter by
     """
 
     domains: Sequence[Row[Any]]
     cursor_values: Sequence[Any] | None
     open_alerts: Mapping[UUID, Mapping[str, int]]
     score_trends: Mapping[UUID, Sequence[int]]
+    profiles: Sequence[Profile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,13 @@ class HistoryPage:
 def listing(
     account_id: UUID, filters: DomainFilter, cursor_values: Sequence[Any] | None
 ) -> DomainListPage:
-    """Return PAGE_SIZE of the account's domains in the order of the filters."""
+    """Return PAGE_SIZE of the account's domains in the order of the filters.
+
+    An unknown profile in the filters is ignored.
+    """
+    available = profiles.available()
+    if filters.profile not in {profile.id for profile in available}:
+        filters = replace(filters, profile=None, profile_result=None)
     with transaction(readonly=True, snapshot=True) as session:
         rows, following, open_alerts = domain_list.read(
             session, account_id, filters, cursor_values, PAGE_SIZE
@@ -118,6 +127,7 @@ def listing(
             cursor_values=following,
             open_alerts=open_alerts or {},
             score_trends=dashboard.score_trends(session, account_id, [row.id for row in rows]),
+            profiles=available,
         )
 
 

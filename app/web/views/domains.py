@@ -10,7 +10,7 @@ from app.checks import CHECKS
 from app.checks.engine.types import Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
-from app.services.core import domain_lookup, profiles
+from app.services.core import domain_lookup
 from app.services.domains import domain_pages, domains, verification
 from app.services.domains.domain_list import DomainFilter
 from app.services.domains.domains import NewDomain
@@ -204,7 +204,7 @@ def _list(
         filters={name: value for name, value in filters.items() if value},
         sorts=SORTS,
         grades=GRADES,
-        profiles=profiles.available(),
+        profiles=page.profiles,
         profile_results=PROFILE_RESULTS,
         existing=existing,
         form=form or NewDomainForm(),
@@ -214,9 +214,8 @@ def _list(
 def _filters() -> dict[str, str]:
     """Return the filters of the list; invalid values are ignored."""
     sort, grade = request.args.get("sort", ""), request.args.get("grade", "")
-    profile, result = request.args.get("profile", ""), request.args.get("profileResult", "")
-    if profile not in {item.id for item in profiles.available()}:
-        profile = ""
+    profile = request.args.get("profile", "").strip()[:50].replace("\0", "")
+    result = request.args.get("profileResult", "")
     if result not in PROFILE_RESULTS:
         result = "fail"
     return {

@@ -13,6 +13,7 @@ from functools import cache
 from app.protocols import tags
 
 _JUNK = '"`\u201c\u201d'  # quotes that are pasted with the record
+_INVISIBLE = re.compile("[\u00a0\u200b-\u200f\u2060\ufeff]")  # pasted from a web page
 _EDGES = " \t\r\n;,:'"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 
@@ -23,7 +24,7 @@ def tag_pairs(text: str, known: Sequence[str]) -> list[tuple[str, str]] | None:
     known    the names of tags; one of them with ``=`` begins a tag after any separator
     returns  each name once, as its first occurrence counts; None if a part is not a tag
     """
-    plain = re.sub(f"[{_JUNK}\\\\]", "", text)
+    plain = re.sub(f"[{_JUNK}\\\\]", "", _INVISIBLE.sub(" ", text))
     tag_start = _tag_start(tuple(known))
     pairs: dict[str, str] = {}
     for part in plain.split(";"):
@@ -60,6 +61,8 @@ def _address(text: str) -> str:
     address = text.strip(_EDGES + "<>")
     if re.match(r"mailto:/+", address, re.IGNORECASE):
         return "mailto:" + address[7:].lstrip("/")
+    if match := re.match(r"https?:(?=[^/]*@)", address, re.IGNORECASE):
+        return f"mailto:{address[match.end() :]}"
     if "@" in address and not _SCHEME.match(address):
         return f"mailto:{address}"
     return address

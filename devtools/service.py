@@ -258,7 +258,7 @@ def _add_samples(plan: Plan) -> None:
     say(_step(plan, "adding the sample domains", "flask", "--app", "wsgi", "demo"))
     files = str(plan.directory / "reports")
     _step(plan, None, "python", "-m", "demo.reports", files)
-    ingest = ("flask", "--app", "wsgi", "ingest", "--account", "default", files)
+    ingest = ("flask", "--app", "wsgi", "ingest", "--no-wait", "--account", "default", files)
     say(_step(plan, "importing their reports", *ingest).splitlines()[-1])
 
 

@@ -1,18 +1,15 @@
-"""The ``flask ingest-tokens``, ``flask ingest`` and ``flask files`` commands."""
+"""The ``flask ingest-tokens`` and ``flask files`` commands."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import OPERATOR, Command, Commands, parse_duration
-from app.errors import NotFound, QuotaExceeded
-from app.mailboxes import files
-from app.mailboxes.files import Item, TooLarge
+from app.cli.base import OPERATOR, Commands, parse_duration
+from app.cli.ingest import ingest
+from app.errors import NotFound
 from app.models import IngestToken
 from app.models.reports import STATUSES
 from app.services.accounts import accounts
@@ -65,39 +62,6 @@ def rotate_token(account: str, overlap: str, token: str) -> None:
 def revoke_token(account: str, token: str) -> None:
     """Reject reports at an address, given by its id or token."""
     _print(tokens.revoke(accounts.find(account).id, token, actor=OPERATOR))
-
-
-@click.command("ingest", cls=Command)
-@_ACCOUNT
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def ingest(account: str, paths: Sequence[Path]) -> None:
-    """Import report files from files, folders, mbox files and Maildirs."""
-    account_id = accounts.find(account).id
-    items = list(files.find(paths))
-    imported, duplicates, errors = 0, 0, list[str]()
-    quota_error: QuotaExceeded | None = None
-    with click.progressbar(items, label="importing", item_show_func=_name) as bar:
-        for item in bar:
-            try:
-                stored = ingest_files.store(
-                    account_id, item.read(), received_via="cli", file_name=item.name
-                )
-                imported += stored.is_new
-                duplicates += not stored.is_new
-            except (OSError, TooLarge) as error:
-                errors.append(f"{item.name}: {error}")
-            except QuotaExceeded as error:
-                quota_error = error
-                break
-    print(f"{imported} imported, {duplicates} duplicates, {len(errors)} unreadable")
-    print(*errors, sep="\n", end="\n" if errors else "")
-    if quota_error:
-        remaining = len(items) - imported - duplicates - len(errors)
-        raise click.ClickException(
-            f"{quota_error.message}; {remaining} files remain. Run the same command again."
-        )
-    if errors:
-        raise SystemExit(1)
 
 
 @files_group.command("list")
@@ -156,10 +120,6 @@ def _report_file_id(text: str | None) -> UUID | None:
     if report_file_id is None:
         raise NotFound
     return report_file_id
-
-
-def _name(item: Item | None) -> str:
-    return item.name if item else ""
 
 
 def _print(token: IngestToken) -> None:

@@ -1,13 +1,20 @@
-"""Report files on disk: single files, folders, mbox files and Maildirs."""
+"""Report files on disk: single files, folders, mbox files and Maildirs.
 
+Compressed messages and archives are read as they are; the worker opens them.
+"""
+
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from app.protocols.mail import mbox
+
 MAX_BYTES = 25 * 1024 * 1024  # of one file or message
-_MBOX = b"From "
+MAX_DEPTH = 64  # of folders in one another
 _UNFINISHED = "tmp"  # the folder of a Maildir for incomplete deliveries
+_IGNORED = ("Thumbs.db", "desktop.ini")
 
 
 class TooLarge(ValueError):
@@ -26,34 +33,53 @@ def find(paths: Sequence[Path]) -> Iterator[Item]:
     """Yield all files below the paths, ordered by name; each is read on demand.
 
     A file that cannot be accessed is an item too, whose ``read`` raises the error. Symbolic links
-    to folders are followed only if they are in ``paths``, because they may form a cycle.
+    to folders are followed only if they are in ``paths``, because they may form a cycle. Hidden
+    files are ignored, and hidden folders too unless they are Maildirs, as in a Maildir++.
     """
     for path in paths:
-        try:
-            yield from _below(path) if path.is_dir() else _in(path)
-        except OSError as error:
-            yield Item(path.name, partial(_fail, error))
+        yield from _at(path, 0)
 
 
-def _below(folder: Path) -> Iterator[Item]:
-    is_maildir = (folder / "cur").is_dir() and (folder / "new").is_dir()
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    excluded = {_UNFINISHED} if is_maildir else set()
-    yield from find(
-        [
-            path
-            for path in visible
-            if path.name not in excluded and not (path.is_symlink() and path.is_dir())
-        ]
-    )
+def _at(path: Path, depth: int) -> Iterator[Item]:
+    try:
+        if depth > MAX_DEPTH:
+            raise OSError(f"folders are nested more than {MAX_DEPTH} levels deep")
+        if path.is_dir():
+            for inner in _entries(path):
+                yield from _at(inner, depth + 1)
+        else:
+            yield from _in(path)
+    except OSError as error:
+        yield Item(path.name, partial(_fail, error))
+
+
+def _entries(folder: Path) -> Sequence[Path]:
+    """The files and folders to read; the files of a Maildir itself are those of the mail server."""
+    paths = sorted(folder.iterdir())
+    folders = [path for path in paths if path.is_dir() and not path.is_symlink()]
+    if _is_maildir(folder):
+        return [path for path in folders if path.name != _UNFINISHED and _is_visible(path)]
+    files = [path for path in paths if not path.is_dir() and path.name not in _IGNORED]
+    return sorted(path for path in (*folders, *files) if _is_visible(path))
+
+
+def _is_maildir(folder: Path) -> bool:
+    return (folder / "cur").is_dir() and (folder / "new").is_dir()
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".") or _is_maildir(path)
 
 
 def _in(path: Path) -> Iterator[Item]:
     if path.exists() and not path.is_file():
         raise OSError("not a regular file")  # reading a pipe would block
+    is_empty = True
     if _is_mbox(path):
-        yield from _mails(path)
-    else:
+        for mail in _mails(path):
+            is_empty = False
+            yield mail
+    if is_empty:
         yield Item(path.name, partial(_read, path))
 
 
@@ -69,26 +95,19 @@ def _read(path: Path) -> bytes:
 
 def _is_mbox(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(_MBOX)) == _MBOX
+        return mbox.is_start(file.read(256))
 
 
 def _mails(path: Path) -> Iterator[Item]:
-    """Yield the messages of an mbox, each without its ``From `` line (RFC 4155)."""
-    starts, offset, is_between = [], 0, True
-    with path.open("rb") as file:
-        for line in file:
-            if is_between and line.startswith(_MBOX):
-                starts.append((offset, offset + len(line)))
-            is_between = not line.strip()
-            offset += len(line)
-    ends = [start for start, _ in starts[1:]] + [offset]
-    for number, ((_, begin), end) in enumerate(zip(starts, ends, strict=True), 1):
-        yield Item(f"{path.name} #{number}", partial(_part, path, begin, end))
+    """Yield the messages of an mbox of any size, each without its ``From `` line."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for number, (start, end) in enumerate(mbox.ranges(content), 1):
+            yield Item(f"{path.name} #{number}", partial(_message, path, start, end))
 
 
-def _part(path: Path, begin: int, end: int) -> bytes:
-    if end - begin > MAX_BYTES:
+def _message(path: Path, start: int, end: int) -> bytes:
+    if end - start > MAX_BYTES:
         raise TooLarge(f"larger than {MAX_BYTES} bytes")
     with path.open("rb") as file:
-        file.seek(begin)
-        return file.read(end - begin)
+        file.seek(start)
+        return mbox.unescaped(file.read(end - start))

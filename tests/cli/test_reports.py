@@ -4,6 +4,7 @@ import mailbox
 import os
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.mailboxes import files
-from app.models import AuditEvent
+from app.models import AuditEvent, DailyIngestUsage
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
@@ -107,7 +108,7 @@ def test_files_folders_mbox_and_maildir_are_imported(
     run: Run, account_id: UUID, tmp_path: Path
 ) -> None:
     some_files(tmp_path)
-    output = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
+    output = run("ingest", "--no-wait", "--account", "Acme", tmp_path, tmp_path / "one.xml")
     assert "5 imported, 1 duplicates, 0 unreadable" in output
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
@@ -121,7 +122,7 @@ def test_too_large_file_does_not_stop_the_import(
     monkeypatch.setattr(files, "MAX_BYTES", 5000)
     (tmp_path / "a").write_bytes(b"x" * 5001)
     (tmp_path / "b").write_bytes(dmarc_xml())
-    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    output = run("ingest", "--no-wait", "--account", "Acme", tmp_path, status=1)
     assert "1 imported, 0 duplicates, 1 unreadable" in output
     assert "a: larger than 5000 bytes" in output
 
@@ -133,28 +134,33 @@ def test_unreadable_path_does_not_stop_the_import(
     (tmp_path / "back").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "z.xml").write_bytes(dmarc_xml())
-    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    output = run("ingest", "--no-wait", "--account", "Acme", tmp_path, status=1)
     assert "1 imported, 0 duplicates, 2 unreadable" in output
     assert "broken: " in output
     assert "pipe: not a regular file" in output
     (tmp_path / "pipe").unlink()
     (tmp_path / "broken").unlink()
-    run("ingest", "--account", "Acme", tmp_path / "back")
+    run("ingest", "--no-wait", "--account", "Acme", tmp_path / "back")
 
 
-def test_daily_quota_error_counts_remaining_files(
+def test_daily_quotas_do_not_apply_to_imports(
     database: Engine, settings: Settings, tmp_path: Path
 ) -> None:
-    app = make_app(database, settings.replace(ingest_files_per_day=2))
-    make_account("Acme")
+    app = make_app(database, settings.replace(ingest_files_per_day=2, ingest_cpu_seconds_per_day=1))
+    account = make_account("Acme")
+    make_domain(account.id, "acme.test")
+    with transaction() as session:
+        today = datetime.now(UTC).date()
+        usage = {"day": today, "files": 0, "bytes": 0, "cpu_ms": 5_000}
+        session.add(DailyIngestUsage(account_id=account.id, **usage))
     for number in range(4):
         (tmp_path / f"{number}.xml").write_bytes(dmarc_xml(report_id=str(number)))
-    words = ["ingest", "--account", "Acme", str(tmp_path)]
-    result = app.test_cli_runner().invoke(args=words)
-    assert result.exit_code == 1
-    assert "2 imported, 0 duplicates, 0 unreadable" in result.output
-    assert "reached its daily limit of reports" in result.output
-    assert "2 files remain" in result.output
+    words = ["ingest", "--no-wait", "--account", "Acme", str(tmp_path)]
+    assert app.test_cli_runner().invoke(args=words).exit_code == 0
+    processor.run([])
+    assert {row.status: row.number for row in ingest_files.counts(account.id)} == {"parsed": 4}
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DailyIngestUsage.files)).all() == [0]
 
 
 def test_report_files_are_listed_counted_and_retried(
@@ -162,7 +168,7 @@ def test_report_files_are_listed_counted_and_retried(
 ) -> None:
     (tmp_path / "a.xml").write_bytes(dmarc_xml("other.test"))
     (tmp_path / "b.txt").write_bytes(b"hello")
-    run("ingest", "--account", "Acme", tmp_path)
+    run("ingest", "--no-wait", "--account", "Acme", tmp_path)
     processor.run([])
     listed = run("files", "list", "--account", "Acme", "--status", "unattributed")
     assert "no_verified_domain  other.test  a.xml" in listed

@@ -1,7 +1,8 @@
 """The messages of an mbox file (RFC 4155, and its variants mboxo and mboxrd)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from mmap import mmap
 
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
 # After an empty line, any ``From `` line that a header field follows; else only one with a date.
@@ -13,22 +14,37 @@ _ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _START = re.compile(rb"\s{0,100}From ")
 
 
+def is_start(beginning: bytes) -> bool:
+    """Whether an mbox file may begin like this."""
+    return bool(_START.match(beginning))
+
+
 def messages(content: bytes) -> Sequence[bytes]:
     """The messages without their ``From `` lines; none if the content is no mbox file."""
-    if not _START.match(content):
+    if not is_start(content):
         return ()
-    separators = list(_SEPARATOR.finditer(content))
-    starts = [match.end() for match in separators]
-    ends = [match.start() + 1 for match in separators[1:]]
-    return [
-        _ESCAPED.sub(rb"\1", content[start:end])
-        for start, end in zip(starts, [*ends, len(content)], strict=bool(starts))
-    ]
+    return [unescaped(content[start:end]) for start, end in ranges(content)]
+
+
+def ranges(content: bytes | mmap) -> Iterator[tuple[int, int]]:
+    """The start and end of each message of an mbox file, without its ``From `` line."""
+    start: int | None = None
+    for match in _SEPARATOR.finditer(content):
+        if start is not None:
+            yield start, match.start() + 1
+        start = match.end()
+    if start is not None:
+        yield start, len(content)
+
+
+def unescaped(message: bytes) -> bytes:
+    """The message without the ``>`` that an mbox file has before its ``From `` lines."""
+    return _ESCAPED.sub(rb"\1", message)
 
 
 def has_several_messages(content: bytes) -> bool:
     """Whether the content is an mbox file with more than one message."""
-    if not _START.match(content):
+    if not is_start(content):
         return False
     matches = _SEPARATOR.finditer(content)
     return next(matches, None) is not None and next(matches, None) is not None

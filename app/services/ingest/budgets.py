@@ -4,6 +4,7 @@ The address for reports is public, so anyone can send to it. There are three cla
 the account's *own* uploads, *known* sources that sent an authenticated report before, and *unknown*
 sources. RESERVED_PERCENT of a quota is not available to unknown sources, and a single unknown
 source may use only a part of the rest. OWN_PERCENT is available only to the account's own uploads.
+Imports by the operator (UNLIMITED_ROUTES) do not count.
 """
 
 import ipaddress
@@ -34,6 +35,7 @@ OWN_PERCENT = 10  # of a daily quota that only the account's own uploads may use
 SOURCE_PERCENT = 10  # of a daily quota that one unknown source may use
 KNOWN_SOURCE_PERCENT = 30  # of a daily quota that one known source may use
 KNOWN_FOR = timedelta(days=90)  # after its last authenticated report
+UNLIMITED_ROUTES = ("cli",)  # the operator, who sets the quotas; such files are not counted
 
 
 class SourceClass(StrEnum):
@@ -135,6 +137,8 @@ def count_file(
     sender_metadata  with the class of the sender: see ``classify``
     raises           QuotaExceeded
     """
+    if received_via in UNLIMITED_ROUTES:
+        return
     now = transactions.now(session)
     sender = class_of(received_via, sender_metadata)
     files, total, unknown_source_files, unknown_source_bytes = _count(

@@ -72,6 +72,14 @@ class ReportFileFilter:
     to_at: datetime | None = None
 
 
+class NewFile(NamedTuple):
+    """A file to store, as in ``store``."""
+
+    raw: bytes
+    name: str | None = None
+    sender_metadata: SenderMetadata | None = None
+
+
 class _Arrival(NamedTuple):
     """A file that arrives, and how."""
 
@@ -106,25 +114,36 @@ def store(
     returns          once bytes and row are committed; the first row for bytes that were sent before
     raises           QuotaExceeded above the part of the account's daily quota for this sender
     """
-    sha256 = hashlib.sha256(raw).digest()
+    file = NewFile(raw, file_name, sender_metadata)
     with transaction() as session:
-        now = transactions.now(session)
-        metadata = budgets.classify(session, account_id, received_via, sender_metadata or {})
-        arrival = _Arrival(
-            account_id=account_id,
-            raw=raw,
-            sha256=sha256,
-            received_via=received_via,
-            sender_metadata=metadata,
-            at=now,
-        )
-        if (existing := _existing(session, account_id, sha256)) is not None:
-            is_forced = _raise_rank(session, existing, arrival)
-            _reprocess(session, existing, arrival, is_forced=is_forced)
-            return StoredFile(existing, False)
-        budgets.count_file(session, account_id, len(raw), received_via, metadata)
-        _store_bytes(session, arrival)
-        return _insert(session, arrival, file_name)
+        return _store(session, account_id, file, received_via)
+
+
+def store_all(
+    account_id: UUID, new_files: Sequence[NewFile], *, received_via: str
+) -> Sequence[StoredFile]:
+    """Store files as ``store`` does, in one transaction: all or none."""
+    with transaction() as session:
+        return [_store(session, account_id, file, received_via) for file in new_files]
+
+
+def _store(session: Session, account_id: UUID, file: NewFile, received_via: str) -> StoredFile:
+    metadata = budgets.classify(session, account_id, received_via, file.sender_metadata or {})
+    arrival = _Arrival(
+        account_id=account_id,
+        raw=file.raw,
+        sha256=hashlib.sha256(file.raw).digest(),
+        received_via=received_via,
+        sender_metadata=metadata,
+        at=transactions.now(session),
+    )
+    if (existing := session.scalar(_first_of(account_id, arrival.sha256))) is not None:
+        is_forced = _raise_rank(session, existing, arrival)
+        _reprocess(session, existing, arrival, is_forced=is_forced)
+        return StoredFile(existing, False)
+    budgets.count_file(session, account_id, len(file.raw), received_via, metadata)
+    _store_bytes(session, arrival)
+    return _insert(session, arrival, file.name)
 
 
 def _insert(session: Session, arrival: _Arrival, file_name: str | None) -> StoredFile:
@@ -171,14 +190,7 @@ def log(session: Session, event: Lifecycle, file: Any, **fields: Any) -> None:
 
 def log_all(session: Session, event: Lifecycle, report_file_ids: Sequence[UUID]) -> None:
     """Log the same event for each of these files, as ``log``."""
-    columns = (
-        ReportFile.id,
-        ReportFile.account_id,
-        ReportFile.received_via,
-        ReportFile.attempt,
-        ReportFile.reason,
-    )
-    for row in session.execute(select(*columns).where(ReportFile.id.in_(report_file_ids))):
+    for row in session.scalars(select(ReportFile).where(ReportFile.id.in_(report_file_ids))):
         log(session, event, row, attempt=row.attempt, reason=row.reason)
 
 
@@ -316,10 +328,6 @@ def _has_bytes() -> ColumnElement[bool]:
     return exists().where(
         RawFile.account_id == ReportFile.account_id, RawFile.sha256 == ReportFile.sha256
     )
-
-
-def _existing(session: Session, account_id: UUID, sha256: bytes) -> ReportFile | None:
-    return session.scalar(_first_of(account_id, sha256))
 
 
 def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:

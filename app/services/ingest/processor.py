@@ -7,7 +7,7 @@ that kills a worker costs only its own attempts.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from datetime import time as clock_time
@@ -235,15 +235,22 @@ class _Batch:
     def _read(self, claim: Claim) -> None:
         """Parse the file, unless its account has used up its CPU time of the day."""
         sender = budgets.class_of(claim.received_via, claim.sender_metadata)
-        if not self._meter.has_budget(claim.account_id, sender):
+        is_unlimited = claim.received_via in budgets.UNLIMITED_ROUTES
+        if not is_unlimited and not self._meter.has_budget(claim.account_id, sender):
             rejected = ParsedReport.rejected_as(CPU_BUDGET_REASON, CPU_BUDGET_DETAIL)
             self._files.append(ParsedFile(claim, [rejected]))
             return
-        with self._meter.measured(claim.account_id):
+        with self._charged(claim):
             content = self._contents.get(claim.content_key)
             self._files.append(_parse(claim, content, self._context.guard))
         if sum(report.size for file in self._files for report in file.reports) > BATCH_RECORDS:
             self.finish()
+
+    def _charged(self, claim: Claim) -> AbstractContextManager[None]:
+        """Charge the CPU time of the block to the account, unless the operator imports the file."""
+        if claim.received_via in budgets.UNLIMITED_ROUTES:
+            return nullcontext()
+        return self._meter.measured(claim.account_id)
 
     def finish(self) -> None:
         """Store the files that were parsed so far."""
@@ -255,11 +262,11 @@ class _Batch:
     def _with_authors(self) -> Sequence[ParsedFile]:
         """The parsed files with the authors of their mails; queries DNS."""
         mails = [file.as_mail() for file in self._files if file.mail]
-        owners = {file.claim.report_file_id: file.claim.account_id for file in self._files}
+        claims = {file.claim.report_file_id: file.claim for file in self._files}
 
         @contextmanager
         def guard(mail: Mail) -> Iterator[None]:
-            with self._meter.measured(owners[mail.id]), self._context.guard(len(mail.raw)):
+            with self._charged(claims[mail.id]), self._context.guard(len(mail.raw)):
                 yield
 
         authors = authenticity.authors(mails, self._context.network, guard)

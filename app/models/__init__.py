@@ -30,8 +30,6 @@ from app.models.reports import (
     RawFile,
     ReportFile,
     RollupQueueEntry,
-    TlsPolicy,
-    TlsReport,
 )
 from app.models.rollups import (
     DmarcFlow,
@@ -43,6 +41,7 @@ from app.models.rollups import (
 )
 from app.models.scans import BatchScan, Scan, ScanBatch
 from app.models.senders import ReportMonitor, SenderHost, SourceDecision
+from app.models.tls_reports import TlsPolicy, TlsReport
 from app.models.token_leaks import TokenLeak
 from app.models.upload_tokens import UploadToken
 

@@ -1,5 +1,6 @@
-"""Report files as received, and the aggregate, TLS and failure reports that they contained."""
+"""Report files as received, and the aggregate and failure reports that they contained."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,6 @@ from app.models.stored_json import (
     StoredPolicy,
     StoredReason,
     StoredSpfResult,
-    StoredTlsFailure,
 )
 
 RECEIVED = "received"
@@ -40,6 +40,18 @@ MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
 PROVENANCES = ("unverified", "token", "authenticated")  # from the weakest to the strongest
 TRUSTED = "trusted"  # in filters: any provenance but unverified
+
+
+def partial_report_indexes(table: str) -> Iterator[Index]:
+    """Yield the indexes of the reports with records that could not be read, which are few."""
+    is_partial = text("skipped_count > 0")
+    for name, columns in (
+        ("partial", ("account_id", "domain_id", "begin_at")),
+        ("partial_received", ("received_at",)),
+    ):
+        yield Index(
+            f"ix_{table}_{name}", *columns, sqlite_where=is_partial, postgresql_where=is_partial
+        )
 
 
 class IngestToken(Revocable, Base):
@@ -167,6 +179,9 @@ class DmarcReport(Base):
     days            the number of days that its counts are distributed over
     content_digest  of the parsed report, so that it does not depend on the file's compression
     messages, passed  sums of the records' counts; passed: DKIM or SPF passed in alignment
+    skipped_count     the number of records that could not be read; with any the report is partial
+    skipped_messages  the sum of their counts, as far as these could be read
+    skipped_reasons   the number of these records by the code of the reason
     """
 
     __tablename__ = "dmarc_reports"
@@ -179,6 +194,7 @@ class DmarcReport(Base):
         ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "begin_at"),
+        *partial_report_indexes("dmarc_reports"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
@@ -201,6 +217,9 @@ class DmarcReport(Base):
     record_count: Mapped[int] = mapped_column()
     messages: Mapped[int] = mapped_column(BigInteger)
     passed: Mapped[int] = mapped_column(BigInteger)
+    skipped_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    skipped_messages: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    skipped_reasons: Mapped[dict[str, int]] = mapped_column(Json, default=dict, server_default="{}")
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     provenance: Mapped[str] = mapped_column(String(16))
     content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
@@ -256,68 +275,6 @@ class RollupQueueEntry(Base):
     domain_id: Mapped[UUID] = mapped_column(index=True)
     records: Mapped[int] = mapped_column()
     failed: Mapped[bool] = mapped_column(default=False, server_default=false())
-
-
-class TlsReport(Base):
-    """A TLS report (RFC 8460 §4.4). Sessions may be in several policies: no sum over them here."""
-
-    __tablename__ = "tls_reports"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
-        ),
-        UniqueConstraint("account_id", "domain_id", "reporter", "report_id", "begin_at", "end_at"),
-        Index(None, "account_id", "id"),
-        Index(None, "domain_id", "begin_at"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
-    account_id: Mapped[UUID] = mapped_column()
-    domain_id: Mapped[UUID] = mapped_column()
-    report_file_id: Mapped[UUID] = mapped_column()
-    policy_domain: Mapped[str] = mapped_column(String(253))
-    reporter: Mapped[str] = mapped_column(String(253))
-    report_id: Mapped[str] = mapped_column(String(255))
-    begin_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    end_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    organization: Mapped[str] = mapped_column(String(300))
-    contact: Mapped[str | None] = mapped_column(String(1024))
-    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
-    provenance: Mapped[str] = mapped_column(String(16))
-    content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class TlsPolicy(Base):
-    """The sessions under one policy of a TLS report.
-
-    policy_type  tlsa, sts, no-policy-found, or another value of the reporter
-    failures     [{result_type, sessions, sending_ip, mx, mx_helo, receiving_ip, information,
-                 reason_code}]; they need not add up to ``failed`` (RFC 8460 §4)
-    """
-
-    __tablename__ = "tls_policies"
-    __table_args__ = (Index(None, "domain_id", "at"),)
-
-    report_id: Mapped[UUID] = mapped_column(
-        ForeignKey("tls_reports.id", ondelete="CASCADE"), primary_key=True
-    )
-    position: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID] = mapped_column()
-    domain_id: Mapped[UUID] = mapped_column()
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    policy_type: Mapped[str] = mapped_column(String(32))
-    policy_domain: Mapped[str] = mapped_column(String(253))
-    policy_strings: Mapped[list[str]] = mapped_column(Json)
-    mx_hosts: Mapped[list[str]] = mapped_column(Json)
-    successful: Mapped[int] = mapped_column(BigInteger)
-    failed: Mapped[int] = mapped_column(BigInteger)
-    failures: Mapped[list[StoredTlsFailure]] = mapped_column(Json)
-
-    @property
-    def sessions(self) -> int:
-        """The number of all sessions."""
-        return self.successful + self.failed
 
 
 class FailureReport(Base):

@@ -54,6 +54,10 @@ def head(report: Report, policy_domain: str, account_id: UUID) -> Mapping[str, A
         "reporter": _reporter(report.contact, report.organization),
         "organization": report.organization[:300],
         "contact": _truncate(report.contact, 1024),
+        "skipped_count": report.skipped.policies + report.skipped.details,
+        "skipped_sessions": report.skipped.sessions,
+        "skipped_failed_sessions": report.skipped.failed,
+        "skipped_reasons": dict(report.skipped.reasons),
     }
 
 
@@ -125,6 +129,9 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
         "record_count": len(report.records),
         "messages": sum(record.count for record in report.records),
         "passed": sum(r.count for r in report.records if r.dkim or r.spf),
+        "skipped_count": report.skipped.count,
+        "skipped_messages": report.skipped.messages,
+        "skipped_reasons": dict(report.skipped.reasons),
     }
 
 

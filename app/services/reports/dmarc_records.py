@@ -35,6 +35,7 @@ _REPORT = (
     DmarcReport.end_at,
     DmarcReport.days,
     DmarcReport.provenance,
+    (DmarcReport.skipped_count > 0).label("is_partial"),
 )
 
 

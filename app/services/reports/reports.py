@@ -35,6 +35,7 @@ class ReportFilter:
     """A filter of reports; ``domain`` is the id or the name of a domain in the account.
 
     from_at, to_at  bound the start of the report's period; for failure reports, the time of receipt
+    partial         whether a part of the report could not be read
     result          ``pass``: all messages passed DMARC; ``fail``: some did not
     """
 
@@ -46,6 +47,7 @@ class ReportFilter:
     result: str | None = None
     source_ip: str | None = None
     result_type: str | None = None
+    partial: bool | None = None
 
 
 def dmarc(account_id: UUID, filters: ReportFilter) -> Listing:
@@ -54,6 +56,7 @@ def dmarc(account_id: UUID, filters: ReportFilter) -> Listing:
     raises  NotFound for a domain that is not in the account; InvalidRequest for an invalid address
     """
     statement = _of(DmarcReport, account_id, filters, DmarcReport.begin_at)
+    statement = _partial(statement, DmarcReport.skipped_count, filters)
     if filters.report_id:
         statement = statement.where(DmarcReport.report_id == filters.report_id)
     if filters.result == "pass":
@@ -77,6 +80,7 @@ def tls(account_id: UUID, filters: ReportFilter) -> Listing:
     raises  NotFound for a domain that is not in the account
     """
     statement = _of(TlsReport, account_id, filters, TlsReport.begin_at)
+    statement = _partial(statement, TlsReport.skipped_count, filters)
     if filters.result_type:
         # Searched as text: few policies have failures, and each has few.
         has_type = cast(TlsPolicy.failures, Text).contains(
@@ -162,6 +166,12 @@ def _of(table: Table, account_id: UUID, filters: ReportFilter, time_column: Any)
         statement = statement.where(table.domain_id == domain.id)
     equals = ((table.reporter, filters.reporter and filters.reporter.lower()),)
     return listing.apply_filters(statement, equals, time_column, filters)
+
+
+def _partial(statement: Select[Any], skipped_count: Any, filters: ReportFilter) -> Select[Any]:
+    if filters.partial is None:
+        return statement
+    return statement.where(skipped_count > 0 if filters.partial else skipped_count == 0)
 
 
 def _columns(table: Table) -> Select[Any]:

@@ -23,7 +23,7 @@ _RECORD = (
     "dkimResults",
     "spfResults",
 )
-_REPORT = ("id", "reporter", "reportId", "beginAt", "endAt", "days", "provenance")
+_REPORT = ("id", "reporter", "reportId", "beginAt", "endAt", "days", "partial", "provenance")
 # The columns of an export of a domain's records, each a path of keys.
 COLUMNS: Sequence[Sequence[str]] = (
     *((name,) for name in _RECORD),
@@ -32,7 +32,10 @@ COLUMNS: Sequence[Sequence[str]] = (
     *(("report", name) for name in _REPORT),
 )
 _POLICY = ("position", "at", "policyType", "policyDomain", "successful", "failed")
-_TLS_REPORT = ("id", "reporter", "organization", "reportId", "beginAt", "endAt", "provenance")
+_TLS_REPORT = (
+    *("id", "reporter", "organization", "reportId", "beginAt", "endAt", "partial"),
+    "provenance",
+)
 # The columns of an export of a domain's TLS report records.
 TLS_COLUMNS: Sequence[Sequence[str]] = (
     *((name,) for name in _POLICY),
@@ -74,6 +77,7 @@ def of_domain(counted: CountedRecord) -> dict[str, Any]:
             "beginAt": timestamps.text(row.begin_at),
             "endAt": timestamps.text(row.end_at),
             "days": row.days,
+            "partial": row.is_partial,
             "provenance": row.provenance,
         },
     }
@@ -98,6 +102,7 @@ def of_policy(row: Any) -> dict[str, Any]:
             "reportId": row.named,
             "beginAt": timestamps.text(row.begin_at),
             "endAt": timestamps.text(row.end_at),
+            "partial": row.is_partial,
             "provenance": row.provenance,
         },
     }

@@ -28,6 +28,7 @@ _REPORT = (
     TlsReport.begin_at,
     TlsReport.end_at,
     TlsReport.provenance,
+    (TlsReport.skipped_count > 0).label("is_partial"),
 )
 
 

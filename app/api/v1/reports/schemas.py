@@ -22,6 +22,31 @@ class PublishedPolicy(Schema):
     discovery_method: str | None
 
 
+class SkippedRecords(Schema):
+    """The records of an aggregate report that could not be read and are in no figure."""
+
+    count: int = Field(description="number of these records")
+    messages: int = Field(description="sum of their counts, as far as these could be read")
+    reasons: dict[str, int] = Field(description="number of these records by reason")
+
+
+class SkippedPolicies(Schema):
+    """The policies and failure details of a TLS report that could not be read."""
+
+    count: int = Field(description="number of these policies and failure details")
+    sessions: int = Field(
+        description="sessions of these policies, as far as their numbers could be read; they are "
+        "in no figure"
+    )
+    failed_sessions: int = Field(
+        description="sessions of these failure details, likewise; they are only missing in the "
+        "figures of failures"
+    )
+    reasons: dict[str, int] = Field(
+        description="number of these policies and failure details by reason"
+    )
+
+
 class Report(Schema):
     """The fields of every report with a period."""
 
@@ -38,6 +63,7 @@ class Report(Schema):
         description="deviations from the standard that the parser accepted, and what it skipped:"
         " codes, or sentences for TLS reports"
     )
+    partial: bool = Field(description="whether a part of the report could not be read")
     provenance: str = Field(description="authenticated, token or unverified")
     report_file_id: str
     received_at: datetime
@@ -57,6 +83,7 @@ class DmarcReport(Report):
     messages: int
     passed: int = Field(description="messages with an aligned DKIM or SPF pass")
     failed: int
+    skipped_records: SkippedRecords
 
 
 class OverrideReason(Schema):
@@ -109,6 +136,7 @@ class ReportOfRecord(Schema):
     begin_at: datetime
     end_at: datetime
     days: int = Field(description="number of days over which the messages are distributed")
+    partial: bool = Field(description="whether other records of the report could not be read")
     provenance: str
 
 
@@ -126,6 +154,7 @@ class TlsReport(Report):
     """A TLS report without its policies."""
 
     organization: str
+    skipped_records: SkippedPolicies
 
 
 class TlsFailure(Schema):
@@ -162,6 +191,7 @@ class ReportOfTlsRecord(Schema):
     report_id: str
     begin_at: datetime
     end_at: datetime
+    partial: bool = Field(description="whether a part of the report could not be read")
     provenance: str
 
 

@@ -41,6 +41,7 @@ class DmarcQuery(ReportQuery):
     """Filters of aggregate reports; ``result`` is fail if any message failed DMARC."""
 
     report_id: fields.Text | None = None
+    partial: bool | None = None
     result: Result | None = None
     source_ip: fields.Text | None = None
 
@@ -48,6 +49,7 @@ class DmarcQuery(ReportQuery):
 class TlsQuery(ReportQuery):
     """Filters of TLS reports."""
 
+    partial: bool | None = None
     result_type: ResultType | None = None
 
 
@@ -187,12 +189,26 @@ def dmarc_schema(row: Any) -> dict[str, Any]:
         "messages": row.messages,
         "passed": row.passed,
         "failed": row.failed,
+        "skippedRecords": {
+            "count": row.skipped_count,
+            "messages": row.skipped_messages,
+            "reasons": row.skipped_reasons,
+        },
     }
 
 
 def tls_schema(row: Any) -> dict[str, Any]:
     """Return a TLS report as JSON without its policies."""
-    return {**_common(row, "tlr"), "organization": row.organization}
+    return {
+        **_common(row, "tlr"),
+        "organization": row.organization,
+        "skippedRecords": {
+            "count": row.skipped_count,
+            "sessions": row.skipped_sessions,
+            "failedSessions": row.skipped_failed_sessions,
+            "reasons": row.skipped_reasons,
+        },
+    }
 
 
 def policy_schema(row: Any) -> dict[str, Any]:
@@ -268,6 +284,7 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
         "endAt": responses.time(row.end_at),
         "contact": row.contact,
         "warnings": row.warnings,
+        "partial": row.skipped_count > 0,
         "provenance": row.provenance,
         "reportFileId": ids.public("file", row.report_file_id),
         "receivedAt": responses.time(row.received_at),

@@ -13,7 +13,7 @@ from app.errors import NotFound
 from app.models import IngestToken
 from app.models.reports import STATUSES
 from app.services.accounts import accounts
-from app.services.ingest import conflicts, tokens
+from app.services.ingest import conflicts, retries, tokens
 from app.services.ingest import files as ingest_files
 from app.services.ingest.files import ReportFileFilter
 
@@ -85,12 +85,17 @@ def list_files(account: str, status: str | None, reason: str | None, limit: int)
 
 @files_group.command("retry")
 @click.option("--reason", help="Retry all files with this reason, in all accounts.")
+@click.option("--partial", is_flag=True, help="Retry all files of partial reports.")
 @click.argument("report_file_id", required=False)
-def retry_files(reason: str | None, report_file_id: str | None) -> None:
-    """Process rejected or unattributed files again: one file, or all with a reason."""
-    if (reason is None) == (report_file_id is None):
-        raise click.UsageError("Provide either an id or --reason.")
-    print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} queued for processing")
+def retry_files(reason: str | None, partial: bool, report_file_id: str | None) -> None:
+    """Process files again: one file, all with a reason, or those of partial reports.
+
+    Only rejected and unattributed files, and files of partial reports, are processed again.
+    """
+    if [reason is not None, partial, report_file_id is not None].count(True) != 1:
+        raise click.UsageError("Provide either an id, --reason or --partial.")
+    reason = retries.PARTIAL if partial else reason
+    print(f"{retries.retry(_report_file_id(report_file_id), reason)} queued for processing")
 
 
 @files_group.command("use")

@@ -25,7 +25,7 @@ from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.protocols.report_formats.limits import MIB
 from app.services.analytics import rollup_queue
-from app.services.ingest import claims, files, mailboxes, parsing, processor
+from app.services.ingest import claims, mailboxes, parsing, processor, retries
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
@@ -208,7 +208,7 @@ def test_file_that_kills_workers_is_rejected(connection: Any, account_id: UUID) 
     ended = reload(poison)
     assert (ended.status, ended.reason) == ("rejected", "internal")
     assert ended.detail
-    assert files.retry(reason="internal") == 1
+    assert retries.retry(reason="internal") == 1
     run_jobs(connection)
     assert reload(poison).status == "parsed"
 
@@ -359,7 +359,7 @@ def test_file_over_a_limit_is_rejected_and_others_are_processed(
     assert reload(small).status == "parsed"
     ended = reload(large)
     assert (ended.status, ended.reason) == ("rejected", "too_large")
-    assert files.retry(large) == 1
+    assert retries.retry(large) == 1
     run_in_new_worker(settings, redis_url)
     assert reload(large).status == "parsed"
     assert counted() == (2, 6)

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats.tls import Policy, TlsReport
 
 _Key = tuple[str | None, ...]
 
@@ -14,13 +15,7 @@ def digest(report: TlsReport) -> bytes:
     It does not depend on the order of policies and failure details, on how they are divided, or on
     texts such as the contact.
     """
-    sessions, failures = Counter[_Key](), Counter[_Key]()
-    for policy in report.policies:
-        sessions[policy.type, policy.domain, "successful"] += policy.successful
-        sessions[policy.type, policy.domain, "failed"] += policy.failed
-        for detail in policy.failures:
-            key = (detail.result_type, detail.sending_ip, detail.mx, detail.receiving_ip)
-            failures[policy.type, policy.domain, *key] += detail.sessions
+    sessions, failures = sums(report.policies)
     skipped = report.skipped
     figures = (
         *(report.report_id, report.begin, report.end),
@@ -28,3 +23,15 @@ def digest(report: TlsReport) -> bytes:
         *(skipped.policies, skipped.sessions, skipped.details, skipped.failed),
     )
     return hashlib.sha256(repr(figures).encode()).digest()
+
+
+def sums(policies: Sequence[Policy]) -> tuple[Counter[_Key], Counter[_Key]]:
+    """The sessions by policy and result, and the failed sessions by policy and failure."""
+    sessions, failures = Counter[_Key](), Counter[_Key]()
+    for policy in policies:
+        sessions[policy.type, policy.domain, "successful"] += policy.successful
+        sessions[policy.type, policy.domain, "failed"] += policy.failed
+        for detail in policy.failures:
+            key = (detail.result_type, detail.sending_ip, detail.mx, detail.receiving_ip)
+            failures[policy.type, policy.domain, *key] += detail.sessions
+    return sessions, failures

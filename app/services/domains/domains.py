@@ -23,7 +23,7 @@ from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
 from app.services.core import audit_log, domain_lookup
 from app.services.domains import erasure
-from app.services.ingest import files
+from app.services.ingest import retries
 
 MAX_HOLD_REASON = 300
 
@@ -241,7 +241,7 @@ def _add(
     audit_log.record(session, account_id, actor=actor, action="domain.added", target=name)
     session.flush()  # so that the next domain of a bulk creation sees it
     if settings.current().domain_verification == "off":
-        files.retry_for_domain(session, account_id, name)
+        retries.retry_for_domain(session, account_id, name)
     return domain
 
 

@@ -19,7 +19,7 @@ from app.ports.network import Network
 from app.protocols import timestamps
 from app.services.core import audit_log, domain_lookup
 from app.services.domains import verification_recheck
-from app.services.ingest import files
+from app.services.ingest import retries
 
 
 class Challenge(NamedTuple):
@@ -81,7 +81,7 @@ def verify(account_id: UUID, ref: str, network: Network, *, actor: str) -> Domai
                 audit_log.record(
                     session, account_id, actor=actor, action="domain.verified", target=name
                 )
-                files.retry_for_domain(session, account_id, name)
+                retries.retry_for_domain(session, account_id, name)
             verification_recheck.confirm(session, domain)
             return domain
     except IntegrityError:

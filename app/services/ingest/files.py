@@ -1,4 +1,4 @@
-"""Report files for callers: store, list, count and reprocess them.
+"""Report files for callers: store, list and count them.
 
 A file is acknowledged once its bytes and its row are committed; a worker parses it afterwards.
 """
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -21,13 +21,13 @@ from app.jobs import queue
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
 from app.models.stored_json import SenderMetadata
-from app.services.core import audit_log, lifecycle_log
+from app.services.core import lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.core.listing import FilteredTable, Listing
 from app.services.ingest import authenticity, budgets
 
 ENQUEUE_BATCH_SIZE = 100  # ids in one job
-RETRY_BATCH_SIZE = 5_000
+IS_READ = ReportFile.status.in_(("parsed", "duplicate"))
 MAX_NAME_LENGTH = 300
 
 COLUMNS = (
@@ -247,58 +247,6 @@ def read_counts(session: Session, account_id: UUID | None) -> Sequence[Row[Any]]
     return rows
 
 
-def retry(
-    report_file_id: UUID | None = None,
-    reason: str | None = None,
-    *,
-    account_id: UUID | None = None,
-    actor: str = "system",
-) -> int:
-    """Reprocess one file, or all files with this reason, and return how many were queued.
-
-    account_id  of the files; None: of all accounts
-    returns     rejected and unattributed files whose bytes are still stored
-    """
-    matches = ReportFile.id == report_file_id if report_file_id else ReportFile.reason == reason
-    if account_id is not None:
-        matches = matches & (ReportFile.account_id == account_id)
-    with transaction() as session:
-        file_ids = session.scalars(
-            select(ReportFile.id)
-            .where(matches, ReportFile.status.in_(("rejected", "unattributed")), _has_bytes())
-            .order_by(ReportFile.id)
-            .limit(RETRY_BATCH_SIZE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        parse_again(session, ReportFile.id.in_(file_ids), transactions.now(session))
-        if account_id is not None and file_ids:
-            audit_log.record(
-                session,
-                account_id,
-                actor=actor,
-                action="report_file.retried",
-                target=ids.public("file", report_file_id) if report_file_id else reason or "",
-                files=len(file_ids),
-            )
-    return len(file_ids)
-
-
-def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
-    """Reprocess unattributed reports of an added domain; runs in the caller's transaction."""
-    name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    parse_again(
-        session,
-        (ReportFile.account_id == account_id)
-        & (ReportFile.status == "unattributed")
-        & or_(
-            ReportFile.policy_domain == domain,
-            ReportFile.policy_domain.like(f"%.{name}", escape="\\"),
-        )
-        & _has_bytes(),
-        transactions.now(session),
-    )
-
-
 def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -> None:
     """Have a worker parse these files once more; runs in the caller's transaction."""
     files = session.execute(
@@ -308,7 +256,7 @@ def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -
             status=RECEIVED,
             reason=None,
             detail=None,
-            report_id=None,
+            report_id=case((IS_READ, ReportFile.report_id)),
             attempt=0,
             lease_until=None,
             finished_at=None,
@@ -322,12 +270,6 @@ def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -
     for file in files:
         log(session, Lifecycle.REPORT_FILE_REQUEUED, file)
     after_commit(session, lambda: enqueue([file.id for file in files]))
-
-
-def _has_bytes() -> ColumnElement[bool]:
-    return exists().where(
-        RawFile.account_id == ReportFile.account_id, RawFile.sha256 == ReportFile.sha256
-    )
 
 
 def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:

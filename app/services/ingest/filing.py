@@ -4,7 +4,7 @@ Only ``_add`` inserts reports and only ``_remove`` deletes them.
 """
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from app.services.ingest import authenticity, budgets, comparison, observed_sele
 from app.services.ingest import files as ingest_files
 from app.services.ingest import rows as ingest_rows
 from app.services.ingest.claims import LEASES
+from app.services.ingest.comparison import ExistingReport, Relation
 from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
 
 Table = type[DmarcReport] | type[StoredTls] | type[FailureReport]
@@ -43,7 +44,8 @@ _DETAILS = {
     "duplicate": "The same report was already received",
     "conflict": "Another report with the same reporter, id and period is counted",
 }
-_SUPERSEDED = "The same report arrived again with better proof of its sender"
+_SUPERSEDED = "The same report arrived again with better proof of its sender, or complete"
+_UNCHANGED = "The file could not be read again ({}). The report is unchanged"
 _DECIDED = "A user decided to use another report with the same reporter, id and period"
 _EVENTS = {
     "parsed": Lifecycle.REPORT_FILE_PARSED,
@@ -89,16 +91,6 @@ class Filing:
     def table(self) -> Table:
         """The table for reports of this kind."""
         return _TABLES[str(self.parsed.kind)]
-
-
-@dataclass(frozen=True, slots=True)
-class ExistingReport:
-    """A stored report with the same key as another report."""
-
-    id: UUID
-    report_file_id: UUID
-    content_digest: bytes
-    provenance: str
 
 
 def file_all(session: Session, results: Sequence[Result]) -> None:
@@ -181,10 +173,12 @@ def _child_entry(
 
 def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Outcome) -> None:
     """Write the final state of the file."""
+    if outcome.status in ("rejected", "unattributed") and file.report_id is not None:
+        outcome = _unchanged(session, file, outcome)
     file.status, file.reason = outcome.status, outcome.reason
     file.detail = outcome.detail and outcome.detail[:500]
     file.policy_domain, file.report_id = outcome.policy_domain, outcome.report_id
-    file.provenance, file.kind = outcome.provenance, report.kind
+    file.provenance, file.kind = outcome.provenance, report.kind or file.kind
     file.parser_version, file.lease_until = PARSER_VERSION, None
     file.finished_at = transactions.now(session)
     ingest_files.log(
@@ -194,6 +188,20 @@ def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Ou
         kind=report.kind,
         reason=outcome.reason,
         report_id=outcome.report_id,
+    )
+
+
+def _unchanged(session: Session, file: ReportFile, outcome: Outcome) -> Outcome:
+    """The state of a file that cannot be read again, unless its report was deleted."""
+    stored: Any = session.get(_TABLES[str(file.kind)], file.report_id)
+    if stored is None:
+        return outcome
+    return Outcome(
+        status="parsed" if stored.report_file_id == file.id else "duplicate",
+        detail=_UNCHANGED.format(outcome.detail or outcome.reason),
+        policy_domain=file.policy_domain,
+        report_id=file.report_id,
+        provenance=file.provenance,
     )
 
 
@@ -276,8 +284,9 @@ def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
         if filing.row["id"] in added:
             status, report_id, detail = "parsed", filing.row["id"], None
         else:
-            existing = _existing(session, filing)
-            status, report_id = _resolve_duplicate(session, filing, existing)
+            key = {name: filing.row[name] for name in _KEYS[filing.table]}
+            existing = comparison.existing(session, filing.table, key)
+            status, report_id, filing = _resolve_duplicate(session, filing, existing)
             detail = _DETAILS.get(status)
             if status == "conflict" and filing.table is DmarcReport:
                 detail = f"{detail}. {comparison.describe(session, existing.id, filing.row)}"
@@ -293,41 +302,34 @@ def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
 
 def _resolve_duplicate(
     session: Session, filing: Filing, existing: ExistingReport
-) -> tuple[str, UUID]:
+) -> tuple[str, UUID, Filing]:
     """The status of a file with the key of a stored report, and the report that is stored then.
 
-    A report never replaces one with other content, whatever its provenance: a user decides.
+    A report never replaces one with other content, whatever its provenance: a user decides. A
+    partial report is replaced by the same report read more completely, if that proves as much.
     """
-    is_reprocessed = existing.report_file_id == filing.file.id
-    is_same = is_reprocessed or _has_same_figures(session, filing, existing)
-    new, old = filing.row["provenance"], existing.provenance
-    if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
-        return ("parsed" if is_reprocessed else "duplicate"), existing.id
+    is_same_file = existing.report_file_id == filing.file.id
+    relation = comparison.relation(session, existing, filing.parsed, is_same_file=is_same_file)
+    if is_same_file:
+        filing = _with_provenance(filing, existing.provenance)
+    rank = PROVENANCES.index(filing.row["provenance"]) - PROVENANCES.index(existing.provenance)
+    if relation is Relation.SAME and rank <= 0:
+        return ("parsed" if is_same_file else "duplicate"), existing.id, filing
+    is_same = relation is Relation.SAME or (relation is Relation.MORE_COMPLETE and rank >= 0)
     if not is_same and not filing.file.is_preferred:
-        return "conflict", existing.id
+        is_repeat = relation is Relation.LESS_COMPLETE and rank <= 0
+        return ("duplicate" if is_repeat else "conflict"), existing.id, filing
     _remove(session, filing.table, existing.id)
     _add(session, [filing])
     _supersede(session, existing.id, filing.row["id"], is_same=is_same)
     _log(session, Lifecycle.REPORT_REPLACED, filing, replaced_report_id=existing.id)
-    return "parsed", filing.row["id"]
+    return "parsed", filing.row["id"], filing
 
 
-def _has_same_figures(session: Session, filing: Filing, existing: ExistingReport) -> bool:
-    digest = filing.parsed.digest
-    if existing.content_digest == digest or filing.table is not DmarcReport:
-        return existing.content_digest == digest
-    return comparison.has_figures(session, existing.id, digest)
-
-
-def _existing(session: Session, filing: Filing) -> ExistingReport:
-    """The stored report with the same key; waits for a transaction that is inserting it."""
-    table, row = filing.table, filing.row
-    existing = session.execute(
-        select(table.id, table.report_file_id, table.content_digest, table.provenance)
-        .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
-        .with_for_update()
-    ).one()
-    return ExistingReport(*existing)
+def _with_provenance(filing: Filing, least: str) -> Filing:
+    """The report with at least this provenance: the key of a signature may be gone since."""
+    best = max(filing.row["provenance"], least, key=PROVENANCES.index)
+    return replace(filing, row={**filing.row, "provenance": best})
 
 
 def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:

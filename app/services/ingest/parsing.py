@@ -49,6 +49,16 @@ class ParsedReport:
         return len(self.report.records) if isinstance(self.report, AggregateReport) else 1
 
     @property
+    def skipped(self) -> int:
+        """The number of records that could not be read; for TLS of policies and failures."""
+        report = self.report
+        if isinstance(report, AggregateReport):
+            return report.skipped.count
+        if isinstance(report, TlsReport):
+            return report.skipped.policies + report.skipped.details
+        return 0
+
+    @property
     def policy_domains(self) -> Sequence[str]:
         """The domains that the report may be about, the most likely first."""
         report = self.report

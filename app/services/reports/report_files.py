@@ -11,7 +11,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, NotFound
 from app.models import ReportFile
 from app.services.core import audit_log
-from app.services.ingest import files
+from app.services.ingest import files, retries
 
 
 def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
@@ -32,16 +32,18 @@ def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
 def reprocess(account_id: UUID, public_id: str, *, actor: str) -> Any:
     """Have a worker process the file again, and return its row of ``files.COLUMNS``.
 
-    raises   NotFound; Conflict unless the file is rejected or unattributed and still stored
+    raises   NotFound; Conflict unless the file is rejected, unattributed or the file of a partial
+             report, and still stored
     effects  queues the file; an entry in the audit log
     """
     report_file_id = _parsed(public_id)
-    count = files.retry(report_file_id, account_id=account_id, actor=actor)
+    count = retries.retry(report_file_id, account_id=account_id, actor=actor)
     with transaction(readonly=True) as session:
         row = _read(session, account_id, report_file_id)
     if not count:
         raise Conflict(
-            "Only rejected and unattributed files that are still stored can be reprocessed. "
+            "Only rejected and unattributed files, and files of partial reports, can be "
+            "reprocessed, and only while they are stored. "
             f"The status of this file is {row.status}"
         )
     return row

@@ -9,8 +9,7 @@ from werkzeug.datastructures import FileStorage
 from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
-from app.services.ingest import conflicts
-from app.services.ingest import files as ingest_files
+from app.services.ingest import conflicts, retries
 from app.services.reports import file_pages
 from app.web.base import pages
 from app.web.base.filters import file_size
@@ -50,7 +49,7 @@ def retry() -> ResponseReturnValue:
     reason = request.form.get("reason", "")[:64]
     if report_file_id is None and not reason:
         abort(400, "Choose the files to retry.")
-    ingest_files.retry(report_file_id, reason, account_id=user.account_id, actor=user.actor)
+    retries.retry(report_file_id, reason, account_id=user.account_id, actor=user.actor)
     return redirect(url_for(".index"), 303)
 
 

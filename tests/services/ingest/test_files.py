@@ -25,7 +25,7 @@ from app.models import (
     TlsPolicy,
 )
 from app.services.domains import domains
-from app.services.ingest import files, processor
+from app.services.ingest import files, processor, retries
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain
@@ -286,7 +286,7 @@ def test_report_about_an_unverified_domain_is_unattributed(
         assert report_file.status == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
-            files.retry_for_domain(session, account_id, "acme.test")
+            retries.retry_for_domain(session, account_id, "acme.test")
         processor.requeue_stale()
         processor.run([])
         assert reload(report_file.id).status == "parsed"
@@ -324,7 +324,7 @@ def test_each_report_of_a_file_has_its_own_row(account_id: UUID) -> None:
 def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
     store_file(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
     before = states(account_id)
-    assert files.retry(reason="no_verified_domain") == 1
+    assert retries.retry(reason="no_verified_domain") == 1
     processor.run([])
     assert states(account_id) == before
     make_domain(account_id, "other.test")
@@ -334,12 +334,12 @@ def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
 
 def test_parsed_file_is_not_retried(account_id: UUID) -> None:
     report_file = store_file(account_id, dmarc_xml())
-    assert files.retry(report_file.id) == 0
+    assert retries.retry(report_file.id) == 0
 
 
 def test_retried_rejected_file_stays_one_file(account_id: UUID) -> None:
     report_file = store_file(account_id, b"hello")
-    assert files.retry(report_file.id) == 1
+    assert retries.retry(report_file.id) == 1
     assert reload(report_file.id).status == "received"
     processor.run([report_file.id])
     assert states(account_id) == {"rejected": 1}

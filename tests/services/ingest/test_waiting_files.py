@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 
 from app.db.transactions import transaction
 from app.models import RawFile, ReportFile
-from app.services.ingest import files, processor
+from app.services.ingest import files, processor, retries
 from app.services.operations.metrics import ServiceCollector
 from tests.support.factories import make_account
 from tests.support.report_documents import dmarc_xml
@@ -37,7 +37,7 @@ def test_retried_file_is_pending_since_the_retry() -> None:
     processor.run([report_file.id])  # no account has the domain
     assert pending_seconds() == 0
     age(timedelta(days=9))
-    assert files.retry(report_file.id) == 1
+    assert retries.retry(report_file.id) == 1
     assert pending_seconds() < 600
     age(timedelta(hours=1))
     processor.requeue_stale()  # another job does not reset its age

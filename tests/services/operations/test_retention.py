@@ -10,7 +10,7 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile
 from app.services.core import account_rows
-from app.services.ingest import files, processor
+from app.services.ingest import files, processor, retries
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.factories import make_account, make_domain
@@ -94,7 +94,7 @@ def test_rows_are_kept_when_bytes_are_deleted(account_id: UUID) -> None:
 
 def test_file_without_bytes_is_not_retried(account_id: UUID) -> None:
     left_after(31)
-    assert files.retry(reason="no_verified_domain") == 0
+    assert retries.retry(reason="no_verified_domain") == 0
 
 
 def test_bytes_that_are_received_again_are_processed(account_id: UUID) -> None:

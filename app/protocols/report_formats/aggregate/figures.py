@@ -1,6 +1,7 @@
 """The figures of an aggregate report, by which a repeated report is recognized."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,12 +16,19 @@ def digest(records: Iterable[Sequence[Any]], skipped: SkippedRecords | None = No
 
     records  ``Record`` or its first six fields
     """
-    sums: dict[tuple[Any, ...], int] = {}
-    for record in records:
-        source_ip, count, disposition, dkim, spf, header_from = record[:6]
-        key = (source_ip, header_from, disposition, dkim, spf)
-        sums[key] = sums.get(key, 0) + count
-    figures: list[Any] = sorted(item for item in sums.items() if item[1])
+    figures: list[Any] = sorted(item for item in sums(records).items() if item[1])
     if skipped and skipped.count:
         figures.append((skipped.count, skipped.messages))
     return hashlib.sha256(repr(figures).encode()).digest()
+
+
+def sums(records: Iterable[Sequence[Any]]) -> Counter[tuple[Any, ...]]:
+    """The messages by source address, author's domain, disposition and results.
+
+    records  as for ``digest``
+    """
+    messages = Counter[tuple[Any, ...]]()
+    for record in records:
+        source_ip, count, disposition, dkim, spf, header_from = record[:6]
+        messages[source_ip, header_from, disposition, dkim, spf] += count
+    return messages

@@ -38,7 +38,7 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.services.analytics import cache, rollup_queue
+from app.services.analytics import cache, partial_reports, rollup_queue
 from app.services.analytics.queries import SeriesQuery
 from app.services.core import domain_lookup
 from app.services.core.caches import Cache
@@ -69,6 +69,7 @@ class DmarcSummary:
     other              the sums of the ``other_groups`` groups that are not listed
     multi_day_reports  the number of reports over several days, whose messages are spread evenly
     pending_reports    stored reports that are not in these figures yet
+    partial_reports    reports with records that could not be read
     """
 
     domain: Domain
@@ -82,6 +83,7 @@ class DmarcSummary:
     other_groups: int
     multi_day_reports: int
     pending_reports: int = 0
+    partial_reports: int = 0
 
 
 def summarize(account_id: UUID, query: DmarcQuery) -> DmarcSummary:
@@ -103,8 +105,13 @@ def read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
     if summary is None:
         summary = _read(session, domain, query)
         _cached.put(key, summary, stamp)
-    pending_reports = rollup_queue.pending_count(session, domain.id)
-    return replace(summary, domain=domain, query=query, pending_reports=pending_reports)
+    return replace(
+        summary,
+        domain=domain,
+        query=query,
+        pending_reports=rollup_queue.pending_count(session, domain.id),
+        partial_reports=partial_reports.count(session, DmarcReport, domain, window),
+    )
 
 
 _cached = Cache[Hashable, DmarcSummary](cache.MAX_ENTRIES, cache.lifetime)

@@ -22,11 +22,11 @@ from app.analysis.policy.verdicts import Evidence, Verdict
 from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
-from app.models import Domain, ReporterCount
+from app.models import DmarcReport, Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import published_policies, rollup_queue, sending
+from app.services.analytics import partial_reports, published_policies, rollup_queue, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 
@@ -75,12 +75,14 @@ class Readiness(Assessment):
 
     step_details     one element for each of ``steps``
     pending_reports  stored reports that are not in these figures yet
+    partial_reports  reports with records that could not be read
     """
 
     domain: Domain
     window: Window
     step_details: Sequence[StepDetail]
     pending_reports: int
+    partial_reports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class SimulatedPolicy:
     reporters                         affected messages by reporter
     reporter_counts_are_upper_bounds  whether they include similar messages that are not affected
     pending_reports                   stored reports that are not in these figures yet
+    partial_reports                   reports with records that could not be read
     """
 
     domain: Domain
@@ -120,6 +123,7 @@ class SimulatedPolicy:
     reporter_counts_are_upper_bounds: bool
     caveats: Sequence[Caveat]
     pending_reports: int
+    partial_reports: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,9 @@ def _readiness(session: Session, domain: Domain, window: Window, limit: int) -> 
             for step in assessment.steps
         ],
         pending_reports=rollup_queue.pending_count(session, domain.id),
+        partial_reports=partial_reports.count(
+            session, DmarcReport, domain, window, is_trusted_only=True
+        ),
     )
 
 
@@ -274,6 +281,7 @@ def _simulated(
         reporter_counts_are_upper_bounds=bool(replay.unaffected & replay.identities),
         caveats=_caveats(report, replay),
         pending_reports=rollup_queue.pending_count(session, domain.id),
+        partial_reports=partial_reports.count(session, DmarcReport, domain, window),
     )
 
 

@@ -15,8 +15,8 @@ from app.analysis.mail.source_details import PublishedUse, SourceDetail, SourceT
 from app.db import bulk
 from app.db.transactions import now, transaction
 from app.errors import NotFound
-from app.models import DmarcFlow, Domain, SourceDecision
-from app.services.analytics import rollup_queue, sending
+from app.models import DmarcFlow, DmarcReport, Domain, SourceDecision
+from app.services.analytics import partial_reports, rollup_queue, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import audit_log, domain_lookup
 
@@ -41,11 +41,13 @@ class SourceAnalytics:
 
     days             the number of days with reports
     pending_reports  stored reports that are not in these figures yet
+    partial_reports  reports with records that could not be read
     """
 
     domain: Domain
     window: Window
     pending_reports: int
+    partial_reports: int
     messages: int
     days: int
     reporters: int
@@ -59,11 +61,13 @@ class Coverage:
 
     gaps             ranges of UTC days without reports, as numbers from the epoch, the end excluded
     pending_reports  stored reports that are not in these figures yet
+    partial_reports  reports with records that could not be read
     """
 
     domain: Domain
     window: Window
     pending_reports: int
+    partial_reports: int
     reporters: Sequence[Reporter]
     gaps: Sequence[tuple[int, int]]
 
@@ -104,10 +108,12 @@ def search(
         domain = domain_lookup.owned(session, account_id, ref)
         report = sending.load(session, domain, window)
         pending_reports = rollup_queue.pending_count(session, domain.id)
+        partial = partial_reports.count(session, DmarcReport, domain, window)
     return SourceAnalytics(
         domain=domain,
         window=window,
         pending_reports=pending_reports,
+        partial_reports=partial,
         messages=report.messages,
         days=report.days,
         reporters=report.reporters,
@@ -150,6 +156,7 @@ def read_coverage(session: Session, domain: Domain, window: Window) -> Coverage:
         domain=domain,
         window=window,
         pending_reports=rollup_queue.pending_count(session, domain.id),
+        partial_reports=partial_reports.count(session, DmarcReport, domain, window),
         reporters=reporters.reporters(rows, end, within),
         gaps=reporters.gaps(hour for _, hour, _ in rows),
     )

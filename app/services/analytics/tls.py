@@ -14,7 +14,7 @@ from app.analysis.mail.periods import Buckets, hour_of
 from app.analysis.mail.record_filter import TlsRecordFilter
 from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
-from app.services.analytics import tls_policies
+from app.services.analytics import partial_reports, tls_policies
 from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
 from app.services.core import domain_lookup
@@ -101,7 +101,8 @@ class FailureGroup:
 class TlsSummary:
     """The TLS sessions of a domain in a window and in the previous one.
 
-    starts  the start of each element of ``current.series``
+    starts           the start of each element of ``current.series``
+    partial_reports  reports with policies or failures that could not be read
 
     Each list of groups has the most sessions first, and at most MAX_GROUPS elements.
     """
@@ -115,6 +116,7 @@ class TlsSummary:
     reporters: Sequence[SessionGroup]
     result_types: Sequence[FailureGroup]
     mx_hosts: Sequence[FailureGroup]
+    partial_reports: int
 
 
 def summarize(account_id: UUID, query: SeriesQuery) -> TlsSummary:
@@ -159,6 +161,7 @@ def read(session: Session, domain: Domain, query: SeriesQuery) -> TlsSummary:
             )
             for name, sessions in current.hosts.most_common(MAX_GROUPS)
         ],
+        partial_reports=partial_reports.count(session, TlsReport, domain, window),
     )
 
 

@@ -23,6 +23,9 @@ class MailAnalyticsHeader(AnalyticsHeader):
     pending_reports: int = Field(
         description="stored reports that are not included yet; nearly always 0"
     )
+    partial_reports: int = Field(
+        description="reports with records that could not be read, which are not included"
+    )
 
 
 class Totals(Schema):
@@ -143,6 +146,10 @@ class TlsBucket(Sessions):
 class TlsSessions(AnalyticsHeader):
     """The results of TLS sessions with a domain's MX hosts."""
 
+    partial_reports: int = Field(
+        description="reports with policies or failures that could not be read, which are not "
+        "included"
+    )
     interval: str
     tz: str
     reports: int

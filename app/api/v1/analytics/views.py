@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Blueprint, Response
@@ -109,7 +109,7 @@ def dmarc(query: DmarcQuery) -> Response:
     urls = record_urls(summary.domain, request.window)
     return responses.item(
         {
-            **_mail_header(summary.domain, from_at, to_at, summary.pending_reports),
+            **_mail_header(summary, from_at, to_at),
             "interval": query.interval,
             "tz": zone.key,
             "groupBy": query.group_by,
@@ -141,6 +141,7 @@ def tls(query: SeriesQuery) -> Response:
     return responses.item(
         {
             **_header(summary.domain, from_at, to_at),
+            "partialReports": summary.partial_reports,
             "interval": query.interval,
             "tz": zone.key,
             "reports": summary.current.reports,
@@ -175,7 +176,7 @@ def sources(query: SourcesQuery) -> Response:
     urls, other = record_urls(analytics.domain, window), analytics.listed.other
     return responses.item(
         {
-            **_mail_header(analytics.domain, from_at, to_at, analytics.pending_reports),
+            **_mail_header(analytics, from_at, to_at),
             "messages": analytics.messages,
             "days": analytics.days,
             "reporters": analytics.reporters,
@@ -201,7 +202,7 @@ def readiness(query: WindowQuery) -> Response:
     published, urls = result.published, record_urls(result.domain, window)
     return responses.item(
         {
-            **_mail_header(result.domain, from_at, to_at, result.pending_reports),
+            **_mail_header(result, from_at, to_at),
             "ready": result.is_ready,
             "verdict": result.verdict,
             "reason": result.reason,
@@ -233,7 +234,7 @@ def simulate(body: SimulationBody) -> Response:
     window = Window.between(from_at, to_at)
     simulated = analytics_policy.simulate(current().account_id, body.domain, window, trial)
     urls = record_urls(simulated.domain, window)
-    header = _mail_header(simulated.domain, from_at, to_at, simulated.pending_reports)
+    header = _mail_header(simulated, from_at, to_at)
     return responses.item({**header, **serialization.simulation(simulated, urls)})
 
 
@@ -247,7 +248,7 @@ def reporters(query: WindowQuery) -> Response:
     urls = record_urls(coverage.domain, window)
     return responses.item(
         {
-            **_mail_header(coverage.domain, from_at, to_at, coverage.pending_reports),
+            **_mail_header(coverage, from_at, to_at),
             "reporters": [
                 {
                     "reporter": reporter.name,
@@ -278,10 +279,25 @@ def _header(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any
     }
 
 
-def _mail_header(
-    domain: Domain, from_at: datetime, to_at: datetime, pending_reports: int
-) -> dict[str, Any]:
-    return {**_header(domain, from_at, to_at), "pendingReports": pending_reports}
+class _MailFigures(Protocol):
+    """The figures of a domain's email, with the numbers of reports that are not in them."""
+
+    @property
+    def domain(self) -> Domain: ...
+
+    @property
+    def pending_reports(self) -> int: ...
+
+    @property
+    def partial_reports(self) -> int: ...
+
+
+def _mail_header(figures: _MailFigures, from_at: datetime, to_at: datetime) -> dict[str, Any]:
+    return {
+        **_header(figures.domain, from_at, to_at),
+        "pendingReports": figures.pending_reports,
+        "partialReports": figures.partial_reports,
+    }
 
 
 def _camel(values: dict[str, Any]) -> dict[str, Any]:

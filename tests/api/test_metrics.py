@@ -1,6 +1,7 @@
 """Metrics for monitoring, for callers with the token only."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -13,6 +14,7 @@ from app.settings import Settings
 from tests.support.api_client import Client
 from tests.support.factories import make_domain, make_scan
 from tests.support.report_documents import dmarc_xml
+from tests.support.stored_reports import DAY, Report, record, store, store_tls_report
 
 TOKEN = "the metrics token".replace(" ", "-")
 
@@ -60,4 +62,29 @@ def test_metrics_count_queued_and_finished_work(
     assert value(files_by_status, status="rejected", reason="not_a_report") == 1
     assert value(metrics["mailwatch_scans"], status="queued") == 1
     assert value(metrics["mailwatch_report_file_oldest_received_seconds"]) >= 0
+    assert value(metrics["mailwatch_skipped_records"], kind="dmarc", reason="bad_number") == 0
     assert metrics["mailwatch_queue_jobs"] == []  # Redis is unavailable
+
+
+def test_metrics_count_records_that_cannot_be_read_by_known_reasons(
+    app: Flask, client: Client, settings: Settings
+) -> None:
+    domain = make_domain(client.account_id, "acme.test")
+    now = datetime.now(UTC)
+    rows = [record("192.0.2.1")]
+    for days, skipped in (
+        (1, {"bad_number": 2, "bad_source_ip": 1}),
+        (3, {"bad_number": 3, "from_a_later_release": 4}),
+        (20, {"bad_number": 100}),
+    ):
+        store(domain, Report(rows, now - days * DAY, skipped=skipped))
+    store_tls_report(domain, [], at=now - DAY, skipped_count=5, skipped_reasons={"bad_domain": 5})
+    app_settings.use(settings.replace(metrics_token=TOKEN))
+    samples = read(app, TOKEN)[1]["mailwatch_skipped_records"]
+    numbers = {tuple(sample.labels.values()): sample.value for sample in samples if sample.value}
+    assert numbers == {
+        ("dmarc", "bad_number"): 5,
+        ("dmarc", "bad_source_ip"): 1,
+        ("dmarc", "other"): 4,
+        ("tls", "bad_domain"): 5,
+    }

@@ -167,6 +167,93 @@ def test_tls_reports_are_listed_and_shown_with_their_policies(full: Client) -> N
     assert full("GET", f"{base}=a%25").status_code == 400
 
 
+PARTIAL = dmarc_xml(
+    report_id="partial",
+    org="odd.test",
+    records=[record(count=4), record(ip="none", count=6), record(count="many")],
+)
+PARTIAL_TLS = tls_json(report_id="partial").replace(
+    b'"failed-session-count": 2', b'"failed-session-count": "two"'
+)
+
+
+def test_partial_reports_say_what_is_missing(full: Client) -> None:
+    upload(full, PARTIAL, PARTIAL_TLS)
+    (report,) = full.data("GET", "/v1/reports/dmarc?partial=true")
+    assert report["partial"] is True
+    assert (report["recordCount"], report["messages"]) == (1, 4)
+    reasons = {"bad_source_ip": 1, "bad_number": 1}
+    assert report["skippedRecords"] == {"count": 2, "messages": 6, "reasons": reasons}
+    assert "records_skipped" in report["warnings"]
+    assert full.data("GET", f"/v1/reports/dmarc/{report['id']}") == report
+    (tls,) = full.data("GET", "/v1/reports/tls-rpt?partial=true")
+    assert tls["skippedRecords"] == {
+        **{"count": 1, "sessions": 0, "failedSessions": 0},
+        "reasons": {"bad_number": 1},
+    }
+    assert tls["partial"] is full.data("GET", f"/v1/reports/tls-rpt/{tls['id']}")["partial"] is True
+
+
+def test_complete_reports_are_not_partial(full: Client) -> None:
+    upload(full, PARTIAL, PARTIAL_TLS)
+    assert ids_of(full, "/v1/reports/dmarc?partial=false") == ["second", "first"]
+    assert ids_of(full, "/v1/reports/tls-rpt?partial=false") == ["t1"]
+    for route in ("dmarc", "tls-rpt"):
+        for report in full.data("GET", f"/v1/reports/{route}?partial=false"):
+            assert report["partial"] is False
+            assert (report["skippedRecords"]["count"], report["warnings"]) == (0, [])
+        assert full("GET", f"/v1/reports/{route}?partial=maybe").status_code == 400
+
+
+def test_exports_say_which_reports_are_partial(full: Client) -> None:
+    upload(full, PARTIAL, PARTIAL_TLS)
+    text = full("GET", "/v1/reports/dmarc?format=csv&partial=true").text
+    (row,) = csv.DictReader(text.splitlines())
+    assert (row["partial"], row["skippedRecords.count"]) == ("True", "2")
+    assert json.loads(row["skippedRecords.reasons"]) == {"bad_source_ip": 1, "bad_number": 1}
+    lines = full("GET", "/v1/reports/tls-rpt?format=ndjson").text.splitlines()
+    assert sorted(json.loads(line)["partial"] for line in lines) == [False, True]
+    for path, expected in (
+        ("dmarc/records?domain=acme.test&reporter=odd.test", ["True"]),
+        ("tls-rpt/records?domain=acme.test", ["True", "False"]),
+    ):
+        text = full("GET", f"/v1/reports/{path}&format=csv").text
+        assert [row["report.partial"] for row in csv.DictReader(text.splitlines())] == expected
+
+
+def test_analytics_say_how_many_reports_are_partial(full: Client) -> None:
+    routes = ("dmarc", "sources", "readiness", "reporters", "tls-rpt")
+    for expected in (0, 1):
+        for route in routes:
+            answer = full.data("GET", f"/v1/reports/analytics/{route}?domain=acme.test")
+            assert answer["partialReports"] == expected, route
+        body = {"domain": "acme.test", "policy": {"p": "reject"}}
+        answer = full.data("POST", "/v1/reports/analytics/simulate", json=body)
+        assert answer["partialReports"] == expected
+        upload(full, PARTIAL, PARTIAL_TLS)
+    earlier = "domain=acme.test&to=2020-01-01T00:00:00Z"
+    for route in routes:
+        answer = full.data("GET", f"/v1/reports/analytics/{route}?{earlier}")
+        assert answer["partialReports"] == 0
+
+
+def test_readiness_counts_trusted_partial_reports_only(full: Client) -> None:
+    ingest_files.store(full.account_id, PARTIAL, received_via="http")
+    processor.run([])
+    for route, expected in (("dmarc", 1), ("readiness", 0)):
+        answer = full.data("GET", f"/v1/reports/analytics/{route}?domain=acme.test")
+        assert answer["partialReports"] == expected
+
+
+def test_file_of_a_partial_report_is_reprocessed(full: Client) -> None:
+    upload(full, PARTIAL)
+    (report,) = full.data("GET", "/v1/reports/dmarc?partial=true")
+    path = f"/v1/reports/files/{report['reportFileId']}/reprocess"
+    assert full.data("POST", path, 202)["status"] == "received"
+    processor.run([])
+    assert full.data("GET", "/v1/reports/dmarc?partial=true") == [report]
+
+
 def test_failure_reports_have_no_private_data(full: Client) -> None:
     (report,) = full.data("GET", "/v1/reports/failure?sourceIp=203.0.113.66")
     assert report["id"].startswith("flr_")

@@ -42,6 +42,20 @@ WARNINGS: Mapping[str, str] = {
 }
 
 
+# Why a record of an aggregate report, or a policy or failure of a TLS report, is skipped.
+REASONS: Mapping[str, str] = {
+    "bad_domain": "the domain is not a valid domain name",
+    "bad_number": "a number is not valid",
+    "bad_source_ip": "the source address is not an IP address",
+    "bad_value": "a value has another type than the standard requires",
+    "field_too_long": "a value is too long",
+    "missing_element": "a required value is missing",
+    "repeated_element": "a value is repeated with different content",
+    "too_many_results": "there are too many DKIM or SPF results",
+    "unknown_namespace": "the XML namespace is unknown",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SkippedRecords:
     """The records of a report that cannot be read; they do not count in its figures.
@@ -84,3 +98,8 @@ class SkippedCounter:
 def describe(warning: str) -> str:
     """The text of a warning; a report from an earlier release has the text itself."""
     return WARNINGS.get(warning, warning)
+
+
+def describe_reason(reason: str) -> str:
+    """The text of a reason why a record is skipped."""
+    return REASONS.get(reason, reason)

@@ -32,6 +32,7 @@ class Lifecycle(StrEnum):
     REPORT_FILE_REJECTED = "report_file.rejected"
     REPORT_FILE_REQUEUED = "report_file.requeued"
     REPORT_STORED = "report.stored"
+    REPORT_PARTIAL = "report.partial"
     REPORT_REPLACED = "report.replaced"
     ALERT_OPENED = "alert.opened"
     ALERT_ESCALATED = "alert.escalated"

@@ -173,6 +173,30 @@ def _insert(session: Session, arrival: _Arrival, file_name: str | None) -> Store
     return StoredFile(inserted, True)
 
 
+def add_entry(session: Session, file: ReportFile, entry: str, now: datetime) -> ReportFile | None:
+    """Insert the row of a further report in a file, in the caller's transaction.
+
+    returns  None if the row exists from an earlier attempt
+    """
+    row = {
+        "id": ids.new(),
+        "account_id": file.account_id,
+        "received_via": file.received_via,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+        "file_name": file.file_name,
+        "entry": entry,
+        "received_at": file.received_at,
+        "sender_metadata": file.sender_metadata,
+        "status": RECEIVED,
+        "provenance": "unverified",
+        "attempt": 1,
+        "enqueued_at": now,
+    }
+    insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
+    return session.scalars(insert, [row]).first()
+
+
 def log(session: Session, event: Lifecycle, file: Any, **fields: Any) -> None:
     """Log the event once the caller's transaction is committed.
 

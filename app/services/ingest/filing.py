@@ -5,7 +5,6 @@ Only ``_add`` inserts reports and only ``_remove`` deletes them.
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from app import ids
 from app.db import bulk, transactions
 from app.models import DmarcReport, Domain, FailureReport, ReportFile
 from app.models import TlsReport as StoredTls
-from app.models.reports import PROVENANCES, RECEIVED
+from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
@@ -113,7 +112,9 @@ def file_all(session: Session, results: Sequence[Result]) -> None:
         if file is None:
             continue
         for report in reports:
-            entry = file if report.entry == file.entry else _child_entry(session, file, report, now)
+            entry: ReportFile | None = file
+            if report.entry != file.entry:
+                entry = ingest_files.add_entry(session, file, report.entry, now)
             if entry is None:
                 continue
             filing = _filing(session, entry, report, owners)
@@ -146,29 +147,6 @@ def _owners(session: Session, results: Sequence[Result]) -> Owners:
     )
     rows = session.scalars(statement.order_by(Domain.id).with_for_update(key_share=True))
     return {(domain.account_id, str(domain.name)): domain for domain in rows}
-
-
-def _child_entry(
-    session: Session, file: ReportFile, report: ParsedReport, now: datetime
-) -> ReportFile | None:
-    """Insert the row of a further report; None if it exists from an earlier attempt."""
-    row = {
-        "id": ids.new(),
-        "account_id": file.account_id,
-        "received_via": file.received_via,
-        "sha256": file.sha256,
-        "size_bytes": file.size_bytes,
-        "file_name": file.file_name,
-        "entry": report.entry,
-        "received_at": file.received_at,
-        "sender_metadata": file.sender_metadata,
-        "status": RECEIVED,
-        "provenance": "unverified",
-        "attempt": 1,
-        "enqueued_at": now,
-    }
-    insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
-    return session.scalars(insert, [row]).first()
 
 
 def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Outcome) -> None:
@@ -367,6 +345,9 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
         if filing.row["id"] not in added:
             continue
         _log(session, Lifecycle.REPORT_STORED, filing)
+        if filing.parsed.skipped:
+            reasons = filing.row["skipped_reasons"]
+            _log(session, Lifecycle.REPORT_PARTIAL, filing, skipped_reasons=reasons)
         if isinstance(report, AggregateReport):
             aggregate.append((filing.row, report, filing.domain))
         elif isinstance(report, TlsReport):

@@ -1,22 +1,35 @@
 """Metrics of the service: how much work is queued, how old it is, and what has failed."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, select, true
 from sqlalchemy.orm import Session
 
 from app.db import transactions
 from app.db.transactions import transaction
 from app.jobs import queue
-from app.models import Alert, Delivery, Email, ReportFile, RollupQueueEntry, Scan
+from app.models import (
+    Alert,
+    Delivery,
+    DmarcReport,
+    Email,
+    ReportFile,
+    RollupQueueEntry,
+    Scan,
+    TlsReport,
+)
 from app.models.reports import RECEIVED
 from app.models.scans import UNFINISHED
+from app.protocols.report_formats import deviations
 
 PREFIX = "mailwatch_"
+SKIPPED_DAYS = 7
+SKIPPED_KINDS: Mapping[str, Any] = {"dmarc": DmarcReport, "tls": TlsReport}
 
 
 class ServiceCollector(Collector):
@@ -32,6 +45,7 @@ class ServiceCollector(Collector):
         with transaction(readonly=True) as session:
             now = transactions.now(session)
             yield from _report_files(session, now)
+            yield _skipped_records(session, now)
             yield from _scans(session, now)
             yield _alerts(session)
             yield _deliveries(session)
@@ -57,6 +71,30 @@ def _report_files(session: Session, now: datetime) -> Iterator[Metric]:
     yield _gauge(
         "rollup_queue_reports", summary, ["status"], _with_zeros(entries, ["pending", "failed"])
     )
+
+
+def _skipped_records(session: Session, now: datetime) -> Metric:
+    """What could not be read in reports that were received in the last SKIPPED_DAYS.
+
+    A reason that this release does not know counts as ``other``, so that the labels are bounded.
+    """
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    each = func.json_each if is_sqlite else func.json_each_text
+    counts = dict.fromkeys(itertools.product(SKIPPED_KINDS, (*deviations.REASONS, "other")), 0)
+    for kind, table in SKIPPED_KINDS.items():
+        reasons = each(table.skipped_reasons).table_valued("key", "value", name="reasons")
+        sums = (
+            select(reasons.c.key, func.sum(cast(reasons.c.value, BigInteger)))
+            .select_from(table)
+            .join(reasons, true())
+            .where(table.skipped_count > 0, table.received_at > now - timedelta(days=SKIPPED_DAYS))
+            .group_by(reasons.c.key)
+        )
+        for reason, number in session.execute(sums):
+            counts[kind, reason if reason in deviations.REASONS else "other"] += int(number)
+    summary = f"Records that could not be read in the reports of the last {SKIPPED_DAYS} days"
+    rows = [(*labels, number) for labels, number in counts.items()]
+    return _gauge("skipped_records", summary, ["kind", "reason"], rows)
 
 
 def _scans(session: Session, now: datetime) -> Iterator[Metric]:

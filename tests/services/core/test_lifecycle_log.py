@@ -21,7 +21,7 @@ from app.services.scans import claims as scan_claims
 from app.services.scans import runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.lifecycle_lines import events, lines
-from tests.support.report_documents import dmarc_xml
+from tests.support.report_documents import dmarc_xml, record
 from tests.support.zones import Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -140,6 +140,15 @@ def test_a_report_that_proves_more_replaces_another(
     caplog.clear()
     process(account_id, dmarc_xml() + b"\n", "upload")
     assert events(caplog, "report.") == ["report.stored", "report.replaced"]
+
+
+def test_a_report_with_records_that_cannot_be_read_is_partial(
+    account_id: UUID, caplog: pytest.LogCaptureFixture
+) -> None:
+    process(account_id, dmarc_xml(records=[record(), record(ip="none"), record(count="many")]))
+    assert events(caplog, "report.") == ["report.stored", "report.partial"]
+    (partial,) = [line for line in lines(caplog) if line["event"] == "report.partial"]
+    assert partial["skipped_reasons"] == {"bad_source_ip": 1, "bad_number": 1}
 
 
 def test_an_alert_is_acknowledged_and_resolved(

@@ -51,6 +51,8 @@ class Report:
     provenance: str = "token"
     policy: Mapping[str, str | None] = field(default_factory=POLICY.copy)
     about: str | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped_messages: int = 0
 
     @property
     def end(self) -> datetime:
@@ -93,6 +95,9 @@ def _report_row(domain: Domain, report: Report) -> DmarcReport:
         record_count=len(report.rows),
         messages=min(sum(row.count for row in report.rows), 2**63 - 1),
         passed=0,
+        skipped_count=sum(report.skipped.values()),
+        skipped_messages=report.skipped_messages,
+        skipped_reasons=dict(report.skipped),
         provenance=report.provenance,
         content_digest=b"",
         received_at=report.end,

@@ -4,6 +4,7 @@ from app.rules.engine.types import Rule
 from app.rules.reports import (
     compliance,
     ingest_health,
+    partial_reports,
     senders,
     spoofing,
     stricter_policy,
@@ -13,6 +14,7 @@ from app.rules.reports.posture import AccountPosture, ReportPosture
 
 RULES: tuple[Rule[ReportPosture], ...] = (
     *ingest_health.RULES,
+    *partial_reports.RULES,
     *tls_failures.RULES,
     *stricter_policy.RULES,
     *compliance.RULES,

@@ -84,6 +84,36 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadReports:
+    """The reports of one reporter in the last week, and how much of them could be read.
+
+    kind               dmarc or tls
+    records, messages  of TLS reports: policies with failure details, and sessions
+    skipped_records    records that could not be read, with the sum of their messages, as far as it
+                       is known, and their number by reason
+    """
+
+    kind: str
+    reporter: str
+    reports: int
+    partial_reports: int
+    records: int
+    messages: int
+    skipped_records: int
+    skipped_messages: int
+    reasons: Mapping[str, int]
+
+    @property
+    def skipped_share(self) -> float:
+        """The share of the records or of the messages that could not be read: the larger one.
+
+        The counts of skipped records are not always known.
+        """
+        pairs = ((self.skipped_records, self.records), (self.skipped_messages, self.messages))
+        return max(skipped / ((skipped + read) or 1) for skipped, read in pairs)
+
+
+@dataclass(frozen=True, slots=True)
 class ReportPosture:
     """What reports show about a domain.
 
@@ -97,6 +127,7 @@ class ReportPosture:
     step             the next policy step, if the policy is not at reject
     failure_reports  of the last day, newest first
     is_behind        reports may be waiting to be processed, so a silent reporter is not certain
+    read_reports     how much of the reports of the last week could be read
     signers          selectors that signed email before and none lately, with when they signed
     """
 
@@ -120,6 +151,7 @@ class ReportPosture:
     failure_reports: Sequence[Mapping[str, str | None]] = ()
     failure_report_count: int = 0
     is_behind: bool = False
+    read_reports: Sequence[ReadReports] = ()
     signers: Sequence[Reporter] = ()
 
     def capped(self, severity: Severity) -> Severity:

@@ -41,6 +41,7 @@ from app.rules.reports.posture import (
 from app.services.analytics import policy, sending, tls_policies
 from app.services.analytics import tls as analytics_tls
 from app.services.analytics.sending import SendingReport
+from app.services.monitoring import read_reports
 
 MAX_WAIT = timedelta(minutes=10)  # after which waiting files count as a delay
 TLS_DAYS = (2, 7, 14, 90)
@@ -100,6 +101,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
         failure_reports=failures,
         failure_report_count=failure_count,
         is_behind=_is_behind(session, domain.account_id, now),
+        read_reports=read_reports.of_domain(session, domain, now, is_trusted_only=is_trusted_only),
         signers=_signers(session, before, quiet, hour - 1) if quiet else (),
     )
 

@@ -37,7 +37,16 @@ from tests.support.report_alerts import (
     send,
     store_dmarc_facts,
 )
-from tests.support.stored_reports import DAY, Report, record, store, store_tls
+from tests.support.stored_reports import (
+    DAY,
+    Report,
+    record,
+    store,
+    store_tls,
+    store_tls_report,
+    tls_failure,
+    tls_policy,
+)
 
 NO_DKIM = (DkimResult("acme.test", "s1", "fail"),)
 
@@ -92,6 +101,65 @@ def test_alert_is_kept_while_there_is_no_data(domain: Domain) -> None:
         rollup_queue.unroll(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert "dmarc.compliance_dropped" in opened(domain)
+
+
+def test_reporter_with_many_unreadable_records_opens_an_alert(domain: Domain) -> None:
+    send(domain, range(1, 4), GOOD, skipped={"bad_source_ip": 3}, skipped_messages=2)
+    assert "report.partial_rate" not in opened(domain)
+    send(domain, range(4, 6), GOOD, skipped={"bad_number": 4}, skipped_messages=2)
+    alert = opened(domain)["report.partial_rate"]
+    assert (alert.subject, alert.severity) == ("dmarc:google.com", "medium")
+    assert alert.evidence["observed"] == {
+        "reporter": "google.com",
+        "kind": "dmarc",
+        "reports": 5,
+        "partialReports": 5,
+        "records": 5,
+        "messages": 500,
+        "skippedRecords": 17,
+        "skippedMessages": 10,
+        "share": round(17 / 22, 4),
+        "reasons": {"bad_source_ip": 9, "bad_number": 8},
+    }
+    with transaction() as session:
+        session.execute(update(DmarcReport).values(skipped_count=0))
+    assert "report.partial_rate" not in opened(domain)
+
+
+def test_few_unreadable_records_of_many_open_no_alert(domain: Domain) -> None:
+    rows = [record(f"192.0.2.{number}", 10) for number in range(60)]
+    send(domain, range(1, 6), *rows, skipped={"bad_source_ip": 3}, skipped_messages=30)
+    assert "report.partial_rate" not in opened(domain)
+    send(domain, range(1, 6), *rows, skipped={"bad_source_ip": 1}, skipped_messages=300)
+    alert = opened(domain)["report.partial_rate"]
+    assert alert.evidence["observed"]["share"] == round(1650 / 7650, 4)
+
+
+def test_unverified_partial_reports_open_an_info_alert(domain: Domain) -> None:
+    send(domain, range(1, 5), GOOD)
+    skipped = {"skipped": {"bad_number": 5}, "provenance": "unverified"}
+    send(domain, range(1, 5), GOOD, reporter="stranger.test", **skipped)
+    assert opened(domain)["report.partial_rate"].severity == "info"
+
+
+def test_partial_tls_reports_open_an_alert(domain: Domain) -> None:
+    failures = [tls_failure(), tls_failure()]
+    for day in range(1, 6):
+        store_tls_report(
+            domain,
+            [tls_policy(successful=50, failed=2, failures=failures)],
+            at=midnight(day) + DAY / 2,
+            skipped_count=2,
+            skipped_sessions=7,
+            skipped_failed_sessions=1,
+            skipped_reasons={"bad_domain": 1, "bad_number": 1},
+        )
+    alert = opened(domain)["report.partial_rate"]
+    observed = alert.evidence["observed"]
+    assert (alert.subject, observed["kind"]) == ("tls:google.com", "tls")
+    assert (observed["records"], observed["messages"]) == (15, 260)
+    assert (observed["skippedRecords"], observed["skippedMessages"]) == (10, 40)
+    assert observed["reasons"] == {"bad_domain": 5, "bad_number": 5}
 
 
 def test_new_failing_source_has_its_own_alert_type(domain: Domain) -> None:

@@ -139,6 +139,48 @@ def test_tls_report_shows_its_failures(owner: Browser) -> None:
     assert "Successful sessions" in page
 
 
+def test_partial_reports_are_marked_and_explained(owner: Browser) -> None:
+    odd = record(ip="none", count=6)
+    partial = dmarc_xml(report_id="p", records=[record(count=4), odd, record(count="many")])
+    complete = dmarc_xml(report_id="c", org="other.test")
+    upload(owner, ("a.xml", partial), ("b.xml", complete))
+    page = owner.get("/reports")
+    assert page.count("Partial</span>") == 1
+    report = link(owner.get("/reports?partial=true"), "/reports/dmarc/dmr_[a-z0-9]+")
+    assert "other.test" not in owner.get("/reports?partial=true")
+    assert "Partial</span>" not in owner.get("/reports?partial=false")
+    text = " ".join(owner.get(report).split())
+    assert "2 records could not be read." in text
+    assert "1 record: the source address is not an IP address." in text
+    assert "1 record: a number is not valid." in text
+    assert "They have 6 messages, as far as the counts can be read." in text
+    for path in ("mail", "policy"):
+        page = owner.get(f"/domains/acme.test/{path}")
+        assert "1 report</a> could only be read in part." in page
+    file_id = re.search(r'name="id" value="(file_[a-z0-9]+)"', owner.get(report))
+    assert file_id is not None
+    assert owner.post("/reports/files/retry", id=file_id[1]).status_code == 303
+    processor.run([])
+    assert "2 records could not be read." in owner.get(report)
+    complete_page = owner.get(
+        link(owner.get("/reports?partial=false"), "/reports/dmarc/dmr_[a-z0-9]+")
+    )
+    assert "could not be read" not in complete_page
+
+
+def test_partial_tls_reports_are_marked_and_explained(owner: Browser) -> None:
+    odd = b'"failed-session-count": "2 or 3"'
+    upload(owner, ("a.json", tls_json().replace(b'"failed-session-count": 2', odd)))
+    page = owner.get("/reports/tls?partial=true")
+    assert "Partial</span>" in page
+    text = owner.get(link(page, "/reports/tls/tlr_[a-z0-9]+"))
+    assert "1 policy or failure could not be read." in text
+    assert "1 policy or failure: a number is not valid." in text
+    assert "The number of their sessions is not known." in text
+    assert "1 report</a> could only be read in part." in owner.get("/domains/acme.test/mail")
+    assert "No matching reports" in owner.get("/reports/tls?partial=false")
+
+
 def test_failure_report_is_shown_without_private_data(owner: Browser) -> None:
     upload(owner, ("c.eml", failure_mail()))
     page = owner.get(link(owner.get("/reports/failure"), "/reports/failure/flr_[0-9a-z]+"))

@@ -79,6 +79,7 @@ def add_to(blueprint: Blueprint) -> None:
     ):
         blueprint.add_app_template_filter(filter)
     blueprint.add_app_template_filter(deviations.describe, "parser_warning")
+    blueprint.add_app_template_filter(deviations.describe_reason, "skip_reason")
 
 
 def with_code(text: str) -> Markup:

@@ -133,6 +133,7 @@ def _tls(summary: TlsSummary, urls: RecordUrls) -> dict[str, Any]:
     ]
     return {
         "tls": summary.current,
+        "tls_partial": summary.partial_reports,
         "tls_before": summary.previous_period.totals,
         "tls_chart": charts.stacked(("successful", "failed"), rows),
         "tls_urls": {"all": urls.url(), "before": urls.previous()},

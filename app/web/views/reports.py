@@ -1,6 +1,6 @@
 """Pages about reports: the lists, and one report with its records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from app.web.base import dates, pages
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
 PAGE = 50
+PARTIAL = {"true": True, "false": False}
 FILES: Mapping[str, Table] = {
     "dmr": DmarcReport,
     "tlr": TlsReport,
@@ -28,13 +29,13 @@ FILES: Mapping[str, Table] = {
 @bp.get("")
 def dmarc() -> ResponseReturnValue:
     """List the aggregate reports, newest first."""
-    return _list("reports.html", reports.dmarc, result=True)
+    return _list("reports.html", reports.dmarc, ("result", "partial"))
 
 
 @bp.get("/tls")
 def tls() -> ResponseReturnValue:
     """List the TLS reports, newest first."""
-    return _list("reports_tls.html", reports.tls)
+    return _list("reports_tls.html", reports.tls, ("partial",))
 
 
 @bp.get("/failure")
@@ -99,17 +100,19 @@ def raw(id: str) -> ResponseReturnValue:
     return response
 
 
-def _list(template: str, search: Any, *, result: bool = False) -> ResponseReturnValue:
+def _list(template: str, search: Any, extra: Sequence[str] = ()) -> ResponseReturnValue:
     values = {
         name: request.args.get(name, "").strip()[:253].replace("\0", "")
-        for name in ("domain", "reporter", "result", "from", "to")
+        for name in ("domain", "reporter", "from", "to", *extra)
     }
-    if not result or values["result"] not in RESULTS:
-        values["result"] = ""
+    for name, valid in (("result", RESULTS), ("partial", PARTIAL)):
+        if values.get(name) not in valid:
+            values[name] = ""
     query = ReportFilter(
         domain=values["domain"] or None,
         reporter=values["reporter"] or None,
         result=values["result"] or None,
+        partial=PARTIAL.get(values["partial"]),
         from_at=dates.parse_day(values["from"]),
         to_at=dates.parse_end_of_day(values["to"]),
     )

@@ -16,6 +16,14 @@ RETRY_BATCH_SIZE = 5_000
 PARTIAL = "partial"  # instead of a reason: the files of partial reports
 
 
+def has_partial_report() -> ColumnElement[bool]:
+    """Return the condition for files whose report is stored, but could only be read in part."""
+    partial = (
+        select(table.id).where(table.skipped_count > 0) for table in (DmarcReport, TlsReport)
+    )
+    return files.IS_READ & or_(*(ReportFile.report_id.in_(report_ids) for report_ids in partial))
+
+
 def retry(
     report_file_id: UUID | None = None,
     reason: str | None = None,
@@ -38,7 +46,7 @@ def retry(
             select(ReportFile.id)
             .where(
                 matches,
-                ReportFile.status.in_(("rejected", "unattributed")) | _is_partial(),
+                ReportFile.status.in_(("rejected", "unattributed")) | has_partial_report(),
                 _has_bytes(),
             )
             .order_by(ReportFile.id)
@@ -59,15 +67,7 @@ def retry(
 
 
 def _with_reason(reason: str | None) -> ColumnElement[bool]:
-    return _is_partial() if reason == PARTIAL else ReportFile.reason == reason
-
-
-def _is_partial() -> ColumnElement[bool]:
-    """Whether the report of the file is stored, without records that could not be read."""
-    partial = (
-        select(table.id).where(table.skipped_count > 0) for table in (DmarcReport, TlsReport)
-    )
-    return files.IS_READ & or_(*(ReportFile.report_id.in_(report_ids) for report_ids in partial))
+    return has_partial_report() if reason == PARTIAL else ReportFile.reason == reason
 
 
 def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:

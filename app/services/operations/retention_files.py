@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 from app import settings
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
+from app.services.ingest import retries
 from app.services.ingest.budgets import SourceClass
 
 
@@ -26,7 +27,8 @@ def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
     )
     # A user may still decide between the two files of a conflict, and reverse that.
     is_junk = ~_has(~_is_junk())
-    is_settled = ~_has(ReportFile.status.not_in(("parsed", "duplicate")) | is_contested)
+    is_open = is_contested | retries.has_partial_report()  # a later release may read more
+    is_settled = ~_has(ReportFile.status.not_in(("parsed", "duplicate")) | is_open)
     is_private = is_settled & ~_has(ReportFile.kind != "failure")
     return ~_has(ReportFile.status == RECEIVED) & (
         is_private

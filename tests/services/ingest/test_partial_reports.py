@@ -1,6 +1,7 @@
 """Reports with records that cannot be read: what is stored, and which of several reports counts."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db.transactions import transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict
 from app.models import (
     DmarcHour,
@@ -22,6 +23,7 @@ from app.models import (
 )
 from app.services.analytics import rollup_queue
 from app.services.ingest import conflicts, files, processor, retries
+from app.services.operations import retention
 from app.services.reports import report_files
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.report_documents import dmarc_xml, record, tls_json
@@ -256,6 +258,22 @@ def test_a_deleted_file_is_not_reprocessed(account_id: UUID) -> None:
     with pytest.raises(Conflict, match="while they are stored"):
         report_files.reprocess(account_id, ids.public("file", file_id), actor=ACTOR)
     assert figures() == (70, 70, 70, 7)
+
+
+def test_files_of_partial_reports_are_stored_as_long_as_unparsed_ones(account_id: UUID) -> None:
+    partial, tls = take(account_id, PARTIAL), take(account_id, TLS_PARTIAL)
+    plain = take(account_id, dmarc_xml(report_id="other"))
+    for days, stored in ((20, [True, True, False]), (31, [False, False, False])):
+        with transaction() as session:
+            session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=days)))
+        retention.run()
+        assert [is_stored(id) for id in (partial, tls, plain)] == stored
+
+
+def is_stored(report_file_id: UUID) -> bool:
+    with transaction(readonly=True) as session:
+        file = session.get_one(ReportFile, report_file_id)
+        return session.get(RawFile, (file.account_id, file.sha256)) is not None
 
 
 def test_a_file_that_cannot_be_read_again_keeps_its_report(account_id: UUID) -> None:

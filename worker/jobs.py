@@ -98,7 +98,9 @@ def probe_hosts() -> None:
 def poll_mailbox(mailbox_ids: list[str]) -> None:
     """Fetch reports from a mailbox, and from others that are due."""
     mailboxes.poll_next(
-        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=shutdown.is_requested
+        [UUID(mailbox_id) for mailbox_id in mailbox_ids],
+        runtime.network(),
+        is_stopping=shutdown.is_requested,
     )
 
 

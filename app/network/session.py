@@ -88,6 +88,9 @@ class LiveSession(LiveResolver, NetworkSession):
     async def refusal(self, host: str) -> str | None:
         return await self._egress.refusal(self, host)
 
+    async def public_addresses(self, host: str) -> list[str]:
+        return await self._egress.public_addresses(self, host)
+
     async def probe_tls(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)
 

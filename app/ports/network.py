@@ -22,6 +22,13 @@ class NetworkSession(Resolver, HttpClient, TlsProber):
         """Return why the client would refuse the host; see ``HttpClient``."""
         raise LookupFailed(host, "HTTPS", "network")
 
+    async def public_addresses(self, host: str) -> list[str]:
+        """Return the addresses of the host; none if any of them is not public.
+
+        raises  LookupFailed
+        """
+        raise LookupFailed(host, "A", "network")
+
     async def probe_tls(self, host: str) -> TlsProbe:
         """Return the TLS probe of a mail host; checks only read stored probes."""
         raise LookupFailed(host, "SMTP", "network")

@@ -65,6 +65,12 @@ def add(run: Run, port: int, *more: str, password: str = imap.PASSWORD) -> str:
     return match[0]
 
 
+def refused_add(run: Run, port: int, *more: str, password: str = imap.PASSWORD) -> str:
+    """The output of adding a mailbox that is refused."""
+    words = ("--host", "127.0.0.1", "--port", port, "--username", "reports@acme.test")
+    return run("add", "--account", "Acme", *words, *more, typed=f"{password}\n", status=1)
+
+
 def test_mailbox_is_added_polled_listed_and_removed(run: Run, port: int) -> None:
     mailbox_id = add(run, port)
     assert "never polled  0 imported" in run("list", "--account", "Acme")
@@ -73,12 +79,15 @@ def test_mailbox_is_added_polled_listed_and_removed(run: Run, port: int) -> None
     listed = run("list", "--account", "Acme")
     assert "reports@acme.test at 127.0.0.1, INBOX" in listed
     assert "1 imported" in listed
+    assert "1 read" in listed
     run("remove", "--account", "Acme", mailbox_id)
     assert run("list", "--account", "Acme") == ""
 
 
 def test_mailbox_error_is_a_sentence(run: Run, port: int) -> None:
-    mailbox_id = add(run, port, password="wrong")
+    refused = refused_add(run, port, password="wrong")
+    assert "The test failed: wrong password. Use --skip-test" in refused
+    mailbox_id = add(run, port, "--skip-test", password="wrong")
     assert "Error: wrong password\n" in run("pull", mailbox_id, status=1)
     assert "wrong password" in run("list", "--account", "Acme")
     unknown = ids.public("mbx", ids.new())
@@ -114,7 +123,7 @@ def test_authentication_results_count_for_the_trusted_server(
 
 
 def test_trusted_server_can_be_set_and_removed(run: Run) -> None:
-    mailbox_id = add(run, 993)
+    mailbox_id = add(run, 993, "--skip-test")
     assert "trusts" not in run("list", "--account", "Acme")
     trust = ("trust-server", "--account", "Acme")
     assert "trusts mx.acme.test" in run(*trust, "--authserv-id", " mx.acme.test", mailbox_id)
@@ -123,3 +132,43 @@ def test_trusted_server_can_be_set_and_removed(run: Run) -> None:
     assert "trusts no server" in run(*trust, mailbox_id)
     assert "trusts" not in run("list", "--account", "Acme")
     run(*trust, ids.public("mbx", ids.new()), status=1)
+
+
+def test_dry_run_shows_what_would_be_fetched(run: Run, port: int) -> None:
+    mailbox_id = add(run, port)
+    for _ in range(2):
+        output = run("pull", "--dry-run", mailbox_id)
+        assert f"INBOX 1  {len(MAIL)} bytes  would be fetched" in output
+        assert "1 messages. Nothing was changed." in output
+    assert "never polled  0 imported" in run("list", "--account", "Acme")
+    assert "1 imported" in run("pull", mailbox_id)
+    assert "1 read messages are left alone." in run("pull", "--dry-run", mailbox_id)
+
+
+def test_mailbox_is_edited_paused_and_resumed(run: Run, port: int) -> None:
+    mailbox_id = add(run, port)
+    edit = ("edit", "--account", "Acme", mailbox_id)
+    assert "cannot be opened" in run(*edit, "--folder", "Nowhere", status=1)
+    assert "requires --done-folder" in run(*edit, "--messages", "all", status=2)
+    assert "INBOX" in run("show", "--account", "Acme", mailbox_id)
+    run(*edit, "--folder", "Nowhere", "--skip-test", "--done-folder", "Done")
+    assert "Nowhere" in run("show", "--account", "Acme", mailbox_id)
+    assert "cannot be opened" in run("pull", "--dry-run", mailbox_id, status=1)
+    run(*edit, "--folder", "INBOX", "--no-done-folder")
+    assert "Error: The test failed: wrong" in run(*edit, "--password", typed="x\n", status=1)
+    run("pause", "--account", "Acme", mailbox_id)
+    assert "paused" in run("list", "--account", "Acme")
+    assert "Resume it" in run("pull", mailbox_id, status=1)
+    run("resume", "--account", "Acme", mailbox_id)
+    assert "1 imported" in run("pull", mailbox_id)
+
+
+def test_own_certificate_authority_is_read_from_a_file(
+    run: Run, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "certificate" in refused_add(run, port)
+    mailbox_id = add(run, port, "--ca-file", str(tmp_path / "ca.pem"))
+    assert "1 imported" in run("pull", mailbox_id)
+    (tmp_path / "none.pem").write_bytes(b"\xff")
+    assert "no certificates" in refused_add(run, port, "--ca-file", str(tmp_path / "none.pem"))

@@ -22,6 +22,10 @@ class Mails:
     folder        the name of the folder on the wire
     username      the user's name, as ``password``
     malformed     the response to a FETCH command instead of a correct one
+    folders       the names of the other folders on the wire; None if every name exists
+    refusals      the response to the command for a mail, by its verb and UID
+    status        the response to STARTTLS if the server is served without TLS
+    stalls_at     the server does not answer a command with these words, and sets ``stalled``
     is_lying      the server announces more octets than a mail may have
     is_slow       the server sends one octet of a mail after the other, without an end
     is_flooding   the server answers a SEARCH with lines without an end
@@ -36,6 +40,11 @@ class Mails:
     folder: str = "INBOX"
     username: str = "reports@acme.test"
     password: str = PASSWORD
+    folders: set[str] | None = None
+    refusals: dict[tuple[str, int], str] = field(default_factory=dict)
+    status: str = "OK begin TLS"
+    stalls_at: str = ""
+    stalled: threading.Event = field(default_factory=threading.Event)
     malformed: bytes = b""
     is_lying: bool = False
     is_slow: bool = False
@@ -46,7 +55,9 @@ class Mails:
 
 class _Session(socketserver.StreamRequestHandler):
     mails: Mails
+    context: ssl.SSLContext  # for STARTTLS
     is_logged_in = False
+    is_readonly = False
 
     def handle(self) -> None:
         self.send_line("* OK here")
@@ -54,6 +65,9 @@ class _Session(socketserver.StreamRequestHandler):
             tag, _, words = line.decode().strip().partition(" ")
             if self.mails.breaks_at and self.mails.breaks_at in words:
                 return
+            if self.mails.stalls_at and self.mails.stalls_at in words:
+                self.mails.stalled.set()
+                continue
             if not self.answer(tag, words):
                 return
 
@@ -68,10 +82,15 @@ class _Session(socketserver.StreamRequestHandler):
         elif verb in ("LOGIN", "AUTHENTICATE"):
             self.is_logged_in = self.authenticate(words)
             status = "OK done" if self.is_logged_in else "NO wrong password"
-        elif verb == "SELECT":
-            status = "OK open" if words == f'SELECT "{self.mails.folder}"' else "NO such folder"
+        elif verb in ("SELECT", "EXAMINE"):
+            status = self.open_folder(verb, words)
+        elif verb in ("STATUS", "CREATE"):
+            status = self.other_folder(verb, re.findall(r'"([^"]*)"', words)[0])
+        elif verb == "STARTTLS":
+            self.start_tls(tag)
+            return True
         elif verb == "UID":
-            self.uid(words[4:])
+            status = self.uid(words[4:])
         elif verb == "LOGOUT":
             self.send_line("* BYE")
         self.send_line(f"{tag} {status}")
@@ -86,14 +105,48 @@ class _Session(socketserver.StreamRequestHandler):
         escaped = mails.password.replace("\\", "\\\\").replace('"', '\\"')
         return words == f'LOGIN "{mails.username}" "{escaped}"'
 
-    def uid(self, words: str) -> None:
+    def open_folder(self, verb: str, words: str) -> str:
+        if words != f'{verb} "{self.mails.folder}"':
+            return "NO such folder"
+        self.is_readonly = verb == "EXAMINE"
+        self.send_line(f"* {len(self.mails.content)} EXISTS")
+        return "OK open"
+
+    def other_folder(self, verb: str, name: str) -> str:
+        folders = self.mails.folders
+        if verb == "CREATE" and folders is not None:
+            folders.add(name)
+        elif folders is not None and name not in folders:
+            return "NO [NONEXISTENT] no folder of this name"
+        else:
+            self.send_line(f'* STATUS "{name}" (MESSAGES 0)')
+        return "OK done"
+
+    def start_tls(self, tag: str) -> None:
+        self.send_line(f"{tag} {self.mails.status}")
+        if self.mails.status.startswith("OK"):
+            self.request = self.context.wrap_socket(self.request, server_side=True)
+            self.setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()  # the server only knows the socket from before STARTTLS
+
+    def uid(self, words: str) -> str:
         verb, _, rest = words.partition(" ")
         if verb == "SEARCH":
             self.search(rest)
-        elif verb == "FETCH":
-            self.fetch(int(rest.split(" ")[0]), rest)
+            return "OK done"
+        uid = int(rest.split(" ")[0])
+        if (refusal := self.mails.refusals.get((verb, uid))) is not None:
+            return refusal
+        if verb == "FETCH":
+            self.fetch(uid, rest)
+        elif self.is_readonly:
+            return "NO the folder was opened with EXAMINE"
         else:
-            self.change(verb, int(rest.split(" ")[0]), rest)
+            self.change(verb, uid, rest)
+        return "OK done"
 
     def search(self, criteria: str) -> None:
         mails = self.mails
@@ -147,11 +200,12 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextmanager
-def serving(mails: Mails, context: ssl.SSLContext) -> Iterator[int]:
-    """The server; its port."""
-    handler = type("Session", (_Session,), {"mails": mails})
+def serving(mails: Mails, context: ssl.SSLContext, *, has_starttls: bool = False) -> Iterator[int]:
+    """The server, with TLS from the beginning or after STARTTLS; its port."""
+    handler = type("Session", (_Session,), {"mails": mails, "context": context})
     with _Server(("127.0.0.1", 0), handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        if not has_starttls:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -168,6 +168,9 @@ class _LoopbackSession(NetworkSession):
     async def refusal(self, host: str) -> str | None:
         return await self._egress.refusal(self, host)
 
+    async def public_addresses(self, host: str) -> list[str]:
+        return await self._egress.public_addresses(self, host)
+
 
 class LoopbackNetwork(Network):
     """A network that reaches servers on loopback by the names of a zone.

@@ -116,6 +116,17 @@ class Egress:
             return refusal.failure
         return None
 
+    async def public_addresses(self, resolver: Resolver, host: str) -> list[str]:
+        """Return the addresses of the host; none if ``fetch`` would refuse it.
+
+        raises  LookupFailed
+        """
+        try:
+            addresses = await public_addresses(resolver, host, self._allowed)
+        except Refusal:
+            return []
+        return [str(address) for address in addresses]
+
     @cached_property
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""Mailboxes of accounts from which reports are fetched: add, list, remove and poll them.
+"""Mailboxes of accounts from which reports are fetched: add, list, change, remove and poll them.
 
 A message is marked in the mailbox only after its file is committed. A message that is fetched twice
 is stored once.
@@ -7,9 +7,11 @@ is stored once.
 import re
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, delete, func, select, update
@@ -19,75 +21,148 @@ from sqlalchemy.orm import Session
 from app import ids, settings
 from app.db import transactions
 from app.db.transactions import transaction
-from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
-from app.mailboxes import imap
 from app.mailboxes.imap import Account
-from app.mailboxes.types import MailboxError
+from app.models import Account as AccountRow
 from app.models import ReportMailbox
-from app.protocols import names
+from app.ports.network import Network
 from app.services.core import audit_log, encryption
 from app.services.core.leases import Lease, LeaseTable
-from app.services.ingest import authenticity, files
+from app.services.ingest import mailbox_access
+from app.services.ingest.mailbox_fetch import Fetch, PollResult
 
-PURPOSE = "mailbox"
-MAX_MESSAGES, POLL_SECONDS = 500, 10.0  # of one poll, as report files wait behind it
+POLL_SECONDS = 10.0  # of one poll, as report files wait behind it
 STARVATION_LIMIT = timedelta(minutes=1)  # after which a due mailbox is polled before files
 LEASE_DURATION = timedelta(minutes=10)  # far more than one poll takes
+
+MAX_MAILBOXES = 50  # of an account
 
 LEASES = LeaseTable(
     key=ReportMailbox.id,
     until=ReportMailbox.next_at,
     duration=lambda: LEASE_DURATION,
+    active=ReportMailbox.paused_at.is_(None),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PollResult:
-    """The result of one poll; ``is_partial`` is True if its time was too short for all messages."""
-
-    imported_count: int = 0
-    duplicate_count: int = 0
-    too_large: int = 0
-    failure: str | None = None
-    is_partial: bool = False
-
-
-def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
+def add(
+    account_id: UUID, access: Account, *, actor: str, is_private: bool = False
+) -> ReportMailbox:
     """Add a mailbox, which is polled from now on, and return it.
 
-    raises  InvalidRequest; Conflict if the mailbox is already in the account
+    is_private  whether the server may have a private address; only for operators
+    raises      InvalidRequest; Conflict if the mailbox is already in the account
     """
-    checked = _checked(access)
+    checked = mailbox_access.checked(access)
     with transaction() as session:
+        session.scalar(select(AccountRow.id).where(AccountRow.id == account_id).with_for_update())
+        count = session.scalar(select(func.count()).where(ReportMailbox.account_id == account_id))
+        if (count or 0) >= MAX_MAILBOXES:
+            raise Conflict(f"An account can have at most {MAX_MAILBOXES} mailboxes")
         row = ReportMailbox(
             id=ids.new(),
             account_id=account_id,
-            host=checked.host,
-            port=checked.port,
-            username=checked.username,
-            password=encryption.encrypt(checked.password, PURPOSE),
-            folder=checked.folder,
-            done_folder=checked.done_folder,
+            is_private=is_private,
             created_by=actor,
             created_at=transactions.now(session),
             next_at=transactions.now(session),
+            **_columns(checked),
         )
-        try:
-            with session.begin_nested():
-                session.add(row)
-        except IntegrityError:
-            raise Conflict("This mailbox is already in the account") from None
-        audit_log.record(
-            session,
-            account_id,
-            actor=actor,
-            action="mailbox.added",
-            target=ids.public("mbx", row.id),
-            host=row.host,
-            username=row.username,
-        )
+        with _only_once(session):
+            session.add(row)
+        _record(session, row, actor, "mailbox.added", host=row.host, username=row.username)
     return row
+
+
+def change(
+    account_id: UUID, mailbox_id: UUID, access: Account, *, actor: str, is_private: bool = False
+) -> ReportMailbox:
+    """Replace the access to the mailbox, which is polled immediately, and return the row.
+
+    access      with an empty password, the stored one is kept; this requires the same server
+    is_private  as for ``add``
+    raises      NotFound; InvalidRequest; Conflict
+    """
+    with transaction() as session:
+        row = _locked(session, account_id, mailbox_id)
+        checked = mailbox_access.checked(with_stored_password(row, access))
+        before = _public_columns(row)
+        with _only_once(session):
+            for name, value in _columns(checked).items():
+                setattr(row, name, value)
+            row.is_private = is_private
+            row.next_at = transactions.now(session)
+        after = _public_columns(row)
+        changed = [name for name in before if before[name] != after[name]]
+        if access.password:
+            changed.append("password")
+        _record(session, row, actor, "mailbox.changed", fields=changed, host=row.host)
+    return row
+
+
+def with_stored_password(row: ReportMailbox, access: Account) -> Account:
+    """Return the access with the stored password if it has none.
+
+    The password is never sent to another server than the one that it was entered for.
+
+    raises  InvalidRequest
+    """
+    if access.password:
+        return access
+    server = (access.host.strip().lower(), access.port, access.username)
+    if server != (row.host, row.port, row.username) or access.security != row.security:
+        message = "Enter the password again, because the server or the user name changed"
+        raise InvalidRequest.field("password", message)
+    if access.ca_certificates != row.ca_certificates:
+        message = "Enter the password again, because the certificate authority changed"
+        raise InvalidRequest.field("password", message)
+    return replace(access, password=encryption.decrypt(row.password, mailbox_access.PURPOSE))
+
+
+def pause(account_id: UUID, mailbox_id: UUID, *, actor: str) -> ReportMailbox:
+    """Stop polling the mailbox until it is resumed; an alert on its failures resolves.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        row = _locked(session, account_id, mailbox_id)
+        if row.paused_at is None:
+            row.paused_at, row.failing_since = transactions.now(session), None
+            _record(session, row, actor, "mailbox.paused")
+    return row
+
+
+def resume(account_id: UUID, mailbox_id: UUID, *, actor: str) -> ReportMailbox:
+    """Poll the mailbox again, immediately.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        row = _locked(session, account_id, mailbox_id)
+        if row.paused_at is not None:
+            row.paused_at, row.next_at = None, transactions.now(session)
+            _record(session, row, actor, "mailbox.resumed")
+    return row
+
+
+def find(account_id: UUID, mailbox_id: UUID) -> ReportMailbox:
+    """Return a mailbox of the account; raises NotFound."""
+    with transaction(readonly=True) as session:
+        is_own = (ReportMailbox.account_id == account_id) & (ReportMailbox.id == mailbox_id)
+        row = session.scalar(select(ReportMailbox).where(is_own))
+        if row is None:
+            raise NotFound
+        return row
+
+
+def find_any(mailbox_id: UUID) -> ReportMailbox:
+    """Return a mailbox of any account, for operators; raises NotFound."""
+    with transaction(readonly=True) as session:
+        row = session.get(ReportMailbox, mailbox_id)
+        if row is None:
+            raise NotFound
+        return row
 
 
 def search(account_id: UUID) -> Sequence[ReportMailbox]:
@@ -130,22 +205,9 @@ def trust_server(
     """
     name = _authserv_id(authserv_id)
     with transaction() as session:
-        row = session.scalar(
-            select(ReportMailbox)
-            .where(ReportMailbox.account_id == account_id, ReportMailbox.id == mailbox_id)
-            .with_for_update()
-        )
-        if row is None:
-            raise NotFound
+        row = _locked(session, account_id, mailbox_id)
         row.authserv_id = name
-        audit_log.record(
-            session,
-            account_id,
-            actor=actor,
-            action="mailbox.server_trusted",
-            target=ids.public("mbx", mailbox_id),
-            authserv_id=name,
-        )
+        _record(session, row, actor, "mailbox.server_trusted", authserv_id=name)
     return row
 
 
@@ -182,20 +244,25 @@ def enqueue_if_due() -> None:
 def _longest_due(session: Session) -> Row[UUID, datetime] | None:
     return session.execute(
         select(ReportMailbox.id, ReportMailbox.next_at)
-        .where(ReportMailbox.next_at <= transactions.now(session))
+        .where(
+            ReportMailbox.next_at <= transactions.now(session), ReportMailbox.paused_at.is_(None)
+        )
         .order_by(ReportMailbox.next_at)
         .limit(1)
     ).one_or_none()
 
 
 def poll_next(
-    mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
+    mailbox_ids: Sequence[UUID],
+    network: Network,
+    *,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Poll these mailboxes and then those that are due, for POLL_SECONDS."""
     next_ids, until = list(mailbox_ids), time.monotonic() + POLL_SECONDS
     while next_ids:
         for mailbox_id in next_ids:
-            poll(mailbox_id, is_stopping=is_stopping)
+            poll(mailbox_id, network, is_stopping=is_stopping)
         if is_stopping() or time.monotonic() > until:
             break
         with transaction(readonly=True) as session:
@@ -206,13 +273,15 @@ def poll_next(
 
 def poll(
     mailbox_id: UUID,
+    network: Network | None = None,
     *,
     is_forced: bool = False,
     context: ssl.SSLContext | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> PollResult | None:
-    """Fetch the messages of a mailbox; None if it is not due or another worker polls it.
+    """Fetch the messages of a mailbox; None if it is paused, not due or polled by another worker.
 
+    network    required unless the server may have a private address
     is_forced  poll it although it is not due
     effects    transactions for the claim, each message and the result; the network in between
     """
@@ -221,113 +290,88 @@ def poll(
         return None
     lease, mailbox = claimed
     try:
-        result = _poll(mailbox, context, is_stopping)
+        connection = replace(mailbox_access.connection_of(mailbox, network), context=context)
+        fetch = Fetch(mailbox.account_id, mailbox.authserv_id, mailbox.skipped)
+        result = fetch.run(connection, POLL_SECONDS, is_stopping)
     except encryption.DecryptionError as error:
         result = PollResult(failure=str(error))
     with transaction() as session:
-        encryption.renew(session, ReportMailbox.password, mailbox_id, mailbox.password, PURPOSE)
-        now = transactions.now(session)
-        seconds = 0 if result.is_partial else settings.current().mailbox_poll_seconds
-        session.execute(
-            update(ReportMailbox)
-            .where(LEASES.is_held([lease]))
-            .values(
-                polled_at=now,
-                next_at=now + timedelta(seconds=seconds),
-                failure=result.failure and result.failure[:300],
-                failing_since=(
-                    func.coalesce(ReportMailbox.failing_since, now) if result.failure else None
-                ),
-                imported_count=ReportMailbox.imported_count + result.imported_count,
-                too_large=result.too_large,
-            )
-        )
+        purpose = mailbox_access.PURPOSE
+        encryption.renew(session, ReportMailbox.password, mailbox_id, mailbox.password, purpose)
+        _store_result(session, lease, result)
     return result
+
+
+def _store_result(session: Session, lease: Lease[UUID], result: PollResult) -> None:
+    now = transactions.now(session)
+    seconds = 0 if result.is_partial else settings.current().mailbox_poll_seconds
+    outcome: dict[str, Any] = {"succeeded_at": now, "failing_since": None}
+    if result.failure:
+        outcome = {"failing_since": func.coalesce(ReportMailbox.failing_since, now)}
+    session.execute(
+        update(ReportMailbox)
+        .where(LEASES.is_held([lease]))
+        .values(
+            polled_at=now,
+            next_at=now + timedelta(seconds=seconds),
+            failure=result.failure and result.failure[:300],
+            imported_count=ReportMailbox.imported_count + result.imported_count,
+            too_large=result.too_large,
+            read_count=result.read_count,
+            skipped=dict(result.skipped),
+            **outcome,
+        )
+    )
 
 
 def _claim(mailbox_id: UUID, is_forced: bool) -> tuple[Lease[UUID], ReportMailbox] | None:
     with transaction() as session:
         is_requested = ReportMailbox.id == mailbox_id
-        keys = [mailbox_id] if is_forced else LEASES.lock(session, is_requested, limit=1)
+        is_active = ReportMailbox.paused_at.is_(None)
+        keys = (
+            session.scalars(select(ReportMailbox.id).where(is_requested, is_active)).all()
+            if is_forced
+            else LEASES.lock(session, is_requested & is_active, limit=1)
+        )
         for lease in LEASES.take(session, keys):
             return lease, session.get_one(ReportMailbox, mailbox_id)
         return None
 
 
-def _access(row: ReportMailbox) -> Account:
-    return Account(
-        host=row.host,
-        port=row.port,
-        username=row.username,
-        password=encryption.decrypt(row.password, PURPOSE),
-        folder=row.folder,
-        done_folder=row.done_folder,
+def _locked(session: Session, account_id: UUID, mailbox_id: UUID) -> ReportMailbox:
+    """Lock and return a mailbox of the account; raises NotFound."""
+    row = session.scalar(
+        select(ReportMailbox)
+        .where(ReportMailbox.account_id == account_id, ReportMailbox.id == mailbox_id)
+        .with_for_update()
     )
+    if row is None:
+        raise NotFound
+    return row
 
 
-def _poll(
-    row: ReportMailbox, context: ssl.SSLContext | None, is_stopping: Callable[[], bool]
-) -> PollResult:
-    imported = duplicates = too_large = 0
-    failure: str | None = None
-    is_partial = False
-    metadata = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
-    until = time.monotonic() + POLL_SECONDS
+@contextmanager
+def _only_once(session: Session) -> Iterator[None]:
+    """Raise Conflict if the account has another mailbox with the same access."""
     try:
-        with imap.opened(_access(row), context) as source:
-            for message in source.waiting(MAX_MESSAGES):
-                if is_partial := is_stopping() or time.monotonic() > until:
-                    break
-                if message.is_too_large:
-                    too_large += 1
-                    continue
-                stored = files.store(
-                    row.account_id,
-                    message.read(),
-                    received_via="mailbox",
-                    file_name=message.name,
-                    sender_metadata=metadata,
-                )
-                imported, duplicates = imported + stored.is_new, duplicates + (not stored.is_new)
-                message.acknowledge()
-    except MailboxError as error:
-        failure = str(error)
-    except QuotaExceeded as error:
-        failure = error.message
-    return PollResult(
-        imported_count=imported,
-        duplicate_count=duplicates,
-        too_large=too_large,
-        failure=failure,
-        is_partial=is_partial and imported + duplicates > 0,
-    )
+        with session.begin_nested():
+            yield
+    except IntegrityError:
+        raise Conflict("This mailbox is already in the account") from None
 
 
-def _checked(access: Account) -> Account:
-    """The access in the form in which it is stored.
+def _columns(access: Account) -> dict[str, Any]:
+    """Return the columns of a mailbox with this access; its password is encrypted."""
+    password = encryption.encrypt(access.password, mailbox_access.PURPOSE)
+    return {**asdict(access), "password": password}
 
-    raises  InvalidRequest
-    """
-    errors: list[dict[str, str]] = []
-    host = access.host.strip().lower()
-    try:
-        host = names.parse_host(host)
-    except names.NotADomain as error:
-        if error.code != "ip_address":
-            errors.append({"field": "host", "code": error.code, "message": error.reason})
-    if not 0 < access.port < 65_536:
-        errors.append(
-            {"field": "port", "code": "invalid", "message": "Enter a port from 1 to 65535"}
-        )
-    for field, text, length in (
-        ("username", access.username, 320),
-        ("password", access.password, 500),
-        ("folder", access.folder, 200),
-        ("done_folder", access.done_folder or "x", 200),
-    ):
-        if not (text.isprintable() and 0 < len(text) <= length):
-            message = f"Enter 1 to {length} printable characters"
-            errors.append({"field": field, "code": "invalid", "message": message})
-    if errors:
-        raise InvalidRequest(errors)
-    return replace(access, host=host)
+
+def _public_columns(row: ReportMailbox) -> dict[str, Any]:
+    """Return the columns of the access that are not secret."""
+    names = (item.name for item in fields(Account) if item.name != "password")
+    return {name: getattr(row, name) for name in names}
+
+
+def _record(session: Session, row: ReportMailbox, actor: str, action: str, **details: Any) -> None:
+    target = ids.public("mbx", row.id)
+    audit_log.record(session, row.account_id, actor=actor, action=action, target=target, **details)

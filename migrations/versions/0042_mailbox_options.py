@@ -2,15 +2,15 @@
 
 The mailboxes that exist were added by operators, so their servers may have private addresses.
 
-Revision ID: 0041
-Revises: 0040
+Revision ID: 0042
+Revises: 0041
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import column, update
 
-revision, down_revision = "0041", "0040"
+revision, down_revision = "0042", "0041"
 
 MAILBOXES = sa.table("report_mailboxes", column("is_private", sa.Boolean))
 NULLABLE = (

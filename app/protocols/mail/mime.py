@@ -5,7 +5,7 @@ descending, so that no general message parser has to handle hostile nesting.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.protocols.mail import parameters, transfer_encoding
@@ -21,19 +21,20 @@ _SEARCHED = 64 * KIB  # for a boundary that the header does not name
 _HEADER_SAMPLE = 16 * KIB
 
 _MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
-_END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
+_VALUE = rb"[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)"
+_FIELD = re.compile(rb"^([!-9;-~]+)" + _VALUE, re.MULTILINE)
 _EVIDENT = re.compile(
     rb"(?:\A|\n)--([^\s-][^\r\n]{0,199}|-[^\r\n]{0,199}?[^\r\n-])[ \t]*\r?\n"
     rb"(?=Content-[a-z-]{3,40}[ \t]*:)",
     re.IGNORECASE,
 )
+# Both begin with a literal, for which the regular expression engine searches quickly.
 _WELL_KNOWN = re.compile(
-    rb"^(?:From|To|Cc|Subject|Date|Received|Return-Path|Delivered-To|X-Original-To|Message-ID"
-    rb"|MIME-Version|Content-Type|DKIM-Signature|X-Mozilla-Status|X-Gmail-Labels)[ \t]*:",
-    re.MULTILINE | re.IGNORECASE,
+    rb"\n((?i:From|To|Cc|Subject|Date|Received|Return-Path|Delivered-To|X-Original-To|Message-ID"
+    rb"|MIME-Version|Content-Type|DKIM-Signature|X-Mozilla-Status|X-Gmail-Labels))[ \t]*:"
 )
-_FIRST_FIELD = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}[ \t]*:")
+_CONTENT_FIELD = re.compile(rb"\n([Cc](?i:ontent-(?:Type|Transfer-Encoding|Disposition)))" + _VALUE)
+_FIRST_FIELD = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}+[ \t]*:")
 
 Headers = list[tuple[str, str]]
 
@@ -82,10 +83,7 @@ class Cost:
 
 def headers(block: bytes) -> Headers:
     """The fields of a header block in order: names in lower case, values unfolded."""
-    return [
-        (name.decode("ascii").lower(), " ".join(value.decode("utf-8", "replace").split()))
-        for name, value in _FIELD.findall(block)
-    ]
+    return _unfolded(_FIELD.findall(block))
 
 
 def first(fields: Headers, name: str) -> str:
@@ -95,16 +93,22 @@ def first(fields: Headers, name: str) -> str:
 
 def header_block(raw: bytes) -> bytes:
     """The header of a message."""
-    match = _END_OF_HEADERS.search(raw)
-    return raw[: match.start() + 1] if match else raw
+    if raw.startswith((b"\n", b"\r\n")):
+        return raw[:1]
+    stop, _ = _end_of_header(raw, 0, len(raw))
+    return raw[:stop]
 
 
 def is_message(content: bytes) -> bool:
     """Whether the content begins like an email message: with two well-known header fields."""
     if not _FIRST_FIELD.match(content):
         return False
-    names = _WELL_KNOWN.findall(header_block(content[:_HEADER_SAMPLE]))
-    return len({name.lower() for name in names}) > 1
+    names = set()
+    for match in _WELL_KNOWN.finditer(b"\n" + header_block(content[:_HEADER_SAMPLE])):
+        names.add(match[1].lower())
+        if len(names) > 1:
+            return True
+    return False
 
 
 def normalized(content: bytes) -> bytes:
@@ -181,12 +185,14 @@ class _Walk:
             )
 
     def _header(self, start: int, end: int) -> tuple[Headers, int]:
-        """The header fields, and the offset of the body."""
+        """The header fields about the content, and the offset of the body."""
         room = self.limits.mime_headers - self.header_bytes
         if self.raw.startswith((b"\n", b"\r\n"), start, end):
             return [], self.raw.index(b"\n", start, end) + 1
-        match = _END_OF_HEADERS.search(self.raw, start, min(end, start + room + 4))
-        stop, body = (match.start() + 1, match.end()) if match else (end, end)
+        limit = min(end, start + room + 4)
+        stop, body = _end_of_header(self.raw, start, limit)
+        if stop == body:  # the end is not within the limit
+            stop = body = end
         self.header_bytes += stop - start
         self.cost.header_bytes += stop - start
         if stop - start > room:
@@ -198,7 +204,7 @@ class _Walk:
                 "too_large",
                 f"The headers of all messages have more than {self.limits.mime_headers_all} bytes",
             )
-        return headers(self.raw[start:stop]), body
+        return _unfolded(_CONTENT_FIELD.findall(b"\n" + self.raw[start:stop])), body
 
     def _multipart(
         self, declared: str, span: tuple[int, int], path: str, depth: int, is_digest: bool
@@ -270,6 +276,28 @@ class _Walk:
             raise FileRejected(
                 "too_many_parts", f"The file has more than {_MAX_LINES} boundary lines"
             )
+
+
+def _unfolded(fields: Sequence[tuple[bytes, bytes]]) -> Headers:
+    return [
+        (name.decode("ascii").lower(), " ".join(value.decode("utf-8", "replace").split()))
+        for name, value in fields
+    ]
+
+
+def _end_of_header(raw: bytes, start: int, end: int) -> tuple[int, int]:
+    """The end of the last header line and the start of the body; ``end`` twice without a body.
+
+    It searches for the usual line end first, so that it does not read the body.
+    """
+    line = raw.find(b"\n", start, end)
+    is_crlf = line > start and raw[line - 1] == 0x0D
+    stop = body = end
+    for blank in (b"\n\r\n", b"\n\n") if is_crlf else (b"\n\n", b"\n\r\n"):
+        position = raw.find(blank, start, min(stop + 1, end))
+        if position >= 0:
+            stop, body = position + 1, position + len(blank)
+    return stop, body
 
 
 def _file_name(fields: Headers) -> str:

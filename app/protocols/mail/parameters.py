@@ -21,6 +21,8 @@ def media_type(value: str) -> str:
 
 def parameter(value: str, name: str) -> str:
     """The parameter of the field, decoded and joined (RFC 2231 §3, §4); "" if it is absent."""
+    if name not in value.lower():
+        return ""
     plain, parts = "", dict[int, str]()
     for key, text in _parameters(value):
         if key == name:

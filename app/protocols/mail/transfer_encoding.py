@@ -16,7 +16,9 @@ UUENCODE = ("x-uuencode", "x-uue", "uuencode")
 
 def name(value: str) -> str:
     """The name of the transfer encoding in a field, without comments (RFC 2045 §6.1)."""
-    match = _NAME.search(without_comments(value[:1_000]))
+    if "(" in value or ")" in value:
+        value = without_comments(value[:1_000])
+    match = _NAME.search(value[:1_000])
     return match[0].lower() if match else ""
 
 
@@ -54,7 +56,7 @@ def unbase64(body: bytes) -> bytes:
 
 def unuuencode(body: bytes) -> bytes:
     """The first uuencoded file in the text; b"" if there is none."""
-    begin = _BEGIN.search(body)
+    begin = _BEGIN.search(body) if b"begin" in body else None
     if begin is None:
         return b""
     if begin[1]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from app.protocols.mail.mime import ORIGINALS, Headers, Part, first, header_block
+from app.protocols.mail.mime import ORIGINALS, Part, first, header_block, headers
 from app.protocols.report_formats.limits import KIB
 
 _SEARCHED = 64 * KIB
@@ -41,6 +41,8 @@ _FIELDS = {
     "envelope from": "Original-Mail-From",
     "envelope sender": "Original-Mail-From",
 }
+# Every opening has one of these words.
+_WORDS = (b"claiming", b"authentication")
 _QUOTATION = "> \t"
 _ALIGNMENTS = {"spf alignment": "spf", "dkim alignment": "dkim"}
 
@@ -61,7 +63,10 @@ def read(text: bytes) -> FailureText | None:
     """The failure report in the text of a message; None if the text is no failure report."""
     if _MISLABELED.match(text):
         return FailureText(text, b"")
-    lines = text[:_SEARCHED].decode("utf-8", "replace").split("\n")
+    searched = text[:_SEARCHED]
+    if not any(word in searched.lower() for word in _WORDS):
+        return None
+    lines = searched.decode("utf-8", "replace").split("\n")
     plain = "\n".join(line.rstrip().lstrip(_QUOTATION) for line in lines)
     spaced = " ".join(plain.split())
     if not _OPENING.search(spaced):
@@ -103,23 +108,28 @@ class FailureMail:
     The message that it is about is not a report, whatever it contains.
     """
 
-    def __init__(self, header: Headers) -> None:
+    def __init__(self, header: bytes) -> None:
         """The message with this header."""
-        self._is_feedback = "feedback-report" in first(header, "content-type").lower()
+        self._header = header
+        self._has_feedback = False
         self._text: FailureText | None = None
         self._original = b""
 
     def takes(self, part: Part) -> bool:
         """Whether the part is a report in plain text, or the message that the report is about."""
         if part.is_feedback:
-            self._is_feedback = True
-        elif part.media_type in ORIGINALS and (self._is_feedback or self._text):
+            self._has_feedback = True
+        elif part.media_type in ORIGINALS and (self._text or self._is_feedback()):
             self._original = self._original or header_block(part.content())
             return True
         elif part.media_type in _TEXT and not self._text:
             self._text = read(part.content())
             return self._text is not None
         return False
+
+    def _is_feedback(self) -> bool:
+        content_type = first(headers(self._header), "content-type")
+        return self._has_feedback or "feedback-report" in content_type.lower()
 
     def report(self) -> FailureText | None:
         """The report in plain text, with the headers of the attached message if there is one."""

@@ -116,25 +116,30 @@ _MAGIC = (
     (b"\0\5\x16\7", FileType("folder_settings", "a file of macOS with attributes (AppleDouble)")),
     (b"\0\5\x16\0", FileType("folder_settings", "a file of macOS with attributes (AppleSingle)")),
 )
-_PATTERNS = (
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), _image("WebP")),
-    (re.compile(rb"BEGIN:VCALENDAR", re.I), CALENDAR),
+_ANY_MAGIC = tuple(magic for magic, _ in _MAGIC)
+_PATTERNS = (  # with the bytes that the content can begin with
+    (b"R", re.compile(rb"RIFF....WEBP", re.DOTALL), _image("WebP")),
+    (b"Bb", re.compile(rb"BEGIN:VCALENDAR", re.I), CALENDAR),
     (
+        b"Bb",
         re.compile(rb"BEGIN:VCARD", re.I),
         FileType("contact", "a contact (vCard), not a report", _REPORT_ONLY),
     ),
-    (re.compile(rb"-----BEGIN PGP MESSAGE"), PGP),
+    (b"-", re.compile(rb"-----BEGIN PGP MESSAGE"), PGP),
     (
+        b"-",
         re.compile(rb"-----BEGIN PGP "),
         FileType("pgp_key", "a PGP key or signature, not a report", _REPORT_ONLY),
     ),
-    (re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----"), SMIME),
+    (b"-", re.compile(rb"-----BEGIN (?:PKCS7|CMS)-----"), SMIME),
     (
+        b"-",
         re.compile(rb"-----BEGIN [A-Z0-9 ]{1,40}-----"),
         FileType("key_or_certificate", "a key or a certificate, not a report", _REPORT_ONLY),
     ),
-    (re.compile(rb'"?v=(?:DMARC1|spf1|DKIM1|STSv1|TLSRPTv1)\b', re.I), DMARC_RECORD),
+    (b'"Vv', re.compile(rb'"?v=(?:DMARC1|spf1|DKIM1|STSv1|TLSRPTv1)\b', re.I), DMARC_RECORD),
     (
+        b"<",
         re.compile(
             rb"(?:<\?xml[^>]{0,200}>\s{0,100})?(?:<!--.{0,500}?-->\s{0,100})?"
             rb"<(?:!doctype\s{1,10}html|html|head|body|title|meta|script|div|table)[\s>]",
@@ -143,6 +148,7 @@ _PATTERNS = (
         HTML,
     ),
     (
+        b"xofsp",
         re.compile(
             rb"xml_schema,org_name,|organization_name,begin_date,end_date,|feedback_type,user_agent,"
             rb"|source_ip_address,|policy_domain,policy_type,"
@@ -171,11 +177,11 @@ def identify(content: bytes) -> FileType | None:
 
 
 def _identified(content: bytes, sample: bytes) -> FileType | None:
-    for magic, kind in _MAGIC:
+    for magic, kind in _MAGIC if content.startswith(_ANY_MAGIC) else ():
         if content.startswith(magic):
             return kind
-    for pattern, kind in _PATTERNS:
-        if pattern.match(sample):
+    for beginnings, pattern, kind in _PATTERNS:
+        if sample[0] in beginnings and pattern.match(sample):
             return kind
     if sample[:1] == b"0" and _PKCS7 in content[:40]:
         return SMIME

@@ -20,6 +20,7 @@ TRAILING_DATA = "data_after_archive"  # a code of ``deviations.WARNINGS``
 
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _XZ = b"\xfd7zXZ\0"
+_FIRST_BYTES = (b"\x1f", b"\xfd", b"B", b"\x78")
 _PIECE = 64 * KIB
 _GZIP_BITS, _ZLIB_BITS, _DEFLATE_BITS = 31, 15, -15
 _MAX_MEMBERS = 4_000  # in one gzip file
@@ -41,6 +42,8 @@ class Inflated:
 
 def compression(content: bytes) -> Compression | None:
     """How the content is compressed, by its first bytes."""
+    if content[:1] not in _FIRST_BYTES:
+        return None
     if content.startswith(GZIP):
         return "gzip"
     if content.startswith(_XZ):
@@ -112,16 +115,22 @@ class Inflation:
     def _inflate(self, content: bytes, start: int, bits: int) -> tuple[bytes, int]:
         """The inflated content, and the end of the compressed data."""
         try:
-            size, end = self._measure(content, start, bits)
+            size, end, whole = self._measure(content, start, bits)
             self._count(size)
+            if len(whole) == size:
+                return whole, end
             data = memoryview(content)[start:end]
             return zlib.decompress(data, bits, max(size, 1)), end
         except zlib.error:
             raise _damaged() from None
 
-    def _measure(self, content: bytes, start: int, bits: int) -> tuple[int, int]:
-        """The inflated size, and the end of the compressed data; nothing is stored."""
+    def _measure(self, content: bytes, start: int, bits: int) -> tuple[int, int, bytes]:
+        """The inflated size, the end of the compressed data, and the last inflated piece.
+
+        The other pieces are not stored.
+        """
         inflater, size, data = zlib.decompressobj(bits), 0, memoryview(content)
+        piece = b""
         most, position, pending = self._most(len(content) - start), start, b""
         while not inflater.eof:
             if not pending:
@@ -135,7 +144,7 @@ class Inflation:
                 raise self._too_large(size)
             if not piece and not is_fed and not inflater.eof:
                 raise ReportRejected("damaged", "The compressed data is truncated")
-        return size, position - len(inflater.unused_data)
+        return size, position - len(inflater.unused_data), piece
 
     def _stream(self, content: bytes, by: Compression) -> bytes:
         """The inflated content of all streams in a bzip2 or xz file."""

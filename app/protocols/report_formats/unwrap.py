@@ -35,7 +35,7 @@ ReportFormat = Literal["dmarc", "tls", "failure"]
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 _BEGINNING = 4 * KIB
-_MAIL = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}[ \t]*:")
+_MAIL = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}+[ \t]*:")
 _DOCUMENT = re.compile(
     rb"(?:\xef\xbb\xbf)?\s{0,20}(?:<\?xml|<[\w:.-]{0,20}feedback|\{\s{0,20}\""
     rb"|From |From:|Received:|Return-Path:|Delivered-To:)"
@@ -148,7 +148,7 @@ class _Unwrapping:
                 f"Archives are nested more than {self.limits.archive_depth} levels deep. "
                 "Unpack the file, and send what is in it",
             )
-        return depth._replace(archives=depth.archives + 1)
+        return _Depth(depth.archives + 1, depth.mails)
 
     def _decompressed(
         self, content: bytes, compression: inflation.Compression, path: str, depth: _Depth
@@ -234,7 +234,7 @@ class _Unwrapping:
         """
         self._count_mail()
         header, parts, is_empty = _header(raw), list[Part](), True
-        failure = FailureMail(mime.headers(header))
+        failure = FailureMail(header)
         for part in mime.parts(raw, self.limits, self.mime_cost, path, depth.mails):
             if failure.takes(part):
                 continue
@@ -273,7 +273,7 @@ class _Unwrapping:
                 path=part.path, kind="failure", document=part.content(), original=part.original
             )
             return
-        inner = depth._replace(mails=part.depth + 1)
+        inner = _Depth(depth.archives, part.depth + 1)
         for content in _candidates(part):
             if _is_archive(content):
                 yield from self.file(content, part.path, inner)
@@ -284,7 +284,7 @@ class _Unwrapping:
             ):
                 yield from self._attached(start, part.path, inner)
                 return
-            if _may_have_reports(content, part.media_type):
+            if _may_have_documents(content, part.media_type):
                 yield from self.file(content, part.path, inner)
                 return
 
@@ -331,8 +331,11 @@ def _may_have_reports(content: bytes, media_type: str | None = None) -> bool:
 
     media_type  of a message part, which may be text for people; None for a file
     """
-    if _is_archive(content):
-        return True
+    return _is_archive(content) or _may_have_documents(content, media_type)
+
+
+def _may_have_documents(content: bytes, media_type: str | None) -> bool:
+    """As ``_may_have_reports``, for content that is no archive."""
     if file_type := file_types.identify(content):
         is_signature = media_type is not None and not media_type.endswith("pkcs7-mime")
         return file_type.may_have_reports and not (file_type is file_types.SMIME and is_signature)

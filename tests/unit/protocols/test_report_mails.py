@@ -1,8 +1,12 @@
 """Failure reports and TLS reports in the forms of email in which they arrive."""
 
+from random import Random
+
 import pytest
 
+from app.protocols.mail import mime, parameters, transfer_encoding
 from app.protocols.report_formats import failure, unwrap
+from app.protocols.report_formats.limits import LIMITS
 from app.protocols.report_formats.unwrap import Entry
 from tests.support.hostile_reports import TLS, xml
 from tests.support.report_cases import NOW
@@ -109,3 +113,31 @@ def test_entry_has_the_header_of_its_mail_and_its_file_name(field: bytes) -> Non
     [entry] = unwrap.unwrap(mail(part(b"text/plain", b"TLS report"), body))
     assert entry.file_name == "rx.test!shop.example!1!2.json"
     assert b"Subject: Report\n" in entry.header
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_fields_about_the_content_are_read_like_all_fields(seed: int) -> None:
+    random = Random(seed)
+    newline = random.choice(("\n", "\r\n"))
+    names = (
+        "Content-Type",
+        "content-type",
+        "X-Content-Type",
+        "CONTENT-TRANSFER-ENCODING",
+        "Subject",
+    )
+    values = ("text/xml", "text/csv; name=Content-Type:", "base64", "8bit", f"{newline} base64", "")
+    lines = [
+        f"{random.choice(names)}{random.choice(('', ' '))}:{random.choice((' ', newline + ' '))}"
+        f"{random.choice(values)}{random.choice(('', newline + ' Content-Type: text/a'))}"
+        for _ in range(random.randrange(1, 6))
+    ]
+    header = newline.join(lines).encode()
+    (leaf,) = mime.parts(header + (newline * 2).encode() + b"body", LIMITS)
+    fields = mime.headers(header)
+    assert leaf.body == b"body"
+    assert leaf.media_type == (
+        parameters.media_type(mime.first(fields, "content-type")) or "text/plain"
+    )
+    encoding = mime.first(fields, "content-transfer-encoding")
+    assert leaf.encoding == transfer_encoding.name(encoding)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Engine
 from app.db.transactions import transaction
 from app.mailboxes import files
 from app.models import AuditEvent, DailyIngestUsage
+from app.protocols.mail import mbox
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
@@ -114,6 +116,24 @@ def test_files_folders_mbox_and_maildir_are_imported(
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
     assert {(row.status, row.received_via) for row in rows} == {("parsed", "cli")}
     assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mbox_is_divided_as_in_a_container(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    newline = random.choice((b"\n", b"\r\n"))
+    lines = (
+        b"From a@a.example Fri Nov 27 06:00:00 2026",
+        b"From a@a.example Fri Nov 27 06:00:00 2026",
+        *(b"From me", b">From me", b">>From me", b"Subject: x", b"X: y", b"", b"", b"text"),
+    )
+    content = newline.join(
+        [lines[0], b"Subject: first", *random.choices(lines, k=random.randrange(60))]
+    )
+    (tmp_path / "box").write_bytes(content)
+    items = list(files.find([tmp_path / "box"]))
+    assert [item.read() for item in items] == mbox.messages(content)
+    assert [item.name for item in items] == [f"box #{n}" for n in range(1, len(items) + 1)]
 
 
 def test_too_large_file_does_not_stop_the_import(

@@ -205,6 +205,19 @@ def test_report_files_are_listed_counted_and_retried(
     run("files", "retry", status=2)
 
 
+def test_files_of_partial_reports_are_retried(run: Run, account_id: UUID, tmp_path: Path) -> None:
+    partial = dmarc_xml(report_id="r2", records=[record(), record(ip="none")])
+    for name, raw in (("a.xml", dmarc_xml()), ("b.xml", partial)):
+        (tmp_path / name).write_bytes(raw)
+    run("ingest", "--no-wait", "--account", "Acme", tmp_path)
+    processor.run([])
+    assert "1 queued for processing" in run("files", "retry", "--partial")
+    assert "b.xml" in run("files", "list", "--account", "Acme", "--status", "received")
+    processor.run([])
+    assert "2  parsed" in run("files", "counts", "--account", "Acme")
+    run("files", "retry", "--partial", "--reason", "internal", status=2)
+
+
 def test_setup_prints_the_report_address_and_none_for_tls_reports_without_https(run: Run) -> None:
     output = run("setup")
     token = token_in(output)

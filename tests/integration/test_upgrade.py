@@ -175,6 +175,27 @@ def test_reports_queued_by_the_previous_version_are_rolled_up_after_the_upgrade(
     assert answer["pendingReports"] == 0
 
 
+def test_reports_of_the_previous_version_are_complete_after_the_upgrade(
+    client: Client, database: Engine, database_url: str
+) -> None:
+    domain = make_domain(client.account_id, "complete.test")
+    store(domain, Report([record()], START, skipped={"bad_number": 2}, skipped_messages=7))
+    store_tls_report(domain, [tls_policy()], skipped_count=1, skipped_reasons={"bad_domain": 1})
+    migrate(database, database_url, is_upgrade=False, previous="0040")
+    for table in ("dmarc_reports", "tls_reports"):
+        names = {column["name"] for column in inspect(database).get_columns(table)}
+        assert not any("skipped" in name for name in names)
+    migrate(database, database_url, is_upgrade=True)
+    [aggregate] = client.data("GET", "/v1/reports/dmarc?partial=false")
+    [tls] = client.data("GET", "/v1/reports/tls-rpt?partial=false")
+    assert aggregate["messages"] == 1
+    assert aggregate["skippedRecords"] == {"count": 0, "messages": 0, "reasons": {}}
+    assert tls["skippedRecords"] == {
+        **{"count": 0, "sessions": 0, "failedSessions": 0},
+        "reasons": {},
+    }
+
+
 def test_rejected_files_and_their_alert_are_quarantined_before_and_rejected_after_the_upgrade(
     client: Client, database: Engine, database_url: str
 ) -> None:

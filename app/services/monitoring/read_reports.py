@@ -34,9 +34,9 @@ def _dmarc(session: Session, recent: Sequence[Any]) -> list[ReadReports]:
         func.count(),
         func.sum(case((DmarcReport.skipped_count > 0, 1), else_=0)),
         func.sum(DmarcReport.record_count),
-        func.sum(DmarcReport.messages),
+        tls_policies.total(DmarcReport.messages),
         func.sum(DmarcReport.skipped_count),
-        func.sum(DmarcReport.skipped_messages),
+        tls_policies.total(DmarcReport.skipped_messages),
     )
     rows = session.execute(
         select(DmarcReport.reporter, *sums).where(*recent).group_by(DmarcReport.reporter)
@@ -53,7 +53,7 @@ def _tls(session: Session, recent: Sequence[Any]) -> list[ReadReports]:
             func.count(),
             func.sum(case((TlsReport.skipped_count > 0, 1), else_=0)),
             func.sum(TlsReport.skipped_count),
-            func.sum(TlsReport.skipped_sessions + TlsReport.skipped_failed_sessions),
+            tls_policies.total(TlsReport.skipped_sessions + TlsReport.skipped_failed_sessions),
         )
         .where(*recent)
         .group_by(TlsReport.reporter)

@@ -1,6 +1,7 @@
 """Report alerts open, are kept while data is missing, and are resolved."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -133,6 +134,23 @@ def test_few_unreadable_records_of_many_open_no_alert(domain: Domain) -> None:
     send(domain, range(1, 6), *rows, skipped={"bad_source_ip": 1}, skipped_messages=300)
     alert = opened(domain)["report.partial_rate"]
     assert alert.evidence["observed"]["share"] == round(1650 / 7650, 4)
+
+
+def test_sums_of_huge_counts_do_not_overflow(domain: Domain) -> None:
+    rows = [record(count=10**12)]
+    most: dict[str, Any] = {"skipped": {"bad_source_ip": 3}, "skipped_messages": 2 * 10**17}
+    for number in range(60):
+        store(domain, Report(rows, midnight(1), reporter="stranger.test", **most))
+        store_tls_report(
+            domain,
+            [],
+            at=midnight(1) + DAY / 2 + number * DAY / 1000,
+            skipped_count=3,
+            skipped_sessions=10**17,
+            skipped_failed_sessions=10**17,
+            skipped_reasons={"bad_domain": 3},
+        )
+    assert "report.partial_rate" in opened(domain)
 
 
 def test_unverified_partial_reports_open_an_info_alert(domain: Domain) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -44,14 +46,20 @@ TRUSTED = "trusted"  # in filters: any provenance but unverified
 
 def partial_report_indexes(table: str) -> Iterator[Index]:
     """Yield the indexes of the reports with records that could not be read, which are few."""
-    is_partial = text("skipped_count > 0")
+    condition = text("skipped_count > 0")
     for name, columns in (
         ("partial", ("account_id", "domain_id", "begin_at")),
         ("partial_received", ("received_at",)),
     ):
         yield Index(
-            f"ix_{table}_{name}", *columns, sqlite_where=is_partial, postgresql_where=is_partial
+            f"ix_{table}_{name}", *columns, sqlite_where=condition, postgresql_where=condition
         )
+
+
+def is_partial(skipped_count: Any) -> ColumnElement[bool]:
+    """Return the condition for partial reports, in the form for which their indexes are used."""
+    condition: ColumnElement[bool] = skipped_count > literal_column("0")
+    return condition
 
 
 class IngestToken(Revocable, Base):

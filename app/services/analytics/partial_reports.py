@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from app.analysis.mail.periods import Window, at
 from app.models import DmarcReport, Domain, TlsReport
-from app.models.reports import PROVENANCES
+from app.models.reports import PROVENANCES, is_partial
 
 
 def count(
@@ -23,7 +23,7 @@ def count(
     statement = select(func.count()).where(
         table.account_id == domain.account_id,
         table.domain_id == domain.id,
-        table.skipped_count > 0,
+        is_partial(table.skipped_count),
         table.begin_at < at(window.stop),
         table.end_at > at(window.start),
     )

@@ -9,6 +9,7 @@ from app import ids
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import DmarcReport, RawFile, ReportFile, TlsReport
+from app.models.reports import is_partial
 from app.services.core import audit_log
 from app.services.ingest import files
 
@@ -19,7 +20,8 @@ PARTIAL = "partial"  # instead of a reason: the files of partial reports
 def has_partial_report() -> ColumnElement[bool]:
     """Return the condition for files whose report is stored, but could only be read in part."""
     partial = (
-        select(table.id).where(table.skipped_count > 0) for table in (DmarcReport, TlsReport)
+        select(table.id).where(is_partial(table.skipped_count))
+        for table in (DmarcReport, TlsReport)
     )
     return files.IS_READ & or_(*(ReportFile.report_id.in_(report_ids) for report_ids in partial))
 

@@ -23,7 +23,7 @@ from app.models import (
     Scan,
     TlsReport,
 )
-from app.models.reports import RECEIVED
+from app.models.reports import RECEIVED, is_partial
 from app.models.scans import UNFINISHED
 from app.protocols.report_formats import deviations
 
@@ -87,7 +87,10 @@ def _skipped_records(session: Session, now: datetime) -> Metric:
             select(reasons.c.key, func.sum(cast(reasons.c.value, BigInteger)))
             .select_from(table)
             .join(reasons, true())
-            .where(table.skipped_count > 0, table.received_at > now - timedelta(days=SKIPPED_DAYS))
+            .where(
+                is_partial(table.skipped_count),
+                table.received_at > now - timedelta(days=SKIPPED_DAYS),
+            )
             .group_by(reasons.c.key)
         )
         for reason, number in session.execute(sums):

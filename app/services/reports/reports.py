@@ -22,6 +22,7 @@ from app.models import (
     TlsPolicy,
     TlsReport,
 )
+from app.models.reports import is_partial
 from app.services.core import audit_log, domain_lookup, listing
 from app.services.core.listing import Listing
 from app.services.ingest import conflicts, files
@@ -171,7 +172,7 @@ def _of(table: Table, account_id: UUID, filters: ReportFilter, time_column: Any)
 def _partial(statement: Select[Any], skipped_count: Any, filters: ReportFilter) -> Select[Any]:
     if filters.partial is None:
         return statement
-    return statement.where(skipped_count > 0 if filters.partial else skipped_count == 0)
+    return statement.where(is_partial(skipped_count) if filters.partial else skipped_count == 0)
 
 
 def _columns(table: Table) -> Select[Any]:

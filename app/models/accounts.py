@@ -1,7 +1,6 @@
 """Accounts, their users and sessions, and the audit log."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
 from app.db.types import Base, Json, UtcDateTime, WordList
+from app.models.stored_json import AuditDetails
 
 ROLES = ("owner", "admin", "member", "viewer")
 
@@ -159,6 +159,6 @@ class AuditEvent(Base):
     actor: Mapped[str] = mapped_column(String(300))
     action: Mapped[str] = mapped_column(String(64))
     target: Mapped[str] = mapped_column(String(300))
-    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    details: Mapped[AuditDetails] = mapped_column(Json, default=dict)
     address: Mapped[str | None] = mapped_column(String(45))
     request_id: Mapped[str | None] = mapped_column(String(64))

@@ -1,7 +1,6 @@
 """Alerts and their history."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, text
@@ -11,6 +10,7 @@ from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredFix
+from app.protocols.json_values import JsonObject
 
 # A dismissed alert still counts as live, so that the same problem opens no other alert.
 LIVE = ("open", "acknowledged", "snoozed", "dismissed")
@@ -74,7 +74,7 @@ class Alert(Base):
     status: Mapped[str] = mapped_column(String(16), default="open")
     title: Mapped[str] = mapped_column(String(200))
     message: Mapped[str] = mapped_column(String(1000))
-    evidence: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    evidence: Mapped[JsonObject] = mapped_column(Json, default=dict)
     fix: Mapped[StoredFix | None] = mapped_column(Json)
     reference: Mapped[str | None] = mapped_column(String(200))
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -110,4 +110,4 @@ class AlertTransition(Base):
     to_status: Mapped[str] = mapped_column(String(16))
     actor: Mapped[str] = mapped_column(String(300))
     note: Mapped[str | None] = mapped_column(String(1000))
-    evidence: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    evidence: Mapped[JsonObject | None] = mapped_column(Json)

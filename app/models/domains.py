@@ -1,7 +1,7 @@
 """Domains, their last results, and changes in their DNS."""
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -19,7 +19,7 @@ from app import ids
 from app.checks.engine.types import Usage
 from app.db.types import Base, Json, UtcDateTime, WordList
 from app.models.accounts import utc_now
-from app.models.stored_json import StoredLastResult, StoredScore
+from app.models.stored_json import StoredLastResult, StoredScore, StoredScorePoint
 from app.protocols.names import DomainName
 
 PERIODS = {
@@ -96,7 +96,7 @@ class DomainState(Base):
     last_results   the last definite result, by check
     undetermined   why the last scan could not determine a result, by check
     score          the last score; empty without one
-    score_history  ``[at, value, grade, basis]`` of each score that differs from the previous one
+    score_history  each score that differs from the previous one
     """
 
     __tablename__ = "domain_states"
@@ -113,7 +113,9 @@ class DomainState(Base):
     last_results: Mapped[dict[str, StoredLastResult]] = mapped_column(Json, default=dict)
     undetermined: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     score: Mapped[StoredScore] = mapped_column(Json, default=dict)
-    score_history: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
+    score_history: Mapped[list[StoredScorePoint]] = mapped_column(
+        Json, default=list, server_default="[]"
+    )
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

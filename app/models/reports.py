@@ -28,6 +28,7 @@ from app.models.lifetimes import Revocable
 from app.models.stored_json import (
     SenderMetadata,
     StoredDkimResult,
+    StoredFailureDetails,
     StoredPolicy,
     StoredReason,
     StoredSpfResult,
@@ -317,7 +318,7 @@ class FailureReport(Base):
     recipient: Mapped[str | None] = mapped_column(String(320))
     dkim_domain: Mapped[str | None] = mapped_column(String(253))
     dkim_selector: Mapped[str | None] = mapped_column(String(253))
-    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    details: Mapped[StoredFailureDetails] = mapped_column(Json, default=dict)
     provenance: Mapped[str] = mapped_column(String(16))
     content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -5,7 +5,6 @@ All rows follow from reports and records: ``services.analytics.rollups`` adds an
 counts of a report in the transaction that stores or deletes it.
 """
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -23,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.types import Base, Json
+from app.models.stored_json import IdentityResult
 
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
 
@@ -63,8 +63,8 @@ class DmarcIdentity(Base):
     spf: Mapped[bool] = mapped_column()
     trusted: Mapped[bool] = mapped_column()
     envelope_from: Mapped[str | None] = mapped_column(String(320))
-    dkim_results: Mapped[list[Any]] = mapped_column(Json)
-    spf_results: Mapped[list[Any]] = mapped_column(Json)
+    dkim_results: Mapped[list[IdentityResult]] = mapped_column(Json)
+    spf_results: Mapped[list[IdentityResult]] = mapped_column(Json)
     reasons: Mapped[list[str]] = mapped_column(Json)
 
 

@@ -1,7 +1,9 @@
 """The types of JSON columns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
+
+from app.protocols.json_values import JsonObject, JsonValue
 
 
 class SenderMetadata(TypedDict, total=False):
@@ -48,6 +50,23 @@ class StoredSpfResult(TypedDict):
     domain: str
     scope: str | None
     result: str
+
+
+# (domain, selector or scope, result) of a rollup's identity; JSON has lists instead of tuples
+IdentityResult: TypeAlias = tuple[str, str, str]
+
+
+class StoredFailureDetails(TypedDict):
+    """The fields of a failure report that are only shown."""
+
+    userAgent: str | None
+    subject: str | None
+    messageId: str | None
+    headerFrom: str | None
+    dkimIdentity: str | None
+    spfDns: str | None
+    authenticationResults: list[str]
+    warnings: list[str]
 
 
 class StoredTlsFailure(TypedDict):
@@ -139,6 +158,10 @@ class StoredScore(TypedDict, total=False):
     recommendations: list[StoredRecommendation]
 
 
+# (at, value, grade, basis) of a score; JSON has a list instead of the tuple
+StoredScorePoint: TypeAlias = tuple[str, int, str, str]
+
+
 class StoredTlsProbe(TypedDict):
     """The TLS probe of a mail host (``ports.smtp.TlsProbe``); the row has its time.
 
@@ -212,7 +235,7 @@ class StoredTransition(TypedDict):
     toStatus: str
     actor: str
     note: str | None
-    evidence: Mapping[str, Any] | None
+    evidence: JsonObject | None
 
 
 class EventData(TypedDict, total=False):
@@ -234,3 +257,48 @@ class EventBody(TypedDict):
     type: str
     timestamp: str
     data: EventData
+
+
+class AuditDetails(TypedDict, total=False):
+    """The details of an entry of the audit log; which keys an entry has depends on its action.
+
+    before, after  the values of what was changed
+    ends           until when the previous API key or signing secret is valid
+    filters        those of an export
+    new            the id of the API key that replaces the target
+    """
+
+    accepted_until: str
+    activeKeys: list[str]
+    address: str
+    after: JsonValue
+    authserv_id: str | None
+    before: JsonValue
+    concurrent_evaluations: int | None
+    concurrent_exports: int | None
+    count: int
+    count_this_hour: int
+    deletedInvitations: int
+    domain: str | None
+    ends: str
+    files: int
+    filters: JsonObject
+    host: str | None
+    kind: str
+    max_api_keys: int | None
+    name: str
+    new: str
+    note: str | None
+    rate_limit: str | None
+    reason: str | None
+    reported_by: str
+    reporter: str | None
+    risk_owner: str | None
+    role: str
+    scopes: list[str]
+    sessions: int
+    source: str
+    state: str | None
+    status: str
+    url: str | None
+    username: str | None

@@ -1,7 +1,5 @@
 """The team page: roles, removal of users, and the API keys of former members."""
 
-from typing import Any
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -11,6 +9,7 @@ from app.db import transactions
 from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent
 from app.models.keys import Scope
+from app.models.stored_json import AuditDetails
 from app.services.accounts import invitations, people_pages, sessions
 from app.services.accounts import members as accounts_members
 from app.services.api_keys import api_keys
@@ -85,11 +84,10 @@ def make_keys(member: Browser, *names: str) -> list[str]:
     return [key.key_id for key, _ in made]
 
 
-def details_of(action: str) -> dict[str, Any]:
+def details_of(action: str) -> AuditDetails:
     with transactions.transaction(readonly=True) as session:
         statement = select(AuditEvent.details).where(AuditEvent.action == action)
-        details: dict[str, Any] = session.scalars(statement).one()
-        return details
+        return session.scalars(statement).one()
 
 
 def test_api_keys_of_a_removed_user_are_listed_and_revoked_together(

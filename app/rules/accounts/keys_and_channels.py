@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
+from app.protocols.json_values import JsonValue
 from app.rules.engine.types import AlertDraft, Rule
 
 WINDOW = timedelta(days=7)  # how long an alert about a past event stays open
@@ -231,7 +232,7 @@ def _live(posture: AccountPosture) -> Iterator[Key]:
 
 
 def _of_key(
-    type: str, key: Key, severity: Severity, title: str, event: str, **evidence: object
+    type: str, key: Key, severity: Severity, title: str, event: str, **evidence: JsonValue
 ) -> AlertDraft:
     subject = f"mp_{key.key_id}"
     message = f"The API key “{key.name}” ({subject}) {event}"

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from app.analysis.scan.profile_history import FollowedResult
 from app.checks.engine.types import CheckResult, Fix, Severity
+from app.protocols.json_values import JsonObject
 from app.protocols.names import DomainName
 
 
@@ -87,7 +88,7 @@ class AlertDraft:
     severity: Severity
     title: str
     message: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evidence: JsonObject = field(default_factory=dict)
     fix: Fix | None = None
     reference: str | None = None
 
@@ -129,4 +130,4 @@ class Rule(Generic[P]):
 
     types: frozenset[str]
     evaluate: Callable[[P], Iterable[AlertDraft | Unknown] | None]
-    resolution_evidence: Callable[[P], Mapping[str, Any]] = lambda _: {}
+    resolution_evidence: Callable[[P], JsonObject] = lambda _: {}

@@ -6,9 +6,9 @@ Without messages a rule cannot decide. Alerts that depend only on unverified rep
 from collections.abc import Callable
 from math import sqrt
 from statistics import mean, pstdev
-from typing import Any
 
 from app.checks.engine.types import Severity
+from app.protocols.json_values import JsonObject, JsonValue
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.baseline import MIN_BASELINE, MIN_MESSAGES, Comparison, compare
 from app.rules.reports.drafts import first_draft, percent
@@ -97,11 +97,11 @@ def _unusual(posture: ReportPosture, compared: Comparison, severity: Severity) -
     )
 
 
-def _usual(compared: Comparison) -> dict[str, Any]:
+def _usual(compared: Comparison) -> JsonObject:
     return {**_rates(compared.before), "passRate": round(compared.usual_rate, 4)}
 
 
-def _rates(volume: Volume) -> dict[str, Any]:
+def _rates(volume: Volume) -> JsonObject:
     return {
         "messages": volume.messages,
         "failed": volume.failed,
@@ -110,8 +110,8 @@ def _rates(volume: Volume) -> dict[str, Any]:
 
 
 def _evidence(
-    posture: ReportPosture, observed: Any, baseline: Any, threshold: Any
-) -> dict[str, Any]:
+    posture: ReportPosture, observed: JsonValue, baseline: JsonValue, threshold: JsonValue
+) -> JsonObject:
     worst = sorted(posture.recent.sources, key=lambda source: -source.failed)[:5]
     samples = [
         {

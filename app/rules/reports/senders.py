@@ -1,12 +1,12 @@
 """Alerts on the sources, DKIM selectors and subdomains that send as a domain."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.sources import Source
 from app.analysis.mail.unused import SelectorUse
 from app.checks.engine.types import Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import Mail, ReportPosture
 
@@ -117,11 +117,11 @@ def _of_regressed(
     )
 
 
-def _figures(source: Source) -> dict[str, Any]:
+def _figures(source: Source) -> JsonObject:
     return {"messages": source.messages, "passed": source.passed, "class": source.kind.value}
 
 
-def _samples(source: Source) -> list[dict[str, Any]]:
+def _samples(source: Source) -> list[JsonObject]:
     return [
         {"address": address, "messages": count}
         for address, count in source.addresses.most_common(5)

@@ -6,12 +6,12 @@ What only unverified reports show is of severity info, as anyone can send such r
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Flow
 from app.checks.engine.types import Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.drafts import first_draft
 from app.rules.reports.posture import BASELINE_DAYS, RECENT_DAYS, Mail, ReportPosture
@@ -72,14 +72,16 @@ def _spoofed(posture: ReportPosture) -> list[AlertDraft] | None:
 def _of_spoofing(
     posture: ReportPosture, now: _Spoofing, usual: float, severity: Severity
 ) -> AlertDraft:
-    observed = {
+    observed: JsonObject = {
         "messages": now.messages,
         "refused": now.refused,
         "addresses": len(now.addresses),
         "countries": _countries(posture.recent),
         "policy": posture.policy,
     }
-    samples = [{"address": ip, "messages": count} for ip, count in now.addresses.most_common(5)]
+    samples: list[JsonObject] = [
+        {"address": ip, "messages": count} for ip, count in now.addresses.most_common(5)
+    ]
     return AlertDraft(
         type="source.spoofing_suspected",
         subject=posture.domain,
@@ -140,7 +142,7 @@ def _parked(posture: ReportPosture) -> list[AlertDraft] | None:
     ]
 
 
-def _senders(posture: ReportPosture) -> dict[str, Any]:
+def _senders(posture: ReportPosture) -> JsonObject:
     passing = [source.key for source in posture.recent.sources if source.passed]
     return {"sources": passing[:5]}
 

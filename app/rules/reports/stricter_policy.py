@@ -1,10 +1,10 @@
 """Alerts on a DMARC policy that can be made stricter, by the verdict of policy readiness."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY
 from app.checks.engine.types import Fix, Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import ReportPosture
 
@@ -44,7 +44,7 @@ def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
     return [*drafts, *_still_none(posture, observed)]
 
 
-def _still_none(posture: ReportPosture, observed: Mapping[str, Any]) -> Iterator[AlertDraft]:
+def _still_none(posture: ReportPosture, observed: JsonObject) -> Iterator[AlertDraft]:
     days = posture.days_at_policy
     if posture.policy == "none" and days is not None:
         yield AlertDraft(

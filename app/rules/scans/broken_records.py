@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.checks.engine.types import Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 BROKEN = "dns.record_broken"
@@ -135,7 +136,7 @@ def _draft(posture: Posture, kind: _Kind, at: str) -> AlertDraft:
     )
 
 
-def _resolution_evidence(posture: Posture) -> dict[str, Any]:
+def _resolution_evidence(posture: Posture) -> JsonObject:
     usable = {
         f"{start}{kind.name}{posture.domain}": is_usable
         for kind in _KINDS

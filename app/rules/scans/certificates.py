@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from app.checks.engine.types import Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 EXPIRING = "cert.expiring"
@@ -113,7 +114,7 @@ def _about(
     )
 
 
-def _resolution_evidence(posture: Posture) -> dict[str, Any]:
+def _resolution_evidence(posture: Posture) -> JsonObject:
     hosts = (_facts(posture, "starttls") or {}).get("hosts", {})
     ends = {f"mx {name}": host["not_after"] for name, host in hosts.items()}
     ends["mta-sts"] = (_facts(posture, "mta_sts") or {}).get("certificate_not_after")

@@ -13,6 +13,7 @@ from app.checks.engine.evidence import Record
 from app.checks.engine.types import CheckResult, Fix, Severity
 from app.protocols import dmarc, names, timestamps
 from app.protocols.dmarc import Policy, discovery
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Change, Posture, Rule
 
 CHANGE_WINDOW = timedelta(days=7)  # an alert stays open that long, or until the change is reverted
@@ -196,7 +197,7 @@ def _of_changed(
         tag: (old, new) for tag, (old, new) in changed.items() if _strength(new) < _strength(old)
     }
     tag, (before, after) = next(iter((weaker or changed).items()))
-    evidence = {
+    evidence: JsonObject = {
         "before": "\n".join(change.before),
         "after": "\n".join(change.after),
         "policies": {tag: {"before": old, "after": new} for tag, (old, new) in changed.items()},

@@ -3,10 +3,9 @@
 A finding type that flaps opens an alert only if the previous definite result had it, too.
 """
 
-from typing import Any
-
 from app.checks import CHECKS
 from app.checks.engine.types import Check, Finding, Severity
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Posture, Rule
 from app.rules.scans.certificates import COVERED_FINDINGS
 
@@ -29,7 +28,7 @@ def _of(check: Check) -> Rule[Posture]:
             and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
         ]
 
-    def resolution_evidence(posture: Posture) -> dict[str, Any]:
+    def resolution_evidence(posture: Posture) -> JsonObject:
         result = posture.check_results[check.name]
         records = [
             {

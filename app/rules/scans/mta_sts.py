@@ -1,17 +1,17 @@
 """Alerts on MTA-STS policies that changed or became invalid."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Posture, Rule
 
 CHANGED, BROKEN = "mta_sts.policy_changed", "mta_sts.policy_broken"
 MAX_POLICY = 2_000  # characters of a policy that are stored as evidence
 
 
-def _resolution_evidence(posture: Posture) -> dict[str, Any]:
+def _resolution_evidence(posture: Posture) -> JsonObject:
     facts = posture.check_results["mta_sts"].facts
     names = ("policy_valid", "mode")
     return {name: facts[name] for name in names if name in facts}

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft, Posture, Rule, ScorePoint
 
 WINDOW = timedelta(days=7)  # the period that a score is compared with
@@ -84,7 +85,7 @@ def _judge(posture: Posture) -> Iterator[AlertDraft] | None:
     return _alerts(posture) if posture.score_history else None
 
 
-def _resolution_evidence(posture: Posture) -> dict[str, object]:
+def _resolution_evidence(posture: Posture) -> JsonObject:
     return {"observed": posture.score_history[-1].value, "grade": posture.score_history[-1].grade}
 
 

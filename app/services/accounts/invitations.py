@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -20,6 +21,7 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
+from app.models.stored_json import AuditDetails
 from app.services.accounts import accounts, invitation_emails, ranks
 from app.services.accounts.accounts import NewUser
 from app.services.accounts.sessions import UserSession
@@ -233,7 +235,9 @@ def _count(session: Session, table: type, *conditions: object) -> int:
     return session.scalar(statement) or 0
 
 
-def _record(session: Session, by: UserSession, action: str, target: str, **details: str) -> None:
+def _record(
+    session: Session, by: UserSession, action: str, target: str, **details: Unpack[AuditDetails]
+) -> None:
     audit_log.record(
         session, by.account_id, actor=by.actor, action=action, target=target, **details
     )

@@ -1,6 +1,7 @@
 """The members of an account: listing them, changing their roles, removing them."""
 
 from collections.abc import Sequence
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -10,6 +11,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import BrowserSession, User
 from app.models.accounts import ROLES
+from app.models.stored_json import AuditDetails
 from app.services.accounts import invitations, key_creators, people_erasure, ranks
 from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, security_emails
@@ -103,7 +105,9 @@ def _check_owners(session: Session, account_id: UUID) -> None:
         raise Conflict("An account needs an owner. Make another member an owner first")
 
 
-def _record(session: Session, by: UserSession, action: str, target: str, **details: object) -> None:
+def _record(
+    session: Session, by: UserSession, action: str, target: str, **details: Unpack[AuditDetails]
+) -> None:
     audit_log.record(
         session, by.account_id, actor=by.actor, action=action, target=target, **details
     )

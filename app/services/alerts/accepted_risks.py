@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.models import Alert, AlertTransition
@@ -31,7 +31,7 @@ def search(
     account_id: UUID, *, cursor_values: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Acceptance], list[Any] | None]:
     """Return the accepted risks, first to expire first, and the next page's cursor values."""
-    statement: Select[Any] = select(*alerts.COLUMNS).where(
+    statement: Any = select(*alerts.COLUMNS).where(
         Alert.account_id == account_id,
         Alert.status == "dismissed",
         Alert.accepted_until.is_not(None),

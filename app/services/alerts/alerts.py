@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -15,7 +15,7 @@ from app.db.transactions import transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
-from app.models.stored_json import ChangedAlerts, NotEvaluated
+from app.models.stored_json import AuditDetails, ChangedAlerts, NotEvaluated
 from app.protocols import timestamps
 from app.rules.engine import reconcile
 from app.rules.engine.types import Causes, P, Rule
@@ -154,7 +154,7 @@ def search(
     return _LISTS.matching(account_id, filters).page(cursor_values, limit)
 
 
-def live(session: Session, domain_id: UUID) -> Sequence[Row[Any]]:
+def live(session: Session, domain_id: UUID) -> Sequence[Any]:
     """Return the unresolved alerts of the domain as rows of COLUMNS, newest first.
 
     Runs in the caller's transaction.
@@ -355,18 +355,17 @@ def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) 
         actor=actor,
         action="alert.changed",
         target=ids.public("alert", alert.id),
-        status=requested.status,
-        note=requested.note,
-        **_acceptance(requested),
+        **_details(requested),
     )
 
 
-def _acceptance(requested: AlertChange) -> dict[str, str | None]:
-    """The audit log fields of an accepted risk; empty for other changes."""
-    if requested.accepted_until is None:
-        return {}
-    until = timestamps.text(requested.accepted_until)
-    return {"accepted_until": until, "risk_owner": requested.risk_owner}
+def _details(requested: AlertChange) -> AuditDetails:
+    """The details in the audit log, with those of an accepted risk."""
+    details = AuditDetails(status=requested.status, note=requested.note)
+    if requested.accepted_until is not None:
+        details["accepted_until"] = timestamps.text(requested.accepted_until)
+        details["risk_owner"] = requested.risk_owner
+    return details
 
 
 def _check_acceptance(requested: AlertChange, now: datetime) -> None:

@@ -1,10 +1,11 @@
 """Status changes of alerts: the row, its history and its event, in one transaction.
 
 Every function runs in the caller's transaction. The events table is the outbox: deliveries are sent
+from app.protocols.json_values import JsonObject
 from its rows once they are committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
+from app.protocols.json_values import JsonObject
 from app.rules.engine.types import AlertDraft
 from app.services.alerts.causes import CauseIds
 from app.services.core import lifecycle_log
@@ -46,7 +48,7 @@ class Transition:
     status: str
     actor: str = SYSTEM
     note: str | None = None
-    evidence: Mapping[str, Any] | None = None
+    evidence: JsonObject | None = None
     event: str | None = None
 
 

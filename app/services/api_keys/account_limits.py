@@ -1,6 +1,7 @@
 """The limits of an account: the settings, unless an operator has changed them."""
 
 from dataclasses import asdict, dataclass
+from typing import cast
 from uuid import UUID
 
 from limits import RateLimitItem
@@ -11,6 +12,7 @@ from app import ids, settings
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import AccountLimits
+from app.models.stored_json import AuditDetails
 from app.services.core import audit_log
 
 MAX_NUMBER = 1_000_000
@@ -85,7 +87,7 @@ def change(account_id: UUID, changes: Changes, *, actor: str) -> Limits:
                 actor=actor,
                 action="account.limits_changed",
                 target=ids.public("acc", account_id),
-                **parsed,
+                **cast(AuditDetails, parsed),  # its keys are names of limits
             )
         session.flush()
         return of_account(session, account_id)

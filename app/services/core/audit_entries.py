@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 
 from app.models import AuditEvent
 from app.services.core import listing, refusals
@@ -51,7 +51,7 @@ def search(
     effects  stores the refusals that this process has counted, so that they are listed too
     """
     refusals.flush()
-    statement: Select[Any] = select(*COLUMNS).where(AuditEvent.account_id == account_id)
+    statement: Any = select(*COLUMNS).where(AuditEvent.account_id == account_id)
     for column, part in ((AuditEvent.actor, filters.actor), (AuditEvent.target, filters.target)):
         if part:
             statement = statement.where(column.icontains(part, autoescape=True))

@@ -2,13 +2,14 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.db.transactions import transaction
 from app.models import AuditEvent
+from app.models.stored_json import AuditDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,13 @@ origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B03
 
 
 def record(
-    session: Session, account_id: UUID, *, actor: str, action: str, target: str, **details: Any
+    session: Session,
+    account_id: UUID,
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    **details: Unpack[AuditDetails],
 ) -> None:
     """Record an action in its own transaction; ``details`` are JSON without secrets."""
     source = origin.get()
@@ -41,7 +48,9 @@ def record(
     )
 
 
-def record_read(account_id: UUID, *, actor: str, action: str, target: str, **details: Any) -> None:
+def record_read(
+    account_id: UUID, *, actor: str, action: str, target: str, **details: Unpack[AuditDetails]
+) -> None:
     """Record an action without changes, like an export, in a separate transaction."""
     with transaction() as session:
         record(session, account_id, actor=actor, action=action, target=target, **details)

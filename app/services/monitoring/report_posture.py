@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, func, or_, select
@@ -246,7 +245,9 @@ def _policy_since(session: Session, domain: Domain) -> datetime | None:
     )
 
 
-def _failures(session: Session, domain: Domain, now: datetime) -> tuple[int, list[dict[str, Any]]]:
+def _failures(
+    session: Session, domain: Domain, now: datetime
+) -> tuple[int, list[dict[str, str | None]]]:
     """Return the number of failure reports of the last day, and samples of the newest."""
     fresh = (
         FailureReport.domain_id == domain.id,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -19,6 +19,7 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
+from app.models.stored_json import AuditDetails
 from app.ports.dns import LookupFailed
 from app.ports.network import Network, SessionFactory
 from app.services.core import audit_log, encryption
@@ -322,13 +323,15 @@ def _stored_error(channel: Channel) -> str | None:
         return None  # each delivery fails with this error, and the channel is given up
 
 
-def _record(session: Session, channel: Channel, actor: str, action: str, **details: Any) -> None:
+def _record(
+    session: Session, channel: Channel, actor: str, action: str, **details: Unpack[AuditDetails]
+) -> None:
+    details["name"] = channel.name
     audit_log.record(
         session,
         channel.account_id,
         actor=actor,
         action=action,
         target=ids.public("chan", channel.id),
-        name=channel.name,
         **details,
     )

@@ -21,7 +21,7 @@ from app.checks.engine.types import Usage
 from app.db import bulk, transactions
 from app.db.types import Base
 from app.models import Alert, DnsChange, Domain, DomainState, Scan
-from app.models.stored_json import ChangedAlerts
+from app.models.stored_json import ChangedAlerts, StoredScorePoint
 from app.protocols import timestamps
 from app.rules import RULES
 from app.rules.engine.types import Change, Posture, ScorePoint
@@ -268,9 +268,7 @@ class ScanOutcome:
             "last_results": self._last_results,
             "undetermined": self._undetermined,
             "score": self._score,
-            "score_history": [
-                [point.at, point.value, point.grade, self._basis] for point in self._score_history
-            ],
+            "score_history": self._stored_score_history(),
             "updated_at": self._now,
         }
         domain = {
@@ -299,6 +297,12 @@ class ScanOutcome:
         has_alert_changes = bool(outcome["opened"] or outcome["resolved"])
         return bool(self._changes) or has_alert_changes or before != after
 
+    def _stored_score_history(self) -> list[StoredScorePoint]:
+        return [
+            (point.at.isoformat(), point.value, point.grade, self._basis)
+            for point in self._score_history
+        ]
+
     def _change_row(self, change: Change) -> dict[str, Any]:
         return {
             "id": ids.new(),
@@ -319,7 +323,7 @@ class ScanOutcome:
 
 
 def _score_history(
-    stored: Sequence[Any], score: Mapping[str, Any], basis: str, now: datetime
+    stored: Sequence[StoredScorePoint], score: Mapping[str, Any], basis: str, now: datetime
 ) -> list[ScorePoint]:
     """The last scores of the same basis including this one; empty if too little was determined."""
     if sum(part["maxPoints"] for part in score["points"]) < MIN_CHECKS:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -54,20 +55,27 @@ def test_forged_report_of_a_well_known_reporter_opens_an_alert(account_id: UUID)
     first, second = read(account_id, of_another(1), ZONE), read(account_id, broken(1), ZONE)
     [alert] = open_alerts()
     assert (alert.subject, alert.severity, alert.domain_id) == ("reporter.test", "info", None)
-    observed = alert.evidence["observed"]
+    evidence: Any = alert.evidence
+    observed = evidence["observed"]
     assert observed["reports"] == 2
     assert sorted(observed["authors"]) == ["evil.test", "reporter.test"]
-    assert set(alert.evidence["samples"]) == {
+    assert set(evidence["samples"]) == {
         ids.public("file", first.id),
         ids.public("file", second.id),
     }
 
 
+def well_known_marks() -> list[bool]:
+    """Whether the evidence of each open alert says that the reporter is well known."""
+    observed: list[Any] = [alert.evidence["observed"] for alert in open_alerts()]
+    return [values["isWellKnown"] for values in observed]
+
+
 def test_alert_about_unverified_mail_is_never_above_info(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
-    assert [alert.evidence["observed"]["isWellKnown"] for alert in open_alerts()] == [False]
+    assert well_known_marks() == [False]
     read(account_id, genuine(1), ZONE)
-    assert [alert.evidence["observed"]["isWellKnown"] for alert in open_alerts()] == [True]
+    assert well_known_marks() == [True]
     assert [alert.severity for alert in open_alerts()] == ["info"]
 
 

@@ -1,5 +1,7 @@
 """Alerts on spoofed mail, on parked domains, and on selectors that no longer sign."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
@@ -29,7 +31,7 @@ def test_spoofing_from_many_addresses_opens_an_alert_with_dispositions(domain: D
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD, *forged(12, 5), *forged(12, 1, "none"))
     alert = opened(domain)["source.spoofing_suspected"]
-    observed = alert.evidence["observed"]
+    observed: Any = alert.evidence["observed"]
     assert (alert.severity, observed["messages"], observed["refused"]) == ("high", 144, 120)
     assert observed["addresses"] == 12
 

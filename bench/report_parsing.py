@@ -128,7 +128,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     peers.prepare()
-    small = Work(f"{SMALL} records", options.files, SMALL, SMALL, warm=True)
+    small = Work(
+        name=f"{SMALL} records", files=options.files, records=SMALL, peer_records=SMALL, warm=True
+    )
     large = Work(
         f"{options.records} records (parsedmarc: {options.peer_records})",
         *(1, options.records, options.peer_records),

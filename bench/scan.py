@@ -84,7 +84,7 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
     before, wall, cpu = server.count, time.perf_counter(), time.process_time()
     network(server).run(main)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return Sample(len(numbers), wall, cpu, server.count - before)
+    return Sample(domains=len(numbers), wall=wall, cpu=cpu, queries=server.count - before)
 
 
 def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
@@ -97,7 +97,7 @@ def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
     )
     result, count = json.loads(run.stdout), len(numbers) - 1
     queries = round((server.count - before) * count / (count + 1))
-    return Sample(count, result["wall"], result["cpu"], queries)
+    return Sample(domains=count, wall=result["wall"], cpu=result["cpu"], queries=queries)
 
 
 def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> list[float]:

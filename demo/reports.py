@@ -55,25 +55,38 @@ class Sample:
 
 def _own(domain: str, selector: str, addresses: tuple[str, ...], count: int) -> Flow:
     return Flow(
-        addresses, count, ("pass", "pass"), (domain, selector, "pass"), (domain, "pass"), domain
+        addresses=addresses,
+        count=count,
+        results=("pass", "pass"),
+        dkim=(domain, selector, "pass"),
+        spf=(domain, "pass"),
+        envelope_from=domain,
     )
 
 
 def _forwarded(domain: str, selector: str) -> Flow:
     return Flow(
-        ("192.0.2.77",),
-        14,
-        ("pass", "fail"),
-        (domain, selector, "pass"),
-        ("lists.university.example", "pass"),
-        "lists.university.example",
+        addresses=("192.0.2.77",),
+        count=14,
+        results=("pass", "fail"),
+        dkim=(domain, selector, "pass"),
+        spf=("lists.university.example", "pass"),
+        envelope_from="lists.university.example",
         reason="mailing_list",
     )
 
 
 def _spoofed(domain: str, count: int) -> Flow:
     addresses = tuple(f"198.51.100.{number}" for number in range(130, 190, 3))
-    return Flow(addresses, count, ("fail", "fail"), None, (domain, "fail"), domain, is_burst=True)
+    return Flow(
+        addresses=addresses,
+        count=count,
+        results=("fail", "fail"),
+        dkim=None,
+        spf=(domain, "fail"),
+        envelope_from=domain,
+        is_burst=True,
+    )
 
 
 SAMPLES = (
@@ -94,12 +107,12 @@ SAMPLES = (
         (
             _own("monitoring.example", "s1", ("203.0.113.25", "203.0.113.26"), 260),
             Flow(
-                ("198.51.100.40", "198.51.100.41"),
-                130,
-                ("fail", "fail"),
-                ("newsletter.example", "nl1", "pass"),
-                ("bounce.newsletter.example", "pass"),
-                "bounce.newsletter.example",
+                addresses=("198.51.100.40", "198.51.100.41"),
+                count=130,
+                results=("fail", "fail"),
+                dkim=("newsletter.example", "nl1", "pass"),
+                spf=("bounce.newsletter.example", "pass"),
+                envelope_from="bounce.newsletter.example",
             ),
             _forwarded("monitoring.example", "s1"),
             _spoofed("monitoring.example", 240),
@@ -112,12 +125,12 @@ SAMPLES = (
         (
             _own("hosted.example", "k1", ("203.0.113.60", "203.0.113.61"), 310),
             Flow(
-                ("203.0.113.99",),
-                25,
-                ("fail", "pass"),
-                None,
-                ("hosted.example", "pass"),
-                "hosted.example",
+                addresses=("203.0.113.99",),
+                count=25,
+                results=("fail", "pass"),
+                dkim=None,
+                spf=("hosted.example", "pass"),
+                envelope_from="hosted.example",
             ),
             _spoofed("hosted.example", 35),
         ),

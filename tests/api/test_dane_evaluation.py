@@ -20,7 +20,12 @@ OTHER = trustme.CA().cert_pem.bytes().decode()
 
 def tlsa(usage: int, pem: str, matching: int = 1, selector: int = 1) -> Tlsa:
     [certificate] = certificates.load_pem(pem)
-    return Tlsa(usage, selector, matching, certificate.association_data(selector, matching))
+    return Tlsa(
+        usage=usage,
+        selector=selector,
+        matching=matching,
+        data=certificate.association_data(selector, matching),
+    )
 
 
 def publish(client: Client, *records: Tlsa, is_signed: bool = True, **data: Any) -> None:

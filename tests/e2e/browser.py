@@ -93,7 +93,13 @@ def open_browser(
     origin = f"http://127.0.0.1:{service.port}"
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
     context.set_default_timeout(20_000)
-    person = Person(service, context, context.new_page(), account_id, email)
+    person = Person(
+        service=service,
+        context=context,
+        page=context.new_page(),
+        account_id=account_id,
+        email=email,
+    )
 
     def note_request(request: Request) -> None:
         if not request.url.startswith((origin, "data:")):

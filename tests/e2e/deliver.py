@@ -53,7 +53,13 @@ class Scenario:
 
     def _open(self, number: int) -> UUID:
         at = datetime.now(UTC)
-        draft = AlertDraft("spf.missing", f"{at.timestamp()}.{number}", Severity.HIGH, "t", "m")
+        draft = AlertDraft(
+            type="spf.missing",
+            subject=f"{at.timestamp()}.{number}",
+            severity=Severity.HIGH,
+            title="t",
+            message="m",
+        )
         with transaction() as session:
             (opened,) = transitions.open_alert(session, self.domain, [draft], Sighting(at))
         return opened
@@ -81,7 +87,12 @@ def deliver(
 ) -> str:
     """Deliver every event to both receivers, once and in order, while workers are killed."""
     account_id = make_account().id
-    scenario = Scenario(service, make_domain(account_id, schedule="off"), flaky, healthy)
+    scenario = Scenario(
+        service=service,
+        domain=make_domain(account_id, schedule="off"),
+        flaky=flaky,
+        healthy=healthy,
+    )
     flaky.answer = flaky_response
     for name, receiver in (("flaky", flaky), ("healthy", healthy)):
         new = NewChannel(name, "webhook", receiver.url)

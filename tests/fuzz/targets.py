@@ -129,7 +129,7 @@ def _failure(data: bytes) -> object:
 def _text(
     parse: Callable[[str], object], errors: tuple[type[Exception], ...], seeds: Any, words: str
 ) -> Target:
-    return Target(_of_text(parse), errors, seeds, _pieces(words))
+    return Target(parse=_of_text(parse), errors=errors, seeds=seeds, fragments=_pieces(words))
 
 
 _LOGO = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version="1.2"
@@ -177,10 +177,12 @@ TARGETS: Mapping[str, Target] = {
         f"v=STSv1; id= {_TAGS}",
     ),
     "mta_sts.parse_policy": Target(
-        mta_sts.parse_policy,
-        (mta_sts.BadPolicy,),
-        (_POLICY, *_seeds("version:")),
-        _pieces("version: mode: mx: max_age: STSv1 enforce testing \r\n \n \r *. 604800 -1 ٣"),
+        parse=mta_sts.parse_policy,
+        errors=(mta_sts.BadPolicy,),
+        seeds=(_POLICY, *_seeds("version:")),
+        fragments=_pieces(
+            "version: mode: mx: max_age: STSv1 enforce testing \r\n \n \r *. 604800 -1 ٣"
+        ),
     ),
     "tlsrpt.parse_record": _text(
         tls_rpt.parse_record,
@@ -195,10 +197,10 @@ TARGETS: Mapping[str, Target] = {
         f"v=BIMI1; l= a= avp= {_TAGS} .svg",
     ),
     "logotypes.parse": Target(
-        logotypes.parse,
-        (logotypes.LogotypeUnreadable,),
-        (logotype(b"<svg/>"), logotype(b"<svg/>", b"https://a.test/l.svg")),
-        (
+        parse=logotypes.parse,
+        errors=(logotypes.LogotypeUnreadable,),
+        seeds=(logotype(b"<svg/>"), logotype(b"<svg/>", b"https://a.test/l.svg")),
+        fragments=(
             *(bytes((octet,)) for octet in range(0, 256, 5)),
             b"\x30",
             b"\xa2",
@@ -209,16 +211,18 @@ TARGETS: Mapping[str, Target] = {
         ),
     ),
     "mark_certificates.parse": Target(
-        mark_certificates.parse,
-        (mark_certificates.CertificateUnreadable,),
-        (CERTIFIED.body, CERTIFIED.body[:200]),
-        _pieces("-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- \n MII BgUr AwQw A= =="),
+        parse=mark_certificates.parse,
+        errors=(mark_certificates.CertificateUnreadable,),
+        seeds=(CERTIFIED.body, CERTIFIED.body[:200]),
+        fragments=_pieces(
+            "-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- \n MII BgUr AwQw A= =="
+        ),
     ),
     "bimi_logo.problems": Target(
-        logo.problems,
-        (),
-        (_LOGO, b"\x1f\x8b\x08\0\0\0\0\0", b"<!DOCTYPE svg []><svg/>"),
-        (
+        parse=logo.problems,
+        errors=(),
+        seeds=(_LOGO, b"\x1f\x8b\x08\0\0\0\0\0", b"<!DOCTYPE svg []><svg/>"),
+        fragments=(
             *_pieces(
                 "<svg </svg> <!DOCTYPE <?xml ?> <![CDATA[ xmlns= href= style= /> &amp; &#0; &x;"
             ),
@@ -227,62 +231,64 @@ TARGETS: Mapping[str, Target] = {
         ),
     ),
     "dmarc_report.parse": Target(
-        lambda data: aggregate.parse(data, _NOW),
-        (ReportRejected,),
-        _files("dmarc/*.xml"),
-        (
+        parse=lambda data: aggregate.parse(data, _NOW),
+        errors=(ReportRejected,),
+        seeds=_files("dmarc/*.xml"),
+        fragments=(
             *_pieces("<record> </record> <row> <count> </count> <a> </a> <!DOCTYPE <!-- --> ]]>"),
             *_pieces('<![CDATA[ &amp; &#0; &x; <?a ?> xmlns="urn:x" encoding="utf-16" -1 1e9'),
             *(b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xee\x80\x801", b"<x:a/>"),
         ),
     ),
     "tls_report.parse": Target(
-        lambda data: tls.parse(data, _NOW),
-        (ReportRejected,),
-        _files("tlsrpt/*.json"),
-        _pieces(
+        parse=lambda data: tls.parse(data, _NOW),
+        errors=(ReportRejected,),
+        seeds=_files("tlsrpt/*.json"),
+        fragments=_pieces(
             '{ } [ ] , : "policies" null true NaN 1e999 -1 "\\ud800" "a":1 9999999999999999999'
         ),
     ),
     "failure_report.parse": Target(
-        _failure,
-        (ReportRejected,),
-        tuple(
+        parse=_failure,
+        errors=(ReportRejected,),
+        seeds=tuple(
             member.document + b"\n\n" + member.original
             for raw in _files("ruf/*.eml")
             for member in unwrap.unwrap(raw)
         ),
-        _pieces(
+        fragments=_pieces(
             "Feedback-Type: auth-failure \n \r\n Source-IP: Arrival-Date: Incidents: @ a@a.test"
             " =?utf-8?q?=40?= =?x?b?A?= From: Subject: 99999999999999999999 +9999 Fri,"
         ),
     ),
     "failure_text.read": Target(
-        failure_text.read,
-        (),
-        (
+        parse=failure_text.read,
+        errors=(),
+        seeds=(
             b"A message claiming to be from you has failed\n\n Sender Domain: a.test\n"
             b"  Sender IP Address: 192.0.2.1\n  SPF Alignment: no\n\n"
             b"---- This is a copy of the headers before the error was detected.\n\nFrom: a\n",
             b"This is a spf/dkim authentication-failure report for an email message received"
             b" from IP 192.0.2.1 on Fri, 2 Jan 2026 00:00:00 +0000.\n\nFrom: a@a.test\n",
         ),
-        _pieces("> \n \r\n : Received: This is a copy of the headers detected. from IP on"),
+        fragments=_pieces(
+            "> \n \r\n : Received: This is a copy of the headers detected. from IP on"
+        ),
     ),
     "tls_addressee.domains": Target(
-        lambda data: tls_addressee.domains(data, (data.decode("latin-1"),)),
-        (),
-        (
+        parse=lambda data: tls_addressee.domains(data, (data.decode("latin-1"),)),
+        errors=(),
+        seeds=(
             b"Subject: Report Domain: a.test Submitter: b.test\nTLS-Report-Domain: a.test",
             b"b.test!a.test!1767225600!1767311999!1.json.gz",
         ),
-        _pieces("! !1 . Report Domain: =?utf-8?q?=40?= \n < > a.test"),
+        fragments=_pieces("! !1 . Report Domain: =?utf-8?q?=40?= \n < > a.test"),
     ),
     "envelopes.unwrap": Target(
-        unwrap.unwrap,
-        (ReportRejected,),
-        _files("*/*.*"),
-        (
+        parse=unwrap.unwrap,
+        errors=(ReportRejected,),
+        seeds=_files("*/*.*"),
+        fragments=(
             *_pieces("--b --b-- \n \r\n Content-Type: multipart/mixed; boundary=b message/rfc822"),
             *_pieces(
                 "message/feedback-report Content-Transfer-Encoding: base64 quoted-printable ="
@@ -297,10 +303,10 @@ TARGETS: Mapping[str, Target] = {
         "mailto: https:// http:// @ [ ] :: :99999 %00 %2e ? # / a.test [v1.x] ( )",
     ),
     "wire.parse_response": Target(
-        wire.parse_response,
-        (wire.Malformed,),
-        tuple(_responses()),
-        (
+        parse=wire.parse_response,
+        errors=(wire.Malformed,),
+        seeds=tuple(_responses()),
+        fragments=(
             *(b"\xc0\x0c", b"\xc0\0", b"\0", b"\xff\xff", b"\x81\x80", b"\0\1\0\1", b"\x3f" * 64),
             *(b"\0\x06\0\1\0\0\1\x2c\0\4", b"\0\x02\0\1", b"\1\x01\0\1", b"\0\x29", b"a" * 9),
         ),

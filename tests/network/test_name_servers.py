@@ -20,7 +20,12 @@ T = TypeVar("T")
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 SERVER = "ns1.acme.test"
 ZONE = {("acme.test", "SOA"): ["ns1.acme.test. host.acme.test. 7 3600 600 86400 60"]}
-SAID = ServerAnswer(SERVER, "NOERROR", True, (Soa("ns1.acme.test", "host.acme.test", 7, 60),))
+SAID = ServerAnswer(
+    server=SERVER,
+    rcode="NOERROR",
+    authoritative=True,
+    rdatas=(Soa(mname="ns1.acme.test", rname="host.acme.test", serial=7, minimum=60),),
+)
 QUERY = wire.query_for("acme.test", wire.SOA, recursive=False)
 
 
@@ -78,7 +83,9 @@ def test_server_answers_for_its_zone() -> None:
 )
 def test_answer_of_server_without_the_zone_is_returned(failure: Failure, rcode: str) -> None:
     with serving(failure, authoritative=False) as server:
-        assert query_soa(server) == ServerAnswer(SERVER, rcode, False, ())
+        assert query_soa(server) == ServerAnswer(
+            server=SERVER, rcode=rcode, authoritative=False, rdatas=()
+        )
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def _reason(*servers: Nameserver, name: str, seconds: float = 5) -> str:
 def test_answer_matches_server_response() -> None:
     with Nameserver(ACME) as server:
         answer = _ask(server, name="ACME.test.", rdtype="NS")
-    assert answer == Answer("acme.test", "NS", "NOERROR", ("ns.acme.test",), ttl=300)
+    assert answer == Answer(
+        name="acme.test", rdtype="NS", rcode="NOERROR", rdatas=("ns.acme.test",), ttl=300
+    )
 
 
 def test_mail_hosts_are_sorted_by_preference() -> None:
@@ -297,7 +299,12 @@ def test_answer_is_cached_for_its_ttl_within_bounds(ttl: int, seconds: int) -> N
 def test_first_of_two_aliases_is_followed() -> None:
     records = [("a.test", 5, "b.test"), ("a.test", 5, "c.test"), ("b.test", 1, "192.0.2.1")]
     message = wire.Message(
-        1, 0, False, False, ("a.test", 1), tuple(wire.Record(o, t, 9, r) for o, t, r in records)
+        id=1,
+        rcode=0,
+        truncated=False,
+        authenticated=False,
+        question=("a.test", 1),
+        answers=tuple(wire.Record(owner=o, rdtype=t, ttl=9, rdata=r) for o, t, r in records),
     )
     assert resolver.read_answer("a.test", "A", message).answer.aliases == ("b.test",)
 

@@ -171,7 +171,7 @@ def test_records_of_a_mail_server_are_compared_with_its_certificate(
     certificate.configure_cert(context)
     blob = (certificate if is_published else authority.issue_cert(HOST)).cert_chain_pems[0]
     described = certificates.load(ssl.PEM_cert_to_DER_cert(blob.bytes().decode()))
-    records = [Tlsa(3, 1, 1, described.association_data(1, 1))]
+    records = [Tlsa(usage=3, selector=1, matching=1, data=described.association_data(1, 1))]
     port = free_port()
     server = Controller(Greeter(), hostname="127.0.0.1", port=port, tls_context=context)
     server.start()

@@ -260,7 +260,7 @@ def test_records_of_other_types_and_classes_are_ignored() -> None:
     response.answer.append(_rrset(owner, "TXT", 60, ["other"]))
     response.answer.append(_rrset(owner, "A", 60, ["192.0.2.1"]))
     answers = wire.parse_response(response.to_wire()).answers
-    assert answers == (wire.Record("acme.test", 1, 60, "192.0.2.1"),)
+    assert answers == (wire.Record(owner="acme.test", rdtype=1, ttl=60, rdata="192.0.2.1"),)
 
 
 def test_unknown_type_is_decoded_as_hexadecimal() -> None:

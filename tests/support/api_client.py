@@ -69,4 +69,4 @@ class Client:
 def make_client(app: Flask, account_id: UUID, scopes: Sequence[Scope] = ALL, **new: Any) -> Client:
     """A client with a fresh key of the account."""
     _, token = api_keys.issue(account_id, api_keys.NewKey("test", scopes, **new), actor=ACTOR)
-    return Client(app, account_id, token, openapi.document(app))
+    return Client(app=app, account_id=account_id, token=token, document=openapi.document(app))

@@ -27,6 +27,6 @@ def renewed_certificate(records: Mapping[Any, Any]) -> tuple[ZoneNetwork, str]:
         authority.issue_cert("mx.example.com").cert_chain_pems[0].bytes().decode() for _ in range(2)
     )
     [described] = certificates.load_pem(old)
-    tlsa = Tlsa(3, 1, 1, described.association_data(1, 1))
+    tlsa = Tlsa(usage=3, selector=1, matching=1, data=described.association_data(1, 1))
     signed = {**records, ("_25._tcp.mx.example.com", "TLSA"): [tlsa]}
     return ZoneNetwork(Zone(signed, authenticated=True)), new

@@ -86,7 +86,12 @@ class CaseZone(Zone):
             target = await super().resolve(instead, rdtype)
             return target._replace(name=name, aliases=(instead, *target.aliases))
         if instead is not None:
-            return Answer(name, rdtype, "NOERROR" if instead else "NXDOMAIN", tuple(instead))
+            return Answer(
+                name=name,
+                rdtype=rdtype,
+                rcode="NOERROR" if instead else "NXDOMAIN",
+                rdatas=tuple(instead),
+            )
         if _is_below(plain, self._bogus) and not checking_disabled:
             raise LookupFailed(name, rdtype, "servfail")
         answer = await super().resolve(name, rdtype, checking_disabled=checking_disabled)

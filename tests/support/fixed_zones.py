@@ -77,7 +77,7 @@ def _value(rdtype: str, line: str) -> Rdata:
         case "MX", [preference, host]:
             return Mx(int(preference), host.removesuffix("."))
         case "TLSA", [usage, selector, matching, data]:
-            return Tlsa(int(usage), int(selector), int(matching), data)
+            return Tlsa(usage=int(usage), selector=int(selector), matching=int(matching), data=data)
         case "CAA", [flags, tag, value]:
             return Caa(int(flags), tag, value.strip('"'))
     return line

@@ -65,7 +65,7 @@ def make(name: str) -> FullAccount:
     account, domain = make_account(f"{name} limited"), f"{name}.test"
     owner, _ = accounts.add_user(account.name, f"olga@{name}-mail.test", role="owner")
     person, _ = accounts.add_user(account.name, f"pete@{name}-mail.test", role="owner")
-    full = FullAccount(account, domain, owner, person)
+    full = FullAccount(account=account, domain=domain, owner=owner, person=person)
     actor = f"user:{person.email}"
     made = make_domain(account.id, domain, schedule="off")
     with transaction() as session:
@@ -162,7 +162,13 @@ def _receive(full: FullAccount) -> None:
 
 
 def _people(full: FullAccount) -> None:
-    by = UserSession(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
+    by = UserSession(
+        user_id=full.person.id,
+        email=full.person.email,
+        role="owner",
+        account_id=full.account.id,
+        account_name=full.account.name,
+    )
     invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
     with transaction() as session:
         at = now(session)

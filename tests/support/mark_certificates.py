@@ -51,7 +51,7 @@ def certificate(
         root = builder("Marks", AUTHORITY).not_valid_after(NOW + timedelta(days=4000))
         chain.append(root.sign(AUTHORITY, hashes.SHA256()))
     pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
-    return Page("", 200, "application/x-pem-file", pem)
+    return Page(url="", status=200, content_type="application/x-pem-file", body=pem)
 
 
 CERTIFIED = certificate("example.org")

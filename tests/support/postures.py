@@ -20,8 +20,8 @@ WEEK, TWO_WEEKS = 7 * 24, 14 * 24
 DOMAIN = DomainName("acme.test")
 RULES = reports.RULES
 IDENTITIES = {
-    0: Identity("acme.test", "none", True, True),
-    1: Identity("acme.test", "none", False, False),
+    0: Identity(header_from="acme.test", disposition="none", dkim=True, spf=True),
+    1: Identity(header_from="acme.test", disposition="none", dkim=False, spf=False),
 }
 Days = dict[int, tuple[int, int]]
 
@@ -78,7 +78,9 @@ def undecided(current: ReportPosture) -> set[str]:
 def source(messages: int = 100, failed: int = 0, **fields: Any) -> Source:
     values: dict[str, Any] = {
         "key": "domain:mail.test",
-        "service": Service("domain:mail.test", "mail.test", "medium", "…"),
+        "service": Service(
+            key="domain:mail.test", name="mail.test", confidence="medium", evidence="…"
+        ),
         "kind": SourceClass.OWN,
         "messages": messages,
         "passed": messages - failed,

@@ -117,7 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.receiver.calls.append(Received(self.path, headers, b"", time.time()))
+        self.receiver.calls.append(
+            Received(path=self.path, headers=headers, body=b"", at=time.time())
+        )
         page = self.receiver.pages.get(self.path)
         self.send_response(404 if page is None else 200)
         self.send_header("Content-Length", str(len(page or b"")))
@@ -127,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        call = Received(self.path, headers, body, time.time())
+        call = Received(path=self.path, headers=headers, body=body, at=time.time())
         self.receiver.calls.append(call)
         answer = self.receiver.answer(call)
         if answer is None:

@@ -39,7 +39,9 @@ def pages() -> Mapping[tuple[str, str], Page]:
     """Return the MTA-STS policies by host and path."""
     bodies = {(f"mta-sts.{path.stem}", PATH): path.read_bytes() for path in POLICIES.glob("*.txt")}
     return {
-        (host, path): Page(f"https://{host}{path}", 200, "text/plain", body)
+        (host, path): Page(
+            url=f"https://{host}{path}", status=200, content_type="text/plain", body=body
+        )
         for (host, path), body in bodies.items()
     }
 

@@ -64,5 +64,7 @@ MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 
 
 def mailbox(account_id: UUID) -> ReportMailbox:
-    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # a closed port
+    access = Account(
+        host="127.0.0.1", port=1, username="reports@acme.test", password="sesame"
+    )  # a closed port
     return mailboxes.add(account_id, access, actor=ACTOR)

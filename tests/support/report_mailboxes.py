@@ -21,7 +21,9 @@ from tests.support.report_documents import dmarc_xml
 AUTHORITY = trustme.CA()
 TRUST = ssl.create_default_context()
 AUTHORITY.configure_trust(TRUST)
-ACCESS = Account("127.0.0.1", 993, "reports@acme.test", imap_server.PASSWORD)
+ACCESS = Account(
+    host="127.0.0.1", port=993, username="reports@acme.test", password=imap_server.PASSWORD
+)
 
 
 def mail(number: int) -> bytes:

@@ -175,9 +175,19 @@ def rdata_from_dnspython(rdata: Any) -> Rdata:
         case "TXT":
             return b"".join(rdata.strings).decode("utf-8", "backslashreplace")
         case "SOA":
-            return Soa(str(rdata.mname)[:-1], str(rdata.rname)[:-1], rdata.serial, rdata.minimum)
+            return Soa(
+                mname=str(rdata.mname)[:-1],
+                rname=str(rdata.rname)[:-1],
+                serial=rdata.serial,
+                minimum=rdata.minimum,
+            )
         case "TLSA":
-            return Tlsa(rdata.usage, rdata.selector, rdata.mtype, rdata.cert.hex())
+            return Tlsa(
+                usage=rdata.usage,
+                selector=rdata.selector,
+                matching=rdata.mtype,
+                data=rdata.cert.hex(),
+            )
         case "CAA":
             return Caa(rdata.flags, rdata.tag.decode(), rdata.value.decode())
         case rdtype:

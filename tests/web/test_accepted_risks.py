@@ -188,7 +188,13 @@ def test_accepted_risks_are_paginated(scanned: Browser, monkeypatch: pytest.Monk
         alerts.change(
             scanned.account_id,
             found(scanned, alert_of(scanned, type)).id,
-            alerts.AlertChange("dismissed", type, None, SOON, "Ada"),
+            alerts.AlertChange(
+                status="dismissed",
+                note=type,
+                snoozed_until=None,
+                accepted_until=SOON,
+                risk_owner="Ada",
+            ),
             actor=ACTOR,
         )
     page = scanned.get("/alerts/accepted")

@@ -30,7 +30,13 @@ def viewer(app: Flask, browser: Browser) -> Browser:
     key, _ = api_keys.issue(account_id, api_keys.NewKey("CI", list(Scope)), actor=f"user:{ANN}")
     usage.record(key.id, "GET /v1/me", 200, IP)
     usage.flush()
-    owner = UserSession(browser.user.id, ANN, "owner", account_id, account.name)
+    owner = UserSession(
+        user_id=browser.user.id,
+        email=ANN,
+        role="owner",
+        account_id=account_id,
+        account_name=account.name,
+    )
     invitations.create(owner, "new@acme.test", "member")
     with transaction() as session:
         for kind, target in (("webhook", URL), ("email", "sec@acme.test,ops@acme.test")):
@@ -119,5 +125,11 @@ def test_actors_in_api_answers_are_masked() -> None:
 )
 def test_private_filter_hides_addresses_and_urls(app: Flask, text: str, shown: str) -> None:
     with app.test_request_context():
-        g.user = UserSession(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
+        g.user = UserSession(
+            user_id=ids.new(),
+            email="vic@acme.test",
+            role="viewer",
+            account_id=ids.new(),
+            account_name="Acme",
+        )
         assert private(text).rstrip(".") == shown

@@ -30,7 +30,7 @@ def names(connection: Any) -> list[str]:
 def due_since(account_id: UUID, *users: str, minutes: int = 2) -> None:
     """Add mailboxes of an unreachable server that are due."""
     for user in users:
-        access = imap.Account("127.0.0.1", 1, user, "secret")
+        access = imap.Account(host="127.0.0.1", port=1, username=user, password="secret")
         mailboxes.add(account_id, access, actor=ACTOR)
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)

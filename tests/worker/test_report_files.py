@@ -125,7 +125,10 @@ def test_files_are_scheduled_fairly_across_accounts(
 def test_mailboxes_are_polled_one_at_a_time_while_no_file_is_queued(
     connection: Any, account_id: UUID
 ) -> None:
-    unreachable = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
+    unreachable = [
+        imap.Account(host="127.0.0.1", port=1, username=name, password="secret")
+        for name in ("a", "b")
+    ]
     rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in unreachable]
     store_files(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()

@@ -229,7 +229,7 @@ def steps() -> Iterator[str | Example]:
         status, *headers = match["answer"].split(" · ")
         named = dict(header.strip("`").split(": ", 1) for header in headers)
         body = json.loads(match[4]) if match[4] else None
-        yield Example(match[2], int(status), named, body)
+        yield Example(command=match[2], status=int(status), headers=named, body=body)
 
 
 def plain(value: Any) -> Any:

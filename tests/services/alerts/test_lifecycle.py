@@ -44,7 +44,13 @@ GOOD: dict[Any, Any] = {
 }
 HOST, PATH = "mta-sts.acme.test", "/.well-known/mta-sts.txt"
 POLICY = b"version: STSv1\nmode: enforce\nmx: mx.acme.test\nmax_age: 604800\n"
-SERVED = Page(f"https://{HOST}{PATH}", 200, "text/plain", POLICY, not_after="2099-01-01T00:00:00Z")
+SERVED = Page(
+    url=f"https://{HOST}{PATH}",
+    status=200,
+    content_type="text/plain",
+    body=POLICY,
+    not_after="2099-01-01T00:00:00Z",
+)
 GONE = Page(f"https://{HOST}{PATH}", 503)
 SPF = {
     "ok": ["v=spf1 mx -all"],
@@ -214,7 +220,7 @@ def test_recurrence_after_the_window_opens_a_new_alert(account_id: UUID) -> None
 def test_expiring_certificate_and_dropped_score_open_alerts(account_id: UUID) -> None:
     soon = (datetime.now(UTC) + timedelta(days=5)).isoformat()
     scan(account_id, {})
-    page = Page(SERVED.url, 200, "text/plain", POLICY, not_after=soon)
+    page = Page(url=SERVED.url, status=200, content_type="text/plain", body=POLICY, not_after=soon)
     scan(account_id, {("acme.test", "TXT"): [], "_dmarc.acme.test": []}, page)
     by_type = {type: alert for (type, _), alert in live_alerts(account_id).items()}
     assert by_type["cert.expiring"].severity == "high"

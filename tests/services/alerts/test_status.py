@@ -22,7 +22,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> UUID:
     """Open an alert as a scan does."""
-    draft = AlertDraft(type, domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft(
+        type=type, subject=domain.name, severity=Severity.HIGH, title="title", message="message"
+    )
     with transaction() as session:
         (alert_id,) = transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     return alert_id
@@ -42,7 +44,13 @@ def test_duplicate_alert_is_opened_only_once(account_id: UUID, alert_id: UUID) -
     rows, _ = alerts.search(account_id, AlertFilter())
     with transaction() as session:
         domain = session.get_one(Domain, rows[0].domain_id)
-        draft = AlertDraft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
+        draft = AlertDraft(
+            type="spf.missing",
+            subject="acme.test",
+            severity=Severity.HIGH,
+            title="title",
+            message="message",
+        )
         assert transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC))) == []
     assert len(alerts.history(account_id, alert_id)) == 1
 

@@ -158,9 +158,8 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)
     to_at = from_at + timedelta(hours=length)
     before_at = from_at - timedelta(hours=length)
-    answer = dmarc.summarize(
-        account_id, DmarcQuery(domain.name, from_at, to_at, interval, zone, by)
-    )
+    period = {"from_at": from_at, "to_at": to_at, "interval": interval, "zone": zone}
+    answer = dmarc.summarize(account_id, DmarcQuery(domain=domain.name, group_by=by, **period))
 
     all_of = list(messages(reports))
     inside = [entry for entry in all_of if from_at <= entry[2] < to_at]

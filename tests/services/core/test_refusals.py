@@ -86,7 +86,13 @@ def test_call_without_the_required_scope_is_recorded(app: Flask) -> None:
 
 
 def test_flood_adds_few_events_and_loses_no_count(database: Engine) -> None:
-    refusal = Refusal(make_account().id, ANONYMOUS, "key.refused", "k", "wrong secret")
+    refusal = Refusal(
+        account_id=make_account().id,
+        actor=ANONYMOUS,
+        action="key.refused",
+        target="k",
+        reason="wrong secret",
+    )
     for _ in range(3):
         for _ in range(500):
             refusals.note(refusal, "192.0.2.1")
@@ -99,7 +105,9 @@ def test_flood_adds_few_events_and_loses_no_count(database: Engine) -> None:
 
 def test_junk_from_many_networks_does_not_grow_the_table(database: Engine) -> None:
     account = make_account().id
-    refusal = Refusal(account, ANONYMOUS, "key.refused", "k", "wrong secret")
+    refusal = Refusal(
+        account_id=account, actor=ANONYMOUS, action="key.refused", target="k", reason="wrong secret"
+    )
     for number in range(3 * MAX_KINDS):
         refusals.note(refusal, f"10.0.{number // 256}.{number % 256}")
         if number % 450 == 0:
@@ -111,9 +119,25 @@ def test_junk_from_many_networks_does_not_grow_the_table(database: Engine) -> No
 
 
 def test_refusals_of_a_deleted_account_do_not_stop_the_others(database: Engine) -> None:
-    refusals.note(Refusal(ids.new(), ANONYMOUS, "key.refused", "k", "wrong secret"), "192.0.2.1")
     refusals.note(
-        Refusal(make_account().id, ANONYMOUS, "key.refused", "k", "wrong secret"), "192.0.2.1"
+        Refusal(
+            account_id=ids.new(),
+            actor=ANONYMOUS,
+            action="key.refused",
+            target="k",
+            reason="wrong secret",
+        ),
+        "192.0.2.1",
+    )
+    refusals.note(
+        Refusal(
+            account_id=make_account().id,
+            actor=ANONYMOUS,
+            action="key.refused",
+            target="k",
+            reason="wrong secret",
+        ),
+        "192.0.2.1",
     )
     assert len(events("key.refused")) == 1
 

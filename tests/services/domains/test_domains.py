@@ -201,7 +201,13 @@ def test_dns_failure_is_reported_and_changes_no_verification() -> None:
 def test_events_resolve_the_alerts_of_a_deleted_domain() -> None:
     account_id = make_account().id
     domain = make_domain(account_id, "acme.test")
-    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft(
+        type="spf.missing",
+        subject=domain.name,
+        severity=Severity.HIGH,
+        title="title",
+        message="message",
+    )
     with transaction() as session:
         transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     domains.delete(account_id, "acme.test", actor=ACTOR)

@@ -32,7 +32,13 @@ def account_id() -> UUID:
 @pytest.fixture
 def alert_id(account_id: UUID) -> UUID:
     domain = make_domain(account_id, "acme.test")
-    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft(
+        type="spf.missing",
+        subject=domain.name,
+        severity=Severity.HIGH,
+        title="title",
+        message="message",
+    )
     with transaction() as session:
         (opened,) = transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     return opened
@@ -145,7 +151,13 @@ def test_acknowledged_alert_is_not_reminded(account_id: UUID, alert_id: UUID) ->
 
 def accept(account_id: UUID, alert_id: UUID, days: float) -> Alert:
     until = datetime.now(UTC) + timedelta(days=days)
-    change = AlertChange("dismissed", "we retire it", None, until, "Ada")
+    change = AlertChange(
+        status="dismissed",
+        note="we retire it",
+        snoozed_until=None,
+        accepted_until=until,
+        risk_owner="Ada",
+    )
     return alerts.change(account_id, alert_id, change, actor=ACTOR)
 
 
@@ -177,11 +189,41 @@ def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUI
 @pytest.mark.parametrize(
     "change",
     [
-        AlertChange("dismissed", "why", None, datetime(2020, 1, 1, tzinfo=UTC), "Ada"),
-        AlertChange("dismissed", None, None, datetime(2099, 1, 1, tzinfo=UTC), "Ada"),
-        AlertChange("dismissed", "why", None, datetime(2099, 1, 1, tzinfo=UTC), None),
-        AlertChange("acknowledged", "why", None, datetime(2099, 1, 1, tzinfo=UTC), "Ada"),
-        AlertChange("dismissed", "why", None, None, "Ada"),
+        AlertChange(
+            status="dismissed",
+            note="why",
+            snoozed_until=None,
+            accepted_until=datetime(2020, 1, 1, tzinfo=UTC),
+            risk_owner="Ada",
+        ),
+        AlertChange(
+            status="dismissed",
+            note=None,
+            snoozed_until=None,
+            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
+            risk_owner="Ada",
+        ),
+        AlertChange(
+            status="dismissed",
+            note="why",
+            snoozed_until=None,
+            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
+            risk_owner=None,
+        ),
+        AlertChange(
+            status="acknowledged",
+            note="why",
+            snoozed_until=None,
+            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
+            risk_owner="Ada",
+        ),
+        AlertChange(
+            status="dismissed",
+            note="why",
+            snoozed_until=None,
+            accepted_until=None,
+            risk_owner="Ada",
+        ),
     ],
 )
 def test_accepted_risk_has_owner_reason_and_expiry(

@@ -77,7 +77,13 @@ def open_alert(domain: Domain) -> OpenAlert:
     """Opens an alert of the domain, as a scan does."""
 
     def opened(type: str = "spf.missing", severity: Severity = Severity.HIGH) -> UUID:
-        draft = AlertDraft(type, domain.name, severity, "No SPF record", "acme.test: no SPF record")
+        draft = AlertDraft(
+            type=type,
+            subject=domain.name,
+            severity=severity,
+            title="No SPF record",
+            message="acme.test: no SPF record",
+        )
         with transaction() as session:
             (alert_id,) = transitions.open_alert(
                 session, domain, [draft], Sighting(datetime.now(UTC))

@@ -45,7 +45,9 @@ class Ticket(ChannelType):
     async def send(self, message: Message, transport: Transport, config: ChannelConfig) -> Outcome:
         url = urlsplit(message.secrets.url or "")
         titles = [event["data"]["alert"]["title"] for event in message.events]
-        request = Request("POST", {}, json.dumps(titles).encode(), url.port)
+        request = Request(
+            method="POST", headers={}, body=json.dumps(titles).encode(), port=url.port
+        )
         return await post.send(
             transport.http, url.hostname or "", url.path, request, seconds=config.timeout_seconds
         )

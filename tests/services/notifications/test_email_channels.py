@@ -123,7 +123,14 @@ def test_alert_text_cannot_inject_headers_or_markup(
     account_id: UUID, inbox: Inbox, network: LoopbackNetwork, domain: Any
 ) -> None:
     evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
-    draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
+    draft = AlertDraft(
+        type="spf.missing",
+        subject="x",
+        severity=Severity.HIGH,
+        title=evil,
+        message=evil,
+        evidence={"record": [evil]},
+    )
     add(account_id)
     with transaction() as session:
         transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
@@ -225,8 +232,14 @@ def test_invalid_email_address_is_refused(account_id: UUID, addresses: str) -> N
     [
         ("smtp://mail.test", SmtpServer("mail.test", 25, "auto")),
         ("smtp://mail.test:2525?starttls=off", SmtpServer("mail.test", 2525, "off")),
-        ("smtp://u:p%40ss@mail.test", SmtpServer("mail.test", 587, "required", "u", "p@ss")),
-        ("smtps://u:p@mail.test", SmtpServer("mail.test", 465, "implicit", "u", "p")),
+        (
+            "smtp://u:p%40ss@mail.test",
+            SmtpServer(host="mail.test", port=587, tls="required", user="u", password="p@ss"),
+        ),
+        (
+            "smtps://u:p@mail.test",
+            SmtpServer(host="mail.test", port=465, tls="implicit", user="u", password="p"),
+        ),
     ],
 )
 def test_smtp_url_has_host_port_and_security(url: str, server: SmtpServer) -> None:
@@ -239,7 +252,13 @@ def test_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox:
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
         message = email.EmailContent(
-            "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
+            sender="w@watch.test",
+            recipient=TO,
+            events=[event],
+            at=now(session),
+            base_url="https://watch.test",
+            reason="reason",
+            unsubscribe_url="https://u",
         )
     outcome = email.submit(server, message, seconds=5)
     assert outcome.error is not None

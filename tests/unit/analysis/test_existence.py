@@ -6,8 +6,8 @@ from app.analysis.mail.subdomains import unknowns
 from app.analysis.mail.unused import Subdomain
 from app.protocols.dmarc import Policy, Record
 
-NEWS = Subdomain("news.acme.test", 10, 4, 0)
-FINE = Subdomain("fine.acme.test", 10, 10, 0)
+NEWS = Subdomain(name="news.acme.test", messages=10, passed=4, first_hour=0)
+FINE = Subdomain(name="fine.acme.test", messages=10, passed=10, first_hour=0)
 BOTH = Record(sp=Policy.NONE, np=Policy.QUARANTINE)
 
 
@@ -42,7 +42,7 @@ def test_no_caveat_if_policies_are_equal_or_nothing_fails(
 
 
 def test_caveat_names_only_a_few_of_many_subdomains() -> None:
-    many = [Subdomain(f"{n}.acme.test", 1, 0, 0) for n in range(5)]
+    many = [Subdomain(name=f"{n}.acme.test", messages=1, passed=0, first_hour=0) for n in range(5)]
     [(what, messages)] = unknowns("np", BOTH, many)
     assert "0.acme.test, 1.acme.test, 2.acme.test and 2 more exist" in what
     assert messages == 5

@@ -12,7 +12,7 @@ AT = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
 def use(count: int, back: int = 0, status: int = 200, route: str = "GET /v1/me") -> RouteUsage:
-    return RouteUsage(TODAY - timedelta(days=back), route, status, count)
+    return RouteUsage(day=TODAY - timedelta(days=back), route=route, status=status, count=count)
 
 
 def codes(*uses: RouteUsage, addresses: tuple[Address, ...] = ()) -> list[str]:
@@ -44,8 +44,10 @@ def test_three_times_the_average_is_unusual(before: int, today: int, is_burst: b
 
 
 def test_address_is_new_only_if_others_were_used_before() -> None:
-    earlier = Address("192.0.2.1", 9, 1, TODAY - timedelta(days=3), AT)
-    new = Address("198.51.100.7", 1, 1, TODAY, AT)
+    earlier = Address(
+        address="192.0.2.1", count=9, today=1, first_day=TODAY - timedelta(days=3), last_at=AT
+    )
+    new = Address(address="198.51.100.7", count=1, today=1, first_day=TODAY, last_at=AT)
     assert codes(addresses=(earlier, new)) == ["new_address"]
     assert codes(addresses=(earlier,)) == []
     assert codes(addresses=(new,)) == []  # the first day of the key

@@ -1,5 +1,6 @@
 """Policy readiness: ready, blocked or unknown, with reasons."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,19 +19,12 @@ from app.protocols.dmarc import Policy, strictness
 
 TEXT = "v=DMARC1; p=none; rua=mailto:d@acme.test"
 APPROVED = SourceReview("approved", None, "user:ann")
-GOOD = Identity("acme.test", "none", True, True, spf_results=(("acme.test", "mfrom", "pass"),))
-SERVICE = Identity("acme.test", "none", False, False, spf_results=(("x.mcsv.net", "m", "pass"),))
-FORGED = Identity("acme.test", "none", False, False)
-PASSED_ON = Identity("acme.test", "none", False, False, reasons=("forwarded",))
-SERVICE_SIGNED = Identity(
-    "acme.test",
-    "none",
-    True,
-    False,
-    spf_results=(("x.mcsv.net", "m", "pass"),),
-    dkim_results=(("acme.test", "k1", "pass"),),
-)
-BELOW = Identity("news.acme.test", "none", False, False, spf_results=SERVICE.spf_results)
+FORGED = Identity(header_from="acme.test", disposition="none", dkim=False, spf=False)
+GOOD = replace(FORGED, dkim=True, spf=True, spf_results=(("acme.test", "mfrom", "pass"),))
+PASSED_ON = replace(FORGED, reasons=("forwarded",))
+SERVICE = replace(FORGED, spf_results=(("x.mcsv.net", "m", "pass"),))
+SERVICE_SIGNED = replace(SERVICE, dkim=True, dkim_results=(("acme.test", "k1", "pass"),))
+BELOW = replace(SERVICE, header_from="news.acme.test")
 
 
 def assess_steps(
@@ -42,7 +36,10 @@ def assess_steps(
     **context: Any,
 ) -> list[PolicyStep]:
     identities = {number: identity for number, (identity, _) in enumerate(mail)}
-    flows = [Flow(f"192.0.2.{n}", n, count, 1, 1) for n, (_, count) in enumerate(mail)]
+    flows = [
+        Flow(source_ip=f"192.0.2.{n}", identity=n, messages=count, first_hour=1, last_hour=1)
+        for n, (_, count) in enumerate(mail)
+    ]
     sources = gather(flows, identities, Context("acme.test", **context))
     evidence = readiness.evidence(
         sources, window_days=30, days=days, reporters=3, days_at_policy=days_at_policy
@@ -202,14 +199,15 @@ def test_ending_testing_mode_affects_all_mail_of_the_record() -> None:
 
 
 def test_no_record_is_proposed_without_a_scan() -> None:
-    sources = gather([Flow("192.0.2.1", 0, 1_000, 1, 1)], {0: GOOD}, Context("acme.test"))
-    evidence = Evidence(30, 30, 1_000, 3)
+    flow = Flow(source_ip="192.0.2.1", identity=0, messages=1_000, first_hour=1, last_hour=1)
+    sources = gather([flow], {0: GOOD}, Context("acme.test"))
+    evidence = Evidence(window_days=30, days=30, messages=1_000, reporters=3)
     steps = readiness.steps("acme.test", sources, {0: GOOD}, evidence, None)
     assert [(step.is_ready, step.record) for step in steps] == [(None, None)] * 3
 
 
 QUARANTINE = "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
-SPF_ONLY = Identity("acme.test", "none", False, True, spf_results=GOOD.spf_results)
+SPF_ONLY = replace(GOOD, dkim=False)
 
 
 @pytest.mark.parametrize(

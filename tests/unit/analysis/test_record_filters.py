@@ -13,16 +13,25 @@ from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Source, gather
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)
 SIGNED = (("acme.test", "s1", "pass"),)
-GOOD = Identity("acme.test", "none", True, True, dkim_results=SIGNED, spf_results=OWN_SPF)
-BAD = Identity("acme.test", "none", False, False)
-BELOW = Identity("news.acme.test", "none", False, False)
-PASSED_ON = Identity("acme.test", "none", False, False, reasons=("forwarded",))
-RARE = Identity("*.acme.test", "none", False, False)
+GOOD = Identity(
+    header_from="acme.test",
+    disposition="none",
+    dkim=True,
+    spf=True,
+    dkim_results=SIGNED,
+    spf_results=OWN_SPF,
+)
+BAD = Identity(header_from="acme.test", disposition="none", dkim=False, spf=False)
+BELOW = Identity(header_from="news.acme.test", disposition="none", dkim=False, spf=False)
+PASSED_ON = Identity(
+    header_from="acme.test", disposition="none", dkim=False, spf=False, reasons=("forwarded",)
+)
+RARE = Identity(header_from="*.acme.test", disposition="none", dkim=False, spf=False)
 FLOODED = Identity(
-    "acme.test",
-    "none",
-    False,
-    False,
+    header_from="acme.test",
+    disposition="none",
+    dkim=False,
+    spf=False,
     dkim_results=tuple(("acme.test", f"s{n}", "fail") for n in range(2, 2 + MAX_RESULTS)),
 )
 
@@ -32,7 +41,12 @@ def made(*sent: tuple[str, Identity, int]) -> tuple[FlowIndex, dict[str, Source]
     kinds = list(dict.fromkeys(identity for _, identity, _ in sent))
     numbers = {identity: -n if identity is RARE else n for n, identity in enumerate(kinds, 1)}
     identities = {number: identity for identity, number in numbers.items()}
-    flows = [Flow(address, numbers[identity], count, 1, 1) for address, identity, count in sent]
+    flows = [
+        Flow(
+            source_ip=address, identity=numbers[identity], messages=count, first_hour=1, last_hour=1
+        )
+        for address, identity, count in sent
+    ]
     sources = gather(flows, identities, Context("acme.test"))
     return FlowIndex("acme.test", sources, identities), {source.key: source for source in sources}
 
@@ -96,7 +110,12 @@ def test_exclusive_signature_is_listed_without_addresses() -> None:
 
 def test_shared_signature_is_listed_by_address() -> None:
     forwarded = Identity(
-        "acme.test", "none", True, False, dkim_results=SIGNED, reasons=("forwarded",)
+        header_from="acme.test",
+        disposition="none",
+        dkim=True,
+        spf=False,
+        dkim_results=SIGNED,
+        reasons=("forwarded",),
     )
     index, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", forwarded, 3))
     [(_, _, listed)] = index.signers(sources["own"], 10)
@@ -107,7 +126,13 @@ def test_shared_signature_is_listed_by_address() -> None:
 def test_spf_results_in_several_scopes_are_counted_once() -> None:
     both = (*OWN_SPF, ("acme.test", "helo", "pass"))
     index, sources = made(
-        ("192.0.2.1", Identity("acme.test", "none", True, True, spf_results=both), 5)
+        (
+            "192.0.2.1",
+            Identity(
+                header_from="acme.test", disposition="none", dkim=True, spf=True, spf_results=both
+            ),
+            5,
+        )
     )
     [(envelope, messages, listed)] = index.envelopes(sources["own"], 10)
     assert (envelope, messages, listed.is_exact) == (("acme.test", "pass"), 5, True)
@@ -140,7 +165,7 @@ def test_rare_names_are_listed_as_all_names_below_domain(
 
 
 def test_author_like_placeholder_is_literal_without_rare_names() -> None:
-    odd = Identity("*.acme.test", "none", False, False)
+    odd = Identity(header_from="*.acme.test", disposition="none", dkim=False, spf=False)
     index, _ = made(("192.0.2.1", odd, 5), ("192.0.2.1", BELOW, 1))
     assert filters_and_exactness(index.part(5, index.author("*.acme.test"))) == (
         {"headerFrom": "*.acme.test"},

@@ -15,7 +15,7 @@ ALIGNED = identity(dkim=True, spf=True, dkim_results=OWN, spf_results=OWN_SPF)
 
 
 def the_only(sender: Identity, address: str = "203.0.113.5", **context: Any) -> Source:
-    flows = [Flow(address, 1, 10, 100, 200)]
+    flows = [Flow(source_ip=address, identity=1, messages=10, first_hour=100, last_hour=200)]
     (source,) = gather(flows, {1: sender}, Context("acme.test", **context))
     return source
 
@@ -154,7 +154,10 @@ def test_unaligned_mail_from_authorized_address_is_own() -> None:
 
 def test_own_and_forwarded_mail_of_a_service_are_two_sources() -> None:
     passed_on = identity(dkim=True, dkim_results=OWN, spf_results=(("gmail.com", "m", "pass"),))
-    flows = [Flow("198.51.100.9", 1, 7, 1, 2), Flow("203.0.113.7", 2, 3, 1, 2)]
+    flows = [
+        Flow(source_ip="198.51.100.9", identity=1, messages=7, first_hour=1, last_hour=2),
+        Flow(source_ip="203.0.113.7", identity=2, messages=3, first_hour=1, last_hour=2),
+    ]
     sources = gather(flows, {1: ALIGNED, 2: passed_on}, Context("acme.test", spf=SPF))
     assert [(source.key, source.kind, source.messages) for source in sources] == [
         ("service:Google Workspace", SourceClass.OWN, 7),
@@ -179,7 +182,13 @@ def test_manual_classification_overrides_evidence(state: str, kind: SourceClass)
 
 
 def test_mail_without_address_is_attributed_by_identity() -> None:
-    flows = [Flow("10.0.0.1", 0, 5, 7, 8), *(Flow(ELSEWHERE, i, 10 + i, 1, 9) for i in range(2))]
+    flows = [
+        Flow(source_ip="10.0.0.1", identity=0, messages=5, first_hour=7, last_hour=8),
+        *(
+            Flow(source_ip=ELSEWHERE, identity=i, messages=10 + i, first_hour=1, last_hour=9)
+            for i in range(2)
+        ),
+    ]
     sources = gather(flows, {0: identity(), 1: ALIGNED}, Context("acme.test"))
     by_key = {source.key: (source.messages, source.passed) for source in sources}
     assert by_key == {"own": (11, 11), "elsewhere": (10, 0), "ip:10.0.0.1": (5, 0)}
@@ -195,5 +204,9 @@ def test_names_below_organizational_domain_are_aligned() -> None:
         header_from="dept.uni.example",
     )
     other = Context("dept.uni.example", org_domain="dept.uni.example")
-    (source,) = gather([Flow("203.0.113.5", 1, 1, 1, 1)], {1: dept}, other)
+    (source,) = gather(
+        [Flow(source_ip="203.0.113.5", identity=1, messages=1, first_hour=1, last_hour=1)],
+        {1: dept},
+        other,
+    )
     assert source.key == "own"

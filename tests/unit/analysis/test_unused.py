@@ -24,7 +24,9 @@ def uses(flows: list[Flow], *identities: Identity) -> tuple[list[Source], dict[i
 
 
 def flow(address: str, messages: int, number: int = 0, first_hour: int = 100) -> Flow:
-    return Flow(address, number, messages, first_hour, 200)
+    return Flow(
+        source_ip=address, identity=number, messages=messages, first_hour=first_hour, last_hour=200
+    )
 
 
 def terms(
@@ -162,7 +164,15 @@ def test_selector_use_includes_all_signatures(
     names = {*valid, *failed, *published} - {"*"}
     assert {
         use.selector: use for use in unused.selectors("acme.test", numbered, sources, facts)
-    } == {name: SelectorUse(name, valid[name], failed[name], published.get(name)) for name in names}
+    } == {
+        name: SelectorUse(
+            selector=name,
+            messages=valid[name],
+            failed=failed[name],
+            is_published=published.get(name),
+        )
+        for name in names
+    }
 
 
 def test_missing_record_has_no_terms() -> None:
@@ -182,10 +192,10 @@ def test_selectors_come_from_signatures_and_last_scan() -> None:
     )
     published = {"s1": {"found": True}, "old": {"found": True}, "gone": {"found": False}, "*": {}}
     assert unused.selectors("acme.test", numbered, sources, published) == [
-        SelectorUse("s1", 5, 2, True),
-        SelectorUse("gone", 0, 0, False),
-        SelectorUse("old", 0, 0, True),
-        SelectorUse("s2", 0, 2, None),
+        SelectorUse(selector="s1", messages=5, failed=2, is_published=True),
+        SelectorUse(selector="gone", messages=0, failed=0, is_published=False),
+        SelectorUse(selector="old", messages=0, failed=0, is_published=True),
+        SelectorUse(selector="s2", messages=0, failed=2, is_published=None),
     ]
 
 

@@ -15,7 +15,12 @@ from tests.support.chat_examples import ADDRESSES, EXAMPLES
 from tests.support.paths import DATA, DOCS
 
 MESSAGE = ChatMessage(
-    "heading", "body", "https://watch.test/docs/alerts#x", "high", False, "d" * 32
+    heading="heading",
+    body="body",
+    url="https://watch.test/docs/alerts#x",
+    severity="high",
+    is_resolved=False,
+    dedup_key="d" * 32,
 )
 SEPARATORS = ("?", "#", "#?", ";", "%3f", "%23", "/?", "/#", "/#?", "/;", "/%3f", "/%23", "&")
 # All options of the Apprise 2.2 plugin for each service, by URL schema.

@@ -130,7 +130,9 @@ def test_resolution_refers_to_incident_of_same_alert(name: str) -> None:
     assert opened != resolved
     assert "d" * 32 in json.dumps(opened)
     target = chat.parse(EXAMPLES[name][0])
-    message = ChatMessage("h", "b", URL, "high", True, "d" * 32)
+    message = ChatMessage(
+        heading="h", body="b", url=URL, severity="high", is_resolved=True, dedup_key="d" * 32
+    )
     request = target.service.build(target.parts, message)
     assert "d" * 32 in request.path + request.body.decode()
 

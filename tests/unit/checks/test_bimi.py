@@ -30,7 +30,7 @@ SVG = (
 
 def page(body: str, content_type: str = "image/svg+xml") -> Page:
     """The logo file that the server returns."""
-    return Page(URL, 200, content_type, body.encode())
+    return Page(url=URL, status=200, content_type=content_type, body=body.encode())
 
 
 GOOD = page(SVG)

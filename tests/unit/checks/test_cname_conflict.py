@@ -42,13 +42,13 @@ class TwoFacedZone(Zone):
 
     def __init__(self, name: str) -> None:
         url = "https://mta-sts.acme.test/.well-known/mta-sts.txt"
-        page = Page(url, 200, "text/plain", POLICY)
+        page = Page(url=url, status=200, content_type="text/plain", body=POLICY)
         super().__init__(RECORDS, {("mta-sts.acme.test", "/.well-known/mta-sts.txt"): page})
         self._name = name
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if (name, rdtype) == (self._name, "CNAME"):
-            return Answer(name, rdtype, "NOERROR", ("other.vendor.test",))
+            return Answer(name=name, rdtype=rdtype, rcode="NOERROR", rdatas=("other.vendor.test",))
         return await super().resolve(name, rdtype, checking_disabled=checking_disabled)
 
 

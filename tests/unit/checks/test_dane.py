@@ -14,7 +14,10 @@ from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 SUBJECT = Subject(DomainName("example.org"))
 AT1 = ("_25._tcp.mx1.example.org", "TLSA")
 AT2 = ("_25._tcp.mx2.example.org", "TLSA")
-EE, TA = Tlsa(3, 1, 1, "ab" * 32), Tlsa(2, 1, 1, "cd" * 32)
+EE, TA = (
+    Tlsa(usage=3, selector=1, matching=1, data="ab" * 32),
+    Tlsa(usage=2, selector=1, matching=1, data="cd" * 32),
+)
 BOTH = [EE, TA]
 HOSTS: dict[Any, Any] = {
     ("example.org", "MX"): ["10 mx1.example.org", "20 mx2.example.org"],
@@ -45,14 +48,32 @@ class Partly(Zone):
         ({("example.org", "MX"): []}, ["dane.not_applicable"]),
         ({AT1: BOTH}, ["dane.partial"]),
         ({AT1: BOTH, AT2: [EE]}, ["dane.no_rollover"]),
-        ({AT1: BOTH, AT2: [*BOTH, Tlsa(1, 1, 1, "ab" * 32)]}, ["dane.usage_unsuitable"]),
-        ({AT1: BOTH, AT2: [Tlsa(4, 1, 1, "ab" * 32)]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 2, 1, "ab" * 32)]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 1, 3, "ab" * 32)]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 1, 1, "ab" * 31)]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 1, 2, "ab" * 32)]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 0, 0, "")]}, ["dane.invalid"]),
-        ({AT1: BOTH, AT2: [Tlsa(3, 0, 0, "abcd"), TA]}, []),
+        (
+            {AT1: BOTH, AT2: [*BOTH, Tlsa(usage=1, selector=1, matching=1, data="ab" * 32)]},
+            ["dane.usage_unsuitable"],
+        ),
+        (
+            {AT1: BOTH, AT2: [Tlsa(usage=4, selector=1, matching=1, data="ab" * 32)]},
+            ["dane.invalid"],
+        ),
+        (
+            {AT1: BOTH, AT2: [Tlsa(usage=3, selector=2, matching=1, data="ab" * 32)]},
+            ["dane.invalid"],
+        ),
+        (
+            {AT1: BOTH, AT2: [Tlsa(usage=3, selector=1, matching=3, data="ab" * 32)]},
+            ["dane.invalid"],
+        ),
+        (
+            {AT1: BOTH, AT2: [Tlsa(usage=3, selector=1, matching=1, data="ab" * 31)]},
+            ["dane.invalid"],
+        ),
+        (
+            {AT1: BOTH, AT2: [Tlsa(usage=3, selector=1, matching=2, data="ab" * 32)]},
+            ["dane.invalid"],
+        ),
+        ({AT1: BOTH, AT2: [Tlsa(usage=3, selector=0, matching=0, data="")]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(usage=3, selector=0, matching=0, data="abcd"), TA]}, []),
     ],
 )
 async def test_findings_match_behavior_of_senders(data: dict[Any, Any], codes: list[str]) -> None:
@@ -61,7 +82,7 @@ async def test_findings_match_behavior_of_senders(data: dict[Any, Any], codes: l
 
 
 async def test_bad_record_is_critical_only_without_a_usable_one() -> None:
-    bad = Tlsa(3, 1, 1, "ab")
+    bad = Tlsa(usage=3, selector=1, matching=1, data="ab")
     data = HOSTS | {AT1: [bad], AT2: [bad, *BOTH]}
     outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
     assert [finding.severity for finding in outcome.findings] == [
@@ -71,7 +92,13 @@ async def test_bad_record_is_critical_only_without_a_usable_one() -> None:
 
 
 async def test_fix_replaces_pkix_usages() -> None:
-    data = HOSTS | {AT1: [Tlsa(0, 0, 1, "ab" * 32), Tlsa(1, 1, 1, "cd" * 32)], AT2: BOTH}
+    data = HOSTS | {
+        AT1: [
+            Tlsa(usage=0, selector=0, matching=1, data="ab" * 32),
+            Tlsa(usage=1, selector=1, matching=1, data="cd" * 32),
+        ],
+        AT2: BOTH,
+    }
     (finding,) = (await dane.run(SUBJECT, Zone(data, authenticated=True))).findings
     assert finding.fix is not None
     assert finding.fix.after == f"2 0 1 {'ab' * 32}\n3 1 1 {'cd' * 32}"

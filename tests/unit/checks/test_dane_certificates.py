@@ -48,10 +48,10 @@ def record(usage: int, selector: int, matching: int, certificate: bytes) -> Tlsa
     data = key_of(certificate) if selector else certificate
     digest = {0: bytes.hex, 1: lambda d: hashlib.sha256(d).hexdigest()}
     return Tlsa(
-        usage,
-        selector,
-        matching,
-        digest.get(matching, lambda d: hashlib.sha512(d).hexdigest())(data),
+        usage=usage,
+        selector=selector,
+        matching=matching,
+        data=digest.get(matching, lambda d: hashlib.sha512(d).hexdigest())(data),
     )
 
 
@@ -134,7 +134,7 @@ def test_complete_certificate_of_the_ca_verifies_the_own_certificate() -> None:
     assert is_match(record(2, 0, 0, TA), chain_of(LEAF)) is True
     root = record(2, 0, 0, der(ROOT.cert_pem))
     assert is_match(root, chain_of(LEAF, TA, is_complete=True)) is True
-    assert is_match(Tlsa(2, 0, 0, "abcd"), chain_of(LEAF)) is None
+    assert is_match(Tlsa(usage=2, selector=0, matching=0, data="abcd"), chain_of(LEAF)) is None
 
 
 def test_self_signed_certificate_has_no_other_ca() -> None:
@@ -247,7 +247,7 @@ async def test_records_without_dnssec_are_not_compared() -> None:
 
 
 async def test_unusable_records_are_not_compared() -> None:
-    records = [record(1, 1, 1, LEAF), Tlsa(3, 1, 1, "ab")]
+    records = [record(1, 1, 1, LEAF), Tlsa(usage=3, selector=1, matching=1, data="ab")]
     result = await run(records, probed(LEAF), last_facts=await seen_before(records))
     assert CODE not in codes(result)
 

@@ -17,7 +17,9 @@ NOW = datetime(2026, 6, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
 SUBJECT = Subject(DomainName("example.org"), now=NOW)
 RECORD = "v=DMARC1; p=reject; np=reject; rua=mailto:d@example.org"
-SAME = ObservedPolicy("a.test", NOW - DAY, "reject", "reject", "r", "r")
+SAME = ObservedPolicy(
+    reporter="a.test", begin_at=NOW - DAY, p="reject", sp="reject", adkim="r", aspf="r"
+)
 OTHER = SAME._replace(p="none", sp="none")
 B, C, D = "b.test", "c.test", "d.test"
 

@@ -25,17 +25,30 @@ Said = Mapping[tuple[str, str], ServerAnswer]
 
 def soa(server: str, serial: int = 7, mname: str = ONE) -> Said:
     """An authoritative SOA answer of the server."""
-    return {(server, "SOA"): ServerAnswer(server, "NOERROR", True, (Soa(mname, "h", serial, 60),))}
+    return {
+        (server, "SOA"): ServerAnswer(
+            server=server,
+            rcode="NOERROR",
+            authoritative=True,
+            rdatas=(Soa(mname=mname, rname="h", serial=serial, minimum=60),),
+        )
+    }
 
 
 def ns(server: str, *names: str) -> Said:
     """An authoritative NS answer of the server."""
-    return {(server, "NS"): ServerAnswer(server, "NOERROR", True, names)}
+    return {
+        (server, "NS"): ServerAnswer(
+            server=server, rcode="NOERROR", authoritative=True, rdatas=names
+        )
+    }
 
 
 def refuses(server: str, rcode: str = "REFUSED") -> Said:
     """A refusal of the server, or an answer without authority."""
-    return {(server, "SOA"): ServerAnswer(server, rcode, False, ())}
+    return {
+        (server, "SOA"): ServerAnswer(server=server, rcode=rcode, authoritative=False, rdatas=())
+    }
 
 
 async def run_servers(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
@@ -48,7 +61,9 @@ async def run_servers(*answers: Said, known: Any = None) -> tuple[Any, list[Find
 
 
 PARENT = "a.test-servers.net"
-REFERRAL = {(PARENT, "NS"): ServerAnswer(PARENT, "NOERROR", False, ())}
+REFERRAL = {
+    (PARENT, "NS"): ServerAnswer(server=PARENT, rcode="NOERROR", authoritative=False, rdatas=())
+}
 KNOWN = {"exists": True, "zone": OWN, "ns": [ONE, TWO]}
 FAILING: dict[Any, Any] = {OWN: SERVFAIL, ("org", "NS"): [PARENT]}
 

@@ -17,7 +17,9 @@ SUB = Subject(DomainName("mail.example.org"))
 
 SOA = ("example.org", "SOA")
 DS = ("example.org", "DS")
-UNSIGNED: dict[Any, Any] = {SOA: [Soa("ns1.example.net", "h.example.net", 1, 300)]}
+UNSIGNED: dict[Any, Any] = {
+    SOA: [Soa(mname="ns1.example.net", rname="h.example.net", serial=1, minimum=300)]
+}
 SHA2, SHA1 = "12345 13 2 ABCDEF", "12345 13 1 ABCDEF"
 SIGNED: dict[Any, Any] = UNSIGNED | {DS: [SHA2]}
 
@@ -86,7 +88,7 @@ async def test_subdomain_is_signed_with_its_zone() -> None:
 
 
 async def test_delegated_subdomain_without_ds_is_not_signed() -> None:
-    soa = Soa("ns1.example.net", "h.example.net", 1, 300)
+    soa = Soa(mname="ns1.example.net", rname="h.example.net", serial=1, minimum=300)
     outcome = await dnssec.run(SUB, Zone(SIGNED | {("mail.example.org", "SOA"): [soa]}))
     assert [finding.subject for finding in outcome.findings] == ["mail.example.org"]
 

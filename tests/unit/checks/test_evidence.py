@@ -20,7 +20,9 @@ ODD = FindingType(
 
 
 def _fix(text: str) -> Fix:
-    return Fix("remove", DOMAIN, "TXT", text, None, "", "")
+    return Fix(
+        action="remove", name=DOMAIN, type="TXT", before=text, after=None, rollback="", why=""
+    )
 
 
 @check("probe", finds=(ODD,))

@@ -80,12 +80,12 @@ PAGES = [
         "the policy is larger than 64 KiB",
     ),
     (
-        Page(URL, 200, "text/plain", b"#" * 70_000),
+        Page(url=URL, status=200, content_type="text/plain", body=b"#" * 70_000),
         "mta_sts.policy_too_large",
         "the policy is larger than 64 KiB",
     ),
 ]
-HTML = Page(URL, 200, "text/html", POLICY.encode())
+HTML = Page(url=URL, status=200, content_type="text/html", body=POLICY.encode())
 KNOWN = Subject(
     DOMAIN,
     last_facts={
@@ -101,7 +101,7 @@ def zone(texts: list[str], page: Page) -> Zone:
 
 def text(policy: str) -> Page:
     """The policy, served correctly."""
-    return Page(URL, 200, "text/plain; charset=utf-8", policy.encode())
+    return Page(url=URL, status=200, content_type="text/plain; charset=utf-8", body=policy.encode())
 
 
 async def codes(subject: Subject, texts: list[str], page: Page) -> list[str]:
@@ -164,7 +164,7 @@ TLSA = ("_25._tcp.mx1.example.org", "TLSA")
 ARMED: dict[Any, Any] = MX | {
     NAME: [RECORD],
     ("mx1.example.org", "A"): ["192.0.2.1"],
-    TLSA: [Tlsa(3, 1, 1, "ab" * 32)],
+    TLSA: [Tlsa(usage=3, selector=1, matching=1, data="ab" * 32)],
 }
 CONFLICT = "mta_sts.conflicts_with_dane"
 
@@ -190,7 +190,14 @@ async def test_policy_with_tlsa_records_is_reported() -> None:
     assert await dane_conflict("version: STSv1\nmode: none\nmax_age: 86400\n", {}) == []
 
 
-@pytest.mark.parametrize("tlsa", [[], [Tlsa(1, 1, 1, "ab" * 32)], [Tlsa(3, 1, 1, "ab")]])
+@pytest.mark.parametrize(
+    "tlsa",
+    [
+        [],
+        [Tlsa(usage=1, selector=1, matching=1, data="ab" * 32)],
+        [Tlsa(usage=3, selector=1, matching=1, data="ab")],
+    ],
+)
 async def test_unusable_tlsa_records_are_not_reported(tlsa: list[Tlsa]) -> None:
     assert await dane_conflict(POLICY, {TLSA: tlsa}) == []
 
@@ -266,7 +273,13 @@ async def test_null_mx_needs_no_coverage() -> None:
 
 
 async def test_facts_contain_policy_values() -> None:
-    page = Page(URL, 200, "text/plain", POLICY.encode(), not_after="2027-01-01T00:00:00Z")
+    page = Page(
+        url=URL,
+        status=200,
+        content_type="text/plain",
+        body=POLICY.encode(),
+        not_after="2027-01-01T00:00:00Z",
+    )
     assert (await mta_sts.run(SUBJECT, zone([RECORD], page))).facts == {
         "record": True,
         "record_valid": True,

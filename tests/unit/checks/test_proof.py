@@ -28,7 +28,14 @@ from tests.support.zones import Zone
 
 DOMAIN = DomainName("acme.test")
 SUBJECT = Subject(DOMAIN)
-BAD = FindingType("made_up.bad", Severity.HIGH, "Bad", "It is bad.", "Improve it.", "RFC 1")
+BAD = FindingType(
+    code="made_up.bad",
+    severity=Severity.HIGH,
+    summary="Bad",
+    why="It is bad.",
+    remediation="Improve it.",
+    reference="RFC 1",
+)
 TYPES = ["TXT", "MX", "TLSA", "CAA", "CNAME", "NS", "DS", "PTR", "A", "AAAA", "SOA", "SPF", "NONE"]
 
 
@@ -39,7 +46,15 @@ def made_up(rdtype: str) -> Check:
     async def run(subject: Subject, dns: NetworkSession) -> Outcome:
         values = await dns.resolve(subject.domain, rdtype)
         before = str(values.rdatas[0]) if values.rdatas else None
-        fix = Fix("remove", subject.domain, rdtype, before, None, "Undo it.", "It is better.")
+        fix = Fix(
+            action="remove",
+            name=subject.domain,
+            type=rdtype,
+            before=before,
+            after=None,
+            rollback="Undo it.",
+            why="It is better.",
+        )
         return Outcome({}, BAD.at(subject.domain, fix=fix))
 
     return run

@@ -97,7 +97,12 @@ def _served(vector: dict[str, Any]) -> Page:
     if "location" in vector:
         return Page(url, vector["status"], failure="redirect", detail=vector["location"])
     body = POLICY + b"\n" * (vector.get("body_bytes", len(POLICY)) - len(POLICY))
-    return Page(url, vector["status"], vector.get("content_type", "text/plain"), body)
+    return Page(
+        url=url,
+        status=vector["status"],
+        content_type=vector.get("content_type", "text/plain"),
+        body=body,
+    )
 
 
 @pytest.mark.parametrize("vector", VECTORS["mta_sts_txt"], ids=lambda vector: vector["input"])

@@ -55,7 +55,7 @@ def day(ago: int) -> date:
 def test_unusual_use_of_a_key_opens_an_alert(
     options: dict[str, Any], expected: dict[str, Severity]
 ) -> None:
-    key = replace(Key("abc", "ci", LONG_AGO, "user:x"), **options)
+    key = replace(Key(key_id="abc", name="ci", created_at=LONG_AGO, created_by="user:x"), **options)
     assert opened(AccountPosture(NOW, [key])) == expected
 
 
@@ -70,5 +70,7 @@ def test_unusual_use_of_a_key_opens_an_alert(
     ],
 )
 def test_failing_channel_opens_an_alert(options: dict[str, Any], expected: set[str]) -> None:
-    channel = replace(Channel("chan_x", "ops", "email", False, 0), **options)
+    channel = replace(
+        Channel(id="chan_x", name="ops", kind="email", is_digest=False, failures=0), **options
+    )
     assert set(opened(AccountPosture(NOW, (), [channel]))) == expected

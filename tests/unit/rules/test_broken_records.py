@@ -21,7 +21,16 @@ KEY = {"found": True, "key_type": "rsa"}
 def posture(
     check: str, before: dict[str, Any] | None, now: dict[str, Any], *, definite: bool = True
 ) -> Posture:
-    result = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
+    result = CheckResult(
+        check=check,
+        logic_version=1,
+        verdict=Verdict.FAIL,
+        facts=now,
+        findings=(),
+        records=(),
+        elapsed_ms=1,
+        definite=definite,
+    )
     last_results = {check: {"facts": before}} if before is not None else {}
     return Posture(DOMAIN, NOW, {check: result}, last_results=last_results)
 

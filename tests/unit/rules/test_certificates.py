@@ -42,7 +42,16 @@ def posture(*results: tuple[str, dict[str, Any]], definite: bool = True) -> Post
         DOMAIN,
         NOW,
         {
-            check: CheckResult(check, 1, Verdict.OK, facts, (), (), 1, definite)
+            check: CheckResult(
+                check=check,
+                logic_version=1,
+                verdict=Verdict.OK,
+                facts=facts,
+                findings=(),
+                records=(),
+                elapsed_ms=1,
+                definite=definite,
+            )
             for check, facts in results
         },
     )

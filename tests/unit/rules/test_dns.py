@@ -22,11 +22,20 @@ NONE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=reject"
 def result(
     check: str, *records: Record, definite: bool = True, findings: Sequence[Finding] = ()
 ) -> CheckResult:
-    return CheckResult(check, 1, Verdict.OK, {}, tuple(findings), records, 1, definite)
+    return CheckResult(
+        check=check,
+        logic_version=1,
+        verdict=Verdict.OK,
+        facts={},
+        findings=tuple(findings),
+        records=records,
+        elapsed_ms=1,
+        definite=definite,
+    )
 
 
 def record(name: str, type: str, *values: str, rcode: str = "NOERROR") -> Record:
-    return Record(name, type, rcode, 300, values)
+    return Record(name=name, type=type, rcode=rcode, ttl=300, values=values)
 
 
 def last_results(
@@ -121,13 +130,20 @@ def test_findings_of_another_logic_version_are_not_part_of_a_change() -> None:
 
 
 def alerts(*changes: Change) -> list[AlertDraft]:
-    posture = Posture(DOMAIN, NOW, {}, changes)
+    posture = Posture(domain=DOMAIN, now=NOW, check_results={}, changes=changes)
     return plan((), posture, dns.RULES).opened
 
 
 def dmarc_change(before: list[str], after: list[str], *, hours_ago: int = 1) -> Change:
     at = NOW - timedelta(hours=hours_ago)
-    return Change("dmarc", "_dmarc.example.org", "TXT", tuple(before), tuple(after), at)
+    return Change(
+        check="dmarc",
+        name="_dmarc.example.org",
+        type="TXT",
+        before=tuple(before),
+        after=tuple(after),
+        at=at,
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,15 +222,31 @@ def test_only_the_last_change_of_a_record_counts() -> None:
 def test_every_opened_type_belongs_to_its_rule() -> None:
     changes = [
         dmarc_change([REJECT], [NONE]),
-        Change("dns", "example.org", "NS", ("a",), ("b",), NOW),
-        Change("dane", "_25._tcp.mx.example.org", "TLSA", ("a",), ("b",), NOW),
-        Change("mx", "example.org", "MX", ("a",), (), NOW),
+        Change(check="dns", name="example.org", type="NS", before=("a",), after=("b",), at=NOW),
+        Change(
+            check="dane",
+            name="_25._tcp.mx.example.org",
+            type="TLSA",
+            before=("a",),
+            after=("b",),
+            at=NOW,
+        ),
+        Change(check="mx", name="example.org", type="MX", before=("a",), after=(), at=NOW),
     ]
     for rule in dns.RULES:
-        drafts = rule.evaluate(Posture(DOMAIN, NOW, {}, changes)) or ()
+        drafts = (
+            rule.evaluate(Posture(domain=DOMAIN, now=NOW, check_results={}, changes=changes)) or ()
+        )
         assert {draft.type for draft in drafts} <= rule.types
 
 
 def test_tlsa_change_has_the_same_type_from_either_check() -> None:
-    change = Change("mta_sts", "_25._tcp.mx.example.org", "TLSA", ("3 1 1 ab",), ("3 1 1 cd",), NOW)
+    change = Change(
+        check="mta_sts",
+        name="_25._tcp.mx.example.org",
+        type="TLSA",
+        before=("3 1 1 ab",),
+        after=("3 1 1 cd",),
+        at=NOW,
+    )
     assert [draft.type for draft in alerts(change)] == ["dns.record_changed.tlsa"]

@@ -23,9 +23,24 @@ def posture(
     before: dict[str, Any] | None = None,
     definite: bool = True,
 ) -> Posture:
-    check_result = CheckResult("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
+    check_result = CheckResult(
+        check="mta_sts",
+        logic_version=1,
+        verdict=Verdict.OK,
+        facts=facts,
+        findings=(),
+        records=(),
+        elapsed_ms=1,
+        definite=definite,
+    )
     last_results = {"mta_sts": {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {"mta_sts": check_result}, changes, last_results)
+    return Posture(
+        domain=DOMAIN,
+        now=NOW,
+        check_results={"mta_sts": check_result},
+        changes=changes,
+        last_results=last_results,
+    )
 
 
 def drafts(current: Posture) -> list[AlertDraft]:
@@ -56,7 +71,12 @@ def test_changed_policy_opens_an_alert_with_both_texts(
     before: tuple[str, ...], after: tuple[str, ...], count: int
 ) -> None:
     url = "https://mta-sts.example.org/.well-known/mta-sts.txt"
-    opened = drafts(posture(GOOD, Change("mta_sts", url, "HTTPS", before, after, NOW)))
+    opened = drafts(
+        posture(
+            GOOD,
+            Change(check="mta_sts", name=url, type="HTTPS", before=before, after=after, at=NOW),
+        )
+    )
     assert [draft.type for draft in opened] == ["mta_sts.policy_changed"] * count
     if count:
         assert (opened[0].evidence["before"], opened[0].evidence["after"]) == ("a", "b")

@@ -22,7 +22,9 @@ class Alert:
 
 
 def draft(type: str, subject: str = "example.org") -> AlertDraft:
-    return AlertDraft(type, subject, Severity.HIGH, "title", "message")
+    return AlertDraft(
+        type=type, subject=subject, severity=Severity.HIGH, title="title", message="message"
+    )
 
 
 def rule(*types: str, yields: Iterable[AlertDraft | Unknown] | None) -> Rule[Posture]:

@@ -151,7 +151,15 @@ def test_volume_is_unusual_compared_with_mean_and_maximum(
 def test_stopped_reporter_opens_an_alert_if_it_reported_enough(
     messages: int, days: int, has_stopped: bool, is_opened: bool
 ) -> None:
-    reporter = Reporter("yahoo.com", messages, HOUR - 900, HOUR - 500, days, 24, has_stopped)
+    reporter = Reporter(
+        name="yahoo.com",
+        messages=messages,
+        first=HOUR - 900,
+        last=HOUR - 500,
+        days=days,
+        typical_interval=24,
+        has_stopped=has_stopped,
+    )
     current = posture(reporters=[reporter])
     assert ("reports.reporter_stopped" in drafts(current)) is is_opened
     behind = replace(current, is_behind=True)
@@ -230,7 +238,18 @@ def test_policy_alerts_follow_the_verdict_of_readiness(
 def test_tls_failures_have_a_severity_from_twenty_sessions(
     sessions: int, failed: int, severity: Severity | None
 ) -> None:
-    current = posture(tls=[Tls(2, sessions - failed, failed, {"x": failed}, {}, True)])
+    current = posture(
+        tls=[
+            Tls(
+                days=2,
+                successful=sessions - failed,
+                failed=failed,
+                result_types={"x": failed},
+                hosts={},
+                is_verified=True,
+            )
+        ]
+    )
     draft = drafts(current).get("tls.failure_rate")
     assert (draft and draft.severity) == severity
 
@@ -256,7 +275,9 @@ def test_share_of_rejected_files_opens_an_alert(
 @pytest.mark.parametrize(("minutes", "is_opened"), [(59, False), (60, True)])
 def test_mailbox_is_unhealthy_after_an_hour(minutes: int, is_opened: bool) -> None:
     since = NOW - timedelta(minutes=minutes)
-    current = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
+    current = AccountPosture(
+        NOW, failing=[Mailbox(id="mbx_1", name="reports", failing_since=since, failure="refused")]
+    )
     assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(current) or ())) is is_opened
 
 

@@ -95,8 +95,12 @@ def test_approved_source_regresses_if_its_failure_rate_rises(
 def test_subdomain_is_new_for_a_week(
     messages: int, age: int, known_age: int | None, is_opened: bool
 ) -> None:
-    known_subdomains = [Subdomain("a.acme.test", 1, 1, HOUR - known_age)] if known_age else []
-    new = Subdomain("a.acme.test", messages, messages, HOUR - age)
+    known_subdomains = (
+        [Subdomain(name="a.acme.test", messages=1, passed=1, first_hour=HOUR - known_age)]
+        if known_age
+        else []
+    )
+    new = Subdomain(name="a.acme.test", messages=messages, passed=messages, first_hour=HOUR - age)
     current = posture(
         recent=mail(SOME, subdomains=[new]), previous=replace(STEADY, subdomains=known_subdomains)
     )
@@ -130,14 +134,23 @@ def test_selector_is_quiet_if_it_signed_much_and_signs_nothing_now(
     messages: int, now: tuple[int, int] | None, names: Sequence[str]
 ) -> None:
     used = [SelectorUse("s1", *now, True)] if now else []
-    usual = [SelectorUse("s1", messages, 0, True)]
+    usual = [SelectorUse(selector="s1", messages=messages, failed=0, is_published=True)]
     assert senders.quiet(Mail(selectors=used), Mail(selectors=usual)) == names
 
 
 def flows(messages: int, addresses: int) -> list[Flow]:
     """This number of messages, from this number of addresses."""
     rest = messages - addresses + 1
-    return [Flow(f"203.0.113.{n}", 1, rest if n == 0 else 1, HOUR, HOUR) for n in range(addresses)]
+    return [
+        Flow(
+            source_ip=f"203.0.113.{n}",
+            identity=1,
+            messages=rest if n == 0 else 1,
+            first_hour=HOUR,
+            last_hour=HOUR,
+        )
+        for n in range(addresses)
+    ]
 
 
 def suspicious(messages: int, addresses: int) -> list[Source]:

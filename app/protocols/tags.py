@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _SPACE = " \t\r\n"  # RFC 6376 §2.8: folding white space
-_VERSION = re.compile(r"[ \t\r\n\"']*v[ \t]*=[ \t]*([a-z0-9]+)", re.ASCII | re.IGNORECASE)
+# What is pasted before a record: blanks, quotes, and characters that are not visible.
+_PASTED = "[ \\t\\r\\n\\\\\"'`\u2018\u2019\u201c\u201d\u00a0\u200b-\u200f\u2060\ufeff]*+"
+_VERSION = re.compile(rf"{_PASTED}v[ \t]*=[ \t]*([a-z0-9]+)", re.ASCII | re.IGNORECASE)
+_BARE_VERSION = re.compile(  # ``v=`` is missing or misspelled
+    rf"{_PASTED}(?:v[ \t]*+[=:]*+|=)?[ \t]*+(dmarc|tlsrpt|sts|bimi|dkim)[ \t]?(?:v?1)?"
+    r"[ \t]*+(?:[;,:\\\"'\u201c\u201d]|$|[a-z]+[ \t]*=)",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,18 @@ def claims_version(text: str, version: str) -> bool:
 
     Receivers are stricter; this distinguishes a broken record from a missing one.
     """
-    match = _VERSION.match(text)
+    match = _VERSION.match(text) or _BARE_VERSION.match(text)
     return match is not None and match[1].lower().startswith(version.lower())
+
+
+def why_not_a_tag(part: str) -> str:
+    """What is evidently wrong with a part between two semicolons that lacks ``=``."""
+    name, colon, _ = part.partition(":")
+    if "@" in part and (not colon or name.lower() == "mailto"):
+        return "not a tag: separate the addresses of a list with a comma, not with a semicolon"
+    if colon and name.strip(_SPACE).isalpha():
+        return f"not a tag: write {name.strip(_SPACE)[:20]}= instead of {name.strip(_SPACE)[:20]}:"
+    return "not a tag: = is missing"
 
 
 def replaced(text: str, name: str, value: str | None) -> str:

@@ -58,7 +58,7 @@ def parse_record(text: str) -> TlsRptRecord:
         raise NotTlsRpt(f"the record does not begin with v={VERSION};")
     pairs = tags.split(text)
     problems = [
-        tags.Problem("", value, "not a tag: = is missing") for name, value in pairs if not name
+        tags.Problem("", value, tags.why_not_a_tag(value)) for name, value in pairs if not name
     ]
     values = [value for name, value in pairs if name == "rua"]
     if not values or not values[0]:

@@ -62,6 +62,11 @@ def _mail_host(text: str) -> DomainName:
     local, at, host = address.rpartition("@")
     if not at or not local or "@" in local:
         raise ValueError("mailto: must be followed by exactly one email address")
+    if ":" in local:  # not in an atom (RFC 5322 §3.2.3)
+        is_repeated = local.lower().startswith("mailto:")
+        raise ValueError(
+            "mailto: is written twice" if is_repeated else "the address contains a colon"
+        )
     return _host(unquote(host))
 
 

@@ -1,5 +1,6 @@
 """DKIM: whether the keys of the known selectors are usable and strong enough (RFC 6376)."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -301,8 +302,8 @@ def _why_unread(text: str) -> str:
 
 def _repaired(name: str, text: str) -> Fix | None:
     """The fix that corrects every mistake around the key; None if the meaning is not evident."""
-    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
-    is_versioned = pairs.pop("v", "DKIM1").upper().startswith("DKIM")
+    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS, protocol.VERSION) or ())
+    is_versioned = re.fullmatch(r"dkim[0-9]*", pairs.pop("v", "dkim"), re.IGNORECASE)
     after = repair.joined([("v", protocol.VERSION), *pairs.items()])
     if not is_versioned or not pairs.get("p") or after == text:
         return None
@@ -311,7 +312,7 @@ def _repaired(name: str, text: str) -> Fix | None:
 
 
 def _key_of(text: str) -> str | None:
-    return dict(repair.tag_pairs(text, KNOWN_TAGS) or ()).get("p")
+    return dict(repair.tag_pairs(text, KNOWN_TAGS, protocol.VERSION) or ()).get("p")
 
 
 def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:

@@ -52,6 +52,7 @@ SYNTAX = FindingType(
     note="The list of tags cannot be read, or there is no key in it.",
     reference="RFC 6376 §3.2",
     hides_others=True,
+    is_syntax=True,
 )
 INVALID = FindingType(
     code="dkim.key_invalid",

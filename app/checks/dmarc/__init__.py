@@ -7,7 +7,7 @@ from app.checks.dmarc import destinations as dmarc_destinations
 from app.checks.dmarc import discovery as dmarc_discovery
 from app.checks.dmarc import keeping, observed
 from app.checks.dmarc import policy as dmarc_policy
-from app.checks.dmarc.destinations import Source, repaired
+from app.checks.dmarc.source import Source, repaired
 from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
@@ -57,6 +57,7 @@ SYNTAX = FindingType(
     note="It looks like a DMARC record, but does not start with exactly `v=DMARC1;`.",
     reference="RFC 9989 §4.8",
     hides_others=True,
+    is_syntax=True,
 )
 VERSION = FindingType(
     code="dmarc.version_not_first",
@@ -67,6 +68,7 @@ VERSION = FindingType(
     remediation="Move `v=DMARC1` to the front of the record.",
     reference="RFC 9989 §4.7",
     hides_others=True,
+    is_syntax=True,
 )
 WRONG_PLACE = FindingType(
     code="dmarc.wrong_location",
@@ -293,7 +295,9 @@ async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
 
 def _of_discovery(domain: DomainName, discovery: Discovery, source: Source) -> Iterator[Finding]:
     if not source.record.is_processed:
-        yield NOT_PROCESSED.at(source.name, record=source.text)
+        why = "Receivers ignore the parts with mistakes, and then the whole record."
+        fix = source.repaired(why)
+        yield NOT_PROCESSED.at(source.name, record=source.text, fix=fix)
     if source.record_at != domain:
         yield INHERITED.at(domain, record_at=source.record_at)
     if "." not in source.record_at:

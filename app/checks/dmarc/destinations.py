@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from app.checks.dmarc import discovery
+from app.checks.dmarc.source import Source
 from app.checks.engine.types import Finding, FindingType, Fix, Severity, Verdict
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import dmarc, names, tags
-from app.protocols.dmarc import Record, repair
 from app.protocols.names import DomainName
 from app.protocols.uris import Uri
 
@@ -35,6 +35,7 @@ RUA_INVALID = FindingType(
     note="Usually `mailto:` is missing.",
     reference="RFC 9989 §4.8",
     verdict=Verdict.WARN,
+    is_syntax=True,
 )
 RUA_TOO_MANY = FindingType(
     code="dmarc.rua_too_many",
@@ -94,41 +95,6 @@ FINDING_TYPES = (
     *(RUA_MISSING, RUA_INVALID, RUA_TOO_MANY, RUA_DUPLICATE, SIZE_SUFFIX, UNAUTHORIZED),
     *(NO_MAILBOX, RUF_PRESENT),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The DMARC record to check, the domain that publishes it, and the organizational domain."""
-
-    record_at: DomainName
-    org_domain: DomainName
-    text: str
-    record: Record
-
-    @property
-    def name(self) -> str:
-        """The name of the TXT record."""
-        return f"_dmarc.{self.record_at}"
-
-    def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
-        """The fix that sets the tag to this value; None removes the tag."""
-        after = tags.replaced(self.text, tag, value)
-        return Fix.replace_txt(self.name, [self.text], after=after, why=why)
-
-    def repaired(self, why: str) -> Fix | None:
-        """The fix that corrects every mistake in the record; None if the meaning is not evident."""
-        return repaired(self.name, self.text, why)
-
-
-def repaired(name: str, text: str, why: str) -> Fix | None:
-    """Return the fix that corrects every mistake in a record at this name.
-
-    returns  None if the meaning of a mistake is not evident, or if there is none
-    """
-    after = repair.repaired(text)
-    if after is None or after == text:
-        return None
-    return Fix.replace_txt(name, [text], after=after, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +236,7 @@ def _of_text(source: Source) -> Iterator[Finding]:
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"
         why = "Add an address to learn who sends as the domain. The mailbox must exist."
-        yield RUA_MISSING.at(name, record=source.text, fix=source.rewritten("rua", address, why))
+        yield RUA_MISSING.at(name, record=source.text, fix=source.with_tag("rua", address, why))
     if repeated := tags.repeated(map(str, record.rua)):
         once = ",".join(dict.fromkeys(map(str, record.rua)))
         fix = source.rewritten(

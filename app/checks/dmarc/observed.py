@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from app.checks.dmarc.destinations import Source
+from app.checks.dmarc.source import Source
 from app.checks.engine.types import Finding, FindingType, ObservedPolicy, Severity, Subject
 from app.protocols import timestamps
 from app.protocols.dmarc import Alignment, Policy

@@ -1,8 +1,9 @@
 """Findings about the policy and the tags of a DMARC record (RFC 9989 §4.7)."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from app.checks.dmarc.destinations import Source
+from app.checks.dmarc.source import FULL_PERCENT, Source, without_removed_tags
 from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject, Usage, Verdict
 from app.protocols import public_suffix, repair
 from app.protocols.dmarc import VERSION, Alignment, Policy, Psd
@@ -50,6 +51,7 @@ POLICY_INVALID = FindingType(
     note="One invalid `p`, `sp` or `np` voids all of them.",
     reference="RFC 9989 §4.10.1",
     hides_others=True,
+    is_syntax=True,
 )
 SUBDOMAIN_WEAKER = FindingType(
     code="dmarc.subdomain_policy_weaker",
@@ -152,6 +154,7 @@ DUPLICATE_TAG = FindingType(
     "everywhere.",
     remediation="Keep the tag with the value that you need, and remove the others.",
     reference="RFC 9989 §4.7",
+    is_syntax=True,
 )
 NOT_A_TAG = FindingType(
     code="dmarc.malformed_tag",
@@ -160,6 +163,7 @@ NOT_A_TAG = FindingType(
     why="The part without `=` has no effect, so a setting that you intended may be missing.",
     remediation="Correct or remove the part.",
     reference="RFC 9989 §4.8",
+    is_syntax=True,
 )
 FO_INVALID = FindingType(
     code="dmarc.fo_invalid",
@@ -169,6 +173,7 @@ FO_INVALID = FindingType(
     remediation="Write `fo=1`, or remove `fo`.",
     note="The value is not one that RFC 9989 defines.",
     reference="RFC 9989 §4.7",
+    is_syntax=True,
 )
 ALIGNMENT_INVALID = FindingType(
     code="dmarc.alignment_invalid",
@@ -178,6 +183,7 @@ ALIGNMENT_INVALID = FindingType(
     "align.",
     remediation="Write `r` or `s`, or remove the tag.",
     reference="RFC 9989 §4.7",
+    is_syntax=True,
 )
 ALIGNMENT_STRICT = FindingType(
     code="dmarc.alignment_strict_risk",
@@ -196,6 +202,7 @@ TAG_INVALID = FindingType(
     remediation="Correct or remove the tag.",
     note="The value is not one that RFC 9989 defines.",
     reference="RFC 9989 §4.8",
+    is_syntax=True,
 )
 TOO_LONG = FindingType(
     code="dmarc.record_too_long",
@@ -247,14 +254,14 @@ def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterat
     unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
     for problem in unreadable:
         fix = source.repaired("Correct it: only none, quarantine and reject are valid.")
+        reason = problem.reason if fix else f"{problem.reason}; {_decision(problem.name)}"
         yield POLICY_INVALID.at(
-            source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
+            source.name, tag=problem.name, value=problem.value, reason=reason, fix=fix
         )
         break  # one invalid tag voids all of them
     if record.p is None and not unreadable:
-        fix = source.rewritten(
-            "p", "none", "State p explicitly: without it, receivers assume p=none."
-        )
+        why = "State p explicitly: without it, receivers assume p=none."
+        fix = None if source.names_policy else source.with_tag("p", "none", why)
         yield MISSING_P.at(source.name, record=source.text, fix=fix)
     elif policy is Policy.NONE and not unreadable:
         yield POLICY_NONE.at(source.name, record=source.text, fix=_raised(discovery, source))
@@ -271,11 +278,11 @@ def _locked(subject: Subject, source: Source) -> Fix | None:
     if source.record_at == subject.domain:
         is_reject = source.record.p is Policy.REJECT  # then t=y weakens the policy
         return None if is_reject else source.rewritten("p", "reject", why)
-    tags = [("v", VERSION), ("p", "reject")]
+    pairs = [("v", VERSION), ("p", "reject")]
     for tag in ("rua", "ruf"):
         if addresses := getattr(source.record, tag):
-            tags.append((tag, ",".join(addresses)))  # reports about the domain go where they went
-    name, record = f"_dmarc.{subject.domain}", repair.joined(tags)
+            pairs.append((tag, ",".join(addresses)))  # reports about the domain go where they went
+    name, record = f"_dmarc.{subject.domain}", repair.joined(pairs)
     return Fix.publish_txt(name, record, why)
 
 
@@ -327,16 +334,18 @@ def _of_flags(source: Source) -> Iterator[Finding]:
 
 def _of_tags(source: Source) -> Iterator[Finding]:
     record = source.record
+    fix = _without_removed_tags(source) if record.removed_tags else None
     for tag in record.removed_tags:
-        fix = source.rewritten(tag, None, "Remove the tag: current receivers ignore it.")
         yield REMOVED[tag].at(source.name, fix=fix)
-    if record.pct is not None and record.pct < 100:
-        yield PCT.at(source.name, pct=record.pct, fix=_without_pct(source))
+    if record.pct is not None and record.pct < FULL_PERCENT:
+        yield PCT.at(source.name, pct=record.pct, fix=fix)
     if record.unknown_tags:
         yield UNKNOWN_TAG.at(source.name, tags=list(record.unknown_tags))
     if record.duplicate_tags:
         once = source.repaired("Receivers read the first occurrence only. List each tag once.")
-        yield DUPLICATE_TAG.at(source.name, tags=list(record.duplicate_tags), fix=once)
+        evidence: dict[str, Any] = {} if once else {"reason": source.choices}
+        evidence["tags"] = list(record.duplicate_tags)
+        yield DUPLICATE_TAG.at(source.name, fix=once, **evidence)
     yield from _of_problems(source)
 
 
@@ -359,7 +368,16 @@ def _of_problems(source: Source) -> Iterator[Finding]:
         yield kind.at(subject, value=problem.value, reason=problem.reason, fix=fix)
 
 
-def _without_pct(source: Source) -> Fix:
-    return source.rewritten(
-        "pct", None, "Remove pct: current receivers ignore it, older ones do not."
-    )
+def _without_removed_tags(source: Source) -> Fix | None:
+    """One fix for all of them, so that one copied after another loses nothing."""
+    if (text := source.corrected) is None:
+        return None
+    why = f"Remove {', '.join(source.record.removed_tags)}: current receivers ignore such tags."
+    return source.replaced(without_removed_tags(text), f"{why}{source.effect_of_pct}")
+
+
+def _decision(tag: str) -> str:
+    """What the owner has to decide about an unreadable policy."""
+    if tag == "sp":
+        return "write the policy for subdomains, or remove sp, so that p applies to them"
+    return f"write the {tag} that you intend, and correct every other mistake of the record"

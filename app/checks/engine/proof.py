@@ -1,7 +1,8 @@
 """Proof of fixes: each one is published in a copy of the answers, and checked before it is shown.
 
 A fix is shown only if its finding disappears, no other finding of severity low or above appears,
-and nothing that the owner had is lost (``Check.keeps``). Otherwise the finding stays without a fix,
+the changed record has no mistake of syntax left, and nothing that the owner had is lost
+(``Check.keeps``). Otherwise the finding stays without a fix,
 and its text says what to decide.
 """
 
@@ -217,12 +218,21 @@ def _is_better(before: Outcome, after: Outcome, finding: Finding) -> bool:
     remaining = {(item.kind.code, item.subject) for item in after.findings}
     if (finding.kind.code, finding.subject) in remaining:
         return False
+    if any(_is_mistake(item, finding.fix) for item in after.findings):
+        return False
     old = {item.kind.code: item.severity.rank for item in before.findings}
     for item in filter(lambda item: _is_new(item, old), after.findings):
         is_hidden = finding.kind.hides_others and item.severity.rank > finding.severity.rank
         if not is_hidden and item.kind.code not in finding.kind.leads_to:
             return False
     return True
+
+
+def _is_mistake(finding: Finding, fix: Fix | None) -> bool:
+    """Whether the finding is about the syntax of the record that the fix changes."""
+    is_serious = finding.severity.rank < Severity.INFO.rank
+    is_same = fix is not None and finding.subject.partition(" ")[0] == fix.name
+    return finding.kind.is_syntax and is_serious and is_same
 
 
 def _placed(fix: Fix, recorder: Recorder) -> Fix:

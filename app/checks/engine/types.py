@@ -134,6 +134,7 @@ class FindingType:
     note          for the documentation: when it is reported, or has another severity
     flaps         whether it depends on more than DNS; an alert then waits for a second scan
     hides_others  whether the record could not be read, so that a fix may reveal lesser findings
+    is_syntax     whether it is about the syntax of the record, which every fix must have corrected
     leads_to      codes that its fix may reveal, because they are the next step
     verdict       the best verdict that the check can have with this finding; by default it follows
                   from the severity, and ``info`` leaves it ``ok``
@@ -149,6 +150,7 @@ class FindingType:
     verdict: Verdict | None = None
     flaps: bool = False
     hides_others: bool = False
+    is_syntax: bool = False
     leads_to: tuple[str, ...] = ()
 
     @property

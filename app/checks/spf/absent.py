@@ -25,6 +25,7 @@ BAD_VERSION = FindingType(
     remediation="Start the record with `v=spf1` and a space.",
     reference="RFC 7208 §4.5",
     hides_others=True,
+    is_syntax=True,
 )
 WHITESPACE = FindingType(
     code="spf.leading_whitespace",
@@ -35,6 +36,7 @@ WHITESPACE = FindingType(
     remediation="Publish the record without the space or quotation mark before `v=spf1`.",
     reference="RFC 7208 §4.5",
     hides_others=True,
+    is_syntax=True,
 )
 WRONG_PLACE = FindingType(
     code="spf.record_in_wrong_place",

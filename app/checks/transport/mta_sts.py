@@ -217,9 +217,10 @@ def _without_record(subject: Subject, name: str, texts: Sequence[str]) -> Outcom
 
 def _repaired(name: str, text: str, why: str) -> Fix | None:
     """The fix that corrects every mistake in the record; None if the meaning is not evident."""
-    pairs = dict(repair.tag_pairs(text, ("v", "id")) or ())
+    pairs = dict(repair.tag_pairs(text, ("v", "id"), protocol.VERSION) or ())
     id = re.sub(r"[^A-Za-z0-9]", "", pairs.pop("id", ""))[:32]
-    if not pairs.pop("v", "").upper().startswith("STS") or not id:
+    version = pairs.pop("v", "")
+    if not re.fullmatch(r"sts(v?[0-9]+)?", version, re.ASCII | re.IGNORECASE) or not id:
         return None
     after = repair.joined([("v", protocol.VERSION), ("id", id), *pairs.items()]) + ";"
     if after == text:

@@ -33,6 +33,7 @@ SYNTAX = FindingType(
     note="It does not start with `v=STSv1;`, has no `id`, or contains a malformed field.",
     reference="RFC 8461 §3.1",
     hides_others=True,
+    is_syntax=True,
 )
 ID_INVALID = FindingType(
     code="mta_sts.id_invalid",
@@ -43,6 +44,7 @@ ID_INVALID = FindingType(
     "change.",
     reference="RFC 8461 §3.1",
     hides_others=True,
+    is_syntax=True,
 )
 UNREACHABLE = FindingType(
     code="mta_sts.policy_unreachable",

@@ -1,6 +1,7 @@
 """TLS-RPT: where senders report failures to deliver over TLS (RFC 8460 §3)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.checks.engine import cname_conflict
@@ -59,6 +60,7 @@ SYNTAX = FindingType(
     note="It does not start with exactly `v=TLSRPTv1;`.",
     reference="RFC 8460 §3",
     hides_others=True,
+    is_syntax=True,
 )
 RUA_MISSING = FindingType(
     code="tls_rpt.rua_missing",
@@ -76,6 +78,7 @@ RUA_INVALID = FindingType(
     remediation="Correct the address; only `mailto:` and `https:` are allowed.",
     reference="RFC 8460 §3",
     hides_others=True,
+    is_syntax=True,
 )
 RUA_DUPLICATE = FindingType(
     code="tls_rpt.rua_duplicate",
@@ -114,6 +117,7 @@ DUPLICATE_TAG = FindingType(
     why="Senders may differ in the value that they use, so an address may get no reports.",
     remediation="Keep one `rua` with all addresses, separated by commas.",
     reference="RFC 8460 §3",
+    is_syntax=True,
 )
 MALFORMED_TAG = FindingType(
     code="tls_rpt.malformed_tag",
@@ -123,6 +127,7 @@ MALFORMED_TAG = FindingType(
     remediation="Correct or remove the part.",
     note="A part between two semicolons is not of the form `name=value`.",
     reference="RFC 8460 §3",
+    is_syntax=True,
 )
 KNOWN_TAGS = ("v", "rua")
 MAX_DESTINATIONS_CHECKED = (
@@ -138,8 +143,8 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
             addresses_after |= set(map(str, protocols_tls_rpt.parse_record(text).rua))
     for text in await before.txt(fix.name):
         if protocols_tls_rpt.is_attempt(text):
-            pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
-            if not set(repair.addresses(pairs.get("rua", ""))) <= addresses_after:
+            addresses = _addresses(text)
+            if addresses is None or not set(addresses) <= addresses_after:
                 return False
     return True
 
@@ -198,19 +203,24 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     if repeated := tags.repeated(addresses):
         once = _repaired(name, text, "Senders may send each report twice. List the address once.")
         findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=once))
-    findings += [
-        MALFORMED_TAG.at(f"{name} {problem.value[:60]}", record=text, reason=problem.reason)
-        for problem in record.problems
-        if not problem.name
-    ]
-    if record.duplicate_tags:
-        findings.append(DUPLICATE_TAG.at(name, record=text, tags=list(record.duplicate_tags)))
+    findings += _of_tags(name, text, record)
     unreachable, failures = await _of_hosts(record, dns)
     findings += unreachable
     facts = {"record": True, "record_valid": True, "rua": addresses}
     hosts = {uri.host for uri in record.rua}
     facts |= not_queried(rua_not_queried=len(hosts) - MAX_DESTINATIONS_CHECKED)
     return finish(facts, findings, failures)
+
+
+def _of_tags(name: str, text: str, record: TlsRptRecord) -> Iterator[Finding]:
+    malformed = [problem for problem in record.problems if not problem.name]
+    why = "Publish one rua with all addresses, separated by commas, and no part without a name."
+    fix = _repaired(name, text, why) if malformed or record.duplicate_tags else None
+    for problem in malformed:
+        part = f"{name} {problem.value[:60]}"
+        yield MALFORMED_TAG.at(part, record=text, reason=problem.reason, fix=fix)
+    if record.duplicate_tags:
+        yield DUPLICATE_TAG.at(name, record=text, tags=list(record.duplicate_tags), fix=fix)
 
 
 async def _of_hosts(
@@ -280,13 +290,21 @@ async def _without_record(
     return Outcome(facts, kind.at(name, fix=fix))
 
 
+def _addresses(text: str) -> list[str] | None:
+    """The report addresses that the record was meant to have; None if they are not evident."""
+    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS, protocols_tls_rpt.VERSION) or ())
+    is_versioned = re.fullmatch(r"tlsrpt(v?[0-9]+)?", pairs.get("v", ""), re.ASCII | re.IGNORECASE)
+    return repair.addresses(pairs.get("rua", "")) if is_versioned else None
+
+
 def _repaired(name: str, text: str, why: str) -> Fix | None:
     """The fix that corrects every mistake in the record; None if the meaning is not evident."""
-    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
-    if not pairs.pop("v", "").upper().startswith("TLSRPT") or not pairs.get("rua"):
+    addresses = _addresses(text)
+    if not addresses:
         return None
-    pairs["rua"] = ",".join(repair.addresses(pairs["rua"]))
-    after = repair.joined([("v", protocols_tls_rpt.VERSION), *pairs.items()])
+    pairs = dict(repair.tag_pairs(text, KNOWN_TAGS, protocols_tls_rpt.VERSION) or ())
+    pairs |= {"v": protocols_tls_rpt.VERSION, "rua": ",".join(addresses)}
+    after = repair.joined([("v", pairs.pop("v")), *pairs.items()])
     if after == text:
         return None
     return Fix.replace_txt(name, [text], after=after, why=why)
@@ -296,10 +314,10 @@ def _merged(name: str, records: Sequence[str]) -> Fix | None:
     """One record with the addresses of all; None if one cannot be read."""
     texts, addresses = sorted(records), dict[str, None]()
     for text in texts:
-        pairs = dict(repair.tag_pairs(text, KNOWN_TAGS) or ())
-        if not pairs.get("rua"):
+        evident = _addresses(text)
+        if not evident:
             return None
-        addresses |= dict.fromkeys(repair.addresses(pairs["rua"]))
+        addresses |= dict.fromkeys(evident)
     after = f"v={protocols_tls_rpt.VERSION}; rua={','.join(addresses)}"
     why = "Senders ignore all records if there is more than one. Publish one with all addresses."
     return Fix.replace_txt(name, texts, after=after, why=why)

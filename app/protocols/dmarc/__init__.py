@@ -109,7 +109,7 @@ def is_record(text: str) -> bool:
 
 def is_attempt(text: str) -> bool:
     """Whether the text was meant as a DMARC record, even if receivers do not recognize it."""
-    return tags.claims_version(text, "DMARC")
+    return tags.claims_version(text, "DMARC") or bool(_POLICY_FIRST.match(text))
 
 
 @memoize.for_short_texts
@@ -135,7 +135,7 @@ def parse_record(text: str) -> Record:
             except ValueError as error:
                 problems.append(tags.Problem(name, value, str(error)))
     problems += [
-        tags.Problem("", value, "not a tag: = is missing") for name, value in pairs if not name
+        tags.Problem("", value, tags.why_not_a_tag(value)) for name, value in pairs if not name
     ]
     fields["fo"] = fields.get("fo", ("0",)) if "ruf" in values else None
     return Record(
@@ -196,6 +196,10 @@ def authorization(texts: Iterable[str], uri: uris.Uri, tag: str = "rua") -> Auth
     return Authorization(True, tuple(other for other in named if other.host == uri.host))
 
 
+_POLICY_FIRST = re.compile(  # the version is missing
+    r"(?!.*v[ \t]*=)[ \t\"']*p[ \t]*=[ \t]*(?:none|quarantine|reject)[ \t]*(?:;|$)",
+    re.ASCII | re.IGNORECASE,
+)
 _SIZE = re.compile(r"![0-9]+[kmgt]?", re.ASCII | re.IGNORECASE)
 
 _Fields = Mapping[str, Any]

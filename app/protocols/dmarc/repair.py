@@ -1,5 +1,6 @@
 """The record that a malformed DMARC record was evidently meant to be."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from app.protocols import dmarc, repair
@@ -14,11 +15,12 @@ def repaired(text: str) -> str | None:
 
     returns  every tag that counts, with every mistake corrected; ``v`` and ``p`` come first
     """
-    pairs = repair.tag_pairs(text, KNOWN)
+    pairs = repair.tag_pairs(text, KNOWN, VERSION)
     if pairs is None:
         return None
     values = dict(pairs)
-    if not values.pop("v", "").upper().startswith("DMARC"):
+    version = values.pop("v", VERSION if dmarc.is_attempt(text) else "")
+    if not re.fullmatch(r"dmarc[0-9.]*", version, re.ASCII | re.IGNORECASE):
         return None
     corrected: dict[str, str] = {}
     for name, value in values.items():
@@ -52,6 +54,11 @@ def _subdomain_policy(value: str) -> str | None:
     return _policy(value) if value else DROP
 
 
+def _missing_policy(value: str) -> str:
+    """An unreadable value is dropped too: no legitimate mail comes from names without records."""
+    return _policy(value) or DROP
+
+
 def _alignment(value: str) -> str | None:
     """Receivers read an invalid value as relaxed, and so it stays unless strict is meant."""
     word = value.lower()
@@ -73,14 +80,15 @@ def _flag(*allowed: str) -> Callable[[str], str]:
     return lambda value: value.lower() if value.lower() in allowed else DROP
 
 
-def _addresses(value: str) -> str:
-    return ",".join(repair.addresses(value))
+def _addresses(value: str) -> str | None:
+    addresses = repair.addresses(value)
+    return None if addresses is None else ",".join(addresses)
 
 
 _CORRECTIONS: Mapping[str, Callable[[str], str | None]] = {
     "p": _policy,
     "sp": _subdomain_policy,
-    "np": _subdomain_policy,
+    "np": _missing_policy,
     "adkim": _alignment,
     "aspf": _alignment,
     "fo": _failure_options,

@@ -42,7 +42,7 @@ from app.checks.spf.tree import Tree
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
 from app.protocols import spf as protocol
-from app.protocols.spf import macros
+from app.protocols.spf import macros, repair
 
 NEAR_LIMIT = 8  # lookups; from here on, one more service may exceed the limit of ten
 
@@ -119,12 +119,7 @@ async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcom
     if len(root.texts) > 1:
         findings.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
     elif root.texts:
-        findings += [
-            _OF_PROBLEM[problem.kind].at(
-                f"{root.name} {problem.term}", record=root.texts[0], reason=problem.reason
-            )
-            for problem in root.problems
-        ]
+        findings += _of_problems(root)
     else:
         findings += await absent.findings(subject, root.others, dns)
     facts = {
@@ -136,6 +131,17 @@ async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcom
         "record": root.texts[0] if len(root.texts) == 1 else None,
     }
     return Outcome(facts, *findings)
+
+
+def _of_problems(root: spf_tree.Source) -> Iterator[Finding]:
+    """A finding for each invalid term; one fix corrects all of them."""
+    text, fix = root.texts[0], None
+    if after := repair.repaired(text):
+        why = "One invalid term makes every check fail (permerror). Correct the record."
+        fix = Fix.replace_txt(root.name, [text], after=after, why=why)
+    for problem in root.problems:
+        kind, subject = _OF_PROBLEM[problem.kind], f"{root.name} {problem.term}"
+        yield kind.at(subject, record=text, reason=problem.reason, fix=fix)
 
 
 def _end(in_force: spf_tree.Source | None) -> str | None:

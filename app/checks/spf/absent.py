@@ -1,11 +1,11 @@
 """Findings about a domain without an SPF record: a malformed one, one elsewhere, or none."""
 
-import re
 from collections.abc import Sequence
 
 from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject, Usage
 from app.ports.dns import Resolver
 from app.protocols import spf as protocol
+from app.protocols.spf import repair
 
 MISSING = FindingType(
     code="spf.missing",
@@ -58,8 +58,6 @@ TYPE_99 = FindingType(
 FINDING_TYPES = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
 LOCK = "v=spf1 -all"
 
-_ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
-_VERSION = re.compile(r"v ?= ?spf(?:v?1)?:?(?= |$)", re.IGNORECASE)
 _MISTAKEN = ("_spf", "spf", "_dmarc")  # labels at which the record is published by mistake
 
 
@@ -69,7 +67,7 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
     others   the TXT values of the domain; none is an SPF record
     raises   LookupFailed if the names where a record may be by mistake cannot be queried
     """
-    if attempts := [text for text in others if _ATTEMPT.match(text)]:
+    if attempts := [text for text in others if repair.is_attempt(text)]:
         return [_of_attempt(subject.domain, text) for text in attempts]
     names = [f"{label}.{subject.domain}" for label in _MISTAKEN]
     dns.prefetch(*((name, "TXT") for name in names), (subject.domain, "SPF"))
@@ -88,26 +86,12 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
 def _of_attempt(domain: str, text: str) -> Finding:
     has_only_edges = protocol.is_record(text.strip(" \t\r\n\"'"))
     kind = WHITESPACE if has_only_edges else BAD_VERSION
-    after = _repaired(text)
+    after = repair.repaired(text)
     if after is None:
         return kind.at(domain, record=text, fix=None)
     why = "Receivers ignore the record, because it must start with v=spf1 and a space."
     fix = Fix.replace_txt(domain, [text], after=after, why=why)
     return kind.at(domain, record=text, fix=fix)
-
-
-def _repaired(text: str) -> str | None:
-    """The record that the text was evidently meant to be: pasted quotes and separators removed."""
-    plain = re.sub(r"[\s\\\"'\u201c\u201d,;]+", " ", text).strip()
-    match = _VERSION.match(plain)
-    if match is None:
-        return None
-    record = " ".join((protocol.VERSION, *plain[match.end() :].split()))
-    try:
-        protocol.parse_record(record)
-    except protocol.BadRecord:
-        return None
-    return record
 
 
 def _missing(subject: Subject) -> Finding:

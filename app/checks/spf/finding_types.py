@@ -20,6 +20,7 @@ SYNTAX = FindingType(
     remediation="Correct or remove the term that the finding names.",
     note="A term is neither a mechanism nor a modifier, or its value is invalid.",
     reference="RFC 7208 §4.6",
+    hides_others=True,
     is_syntax=True,
 )
 UNKNOWN = FindingType(
@@ -30,6 +31,7 @@ UNKNOWN = FindingType(
     remediation="Correct the name of the mechanism; it is usually a typing error such as "
     "`inlude:`.",
     reference="RFC 7208 §4.6.1",
+    hides_others=True,
     is_syntax=True,
 )
 REPEATED = FindingType(
@@ -40,6 +42,7 @@ REPEATED = FindingType(
     "legitimate mail does not pass SPF.",
     remediation="Keep one of the two modifiers.",
     reference="RFC 7208 §6",
+    hides_others=True,
     is_syntax=True,
 )
 SENDER_ID = FindingType(

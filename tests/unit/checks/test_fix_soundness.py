@@ -40,6 +40,10 @@ BASE: Mapping[Any, Any] = {
     "two.vendor.test": ["v=spf1 ip4:198.51.100.32/28 ip6:2001:db8:2::/48 -all"],
     "bare.vendor.test": ["no record"],
 }
+SPF_MISTAKES = {
+    *("spf.syntax_error", "spf.unknown_mechanism", "spf.modifier_repeated"),
+    *("spf.bad_version", "spf.leading_whitespace"),
+}
 MAILBOX = r"(?:[a-z]|[a-z]+-reports)@(?:mx\.)?acme\.test(?![\w=.])"
 POLICIES = st.sampled_from(["none", "quarantine", "reject"])
 ADDRESSES = st.lists(
@@ -149,6 +153,12 @@ DAMAGES = [
     ("rua=", "ri=60; rf=afrf; rua="),
     ("acme.test", "acme.testv=DMARC1; p=none"),
     ("mailto:a", "mailto:a@"),
+    *((" ", ", "), (" ", "; "), (" ", ""), ("ip4:", "ip4: "), ("ip4:", ""), ("ip4:", "ip6:")),
+    *(("ip4:", "a:"), ("ip4:", "include:"), ("ip6:", "ip4:"), ("ip6:", ""), (":", "::")),
+    *(("-all", "- all"), ("~all", "~ all"), ("-all", "\u2013all"), (" -all", "-all")),
+    *((" ~all", "~all"), ("v=spf1", "v=spf10"), ("v=spf1 ", "v=spf1"), ("v=spf1", "spf1")),
+    *(("v=spf1", "v:spf1"), ("-all", "-all ip4:192.0.2.9"), ("-all", "-allip4:192.0.2.9")),
+    *(("192.0.2.7", "192.0.2.7,192.0.2.8"), ("include:", "inlude:"), ("all", "al")),
     ("@acme", " @acme"),
 ]
 
@@ -214,6 +224,8 @@ def _check(
         is_same = item.subject.partition(" ")[0] == fix.name
         assert is_minor or not (item.kind.is_syntax and is_same), (fix, item)
     _check_nothing_is_lost(zone, fix.name, old, new, subject)
+    if finding.kind.code in SPF_MISTAKES:
+        _check_terms(fix.before or "", fix.after or "")
     if fix.name.startswith(("_dmarc", "_smtp")):
         _check_addresses(fix.before or " ".join(old), fix.after or "")
 
@@ -231,6 +243,18 @@ def _check_nothing_is_lost(
             for ip in _senders(text):
                 if _passes({**zone, name: [text]}, ip):
                     assert _passes({**zone, name: new}, ip), (ip, old, new)
+
+
+def _check_terms(before: str, after: str) -> None:
+    """The record allows exactly the networks and domains of the text, and all is not weaker."""
+    names = r"[a-z]+\.(?:vendor|acme)\.test"
+    networks = r"(?:\d+\.){3}\d+(?:/\d+)?|2001:db8:[0-9a-f:]+(?:/\d+)?"
+    for pattern in (names, networks):
+        assert set(re.findall(pattern, before)) == set(re.findall(pattern, after)), (before, after)
+    ends = re.findall(r"([?~-]|\u2013)\s?al", before)
+    kept = re.findall(r"([+?~-]?)all", after)
+    assert kept == [end.replace("\u2013", "-") for end in ends][:1] or not ends, (before, after)
+    assert spf.parse_record(after)
 
 
 def _check_addresses(before: str, added: str) -> None:

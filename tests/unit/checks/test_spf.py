@@ -12,6 +12,7 @@ from tests.support.zones import BUDGET, SERVFAIL, TIMEOUT, Zone
 
 DOMAIN = "example.org"
 SUBJECT = Subject(DomainName(DOMAIN))
+NINE, TEN, SIX = "ip4:192.0.2.9", "ip4:192.0.2.10", "ip6:2001:db8::1"
 OTHERS: dict[Any, Any] = {
     (DOMAIN, "A"): ["192.0.2.1"],
     (DOMAIN, "MX"): ["10 mx.example.org"],
@@ -192,6 +193,51 @@ async def test_fix_contains_exact_record(texts: list[str], usage: Usage, after: 
     assert finding.fix.before == ("\n".join(texts) or None)
     assert finding.fix.action == ("replace" if texts else "publish")
     assert (finding.fix.name, finding.fix.type) == (DOMAIN, "TXT")
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("v=spf1 ipv4:192.0.2.9 ip:192.0.2.10 ipv6:2001:db8::1 -all", f"{NINE} {TEN} {SIX} -all"),
+        ("v=spf1 ip6:192.0.2.9 ip4:2001:db8::1 ~all", f"{NINE} {SIX} ~all"),
+        ("v=spf1 192.0.2.9 +192.0.2.0/28 2001:db8::1 -all", f"{NINE} +ip4:192.0.2.0/28 {SIX} -all"),
+        ("v=spf1 a:192.0.2.9 include:192.0.2.10 -all", f"{NINE} {TEN} -all"),
+        ("v=spf1 ip4: 192.0.2.9 - all", f"{NINE} -all"),
+        ("v=spf1 ip4:192.0.2.9 ~ all", f"{NINE} ~all"),
+        ("v=spf1 ip4:192.0.2.9,192.0.2.10; -all", f"{NINE} {TEN} -all"),
+        ("v=spf1 ip4:192.0.2.9 \u2013all", f"{NINE} -all"),
+        ("v=spf1 ip4:192.0.2.9 -al", f"{NINE} -all"),
+        ("v=spf1 ip4:192.0.2.9~all", f"{NINE} ~all"),
+        ("v=spf1 mxip4:192.0.2.9 -all", f"mx {NINE} -all"),
+        ("v=spf1 mx -allip4:192.0.2.9", f"mx {NINE} -all"),
+        ("v=spf1 inlude:_spf.example.net -all", "include:_spf.example.net -all"),
+        ("v=spf1 include:https://_spf.example.net/ -all", "include:_spf.example.net -all"),
+        ("v=spf1 redirect:_spf.example.net", "redirect=_spf.example.net"),
+        ("v=spf10 mx -all", "mx -all"),
+        ("v=spf1mx -all", "mx -all"),
+        ("spf1 mx -all", "mx -all"),
+        ("v:spf1 mx -all", "mx -all"),
+        ("v=spf1 mx al", None),
+        ("v=spf1 include: mx -all", None),
+        ("v=spf1 ip4:192.0.2.300 -all", None),
+        ("v=spf1 mx/ -all", None),
+        ("v=spf1 foo -all", None),
+        ("v=spf1 mx, ~all -all", None),
+        ("v=spf1 mx -all, -ip4:192.0.2.9", None),
+        ("v=spf1 ip4: 0.0.0.0/0 -all", None),
+        ("v=spf2 mx -all", None),
+    ],
+)
+async def test_malformed_record_is_repaired_where_its_meaning_is_evident(
+    text: str, after: str | None
+) -> None:
+    zone = Zone(OTHERS | {DOMAIN: [text]})
+    findings = (await run_check(spf, SUBJECT, zone)).findings
+    mistakes = [finding for finding in findings if finding.kind.is_syntax]
+    assert mistakes
+    assert "spf.missing" not in {finding.kind.code for finding in findings}
+    for finding in mistakes:
+        assert (finding.fix.after if finding.fix else None) == (after and f"v=spf1 {after}")
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ class Settings(BaseSettings):
     uses the address (exit status 2); an abandoned socket file is replaced.
     """
     mailbox_poll_seconds: PositiveCount = 300
-    """Seconds between two polls of a mailbox (`flask mailboxes add`) over IMAP with TLS.
+    """Seconds between two polls of a [mailbox](#mailboxes) over IMAP with TLS.
     Imported mails are marked as seen, or moved; mails above 25 MiB are left in place.
     """
 
@@ -278,8 +278,8 @@ class Settings(BaseSettings):
 
     # Outgoing connections
     egress_allow_cidrs: Networks = ()
-    """Networks, comma-separated, that are allowed for fetching policies and sending webhooks
-    although they are not public.
+    """Networks, comma-separated, that are allowed for fetching policies, sending webhooks and
+    polling the mailboxes of accounts although they are not public.
     """
     egress_proxy: HttpUrl | None = None
     """`http://host:port` of a proxy for fetching policies and sending webhooks."""

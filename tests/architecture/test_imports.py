@@ -60,7 +60,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
         *("app.rate_limiter", "app.concurrency", "app.shared_counters", "app.ports", "app.runtime"),
-        "app.channels",
+        *("app.channels", "app.mailboxes"),
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),

@@ -3,18 +3,23 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser
+from sqlalchemy import update
 
 from app import ids
+from app.db.transactions import transaction
+from app.mailboxes.imap import Account
+from app.models import ReportMailbox
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.api_keys import usage
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.ingest import files as ingest_files
-from app.services.ingest import tokens
+from app.services.ingest import mailboxes, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.services.scans import scans
 from tests.e2e.browser import Person, open_person
@@ -63,11 +68,30 @@ def report_paths(person: Person) -> list[str]:
     return [f"/reports/{row.kind}/{ids.public(kinds[row.kind], row.report_id)}" for row in rows]
 
 
+def paused_mailbox(account_id: UUID) -> UUID:
+    """The id of a paused mailbox with a failure and a skipped message."""
+    access = Account(
+        host="imap.reports.test",
+        port=993,
+        username=HOSTILE,
+        password="secret password",
+        folder=HOSTILE,
+        done_folder=HOSTILE[:50],
+    )
+    row = mailboxes.add(account_id, access, actor=HOSTILE)
+    mailboxes.pause(account_id, row.id, actor=HOSTILE)
+    values = {"failure": HOSTILE * 2, "skipped": {f"{HOSTILE} 1": HOSTILE * 2}, "read_count": 12}
+    with transaction() as session:
+        session.execute(update(ReportMailbox).where(ReportMailbox.id == row.id).values(**values))
+    return row.id
+
+
 def paths(person: Person) -> list[str]:
     """The paths of all pages that have data."""
     reports = report_paths(person)
     channel = add_email_channel(person.account_id, HOSTILE[:50], "ops@acme.test")
     channel_path = f"/settings/notifications/{ids.public('chan', channel.id)}"
+    mailbox_path = f"/settings/mailboxes/{ids.public('mbx', paused_mailbox(person.account_id))}"
     tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
@@ -96,6 +120,7 @@ def paths(person: Person) -> list[str]:
         *("/domains/d0.test/tls-records", "/domains/d0.test/tls-records?resultType=x&hasMx=false"),
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
         *("/reports/files", "/settings/reporting", "/settings/notifications", channel_path),
+        *("/settings/mailboxes", mailbox_path),
     ]
 
 

@@ -16,6 +16,7 @@ PAGES = (
     "/alerts/accepted",
     *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/reporting"),
     "/settings/upload-tokens",
+    "/settings/mailboxes",
     *(
         "/settings/notifications",
         "/settings/security",

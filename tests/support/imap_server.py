@@ -26,6 +26,7 @@ class Mails:
     refusals      the response to the command for a mail, by its verb and UID
     status        the response to STARTTLS if the server is served without TLS
     stalls_at     the server does not answer a command with these words, and sets ``stalled``
+    breaks_at     the server closes the connection at a command with one of these words
     is_lying      the server announces more octets than a mail may have
     is_slow       the server sends one octet of a mail after the other, without an end
     is_flooding   the server answers a SEARCH with lines without an end
@@ -50,7 +51,7 @@ class Mails:
     is_slow: bool = False
     is_flooding: bool = False
     fetched: list[int] = field(default_factory=list)
-    breaks_at: str = ""
+    breaks_at: tuple[str, ...] = ()
 
 
 class _Session(socketserver.StreamRequestHandler):
@@ -63,7 +64,7 @@ class _Session(socketserver.StreamRequestHandler):
         self.send_line("* OK here")
         while line := self.rfile.readline():
             tag, _, words = line.decode().strip().partition(" ")
-            if self.mails.breaks_at and self.mails.breaks_at in words:
+            if any(text in words for text in self.mails.breaks_at):
                 return
             if self.mails.stalls_at and self.mails.stalls_at in words:
                 self.mails.stalled.set()

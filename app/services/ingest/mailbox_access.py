@@ -6,7 +6,7 @@ only, which are resolved once. Operators may also use private addresses.
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -126,16 +126,27 @@ def checked(access: Account) -> Account:
 
     raises  InvalidRequest with all errors
     """
+    access = normalized(access)
     errors = [*_option_errors(access), *_text_errors(access)]
-    host = access.host.strip().lower()
     try:
-        host = names.parse_host(host)
+        names.parse_host(access.host)
     except names.NotADomain as error:
         if error.code != "ip_address":
             errors.append(_error("host", error.reason, error.code))
     if errors:
         raise InvalidRequest(errors)
-    return replace(access, host=host)
+    return access
+
+
+def normalized(access: Account) -> Account:
+    """Return the access with host and certificates in the form in which they are stored."""
+    host = access.host.strip().lower()
+    with suppress(names.NotADomain):
+        host = names.parse_host(host)
+    certificates = access.ca_certificates
+    if certificates is not None:
+        certificates = "\n".join(certificates.split("\r\n")).strip()
+    return replace(access, host=host, ca_certificates=certificates)
 
 
 def _option_errors(access: Account) -> Iterator[dict[str, str]]:

@@ -89,6 +89,8 @@ class Fetch:
             except QuotaExceeded as error:
                 self._failure = error.message
                 break
+        else:
+            self._is_partial = True
         return self._result()
 
     def _store_all(self, source: ImapMailbox, is_over: Callable[[], bool]) -> None:

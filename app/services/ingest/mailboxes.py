@@ -81,17 +81,18 @@ def change(
     """Replace the access to the mailbox, which is polled immediately, and return the row.
 
     access      with an empty password, the stored one is kept; this requires the same server
-    is_private  as for ``add``
+    is_private  as for ``add``; otherwise it stays as it is while the server is the same
     raises      NotFound; InvalidRequest; Conflict
     """
     with transaction() as session:
         row = _locked(session, account_id, mailbox_id)
         checked = mailbox_access.checked(with_stored_password(row, access))
+        may_be_private = is_private or has_private_server(row, checked)
         before = _public_columns(row)
         with _only_once(session):
             for name, value in _columns(checked).items():
                 setattr(row, name, value)
-            row.is_private = is_private
+            row.is_private = may_be_private
             row.next_at = transactions.now(session)
         after = _public_columns(row)
         changed = [name for name in before if before[name] != after[name]]
@@ -99,6 +100,11 @@ def change(
             changed.append("password")
         _record(session, row, actor, "mailbox.changed", fields=changed, host=row.host)
     return row
+
+
+def has_private_server(row: ReportMailbox, access: Account) -> bool:
+    """Return whether the access is to the server of the row, which may have a private address."""
+    return row.is_private and (access.host, access.port) == (row.host, row.port)
 
 
 def with_stored_password(row: ReportMailbox, access: Account) -> Account:
@@ -110,7 +116,8 @@ def with_stored_password(row: ReportMailbox, access: Account) -> Account:
     """
     if access.password:
         return access
-    server = (access.host.strip().lower(), access.port, access.username)
+    access = mailbox_access.normalized(access)
+    server = (access.host, access.port, access.username)
     if server != (row.host, row.port, row.username) or access.security != row.security:
         message = "Enter the password again, because the server or the user name changed"
         raise InvalidRequest.field("password", message)

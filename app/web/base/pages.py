@@ -65,6 +65,7 @@ ROLES = {
     "web.reporting": "admin",
     "web.upload_tokens": "admin",
     "web.channels": "admin",
+    "web.mailboxes": "admin",
     "web.team": "admin",
     "web.followed_profiles": "admin",
     "web.account": "owner",

@@ -74,13 +74,27 @@ def test_message_that_the_server_refuses_does_not_delay_others(
 
 def test_message_that_breaks_the_connection_does_not_delay_others(account_id: UUID) -> None:
     mails = imap.numbered([mail(1), mail(2), mail(3)])
-    mails.breaks_at = "FETCH 1 (BODY"
+    mails.breaks_at = ("FETCH 1 (BODY",)
     with pulled_from(mails) as access:
         row = add(account_id, access)
         result = poll_once(row)
     assert (result.imported_count, result.failure) == (2, None)
     assert list(result.skipped) == ["INBOX 1"]
     assert mails.flags.keys() == {2, 3}
+
+
+def test_many_messages_that_break_the_connection_do_not_delay_others(account_id: UUID) -> None:
+    mails = imap.numbered([mail(number) for number in range(1, 7)])
+    mails.breaks_at = tuple(f"FETCH {number} (BODY" for number in range(1, 6))
+    with pulled_from(mails) as access:
+        row = add(account_id, access)
+        result = poll_once(row)
+        assert result.imported_count == 0
+        assert result.failure
+        assert (poll_once(row).imported_count, mails.flags) == (1, {6: {r"\Seen"}})
+        assert len(reload(row).skipped or {}) == 5
+        mails.breaks_at = ()
+        assert counts(poll_once(row)) == PollResult(imported_count=5)
 
 
 def test_message_that_failed_is_tried_last(account_id: UUID) -> None:

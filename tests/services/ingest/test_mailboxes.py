@@ -155,11 +155,11 @@ def test_poll_without_progress_is_not_repeated_immediately(
 
 def test_repeated_mail_is_one_file(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
-    mails.breaks_at = "STORE"
+    mails.breaks_at = ("STORE",)
     with pulled_from(mails) as access:
         row = add(account_id, access)
         assert poll_once(row).failure
-        mails.breaks_at = ""
+        mails.breaks_at = ()
         assert counts(poll_once(row)) == PollResult(duplicate_count=1)
     assert mails.flags == {1: {r"\Seen"}}
     assert len(stored_mails(account_id)) == 1

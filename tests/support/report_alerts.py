@@ -67,4 +67,4 @@ def mailbox(account_id: UUID) -> ReportMailbox:
     access = Account(
         host="127.0.0.1", port=1, username="reports@acme.test", password="sesame"
     )  # a closed port
-    return mailboxes.add(account_id, access, actor=ACTOR)
+    return mailboxes.add(account_id, access, actor=ACTOR, is_private=True)

@@ -266,7 +266,7 @@ def _check_addresses(before: str, added: str) -> None:
     assert mailboxes_after == mailboxes or is_new, (before, added)
     lists = re.findall(r"ru[af]=([^;]*)", added)
     for uri in (uri for text in lists for uri in text.split(",")):
-        assert re.fullmatch(rf"mailto:{MAILBOX}", uri), (before, added)
+        assert re.fullmatch(rf"mailto:{MAILBOX}", uri.strip()), (before, added)
 
 
 def _rank(text: str, tag: str) -> int:

@@ -70,7 +70,7 @@ def test_accounts_do_not_share_a_rate_limit(account: Client, stranger: Client) -
 def test_key_limit_cannot_exceed_the_account_limit(client: Client) -> None:
     limit(client, Changes(rate_limit="1000 per minute"))
     for refused in ("999999 per minute", "20 per second", "1001 per minute; 90000 per hour"):
-        with pytest.raises(InvalidRequest, match="rateLimit: at most 1000 per minute"):
+        with pytest.raises(InvalidRequest, match="rateLimit: must be at most 1000 per minute"):
             make_key(client.account_id, rate_limit=refused)
     for allowed in ("1000 per minute", "10 per second", "60000 per hour"):
         make_key(client.account_id, rate_limit=allowed)

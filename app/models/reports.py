@@ -104,7 +104,9 @@ class ReportFile(Base):
     policy_domain    the domain that the report is about; None until the file is parsed
     report_id        the report that was stored, or the existing one that the file repeats or
                      contradicts
-    reporter         the reporter that a report received by mail names
+    reporter         the reporter that the report names
+    envelope_from    the envelope sender: of the mail server, or else the Return-Path
+    header_from, subject, attachment_name  of the email with the report; printable, and not proven
     author           the author domain of the mail, if it is proven or disproven
     authenticity     whether the reporter and the author domain match: VERIFIED or FAILED; None if
                      that is unknown
@@ -166,6 +168,10 @@ class ReportFile(Base):
     policy_domain: Mapped[str | None] = mapped_column(String(253))
     report_id: Mapped[UUID | None] = mapped_column()
     reporter: Mapped[str | None] = mapped_column(String(253))
+    envelope_from: Mapped[str | None] = mapped_column(String(320))
+    header_from: Mapped[str | None] = mapped_column(String(320))
+    subject: Mapped[str | None] = mapped_column(String(320))
+    attachment_name: Mapped[str | None] = mapped_column(String(320))
     author: Mapped[str | None] = mapped_column(String(253))
     authenticity: Mapped[str | None] = mapped_column(String(16))
     is_preferred: Mapped[bool] = mapped_column(default=False, server_default=false())

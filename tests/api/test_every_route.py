@@ -42,6 +42,7 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/reports/tls-rpt/<id>"): (None, "tls"),
     ("GET", "/v1/reports/tls-rpt/<id>/raw"): (None, "tls"),
     ("GET", "/v1/reports/failure/<id>"): (None, "failure"),
+    ("GET", "/v1/reports/files/<id>"): (None, "files"),
     ("GET", "/v1/reports/files/<id>/raw"): (None, "files"),
     ("POST", "/v1/reports/files/<id>/reprocess"): (None, "files"),
 }

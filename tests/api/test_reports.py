@@ -5,7 +5,7 @@ import gzip
 import json
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from app.db.transactions import transaction
 from app.models import AuditEvent, RawFile, ReportFile
@@ -249,6 +249,10 @@ def test_file_of_a_partial_report_is_reprocessed(full: Client) -> None:
     upload(full, PARTIAL)
     (report,) = full.data("GET", "/v1/reports/dmarc?partial=true")
     path = f"/v1/reports/files/{report['reportFileId']}/reprocess"
+    refused = full("POST", path)
+    assert refused.status_code == 409
+    assert "Nothing has changed" in refused.json["error"]["message"]
+    read_by_earlier_version()
     assert full.data("POST", path, 202)["status"] == "received"
     processor.run([])
     assert full.data("GET", "/v1/reports/dmarc?partial=true") == [report]
@@ -365,6 +369,11 @@ def test_deleted_bytes_are_not_found(full: Client) -> None:
 def test_unattributed_file_is_reprocessed(full: Client) -> None:
     upload(full, dmarc_xml("later.test", "later"))
     (file,) = full.data("GET", "/v1/reports/files?status=unattributed")
+    refused = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
+    assert refused.status_code == 409
+    assert "no domain was added or verified" in refused.json["error"]["message"]
+    assert "Add and verify later.test" in refused.json["error"]["message"]
+    make_domain(full.account_id, "another.test")
     queued = full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
     assert queued == {
         **file,
@@ -374,6 +383,44 @@ def test_unattributed_file_is_reprocessed(full: Client) -> None:
     (again,) = full.data("GET", "/v1/reports/files?status=unattributed")
     assert (again["id"], again["policyDomain"]) == (file["id"], "later.test")
     assert again["finishedAt"] > file["finishedAt"]
+
+
+def test_rejected_file_is_reprocessed_by_another_version_only(full: Client) -> None:
+    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
+    refused = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
+    assert refused.status_code == 409
+    assert "Nothing has changed" in refused.json["error"]["message"]
+    read_by_earlier_version()
+    full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
+    processor.run([])
+    assert full("POST", f"/v1/reports/files/{file['id']}/reprocess").status_code == 409
+
+
+def read_by_earlier_version() -> None:
+    with transaction() as session:
+        session.execute(update(ReportFile).values(parser_version=1))
+
+
+def test_rejected_file_has_its_sender_and_its_domain(full: Client) -> None:
+    upload(
+        full,
+        b"Return-Path: <bounce@rx.example>\r\nFrom: Reports <dmarc@rx.example>\r\n"
+        b"Subject: =?utf-8?b?G1szMW0=?= Report Domain: acme.test\r\n Submitter: rx.example\r\n"
+        b"Content-Type: application/gzip; name=x.gz\r\n\r\n\x1f\x8b\x08 damaged",
+    )
+    file = full.data("GET", "/v1/reports/files?status=rejected&policyDomain=acme.test")[0]
+    expected = {
+        "reason": "damaged",
+        "policyDomain": "acme.test",
+        "reporter": "rx.example",
+        "envelopeFrom": "bounce@rx.example",
+        "headerFrom": "Reports <dmarc@rx.example>",
+        "subject": r"\x1b[31m Report Domain: acme.test Submitter: rx.example",
+        "attachmentName": "x.gz",
+    }
+    assert {name: file[name] for name in expected} == expected
+    assert file["detail"]
+    assert full.data("GET", f"/v1/reports/files/{file['id']}") == file
 
 
 def test_parsed_file_is_not_reprocessed(full: Client) -> None:

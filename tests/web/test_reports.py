@@ -5,17 +5,20 @@ import re
 from typing import Any
 
 import pytest
+from flask import Flask
+from sqlalchemy import update
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from app import settings as app_settings
 from app.db.transactions import transaction
+from app.models import Account, ReportFile
 from app.services.core import audit_log
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
-from tests.support.dashboard_browser import Browser
+from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import ACTOR, make_domain
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
 
@@ -32,6 +35,11 @@ def upload(browser: Browser, *files: tuple[str, bytes]) -> TestResponse:
     response = browser.client.post("/reports/files", data=body, content_type=kind)
     processor.run([])
     return response
+
+
+def read_by_earlier_version() -> None:
+    with transaction() as session:
+        session.execute(update(ReportFile).values(parser_version=1))
 
 
 def link(page: str, pattern: str) -> str:
@@ -159,6 +167,9 @@ def test_partial_reports_are_marked_and_explained(owner: Browser) -> None:
         assert "1 report</a> could only be read in part." in page
     file_id = re.search(r'name="id" value="(file_[a-z0-9]+)"', owner.get(report))
     assert file_id is not None
+    refused = owner.post("/reports/files/retry", id=file_id[1])
+    assert (refused.status_code, "Nothing has changed" in refused.text) == (400, True)
+    read_by_earlier_version()
     assert owner.post("/reports/files/retry", id=file_id[1]).status_code == 303
     processor.run([])
     assert "2 records could not be read." in owner.get(report)
@@ -220,7 +231,9 @@ def test_reports_of_another_account_are_not_found(owner: Browser, stranger: Brow
     assert "c.txt" not in stranger.get("/reports/files")
     match = re.search(r'name="id" value="(file_\w+)"', owner.get("/reports/files"))
     assert match is not None
-    stranger.post("/reports/files/retry", id=match[1])
+    read_by_earlier_version()
+    assert stranger.post("/reports/files/retry", id=match[1]).status_code == 404
+    stranger.get(f"/reports/files/{match[1]}", 404)
     rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(status="received")).page(
         None, 9
     )
@@ -229,6 +242,7 @@ def test_reports_of_another_account_are_not_found(owner: Browser, stranger: Brow
 
 def test_rejected_file_is_retried_and_audited(owner: Browser) -> None:
     upload(owner, ("c.txt", b"what?"))
+    read_by_earlier_version()
     page = owner.get("/reports/files")
     reason = re.search(r'name="reason" value="(\w+)"', page)
     assert reason is not None
@@ -315,3 +329,40 @@ def test_conflict_is_shown_and_resolved(owner: Browser, stranger: Browser) -> No
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/files"))
     assert report is not None
     assert "<dt>Messages</dt><dd>70</dd>" in owner.get(report[1])
+
+
+DAMAGED = (
+    b"From: Jane <jane@rx.example>\r\nSubject: Report for <b>acme.test</b>\r\n"
+    b"Content-Type: application/gzip\r\n\r\n\x1f\x8b\x08 damaged"
+)
+
+
+def test_rejected_file_has_a_page_with_its_sender(app: Flask, owner: Browser) -> None:
+    upload(owner, ("a.eml", DAMAGED))
+    path = link(owner.get("/reports/files"), r"/reports/files/file_\w+")
+    page = owner.get(path)
+    assert "<dt>From</dt><dd>Jane &lt;jane@rx.example&gt;</dd>" in page
+    assert "Report for &lt;b&gt;acme.test&lt;/b&gt;" in page
+    with transaction(readonly=True) as session:
+        account = session.get_one(Account, owner.account_id)
+    viewer = make_browser(app, "vic@acme.test", role="viewer", account=account)
+    viewer.sign_in()
+    for address in (path, "/reports/files"):
+        assert "Jane &lt;j…@rx.example&gt;" in viewer.get(address)
+        assert "jane@" not in viewer.get(address)
+
+
+def test_retry_is_only_offered_if_something_has_changed(owner: Browser) -> None:
+    upload(owner, ("a.eml", DAMAGED))
+    page = owner.get("/reports/files")
+    (file_id,) = set(re.findall(r'name="id" value="(file_\w+)"', page))
+    assert "Nothing has changed since they were processed" in page
+    assert 'name="reason"' not in page
+    assert "<button disabled" in owner.get(f"/reports/files/{file_id}")
+    refused = owner.post("/reports/files/retry", id=file_id)
+    assert refused.status_code == 400
+    assert "Nothing has changed since the file was processed" in refused.text
+    read_by_earlier_version()
+    assert "disabled" not in owner.get(f"/reports/files/{file_id}")
+    assert 'name="reason"' in owner.get("/reports/files")
+    assert owner.post("/reports/files/retry", id=file_id).status_code == 303

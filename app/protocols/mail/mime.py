@@ -28,12 +28,13 @@ _EVIDENT = re.compile(
     rb"(?=Content-[a-z-]{3,40}[ \t]*:)",
     re.IGNORECASE,
 )
-# Both begin with a literal, for which the regular expression engine searches quickly.
+# They begin with a literal, for which the regular expression engine searches quickly.
 _WELL_KNOWN = re.compile(
     rb"\n((?i:From|To|Cc|Subject|Date|Received|Return-Path|Delivered-To|X-Original-To|Message-ID"
     rb"|MIME-Version|Content-Type|DKIM-Signature|X-Mozilla-Status|X-Gmail-Labels))[ \t]*:"
 )
 _CONTENT_FIELD = re.compile(rb"\n([Cc](?i:ontent-(?:Type|Transfer-Encoding|Disposition)))" + _VALUE)
+_SENDER_FIELD = re.compile(rb"\n((?i:From|Subject|Return-Path))" + _VALUE)
 _FIRST_FIELD = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}+[ \t]*:")
 
 Headers = list[tuple[str, str]]
@@ -84,6 +85,11 @@ class Cost:
 def headers(block: bytes) -> Headers:
     """The fields of a header block in order: names in lower case, values unfolded."""
     return _unfolded(_FIELD.findall(block))
+
+
+def sender_fields(block: bytes) -> Headers:
+    """Only the fields From, Subject and Return-Path of a header block, as ``headers``."""
+    return _unfolded(_SENDER_FIELD.findall(b"\n" + block))
 
 
 def first(fields: Headers, name: str) -> str:

@@ -67,6 +67,14 @@ class Entry:
     warnings: tuple[str, ...] = ()
 
 
+class OnlyEntryRejected(ReportRejected):
+    """The only report of a file is rejected; ``entry`` has what the file says about it."""
+
+    def __init__(self, entry: Entry, rejected: ReportRejected) -> None:
+        super().__init__(rejected.reason, rejected.detail)
+        self.entry = entry
+
+
 class _Depth(NamedTuple):
     """How deep content is nested: in archives and compressed files, and in messages."""
 
@@ -84,7 +92,7 @@ def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
         raise ReportRejected("too_large", f"The file has more than {limits.inflated} bytes")
     members = list(unwrapping.file(raw, "", _Depth()))
     if len(members) == 1 and members[0].rejected:
-        raise members[0].rejected
+        raise OnlyEntryRejected(members[0], members[0].rejected)
     return members
 
 

@@ -46,6 +46,10 @@ COLUMNS = (
     ReportFile.policy_domain,
     ReportFile.report_id,
     ReportFile.reporter,
+    ReportFile.envelope_from,
+    ReportFile.header_from,
+    ReportFile.subject,
+    ReportFile.attachment_name,
     ReportFile.author,
     ReportFile.authenticity,
 )

@@ -157,6 +157,8 @@ def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Ou
     file.detail = outcome.detail and outcome.detail[:500]
     file.policy_domain, file.report_id = outcome.policy_domain, outcome.report_id
     file.provenance, file.kind = outcome.provenance, report.kind or file.kind
+    if report.origin is not None:
+        ingest_rows.set_sender(file, report.origin, is_rejected=outcome.status == "rejected")
     file.parser_version, file.lease_until = PARSER_VERSION, None
     file.finished_at = transactions.now(session)
     ingest_files.log(
@@ -189,12 +191,19 @@ def _filing(
     """The report to insert, or the final state of the file if the report cannot be filed."""
     if report.report is None:
         rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
-        return Outcome(status="rejected", reason=rejected.reason[:64], detail=rejected.detail)
+        return Outcome(
+            status="rejected",
+            reason=rejected.reason[:64],
+            detail=rejected.detail,
+            policy_domain=report.origin.policy_domain if report.origin else file.policy_domain,
+        )
     if not report.policy_domains:
         return Outcome(
             status="rejected", reason="bad_domain", detail="The report does not name a domain"
         )
     policy_domain, domain = _owner(file.account_id, report.policy_domains, owners)
+    head = ingest_rows.head(report.report, policy_domain, file.account_id)
+    file.reporter = head["reporter"]
     if domain is None:
         return Outcome(
             status="unattributed",
@@ -203,7 +212,6 @@ def _filing(
             "Add and verify the domain or a domain above it",
             policy_domain=policy_domain,
         )
-    head = ingest_rows.head(report.report, policy_domain, file.account_id)
     _set_author(file, report, head, str(domain.name))
     provenance = authenticity.of(file.received_via, report.author, head["reporter"])
     source = budgets.source_of(file.received_via, file.sender_metadata)
@@ -231,7 +239,6 @@ def _set_author(
     if file.received_via not in authenticity.EMAIL_ROUTES:
         return
     file.author = report.author.domain if report.author else None
-    file.reporter = head["reporter"]
     organization = head.get("org_name", head.get("organization"))
     file.authenticity = authenticity.authenticity(
         report.author, file.reporter, organization, domain

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
+from app.protocols.report_formats import origin, tls_addressee, tls_figures, unwrap
 from app.protocols.report_formats import tls as report_formats_tls
-from app.protocols.report_formats import tls_addressee, tls_figures, unwrap
 from app.protocols.report_formats.aggregate import AggregateReport, figures
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
+from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls import Policy, TlsReport
 from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
@@ -33,6 +34,7 @@ class ParsedReport:
     digest  of the parsed content, so that it does not depend on how the report was wrapped
     author  of the mail that contained it, if proven or disproven
     named   the domains that a TLS report is about, by its mail or its file name
+    origin  what the file says about its sender; None if the file was not opened
     """
 
     entry: str
@@ -42,6 +44,7 @@ class ParsedReport:
     rejected: ReportRejected | None = None
     author: Author | None = None
     named: Sequence[str] = ()
+    origin: Origin | None = None
 
     @property
     def size(self) -> int:
@@ -69,9 +72,10 @@ class ParsedReport:
         return _domains_of_tls(report.policies if report else (), self.named)
 
     @classmethod
-    def rejected_as(cls, reason: str, detail: str) -> "ParsedReport":
+    def rejected_as(cls, reason: str, detail: str, origin: Origin | None = None) -> "ParsedReport":
         """Return the rejection of a whole file."""
-        return cls(entry="", kind=None, report=None, rejected=ReportRejected(reason, detail))
+        rejected = ReportRejected(reason, detail)
+        return cls(entry="", kind=None, report=None, rejected=rejected, origin=origin)
 
 
 def read(
@@ -87,10 +91,14 @@ def read(
     now     in epoch seconds; reports about later times are rejected
     file_name  as the sender named the file
     guard   entered around unwrapping, and around parsing the unwrapped content, which may be larger
-    raises  ReportRejected if the whole file is rejected; the errors of the guard
+    raises  ReportRejected if a limit is exceeded, or no report has this label; the errors of the
+            guard
     """
-    with guard(len(raw)):
-        entries = unwrap.unwrap(raw)
+    try:
+        with guard(len(raw)):
+            entries = unwrap.unwrap(raw)
+    except unwrap.OnlyEntryRejected as only:
+        return [_parse(entry, only.entry, now, file_name)]
     with guard(sum(len(part.document) + len(part.original) for part in entries)):
         reports = [
             _parse(label, part, now, file_name)
@@ -125,10 +133,20 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
             digest = tls_figures.digest(report)
             named = tls_addressee.domains(entry.header, (entry.file_name, file_name))
     except ReportRejected as rejected:
-        return ParsedReport(entry=label, kind=entry.kind, report=None, rejected=rejected)
+        source = origin.of_entry(entry, file_name, is_read=False)
+        return ParsedReport(
+            entry=label, kind=entry.kind, report=None, rejected=rejected, origin=source
+        )
     report = dataclasses.replace(report, warnings=(*report.warnings, *entry.warnings))
     kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"
-    return ParsedReport(entry=label, kind=kind, report=report, digest=digest, named=named)
+    return ParsedReport(
+        entry=label,
+        kind=kind,
+        report=report,
+        digest=digest,
+        named=named,
+        origin=origin.of_entry(entry, file_name, is_read=True),
+    )
 
 
 def _domains_of_tls(policies: Sequence[Policy], named: Sequence[str]) -> Sequence[str]:

@@ -22,7 +22,7 @@ from app.jobs import queue
 from app.models import RawFile, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.ports.network import Network
-from app.protocols.report_formats import unwrap
+from app.protocols.report_formats import origin, unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.services.analytics import rollup_queue
 from app.services.core import batches
@@ -237,8 +237,10 @@ class _Batch:
         sender = budgets.class_of(claim.received_via, claim.sender_metadata)
         is_unlimited = claim.received_via in budgets.UNLIMITED_ROUTES
         if not is_unlimited and not self._meter.has_budget(claim.account_id, sender):
-            rejected = ParsedReport.rejected_as(CPU_BUDGET_REASON, CPU_BUDGET_DETAIL)
-            self._files.append(ParsedFile(claim, [rejected]))
+            rejected = _rejected(
+                claim, self._contents.get(claim.content_key), CPU_BUDGET_REASON, CPU_BUDGET_DETAIL
+            )
+            self._files.append(rejected)
             return
         with self._charged(claim):
             content = self._contents.get(claim.content_key)
@@ -292,14 +294,21 @@ def _parse(claim: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
         try:
             reports = read(raw, claim.entry, int(time.time()), guard, claim.file_name or "")
             with guard(len(raw)):
-                return ParsedFile(claim, reports, raw if unwrap.is_mail(raw) else b"")
+                is_mail = any(report.report for report in reports) and unwrap.is_mail(raw)
+            return ParsedFile(claim, reports, raw if is_mail else b"")
         except ReportRejected as rejected:
             reason, detail = rejected.reason, rejected.detail
         except TimeoutError:
             reason, detail = "timeout", "Parsing the file exceeds the CPU time limit of one file"
         except MemoryError:
             reason, detail = "too_large", "Parsing the file exceeds the memory limit of one file"
-    return ParsedFile(claim, [ParsedReport.rejected_as(reason, detail)])
+    return _rejected(claim, raw, reason, detail)
+
+
+def _rejected(claim: Claim, raw: bytes | None, reason: str, detail: str) -> ParsedFile:
+    """The rejection of a whole file, which was not opened or exceeds a limit."""
+    source = None if raw is None else origin.of_file(raw, claim.file_name or "")
+    return ParsedFile(claim, [ParsedReport.rejected_as(reason, detail, source)])
 
 
 def store_results(files: Sequence[ParsedFile]) -> None:

@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 from app import settings
 from app.analysis.mail import periods
 from app.db.bulk import insert_many
-from app.models import DmarcRecord, TlsPolicy
+from app.models import DmarcRecord, ReportFile, TlsPolicy
 from app.protocols.report_formats import failure as report_formats_failure
+from app.protocols.report_formats import origin
 from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
+from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls import Policy, TlsReport
 from app.services.ingest.parsing import Report
 
@@ -144,6 +146,18 @@ def _reporter(contact: str | None, organization: str) -> str:
 
 def _truncate(text: str | None, length: int) -> str | None:
     return text[:length] if text else None
+
+
+def set_sender(file: ReportFile, source: Origin, *, is_rejected: bool) -> None:
+    """Set what the file says about its sender; the envelope of a mail server counts first."""
+    mail_from = file.sender_metadata.get("mailFrom")
+    file.envelope_from = (
+        source.envelope_from if mail_from is None else origin.address(mail_from or "<>")
+    )
+    file.header_from, file.subject = source.header_from, source.subject
+    file.attachment_name = source.attachment_name
+    if is_rejected:
+        file.reporter = source.reporter
 
 
 def add_records(

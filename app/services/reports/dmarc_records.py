@@ -21,7 +21,7 @@ from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols.report_formats.aggregate import values as report_values
 from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.ingest import conflicts
+from app.services.ingest import conflicts, retries
 from app.services.reports import reports
 
 _UNCHANGED = re.compile(r"[A-Za-z0-9._@+-]+")  # JSON writes these characters unchanged
@@ -67,11 +67,13 @@ class ReportPage:
     """An aggregate report with a page of its records.
 
     conflicts      the files that contradict the report, newest first
+    obstacle       why its file cannot be reprocessed; None: it can
     cursor_values  the start of the next page of records; None if there is none
     """
 
     report: Row[Any]
     conflicts: Sequence[ReportFile]
+    obstacle: str | None
     records: Sequence[Any]
     cursor_values: Sequence[Any] | None
 
@@ -101,6 +103,7 @@ def report_page(
         return ReportPage(
             report=report,
             conflicts=conflicts.read(session, account_id, report_id),
+            obstacle=retries.obstacle(session, report.report_file_id),
             records=records,
             cursor_values=cursor_values,
         )

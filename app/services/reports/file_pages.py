@@ -1,13 +1,13 @@
 """The page of an account's report files: uploads, and the files with their numbers by status."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from app.db.transactions import transaction
 from app.models.reports import STATUSES
-from app.services.ingest import files
+from app.services.ingest import files, retries
 from app.services.ingest.files import ReportFileFilter
 
 PAGE_SIZE = 50
@@ -20,12 +20,16 @@ class FilePage:
     cursor_values  the start of the next page; None if there is none
     statuses       the number of files by status, with every status
     reasons        the number of rejected files by reason
+    changed_reasons  those with files that may end differently now
+    obstacles      why each file cannot be reprocessed; None: it can
     """
 
     rows: Sequence[Any]
     cursor_values: Sequence[Any] | None
     statuses: Mapping[str, int]
     reasons: Mapping[str, int]
+    changed_reasons: Collection[str]
+    obstacles: Mapping[UUID, str | None]
 
     @property
     def total(self) -> int:
@@ -73,6 +77,8 @@ def page(account_id: UUID, status: str | None, after: Sequence[Any] | None) -> F
         listing = files.search(account_id, ReportFileFilter(status=status))
         rows, cursor_values = listing.page(after, PAGE_SIZE, session)
         numbers = files.read_counts(session, account_id)
+        obstacles = retries.obstacles(session, [row.id for row in rows])
+        changed_reasons = retries.changed_reasons(session, account_id)
     statuses = dict.fromkeys(STATUSES, 0)
     for row in numbers:
         statuses[row.status] += row.number
@@ -83,4 +89,6 @@ def page(account_id: UUID, status: str | None, after: Sequence[Any] | None) -> F
         reasons={
             row.reason: row.number for row in numbers if row.status == "rejected" and row.reason
         },
+        changed_reasons=changed_reasons,
+        obstacles=obstacles,
     )

@@ -14,6 +14,25 @@ from app.services.core import audit_log
 from app.services.ingest import files, retries
 
 
+def find(account_id: UUID, public_id: str) -> Any:
+    """Return the row of ``files.COLUMNS`` of a file.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return _read(session, account_id, _parsed(public_id))
+
+
+def detail(account_id: UUID, public_id: str) -> tuple[Any, str | None]:
+    """Return the row of ``files.COLUMNS`` of a file, and why it cannot be reprocessed.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True, snapshot=True) as session:
+        row = _read(session, account_id, _parsed(public_id))
+        return row, retries.obstacle(session, row.id)
+
+
 def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
     """Return the bytes of the file as they were received, and record the download.
 
@@ -32,20 +51,17 @@ def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
 def reprocess(account_id: UUID, public_id: str, *, actor: str) -> Any:
     """Have a worker process the file again, and return its row of ``files.COLUMNS``.
 
-    raises   NotFound; Conflict unless the file is rejected, unattributed or the file of a partial
-             report, and still stored
+    raises   NotFound; Conflict with the reason if the file cannot be reprocessed, or if nothing
+             has changed since it was processed
     effects  queues the file; an entry in the audit log
     """
     report_file_id = _parsed(public_id)
     count = retries.retry(report_file_id, account_id=account_id, actor=actor)
     with transaction(readonly=True) as session:
         row = _read(session, account_id, report_file_id)
+        obstacle = None if count else retries.obstacle(session, row.id)
     if not count:
-        raise Conflict(
-            "Only rejected and unattributed files, and files of partial reports, can be "
-            "reprocessed, and only while they are stored. "
-            f"The status of this file is {row.status}"
-        )
+        raise Conflict(obstacle or "The file is being processed")
     return row
 
 

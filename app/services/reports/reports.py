@@ -25,7 +25,7 @@ from app.models import (
 from app.models.reports import is_partial
 from app.services.core import audit_log, domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.ingest import conflicts, files
+from app.services.ingest import conflicts, files, retries
 
 Table = type[DmarcReport] | type[TlsReport] | type[FailureReport]
 PREFIXES: Mapping[Table, str] = {DmarcReport: "dmr", TlsReport: "tlr", FailureReport: "flr"}
@@ -96,11 +96,13 @@ class TlsReportDetail:
     """A TLS report with its policies, in its order.
 
     conflicts  the files that contradict the report, newest first
+    obstacle   why its file cannot be reprocessed; None: it can
     """
 
     report: Row[Any]
     policies: Sequence[TlsPolicy]
     conflicts: Sequence[ReportFile]
+    obstacle: str | None
 
 
 def tls_report(account_id: UUID, report_id: UUID) -> TlsReportDetail:
@@ -109,14 +111,16 @@ def tls_report(account_id: UUID, report_id: UUID) -> TlsReportDetail:
     raises  NotFound
     """
     with transaction(readonly=True, snapshot=True) as session:
+        report = read(session, TlsReport, account_id, report_id)
         return TlsReportDetail(
-            report=read(session, TlsReport, account_id, report_id),
+            report=report,
             policies=session.scalars(
                 select(TlsPolicy)
                 .where(TlsPolicy.report_id == report_id, TlsPolicy.account_id == account_id)
                 .order_by(TlsPolicy.position)
             ).all(),
             conflicts=conflicts.read(session, account_id, report_id),
+            obstacle=retries.obstacle(session, report.report_file_id),
         )
 
 

@@ -10,7 +10,7 @@ from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
 from app.services.ingest import conflicts, retries
-from app.services.reports import file_pages
+from app.services.reports import file_pages, report_files
 from app.web.base import pages
 from app.web.base.filters import file_size
 
@@ -25,6 +25,13 @@ PREFIXES = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 def index() -> ResponseReturnValue:
     """List the report files, newest first, with a form to upload some."""
     return _page()
+
+
+@bp.get("/<id>")
+def show(id: str) -> ResponseReturnValue:
+    """Show a report file: its status, what to do, and what is known about its sender."""
+    file, obstacle = report_files.detail(pages.user_session().account_id, id)
+    return pages.render("file.html", file=file, obstacle=obstacle, prefixes=PREFIXES)
 
 
 @bp.post("")
@@ -43,13 +50,19 @@ def upload() -> ResponseReturnValue:
 
 @bp.post("/retry")
 def retry() -> ResponseReturnValue:
-    """Process one file again, or all files that were rejected for one reason."""
+    """Process one file again, or the files with one reason for which something has changed."""
     user = pages.user_session()
     report_file_id = ids.parse("file", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
     if report_file_id is None and not reason:
         abort(400, "Choose the files to retry.")
-    retries.retry(report_file_id, reason, account_id=user.account_id, actor=user.actor)
+    if report_file_id is None:
+        retries.retry(reason=reason, account_id=user.account_id, actor=user.actor)
+        return redirect(url_for(".index"), 303)
+    try:
+        report_files.reprocess(user.account_id, request.form["id"], actor=user.actor)
+    except Conflict as error:
+        abort(400, error.message)
     return redirect(url_for(".index"), 303)
 
 

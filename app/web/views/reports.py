@@ -58,6 +58,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
         "report_dmarc.html",
         report=page.report,
         conflicts=page.conflicts,
+        obstacle=page.obstacle,
         records=page.records,
         following=paging.following(page.cursor_values),
         id=id,
@@ -74,6 +75,7 @@ def show_tls(id: str) -> ResponseReturnValue:
         report=detail.report,
         policies=detail.policies,
         conflicts=detail.conflicts,
+        obstacle=detail.obstacle,
         id=id,
     )
 

@@ -257,7 +257,15 @@ class ReportFile(Schema):
         description="id of the report that was stored from it, or that it repeats or contradicts"
     )
     provenance: str
-    reporter: str | None = Field(description="for a report by email: the reporter that it names")
+    reporter: str | None = Field(
+        description="the reporter that the report names; for a rejected report, if it can be read"
+    )
+    envelope_from: str | None = Field(
+        description="the envelope sender of the email, or its Return-Path"
+    )
+    header_from: str | None = Field(description="the From header of the email with the report")
+    subject: str | None = Field(description="its subject; null for failure reports")
+    attachment_name: str | None = Field(description="the name of the attachment with the report")
     author: str | None = Field(description="the domain in the From header of the email")
     authenticity: str | None = Field(description="verified, failed, or null if unknown")
     received_via: str = Field(description="http, upload, mail, mailbox, cli or dashboard")

@@ -156,6 +156,13 @@ def file_index(query: ReportFileQuery) -> Response:
     return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
 
 
+@bp.get("/files/<id>")
+@endpoint(scopes=READ, returns=schemas.ReportFile)
+def file_show(id: str) -> Response:
+    """Get a report file."""
+    return responses.item(file_schema(report_files.find(current().account_id, id)))
+
+
 @bp.get("/files/<id>/raw")
 @endpoint(scopes=READ, returns_file=True)
 def file_raw(id: str) -> Response:
@@ -261,6 +268,10 @@ def file_schema(row: Any) -> dict[str, Any]:
         "reportId": _report_id(row.kind, row.report_id),
         "provenance": row.provenance,
         "reporter": row.reporter,
+        "envelopeFrom": row.envelope_from,
+        "headerFrom": row.header_from,
+        "subject": row.subject,
+        "attachmentName": row.attachment_name,
         "author": row.author,
         "authenticity": row.authenticity,
         "receivedVia": row.received_via,

@@ -190,13 +190,7 @@ def _filing(
 ) -> Filing | Outcome:
     """The report to insert, or the final state of the file if the report cannot be filed."""
     if report.report is None:
-        rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
-        return Outcome(
-            status="rejected",
-            reason=rejected.reason[:64],
-            detail=rejected.detail,
-            policy_domain=report.origin.policy_domain if report.origin else file.policy_domain,
-        )
+        return _rejection(file, report)
     if not report.policy_domains:
         return Outcome(
             status="rejected", reason="bad_domain", detail="The report does not name a domain"
@@ -229,6 +223,17 @@ def _filing(
     }
     return Filing(
         file=file, parsed=report, domain=str(domain.name), policy_domain=policy_domain, row=row
+    )
+
+
+def _rejection(file: ReportFile, report: ParsedReport) -> Outcome:
+    """The final state of a file that is rejected, with its domain as far as it is known."""
+    rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
+    return Outcome(
+        status="rejected",
+        reason=rejected.reason[:64],
+        detail=rejected.detail,
+        policy_domain=report.origin.policy_domain if report.origin else file.policy_domain,
     )
 
 

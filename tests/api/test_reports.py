@@ -385,42 +385,9 @@ def test_unattributed_file_is_reprocessed(full: Client) -> None:
     assert again["finishedAt"] > file["finishedAt"]
 
 
-def test_rejected_file_is_reprocessed_by_another_version_only(full: Client) -> None:
-    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
-    refused = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
-    assert refused.status_code == 409
-    assert "Nothing has changed" in refused.json["error"]["message"]
-    read_by_earlier_version()
-    full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
-    processor.run([])
-    assert full("POST", f"/v1/reports/files/{file['id']}/reprocess").status_code == 409
-
-
 def read_by_earlier_version() -> None:
     with transaction() as session:
         session.execute(update(ReportFile).values(parser_version=1))
-
-
-def test_rejected_file_has_its_sender_and_its_domain(full: Client) -> None:
-    upload(
-        full,
-        b"Return-Path: <bounce@rx.example>\r\nFrom: Reports <dmarc@rx.example>\r\n"
-        b"Subject: =?utf-8?b?G1szMW0=?= Report Domain: acme.test\r\n Submitter: rx.example\r\n"
-        b"Content-Type: application/gzip; name=x.gz\r\n\r\n\x1f\x8b\x08 damaged",
-    )
-    file = full.data("GET", "/v1/reports/files?status=rejected&policyDomain=acme.test")[0]
-    expected = {
-        "reason": "damaged",
-        "policyDomain": "acme.test",
-        "reporter": "rx.example",
-        "envelopeFrom": "bounce@rx.example",
-        "headerFrom": "Reports <dmarc@rx.example>",
-        "subject": r"\x1b[31m Report Domain: acme.test Submitter: rx.example",
-        "attachmentName": "x.gz",
-    }
-    assert {name: file[name] for name in expected} == expected
-    assert file["detail"]
-    assert full.data("GET", f"/v1/reports/files/{file['id']}") == file
 
 
 def test_parsed_file_is_not_reprocessed(full: Client) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -126,6 +127,27 @@ class BrowserSession(Base):
     mfa_pending: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str | None] = mapped_column(String(45))
     agent: Mapped[str | None] = mapped_column(String(200))
+
+
+class FormResult(Base):
+    """The result of a submitted form, for the page that the form redirects to.
+
+    id              the same when the same form is submitted again
+    text_encrypted  None while the form is processed, and after a secret was shown
+    shown_at        the secret was shown then, and is not shown again
+    """
+
+    __tablename__ = "form_results"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    session_id: Mapped[bytes] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    text_encrypted: Mapped[str | None] = mapped_column(Text)
+    shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SignInNetwork(Base):

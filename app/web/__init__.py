@@ -22,6 +22,7 @@ from app.web.views import (
     records,
     reporting,
     reports,
+    results,
     security,
     team,
     tls_records,
@@ -54,7 +55,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         followed_profiles,
         account,
     )
-    for group in (*groups, *settings_groups, recipients, audit):
+    for group in (*groups, *settings_groups, recipients, audit, results):
         web.register_blueprint(group.bp)
     web.register_blueprint(reporting.former)
     app.register_blueprint(web)

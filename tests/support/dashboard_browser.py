@@ -37,8 +37,16 @@ class Browser:
         return match[1]
 
     def post(self, path: str, **form: Any) -> TestResponse:
-        """Send a form with the CSRF token."""
-        return self.client.post(path, data={"csrf": self.csrf(), **form})
+        """Send a form with the CSRF token; it is never answered with a page, except for errors."""
+        response = self.client.post(path, data={"csrf": self.csrf(), **form})
+        assert response.status_code == 303 or response.status_code >= 400, path
+        return response
+
+    def submit(self, path: str, **form: Any) -> str:
+        """Send a form, and load the page that it redirects to."""
+        response = self.post(path, **form)
+        assert response.status_code == 303, response.text
+        return self.get(response.headers["Location"])
 
     def sign_in(self, password: str = PASSWORD, **options: Any) -> TestResponse:
         """Send the form of the login page."""

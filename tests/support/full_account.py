@@ -17,6 +17,7 @@ from app.models import (
     BrowserSession,
     DkimKey,
     Domain,
+    FormResult,
     IdempotentCall,
     IngestSource,
     MailHost,
@@ -196,6 +197,15 @@ def _people(full: FullAccount) -> None:
                 account_id=full.account.id,
                 expires_at=at + timedelta(days=1),
                 agent="a browser",
+            )
+        )
+        session.flush()
+        session.add(
+            FormResult(
+                session_id=full.person.id.bytes * 2,
+                id="f" * 64,
+                kind="api_key",
+                expires_at=at + timedelta(minutes=10),
             )
         )
 

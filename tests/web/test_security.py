@@ -144,7 +144,7 @@ def test_disabling_two_factor_and_new_codes_require_the_password(browser: Browse
         response = browser.post(f"/settings/security/{path}", current="not this one")
         assert response.status_code == 400
         assert "Incorrect current password" in response.text
-    assert browser.post("/settings/security/recovery-codes", current=PASSWORD).status_code == 201
+    assert browser.post("/settings/security/recovery-codes", current=PASSWORD).status_code == 303
     assert browser.post("/settings/security/second-factor/off", current=PASSWORD).status_code == 303
     assert browser.sign_in().headers["Location"] == "/"
 

@@ -168,7 +168,7 @@ def test_keys_are_emailed_to_their_creator_and_the_owners(
 ) -> None:
     admin = colleague(app, browser, "admin")
     form = {"name": "ci", "scopes": "domains:read"}
-    assert admin.post("/settings/keys", **form).status_code == 201
+    assert admin.post("/settings/keys", **form).status_code == 303
     created = ["API key ci created"]
     assert received(inbox) == {"admin@acme.test": created, "ann@acme.test": created}
     (key,) = api_keys.search(browser.account_id)

@@ -102,7 +102,7 @@ def enter_code(token: str, code: str, agent: str = "") -> str | None:
         if not two_factor.verify_code(session, user, code):
             _record(session, user, "user.code_refused")
             return None
-        session.execute(delete(BrowserSession).where(BrowserSession.id == _digest(token)))
+        session.execute(delete(BrowserSession).where(BrowserSession.id == id_of(token)))
         _record(session, user, "user.signed_in")
         sign_in_networks.note(session, user, agent)
         return _open(session, user, agent)
@@ -120,7 +120,7 @@ def find(token: str) -> UserSession | None:
             .join(User, User.id == BrowserSession.user_id)
             .join(Account, Account.id == BrowserSession.account_id)
             .where(
-                BrowserSession.id == _digest(token), ~_has_expired(now), ~BrowserSession.mfa_pending
+                BrowserSession.id == id_of(token), ~_has_expired(now), ~BrowserSession.mfa_pending
             )
             .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
@@ -131,7 +131,7 @@ def find(token: str) -> UserSession | None:
         with transaction() as session:
             session.execute(
                 update(BrowserSession)
-                .where(BrowserSession.id == _digest(token))
+                .where(BrowserSession.id == id_of(token))
                 .values(last_seen_at=now)
             )
     return UserSession(
@@ -158,13 +158,13 @@ def of_user(session: Session, user_id: UUID) -> Sequence[BrowserSession]:
 
 def is_of(row: BrowserSession, token: str) -> bool:
     """Return whether the session has this token."""
-    return row.id == _digest(token)
+    return row.id == id_of(token)
 
 
 def end(token: str) -> None:
     """End the session; copies of its cookie become invalid."""
     with transaction() as session:
-        session.execute(delete(BrowserSession).where(BrowserSession.id == _digest(token)))
+        session.execute(delete(BrowserSession).where(BrowserSession.id == id_of(token)))
 
 
 def end_one(user_id: UUID, id: bytes) -> None:
@@ -180,7 +180,7 @@ def end_others(session: Session, user_id: UUID, token: str) -> None:
 
     token  that of the session to retain
     """
-    others = BrowserSession.user_id == user_id, BrowserSession.id != _digest(token)
+    others = BrowserSession.user_id == user_id, BrowserSession.id != id_of(token)
     session.execute(delete(BrowserSession).where(*others))
 
 
@@ -208,7 +208,7 @@ def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False
     session.execute(delete(BrowserSession).where(_has_expired(now)))
     session.add(
         BrowserSession(
-            id=_digest(token),
+            id=id_of(token),
             user_id=user.id,
             account_id=user.account_id,
             created_at=now,
@@ -228,7 +228,7 @@ def _user_with_pending_code(session: Session, token: str) -> User | None:
         .join(BrowserSession, BrowserSession.user_id == User.id)
         .join(Account, Account.id == BrowserSession.account_id)
         .where(
-            BrowserSession.id == _digest(token),
+            BrowserSession.id == id_of(token),
             ~_has_expired(transactions.now(session)),
             BrowserSession.mfa_pending,
         )
@@ -261,5 +261,6 @@ def _has_expired(now: datetime) -> ColumnElement[bool]:
     return or_(BrowserSession.expires_at <= now, BrowserSession.last_seen_at <= now - IDLE)
 
 
-def _digest(token: str) -> bytes:
+def id_of(token: str) -> bytes:
+    """Return the id of the session with this token."""
     return hashlib.sha256(token.encode()).digest()

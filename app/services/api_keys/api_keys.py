@@ -132,7 +132,8 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
     """Create a key with the same properties; the old one expires after ``grace``, or earlier.
 
     returns  the row of the new key, and its token
-    raises   NotFound; InvalidRequest for a grace above 7 days, or a key that is not active
+    raises   NotFound; InvalidRequest for a grace above 7 days, a key that is not active, or one
+             that was rotated before, unless its successor is revoked
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
         raise InvalidRequest.field("grace", "must be 0 to 7 days")
@@ -141,9 +142,11 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
         now = transactions.now(session)
         if not old.is_usable(now):
             raise InvalidRequest.field("key", "the key is not active; create a new one")
+        _check_not_rotated(session, old)
         new = NewKey(
             name=old.name,
             scopes=[Scope(scope) for scope in old.scopes],
+            expires_at=old.expires_at,
             allow_cidrs=old.allow_cidrs,
             rate_limit=old.rate_limit,
         )
@@ -161,6 +164,16 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
         )
     callers.forget_cached()
     return key, token
+
+
+def _check_not_rotated(session: Session, key: ApiKey) -> None:
+    """Refuse a second successor: the first rotation has set the expiry of this key."""
+    successor = session.scalar(
+        select(ApiKey.key_id).where(ApiKey.rotated_from == key.id, ApiKey.revoked_at.is_(None))
+    )
+    if successor is not None:
+        message = f"This key was already rotated. Rotate its successor {successor} instead."
+        raise InvalidRequest([{"field": "key", "code": "rotated", "message": message}], message)
 
 
 def _owned(session: Session, account_id: UUID, key_id: str) -> ApiKey:

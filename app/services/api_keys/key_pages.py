@@ -29,12 +29,14 @@ class KeyPage:
 
     activity  the usage of the last days, including today
     pair      the keys that it was rotated from or to
+    can_rotate  it is active, and has no successor that is not revoked
     """
 
     key: ApiKey
     status: str
     activity: Activity
     pair: Sequence[ApiKey]
+    can_rotate: bool
 
 
 def keys(account_id: UUID) -> Sequence[WithStatus[ApiKey]]:
@@ -64,6 +66,8 @@ def find(account_id: UUID, key_id: str) -> KeyPage:
             key=key,
             status=key.status(now(session)),
             activity=usage.activity(session, key.id),
+            can_rotate=key.is_usable(now(session))
+            and not any(row.rotated_from == key.id and not row.revoked_at for row in rows),
             pair=[row for row in rows if key.id == row.rotated_from or row.id == key.rotated_from],
         )
 

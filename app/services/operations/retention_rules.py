@@ -24,6 +24,7 @@ from app.models import (
     Email,
     Event,
     FailureReport,
+    FormResult,
     IdempotentCall,
     IngestToken,
     Invitation,
@@ -266,6 +267,13 @@ RULES: Sequence[Rule] = (
         setting="",
         what="expired sessions",
         condition=conditions.older(BrowserSession.expires_at, timedelta(0)),
+    ),
+    Rule(
+        name="form_results",
+        table="form_results",
+        setting="",
+        what="results of forms that a page has shown",
+        condition=conditions.older(FormResult.expires_at, timedelta(0)),
     ),
     Rule(
         name="invitations",

@@ -6,6 +6,7 @@ import hmac
 import logging
 import math
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
         template,
         user=current,
         csrf=csrf,
+        submission=secrets.token_hex(16),
         may=can,
         asset=asset,
         sees_addresses=privacy.sees_addresses,

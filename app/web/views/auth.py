@@ -18,6 +18,7 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 logger = logging.getLogger(__name__)
 
 WRONG = "Incorrect email or password."
+NOTES = {"joined": "Your account is ready. Sign in to continue."}
 WRONG_CODE = "Invalid or already used code."
 
 
@@ -75,7 +76,8 @@ def login() -> ResponseReturnValue:
         return _sign_in(following)
     if g.user is not None:
         return redirect(following, 303)
-    return pages.render("login.html", following=following, form=LoginForm())
+    note = NOTES.get(request.args.get("done", ""))
+    return pages.render("login.html", following=following, note=note, form=LoginForm())
 
 
 @bp.route("/code", methods=["GET", "POST"])
@@ -119,12 +121,11 @@ def invitation(token: str) -> ResponseReturnValue:
         return pages.render("invitation.html", invited=invited, form=JoinForm())
     form = JoinForm.submitted()
     try:
-        email = invitations.accept(token, form.password.text)
+        invitations.accept(token, form.password.text)
     except (InvalidRequest, Conflict) as error:
         form.add_errors(error, otherwise="password")
         return pages.render("invitation.html", error.status, invited=invited, form=form)
-    note = "Your account is ready. Sign in to continue."
-    return pages.render("login.html", following="/", note=note, form=LoginForm(email=email))
+    return redirect(url_for(".login", done="joined"), 303)
 
 
 def without_cookie(response: Response) -> Response:

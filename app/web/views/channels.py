@@ -1,6 +1,7 @@
 """Pages about notification channels: the list, one channel with its deliveries, and changes."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, current_app, redirect, request, url_for
@@ -13,7 +14,7 @@ from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, Servic
 from app.models import Channel
 from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
-from app.web.base import pages
+from app.web.base import pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField, WordsField
 
@@ -71,17 +72,14 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """Add a channel; only this response shows the secret of a webhook."""
+    """Add a channel; the next page shows the secret of a webhook once."""
     form = NewChannelForm.submitted()
     try:
         form.check()
-        channel, secret = _add(form)
+        return submissions.process("channel", lambda: _shown(*_add(form)))
     except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
         form.add_errors(error, otherwise="target", names=FORM_NAMES)
         return _list(error.status, form)
-    if secret is None:
-        return redirect(url_for(".show", id=_public(channel)), 303)
-    return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
 
 
 @bp.get("/<id>")
@@ -149,12 +147,15 @@ def replay(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>/rotate")
 def rotate(id: str) -> ResponseReturnValue:
-    """Rotate the secret; only this response shows the new one."""
+    """Rotate the secret; the next page shows the new one once."""
     user, form = pages.user_session(), RotateSecretForm.submitted()
     form.check()
     grace = timedelta(hours=int(form.grace.text))
-    channel, secret = channels.rotate_secret(user.account_id, id, grace, actor=user.actor)
-    return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
+
+    def replace() -> dict[str, Any]:
+        return _shown(*channels.rotate_secret(user.account_id, id, grace, actor=user.actor))
+
+    return submissions.process("channel", replace)
 
 
 @bp.post("/<id>/remove")
@@ -185,5 +186,9 @@ def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseRetu
     )
 
 
-def _public(channel: Channel) -> str:
-    return ids.public("chan", channel.id)
+def _shown(channel: Channel, secret: str | None) -> dict[str, Any]:
+    """Return what the next page shows; a channel without a secret has its own page."""
+    url = url_for(".show", id=ids.public("chan", channel.id))
+    if secret is None:
+        return {"location": url}
+    return {"name": channel.name, "secret": secret, "url": url}

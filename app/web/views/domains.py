@@ -15,7 +15,7 @@ from app.services.domains import domain_pages, domains, verification
 from app.services.domains.domain_list import DomainFilter
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
-from app.web.base import pages
+from app.web.base import pages, submissions
 from app.web.views.domain_forms import (
     HoldForm,
     MonitoringForm,
@@ -59,16 +59,22 @@ def add() -> ResponseReturnValue:
 
 @bp.post("/add")
 def create_many() -> ResponseReturnValue:
-    """Add multiple domains and scan them; the page shows the result of each."""
+    """Add multiple domains and scan them; the next page shows the result of each."""
     user, form = pages.user_session(), NewDomainsForm.submitted()
     if not form.validate():
         return pages.render("domains_add.html", 400, form=form)
     values = form.settings()
     new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(form.split_names())]
-    added = domains.create_many(user.account_id, new, actor=user.actor)
-    if added.created:
-        scans.trigger_many(user.account_id, scans.Selection(refs=added.created), actor=user.actor)
-    return pages.render("domains_added.html", added=added)
+
+    def create_all() -> dict[str, Any]:
+        added = domains.create_many(user.account_id, new, actor=user.actor)
+        if added.created:
+            selection = scans.Selection(refs=added.created)
+            scans.trigger_many(user.account_id, selection, actor=user.actor)
+        rejected = [(row.name, row.error.message) for row in added.results if row.error]
+        return {"added": added.created, "rejected": rejected}
+
+    return submissions.process("domains", create_all)
 
 
 @bp.get("/<domain>")

@@ -2,6 +2,7 @@
 
 import ipaddress
 from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -13,7 +14,7 @@ from app.models import ApiKey
 from app.models.keys import Scope
 from app.services.api_keys import api_keys, key_pages
 from app.services.api_keys.api_keys import NewKey
-from app.web.base import charts, pages
+from app.web.base import charts, pages, submissions
 from app.web.base.forms import (
     BaseForm,
     ChoiceField,
@@ -122,25 +123,34 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """Create a key; only this response shows it."""
+    """Create a key; the next page shows it once."""
     user, form = pages.user_session(), NewKeyForm.submitted()
+
+    def issue() -> dict[str, Any]:
+        return _made(*api_keys.issue(user.account_id, form.new_key(), actor=user.actor))
+
     try:
         form.check()
-        key, token = api_keys.issue(user.account_id, form.new_key(), actor=user.actor)
+        return submissions.process("api_key", issue)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name", names={"rateLimit": "limit"})
         return _list(error.status, form)
-    return _show_made(key, token, old=None)
 
 
 @bp.get("/<key_id>")
 def show(key_id: str) -> ResponseReturnValue:
     """Show a key with its usage."""
+    return _page(key_id)
+
+
+def _page(key_id: str, code: int = 200, error: str | None = None) -> ResponseReturnValue:
     page = key_pages.find(pages.user_session().account_id, key_id)
     key, activity = page.key, page.activity
     days = [(f"{day:%d %b}", counts) for day, counts in activity.by_day()]
     return pages.render(
         "key.html",
+        code,
+        error=error,
         key=key,
         status=page.status,
         activity=activity,
@@ -152,22 +162,36 @@ def show(key_id: str) -> ResponseReturnValue:
         chart=charts.stacked(RESULTS, days),
         rotate_form=RotateKeyForm(),
         pair=page.pair,
+        can_rotate=page.can_rotate,
     )
 
 
 @bp.post("/<key_id>/rotate")
 def rotate(key_id: str) -> ResponseReturnValue:
-    """Create a key like this one, which stays valid for a while; only this response shows it."""
+    """Create a key like this one, which stays valid for a while; the next page shows it once."""
     user, form = pages.user_session(), RotateKeyForm.submitted()
     form.check()
     grace = timedelta(hours=int(form.grace.text))
-    key, token = api_keys.rotate(user.account_id, key_id, grace, actor=user.actor)
-    return _show_made(key, token, old=key_pages.find(user.account_id, key_id).key)
+
+    def replace() -> dict[str, Any]:
+        key, token = api_keys.rotate(user.account_id, key_id, grace, actor=user.actor)
+        old = key_pages.find(user.account_id, key_id).key
+        return _made(key, token) | {"old_id": old.key_id, "old_expires_at": old.expires_at}
+
+    try:
+        return submissions.process("api_key", replace)
+    except InvalidRequest as error:
+        return _page(key_id, error.status, error.message)
 
 
-def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturnValue:
+def _made(key: ApiKey, token: str) -> dict[str, Any]:
     base_url = settings.current().base_url
-    return pages.render("key_made.html", 201, key=key, token=token, old=old, base_url=base_url)
+    return {
+        "name": key.name,
+        "expires_at": key.expires_at,
+        "token": token,
+        "base_url": base_url,
+    }
 
 
 @bp.post("/<key_id>/revoke")

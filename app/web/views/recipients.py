@@ -3,7 +3,7 @@
 A GET request changes nothing, since programs follow the links in emails too.
 """
 
-from flask import Blueprint, request
+from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.services.notifications import recipients
@@ -15,12 +15,22 @@ bp = Blueprint("recipients", __name__, url_prefix="/notifications")
 @bp.route("/confirm/<token>", methods=["GET", "POST"])
 def confirm(token: str) -> ResponseReturnValue:
     """Confirm that alerts may be sent to an address."""
-    action = recipients.confirm if request.method == "POST" else recipients.find_confirmation
-    return pages.render("recipient_confirm.html", subscription=action(token))
+    if request.method == "POST":
+        recipients.confirm(token)
+        return redirect(url_for(".confirm", token=token), 303)
+    subscription = recipients.find_confirmation(token)
+    return pages.render("recipient_confirm.html", subscription=subscription)
 
 
 @bp.route("/unsubscribe/<token>", methods=["GET", "POST"])
 def unsubscribe(token: str) -> ResponseReturnValue:
-    """Unsubscribe an address; email programs POST here automatically (RFC 8058)."""
-    action = recipients.unsubscribe if request.method == "POST" else recipients.find_unsubscription
-    return pages.render("recipient_unsubscribe.html", subscription=action(token))
+    """Unsubscribe an address; email programs POST here automatically.
+
+    source  RFC 8058 section 3.1: such a request is never answered with a redirect
+    """
+    if request.method == "POST":
+        recipients.unsubscribe(token)
+        if "List-Unsubscribe" not in request.form:
+            return redirect(url_for(".unsubscribe", token=token), 303)
+    subscription = recipients.find_unsubscription(token)
+    return pages.render("recipient_unsubscribe.html", subscription=subscription)

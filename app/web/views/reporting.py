@@ -1,13 +1,14 @@
 """The page of an account's report addresses, and of the DNS records to publish for them."""
 
 from datetime import timedelta
+from typing import Any
 
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.services.domains import reporting_setup
 from app.services.ingest import tokens as ingest_tokens
-from app.web.base import pages
+from app.web.base import pages, submissions
 from app.web.base.forms import BaseForm, ChoiceField
 
 bp = Blueprint("reporting", __name__, url_prefix="/settings/reporting")
@@ -45,8 +46,12 @@ def index() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create a report address."""
     user = pages.user_session()
-    ingest_tokens.create(user.account_id, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+
+    def add() -> dict[str, Any]:
+        ingest_tokens.create(user.account_id, actor=user.actor)
+        return {"location": url_for(".index")}
+
+    return submissions.process("redirect", add)
 
 
 @bp.post("/<token>/rotate")
@@ -55,8 +60,12 @@ def rotate(token: str) -> ResponseReturnValue:
     user, form = pages.user_session(), RotateForm.submitted()
     form.check()
     overlap = timedelta(days=int(form.overlap.text))
-    ingest_tokens.rotate(user.account_id, token, overlap, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+
+    def replace() -> dict[str, Any]:
+        ingest_tokens.rotate(user.account_id, token, overlap, actor=user.actor)
+        return {"location": url_for(".index")}
+
+    return submissions.process("redirect", replace)
 
 
 @bp.post("/<token>/revoke")

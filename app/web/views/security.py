@@ -10,7 +10,7 @@ from wtforms.validators import EqualTo
 
 from app.errors import InvalidRequest
 from app.services.accounts import credentials, people_pages, sessions, two_factor
-from app.web.base import guesses, pages
+from app.web.base import guesses, pages, submissions
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.views.auth import without_cookie
 
@@ -94,10 +94,10 @@ def offer() -> ResponseReturnValue:
 
 @bp.post("/second-factor")
 def turn_on() -> ResponseReturnValue:
-    """Enable two-factor authentication; only this response shows the recovery codes."""
+    """Enable two-factor authentication; the next page shows the recovery codes once."""
     form = EnableTwoFactorForm.submitted()
-    try:
-        form.check()
+
+    def enable() -> dict[str, Any]:
         with guesses.limited():
             codes = credentials.enable_two_factor(
                 pages.user_session(),
@@ -106,10 +106,14 @@ def turn_on() -> ResponseReturnValue:
                 (form.offer.data or "")[:1000],
                 form.code.text,
             )
+        return {"codes": codes}
+
+    try:
+        form.check()
+        return submissions.process("recovery_codes", enable)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="code")
         return _offer(error.status, form)
-    return pages.render("recovery_codes.html", 201, codes=codes)
 
 
 @bp.post("/second-factor/off")
@@ -127,17 +131,21 @@ def turn_off() -> ResponseReturnValue:
 
 @bp.post("/recovery-codes")
 def renew_codes() -> ResponseReturnValue:
-    """Replace the recovery codes; only this response shows the new ones."""
+    """Replace the recovery codes; the next page shows the new ones once."""
     form = RenewCodesForm.submitted()
-    try:
+
+    def renew() -> dict[str, Any]:
         with guesses.limited():
             codes = credentials.renew_codes(
                 pages.user_session(), g.session_token, form.current.text
             )
+        return {"codes": codes}
+
+    try:
+        return submissions.process("recovery_codes", renew)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="current")
         return _page(error.status, form)
-    return pages.render("recovery_codes.html", 201, codes=codes)
 
 
 @bp.post("/sessions/<id>/end")

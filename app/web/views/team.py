@@ -1,5 +1,6 @@
 """The team page: users with their roles, invitations, and API keys of former members."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, abort, redirect, request, url_for
@@ -10,8 +11,7 @@ from app import ids
 from app.errors import Conflict, InvalidRequest
 from app.models.accounts import ROLES
 from app.services.accounts import invitations, key_creators, members, people_pages
-from app.services.accounts.invitations import Created
-from app.web.base import pages
+from app.web.base import pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
@@ -48,15 +48,19 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 def invite() -> ResponseReturnValue:
-    """Invite a user; without a mail server only this response shows the link."""
+    """Invite a user; without a mail server the next page shows the link once."""
     form = InviteForm.submitted()
+
+    def create() -> dict[str, Any]:
+        created = invitations.create(pages.user_session(), form.email.text, form.role.text)
+        return {"email": created.email, "link": created.link}
+
     try:
         form.check()
-        created = invitations.create(pages.user_session(), form.email.text, form.role.text)
+        return submissions.process("invitation", create)
     except (InvalidRequest, Conflict) as error:
         form.add_errors(error, otherwise="email")
         return _page(error.status, form)
-    return _page(201, created=created)
 
 
 @bp.post("/invitations/<id>/withdraw")
@@ -87,9 +91,7 @@ def revoke_keys() -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
-def _page(
-    status: int = 200, form: InviteForm | None = None, created: Created | None = None
-) -> ResponseReturnValue:
+def _page(status: int = 200, form: InviteForm | None = None) -> ResponseReturnValue:
     user = pages.user_session()
     team = people_pages.team(user.account_id)
     return pages.render(
@@ -101,7 +103,6 @@ def _page(
         meanings=MEANINGS,
         grantable=[role for role in ROLES if user.is_at_least(role)],
         form=form or InviteForm(),
-        created=created,
     )
 
 

@@ -1,12 +1,14 @@
 """Pages about upload tokens: the list, and a new token."""
 
+from typing import Any
+
 from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
 from app.services.api_keys import key_pages, upload_tokens
 from app.services.ingest import tokens as ingest_tokens
-from app.web.base import pages
+from app.web.base import pages, submissions
 from app.web.base.forms import BaseForm, ExpiryField, TextField
 
 bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
@@ -27,21 +29,25 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """Create an upload token; only this response shows it."""
+    """Create an upload token; the next page shows it once."""
     user, form = pages.user_session(), UploadTokenForm.submitted()
-    try:
-        form.check()
+
+    def issue() -> dict[str, Any]:
         row, token = upload_tokens.issue(
             user.account_id,
             form.name.text,
             actor=user.actor,
             expires_at=form.days.expires_at,
         )
+        address = ingest_tokens.usable_address(user.account_id)
+        return {"name": row.name, "token": token, "address": address}
+
+    try:
+        form.check()
+        return submissions.process("upload_token", issue)
     except InvalidRequest as error:
         form.add_errors(error, otherwise="name")
         return _list(error.status, form)
-    address = ingest_tokens.usable_address(user.account_id)
-    return pages.render("upload_token_created.html", 201, row=row, token=token, address=address)
 
 
 @bp.post("/<token_id>/revoke")

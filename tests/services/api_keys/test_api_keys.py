@@ -116,6 +116,16 @@ def test_rotated_key_works_during_the_grace_period() -> None:
     assert timedelta(minutes=59) < old.expires_at - datetime.now(UTC) <= timedelta(hours=1)
 
 
+def test_rotated_key_has_one_successor_until_that_is_revoked() -> None:
+    account, grace = make_account(), timedelta(hours=1)
+    key, _ = make_key(account.id)
+    new, _ = api_keys.rotate(account.id, key.key_id, grace, actor=ACTOR)
+    with pytest.raises(InvalidRequest, match=new.key_id):
+        api_keys.rotate(account.id, key.key_id, grace, actor=ACTOR)
+    api_keys.revoke(account.id, new.key_id, actor=ACTOR)
+    api_keys.rotate(account.id, key.key_id, grace, actor=ACTOR)
+
+
 def test_rotation_without_grace_period_revokes_the_old_key() -> None:
     account = make_account()
     key, token = make_key(account.id)

@@ -86,6 +86,7 @@ def test_data_of_a_domain_on_hold_is_not_deleted(full: FullAccount) -> None:
         "mail_hosts",
         "idempotent_calls",
         "sessions",
+        "form_results",
         "invitations",
         "emails",
         "daily_ingest_usage",

@@ -1,0 +1,42 @@
+"""Forms with a result that the next page shows: processed once, and answered with a redirect."""
+
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from flask import g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import keyring
+from app.keyring import Purpose
+from app.services.accounts import form_results
+
+
+def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseReturnValue:
+    """Run the action once for this form, and redirect to the page that shows its result.
+
+    kind     selects the page; see ``app.web.views.results``
+    action   returns the values of the page, or ``location``: the path to redirect to
+    effects  a form that is submitted again, as by a double click, gets the same redirect
+    """
+    id = _id()
+    if form_results.begin(g.session_token, id, kind):
+        try:
+            values = action()
+        except Exception:
+            form_results.abandon(g.session_token, id)
+            raise
+        form_results.finish(g.session_token, id, values)
+        if "location" in values:
+            return redirect(values["location"], 303)
+    return redirect(url_for("web.results.show", id=id), 303)
+
+
+def _id() -> str:
+    """Return the same id for the same form with the same values; a form without nonce is unique."""
+    nonce = request.form.get("submission") or secrets.token_hex(16)
+    values = sorted((name, value) for name, value in request.form.items(multi=True))
+    text = orjson.dumps([request.path, nonce, values])
+    return hmac.new(keyring.current(Purpose.CSRF), text, "sha256").hexdigest()

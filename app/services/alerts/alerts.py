@@ -22,7 +22,7 @@ from app.rules.engine.types import Causes, P, Rule
 from app.services.alerts import transitions
 from app.services.alerts.causes import CauseIds
 from app.services.alerts.transitions import Sighting, Transition
-from app.services.core import audit_log
+from app.services.core import alert_types, audit_log
 from app.services.core.listing import FilteredTable
 
 COLUMNS = (
@@ -55,6 +55,7 @@ COLUMNS = (
 class AlertFilter:
     """Filters for alerts; ``domain`` is an id or a name, the times bound ``first_seen_at``.
 
+    type         a type, or a group such as ``dmarc.*``; ``domain_part``: a part of the name
     accepted  True for accepted risks only, False for all other alerts
     """
 
@@ -62,12 +63,17 @@ class AlertFilter:
     severity: str | None = None
     type: str | None = None
     domain: str | None = None
+    domain_part: str | None = None
     accepted: bool | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
 
 
-def _acceptance_condition(filters: AlertFilter) -> Iterable[ColumnElement[bool]]:
+def _conditions(filters: AlertFilter) -> Iterable[ColumnElement[bool]]:
+    if filters.type:
+        yield alert_types.condition(Alert.type, filters.type)
+    if filters.domain_part:
+        yield Alert.domain_name.contains(filters.domain_part.lower(), autoescape=True)
     if filters.accepted is not None:
         is_accepted = Alert.accepted_until.is_not(None)
         yield is_accepted if filters.accepted else ~is_accepted
@@ -76,9 +82,9 @@ def _acceptance_condition(filters: AlertFilter) -> Iterable[ColumnElement[bool]]
 _LISTS = FilteredTable(
     table=Alert,
     columns=COLUMNS,
-    equals=("status", "severity", "type"),
+    equals=("status", "severity"),
     time_column=Alert.first_seen_at,
-    conditions=_acceptance_condition,
+    conditions=_conditions,
 )
 
 

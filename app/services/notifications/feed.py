@@ -21,6 +21,7 @@ from app.db.bulk import insert
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Account, Channel, Delivery, Domain, Event
+from app.services.core import alert_types
 from app.services.core.listing import Listing
 from app.services.notifications import outbox
 
@@ -172,11 +173,12 @@ def _is_for(channel: Channel, event: Event, route: _Route) -> bool:
     severity = Severity(route.alert["severity"])
     return (
         severity.rank <= Severity(channel.min_severity).rank
-        and (not channel.types or any(_matches(p, route.alert["type"]) for p in channel.types))
+        and _gets_type(channel, route.alert["type"])
         and (not channel.tags or not set(channel.tags).isdisjoint(route.tags))
         and (not channel.domains or route.alert["domainName"] in channel.domains)
     )
 
 
-def _matches(pattern: str, type: str) -> bool:
-    return type.startswith(pattern[:-1]) if pattern.endswith("*") else type == pattern
+def _gets_type(channel: Channel, type: str) -> bool:
+    patterns = channel.types
+    return not patterns or any(alert_types.matches(pattern, type) for pattern in patterns)

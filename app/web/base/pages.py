@@ -35,7 +35,7 @@ from app.services.accounts import sessions
 from app.services.accounts.sessions import UserSession
 from app.services.core import refusals
 from app.services.core.refusals import Refusal
-from app.web.base import dashboard_limits, filters, privacy
+from app.web.base import dashboard_limits, filters, privacy, query
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +135,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
         user=current,
         csrf=csrf,
         submission=secrets.token_hex(16),
+        rejected_filters=query.rejected(),
         may=can,
         asset=asset,
         sees_addresses=privacy.sees_addresses,

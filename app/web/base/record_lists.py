@@ -16,7 +16,7 @@ from app.services.api_keys import account_limits
 from app.services.core import audit_log
 from app.services.core.listing import Listing
 from app.services.reports import exports
-from app.web.base import dates, pages
+from app.web.base import dates, pages, query
 
 EXPORT_SECONDS = 600  # until a slot is free again after its process was killed
 TIME_FILTERS = ("from", "to")
@@ -46,14 +46,13 @@ class Filters:
     exact: Sequence[str] = ()
 
     def from_request(self) -> Parameters:
-        """Return the filter values of the request; invalid values are ignored."""
-        values = {name: request.args.get(name, "") for name in self.choices}
-        values = {name: value for name, value in values.items() if value in self.choices[name]}
+        """Return the filter values of the request; invalid values are reported on the page."""
+        values = {name: query.choice(name, choices) for name, choices in self.choices.items()}
         for name in self.texts:
             text = request.args.get(name, "")[: LIMITS.field].replace("\0", "")
             values[name] = text if name in self.exact else text.strip()
         for name in TIME_FILTERS:
-            time = dates.parse_time(request.args.get(name, "").strip())
+            time = dates.parse_time(query.time(name))
             values[name] = _text(time) if time else ""
         return {name: value for name, value in values.items() if value}
 

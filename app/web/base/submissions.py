@@ -3,6 +3,7 @@
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -23,11 +24,10 @@ def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseRetur
     """
     id = _id()
     if form_results.begin(g.session_token, id, kind):
-        try:
+        with ExitStack() as stack:
+            stack.callback(form_results.abandon, g.session_token, id)
             values = action()
-        except Exception:
-            form_results.abandon(g.session_token, id)
-            raise
+            stack.pop_all()  # the action was not refused
         form_results.finish(g.session_token, id, values)
         if "location" in values:
             return redirect(values["location"], 303)

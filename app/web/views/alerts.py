@@ -13,7 +13,8 @@ from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
 from app.services.alerts import accepted_risks, alert_pages, alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.web.base import dates, pages
+from app.services.core import alert_types
+from app.web.base import dates, pages, query
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -87,14 +88,14 @@ def index() -> ResponseReturnValue:
     """List the alerts of one status, newest first."""
     filters = _filters()
     cursor = pages.Paging(filters)
-    query = AlertFilter(
+    selection = AlertFilter(
         status=filters["status"],
         severity=filters["severity"] or None,
         type=filters["type"] or None,
-        domain=filters["domain"] or None,
+        domain_part=filters["domain"] or None,
     )
     rows, following = alerts.search(
-        pages.user_session().account_id, query, cursor_values=cursor.cursor_values, limit=PAGE
+        pages.user_session().account_id, selection, cursor_values=cursor.cursor_values, limit=PAGE
     )
     return pages.render(
         "alerts.html",
@@ -105,6 +106,8 @@ def index() -> ResponseReturnValue:
         statuses=STATUSES,
         severities=list(Severity),
         snoozes=SNOOZES,
+        types=[*(f"{group}.*" for group in alert_types.GROUPS), *alert_types.TYPES],
+        is_nothing_selected=request.args.get("selected") == "0",
     )
 
 
@@ -158,7 +161,9 @@ def change_many() -> ResponseReturnValue:
     """Change the selected alerts; one that cannot be changed does not stop the others."""
     user, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
     if not selected_ids:
-        abort(400, "Select alerts to change them.")
+        path = pages.safe_path(request.form.get("back", url_for(".index")))
+        separator = "&" if "?" in path else "?"
+        return redirect(f"{path}{separator}selected=0", 303)
     change = ChangeForm.submitted().change()
     alerts.change_many(user.account_id, selected_ids, change, actor=user.actor)
     return _back(url_for(".index"))
@@ -182,13 +187,12 @@ def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseR
 
 
 def _filters() -> dict[str, str]:
-    """Return the filters of the list; invalid values are ignored."""
-    values = {name: request.args.get(name, "").strip() for name in ("status", "severity")}
+    """Return the filters of the list; invalid values are reported on the page."""
     return {
-        "status": values["status"] if values["status"] in STATUSES else "open",
-        "severity": values["severity"] if values["severity"] in list(Severity) else "",
-        "type": request.args.get("type", "").strip()[:64].replace("\0", ""),
-        "domain": request.args.get("domain", "").strip()[:253].replace("\0", ""),
+        "status": query.choice("status", STATUSES, "open"),
+        "severity": query.choice("severity", list(Severity)),
+        "type": query.text("type", 64),
+        "domain": query.text("domain"),
     }
 
 

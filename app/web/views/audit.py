@@ -1,11 +1,11 @@
 """The page of the audit log."""
 
-from flask import Blueprint, request
+from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from app.services.core import audit_entries
 from app.services.core.audit_entries import AuditFilter
-from app.web.base import dates, pages, privacy
+from app.web.base import dates, pages, privacy, query
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
 
@@ -29,16 +29,13 @@ PAGE = 50
 @bp.get("")
 def index() -> ResponseReturnValue:
     """List the actions, newest first."""
-    values = {
-        name: request.args.get(name, "").strip()[:100].replace("\0", "")
-        for name in ("actor", "target", "about", "from", "to")
-    }
-    if values["about"] not in SUBJECTS:
-        values["about"] = ""
+    values = {name: query.text(name, 100) for name in ("actor", "target")}
+    values["about"] = query.choice("about", SUBJECTS)
+    values |= {name: query.day(name) for name in ("from", "to")}
     is_private = not privacy.sees_addresses()
     if is_private:  # a search by part of an address would reveal it
         values["actor"] = values["target"] = ""
-    query = AuditFilter(
+    filters = AuditFilter(
         actor=values["actor"] or None,
         action=values["about"] or None,
         target=values["target"] or None,
@@ -47,7 +44,7 @@ def index() -> ResponseReturnValue:
     )
     paging = pages.Paging(values)
     rows, following = audit_entries.search(
-        pages.user_session().account_id, query, cursor_values=paging.cursor_values, limit=PAGE
+        pages.user_session().account_id, filters, cursor_values=paging.cursor_values, limit=PAGE
     )
     return pages.render(
         "audit.html",

@@ -15,7 +15,7 @@ from app.services.domains import domain_pages, domains, verification
 from app.services.domains.domain_list import DomainFilter
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
-from app.web.base import pages, submissions
+from app.web.base import pages, query, submissions
 from app.web.views.domain_forms import (
     HoldForm,
     MonitoringForm,
@@ -72,7 +72,7 @@ def create_many() -> ResponseReturnValue:
             selection = scans.Selection(refs=added.created)
             scans.trigger_many(user.account_id, selection, actor=user.actor)
         rejected = [(row.name, row.error.message) for row in added.results if row.error]
-        return {"added": added.created, "rejected": rejected}
+        return {"added": added.created, "rejected": rejected, "total": len(added.results)}
 
     return submissions.process("domains", create_all)
 
@@ -191,7 +191,7 @@ def _list(
     """Render the list; ``existing`` is the id of a domain that could not be added a second time."""
     filters = _filters()
     cursor = pages.Paging(filters)
-    query = DomainFilter(
+    selection = DomainFilter(
         q=filters["q"] or None,
         tag=filters["tag"] or None,
         grade=filters["grade"] or None,
@@ -199,7 +199,7 @@ def _list(
         profile_result=filters["profileResult"] or None,
         sort=filters["sort"],
     )
-    page = domain_pages.listing(pages.user_session().account_id, query, cursor.cursor_values)
+    page = domain_pages.listing(pages.user_session().account_id, selection, cursor.cursor_values)
     return pages.render(
         "domains.html",
         status,
@@ -218,19 +218,15 @@ def _list(
 
 
 def _filters() -> dict[str, str]:
-    """Return the filters of the list; invalid values are ignored."""
-    sort, grade = request.args.get("sort", ""), request.args.get("grade", "")
-    profile = request.args.get("profile", "").strip()[:50].replace("\0", "")
-    result = request.args.get("profileResult", "")
-    if result not in PROFILE_RESULTS:
-        result = "fail"
+    """Return the filters of the list; invalid values are reported on the page."""
+    profile, result = query.text("profile", 50), query.choice("profileResult", PROFILE_RESULTS)
     return {
-        "q": request.args.get("q", "").strip()[:253].replace("\0", ""),
-        "tag": request.args.get("tag", "").strip()[:50].replace("\0", ""),
-        "grade": grade if grade in GRADES else "",
+        "q": query.text("q"),
+        "tag": query.text("tag", 50),
+        "grade": query.choice("grade", GRADES),
         "profile": profile,
-        "profileResult": result if profile else "",
-        "sort": sort if sort in SORTS else "-createdAt",
+        "profileResult": (result or "fail") if profile else "",
+        "sort": query.choice("sort", SORTS, "-createdAt"),
     }
 
 

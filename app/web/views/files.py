@@ -11,7 +11,7 @@ from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
 from app.services.ingest import conflicts, retries
 from app.services.reports import file_pages, report_files
-from app.web.base import pages
+from app.web.base import pages, query
 from app.web.base.filters import file_size
 
 bp = Blueprint("files", __name__, url_prefix="/reports/files")
@@ -92,8 +92,7 @@ def _contents(files: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
 
 def _page() -> ResponseReturnValue:
     account = pages.user_session().account_id
-    status = request.args.get("status", "")
-    filters = {"status": status if status in STATUSES else ""}
+    filters = {"status": query.choice("status", STATUSES)}
     paging = pages.Paging(filters)
     page = file_pages.page(account, filters["status"] or None, paging.cursor_values)
     uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}

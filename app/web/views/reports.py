@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, make_response, request
+from flask import Blueprint, Response, abort, make_response
 from flask.typing import ResponseReturnValue
 
 from app import ids
@@ -14,7 +14,7 @@ from app.models import DmarcReport, FailureReport, TlsReport
 from app.services.core.listing import Listing
 from app.services.reports import dmarc_records, reports
 from app.services.reports.reports import ReportFilter, Table
-from app.web.base import dates, pages
+from app.web.base import dates, pages, query
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
@@ -48,8 +48,7 @@ def failure() -> ResponseReturnValue:
 def show_dmarc(id: str) -> ResponseReturnValue:
     """Show an aggregate report with its records."""
     account, report_id = pages.user_session().account_id, _parsed("dmr", id)
-    result = request.args.get("result", "")
-    filters = {"result": result if result in RESULTS else ""}
+    filters = {"result": query.choice("result", RESULTS)}
     paging = pages.Paging(filters)
     page = dmarc_records.report_page(
         account, report_id, RecordFilter.from_query(filters), paging.cursor_values
@@ -103,14 +102,11 @@ def raw(id: str) -> ResponseReturnValue:
 
 
 def _list(template: str, search: Any, extra: Sequence[str] = ()) -> ResponseReturnValue:
-    values = {
-        name: request.args.get(name, "").strip()[:253].replace("\0", "")
-        for name in ("domain", "reporter", "from", "to", *extra)
-    }
+    values = {name: query.text(name) for name in ("domain", "reporter")}
+    values |= {name: query.day(name) for name in ("from", "to")}
     for name, valid in (("result", RESULTS), ("partial", PARTIAL)):
-        if values.get(name) not in valid:
-            values[name] = ""
-    query = ReportFilter(
+        values[name] = query.choice(name, valid) if name in extra else ""
+    filters = ReportFilter(
         domain=values["domain"] or None,
         reporter=values["reporter"] or None,
         result=values["result"] or None,
@@ -120,7 +116,7 @@ def _list(template: str, search: Any, extra: Sequence[str] = ()) -> ResponseRetu
     )
     paging = pages.Paging(values)
     try:
-        listing: Listing = search(pages.user_session().account_id, query)
+        listing: Listing = search(pages.user_session().account_id, filters)
         rows, following = listing.page(paging.cursor_values, PAGE)
     except (NotFound, InvalidRequest):
         if not values["domain"]:

@@ -82,7 +82,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 UPLOADS = frozenset({"web.files.upload"})
-_SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
+_SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%*,:@ ]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 NOT_FOUND = "This page doesn't exist, or it isn't in this account. Check the address."
 _TITLES = {

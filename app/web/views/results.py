@@ -54,7 +54,7 @@ PAGES = {
     ),
     "invitation": Page(
         template="invitation_created.html",
-        advice="If you did not copy the link, invite the person again. The earlier link stops working.",
+        advice="If you did not copy the link, invite the person again; the old link stops working.",
         endpoint="web.team.index",
         link="Team",
     ),

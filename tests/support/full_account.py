@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app.analysis.mail.periods import Window, hour_of
 from app.db.transactions import now, transaction
@@ -190,24 +191,28 @@ def _people(full: FullAccount) -> None:
             )
         )
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
-        session.add(
-            BrowserSession(
-                id=full.person.id.bytes * 2,
-                user_id=full.person.id,
-                account_id=full.account.id,
-                expires_at=at + timedelta(days=1),
-                agent="a browser",
-            )
+        _browser_session(session, full, at)
+
+
+def _browser_session(session: Session, full: FullAccount, at: datetime) -> None:
+    session.add(
+        BrowserSession(
+            id=full.person.id.bytes * 2,
+            user_id=full.person.id,
+            account_id=full.account.id,
+            expires_at=at + timedelta(days=1),
+            agent="a browser",
         )
-        session.flush()
-        session.add(
-            FormResult(
-                session_id=full.person.id.bytes * 2,
-                id="f" * 64,
-                kind="api_key",
-                expires_at=at + timedelta(minutes=10),
-            )
+    )
+    session.flush()
+    session.add(
+        FormResult(
+            session_id=full.person.id.bytes * 2,
+            id="f" * 64,
+            kind="api_key",
+            expires_at=at + timedelta(minutes=10),
         )
+    )
 
 
 def _channels(full: FullAccount, actor: str) -> None:

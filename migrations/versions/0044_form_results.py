@@ -1,13 +1,13 @@
 """Store the results of forms for the page that follows, such as a new API key.
 
-Revision ID: 0043
-Revises: 0042
+Revision ID: 0044
+Revises: 0043
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0043", "0042"
+revision, down_revision = "0044", "0043"
 
 
 def upgrade() -> None:

@@ -41,7 +41,13 @@ STATUSES = (RECEIVED, *FINAL_STATUSES)
 RECEIVED_VIA = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
-PROVENANCES = ("unverified", "token", "authenticated")  # from the weakest to the strongest
+IMPORTED = "imported"  # provenance of a report in the output of another product
+PROVENANCES = (
+    "unverified",
+    IMPORTED,
+    "token",
+    "authenticated",
+)  # from the weakest to the strongest
 TRUSTED = "trusted"  # in filters: any provenance but unverified
 
 

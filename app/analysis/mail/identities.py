@@ -18,7 +18,7 @@ MAX_RESULTS = 20  # stored for each method; passed results come first
 class Identity:
     """The properties that records share, except for their source address.
 
-    trusted        the provenance of the report is ``authenticated`` or ``token``
+    trusted        the provenance of the report is not ``unverified``
     dkim, spf      passed in alignment, as the receiver evaluated it
     dkim_results   (domain, selector, result), distinct, passed results first
     spf_results    (domain, scope, result), distinct, passed results first

@@ -22,6 +22,8 @@ WARNINGS: Mapping[str, str] = {
     "encoding_mismatch": "The encoding is declared as UTF-16 but is UTF-8.",
     "encoding_unknown": "The declared encoding is unknown; the report was read as UTF-8.",
     "header_from_invalid": "The header_from of a record is not a domain name.",
+    "imported": "The report was imported from parsedmarc, which keeps only parts of it.",
+    "imported_period": "The times of the imported report have no time zone, or are incomplete.",
     "invalid_characters": "Characters that XML forbids were removed.",
     "markup_in_text": "Text contains characters of XML markup that are not escaped.",
     "namespace_unknown": "The report is in an unknown XML namespace.",

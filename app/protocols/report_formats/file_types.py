@@ -52,8 +52,9 @@ PGP = FileType(
 )
 PARSEDMARC = FileType(
     "parsedmarc_output",
-    "output of parsedmarc, not a report",
-    "Send the report files that parsedmarc read, or the mailbox in which it archives them",
+    "output of parsedmarc that cannot be imported: only aggregate reports and the JSON of TLS "
+    "reports can",
+    "Import the emails that parsedmarc read, from the mailbox in which it archives them",
     may_have_reports=True,
 )
 OFFICE = FileType("office_document", "an Office document", _REPORT_ONLY)
@@ -150,19 +151,13 @@ _PATTERNS = (  # with the bytes that the content can begin with
     (
         b"xofsp",
         re.compile(
-            rb"xml_schema,org_name,|organization_name,begin_date,end_date,|feedback_type,user_agent,"
+            rb"organization_name,begin_date,end_date,|feedback_type,user_agent,"
             rb"|source_ip_address,|policy_domain,policy_type,"
         ),
         PARSEDMARC,
     ),
 )
 _PKCS7 = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
-_PARSEDMARC_JSON = (
-    (b'"xml_schema"', b'"report_metadata"'),
-    (b'"report_metadata"', b'"policy_published"'),
-    (b'"organization_name"', b'"begin_date"'),
-    (b'"feedback_type"', b'"arrival_date_utc"'),
-)
 _SAMPLE = 4 * KIB
 
 
@@ -185,8 +180,6 @@ def _identified(content: bytes, sample: bytes) -> FileType | None:
             return kind
     if sample[:1] == b"0" and _PKCS7 in content[:40]:
         return SMIME
-    if sample[:1] in (b"{", b"[") and any(a in sample and b in sample for a, b in _PARSEDMARC_JSON):
-        return PARSEDMARC
     return None
 
 

@@ -29,6 +29,7 @@ from app.protocols.report_formats.limits import (
     Limits,
     ReportRejected,
 )
+from app.protocols.report_formats.parsedmarc import documents as parsedmarc
 
 ReportFormat = Literal["dmarc", "tls", "failure"]
 
@@ -55,6 +56,7 @@ class Entry:
     header    of the message that contains it; b"" if none does
     file_name of the message part that contains it; "" if it has none
     warnings  deviations that were tolerated while unwrapping
+    is_imported  the report is in the output of another product
     """
 
     path: str
@@ -65,6 +67,7 @@ class Entry:
     header: bytes = b""
     file_name: str = ""
     warnings: tuple[str, ...] = ()
+    is_imported: bool = False
 
 
 class OnlyEntryRejected(ReportRejected):
@@ -126,12 +129,21 @@ class _Unwrapping:
         elif tar_entries.is_tar(content):
             files = tar_entries.entries(content, self.limits)
             yield from self._archive(files, path, self._deeper(depth))
+        elif parsedmarc.is_output(content):
+            yield from self._imported(content, path)
         elif file_type := file_types.identify(content):
             raise file_type.rejected()
         elif kind := _kind(content):
             yield Entry(path, kind, content)
         else:
             yield from self._text(content, path, depth)
+
+    def _imported(self, content: bytes, path: str) -> Iterator[Entry]:
+        """The reports in the output of another product."""
+        for number, document in enumerate(parsedmarc.read(content, self.limits), 1):
+            self._count_member()
+            entry = Entry(_below(path, number), document.kind, document.content, is_imported=True)
+            yield replace(entry, rejected=document.rejected)
 
     def _text(self, content: bytes, path: str, depth: _Depth) -> Iterator[Entry]:
         """The reports in messages, or in a file that is pasted into text."""
@@ -344,6 +356,8 @@ def _may_have_reports(content: bytes, media_type: str | None = None) -> bool:
 
 def _may_have_documents(content: bytes, media_type: str | None) -> bool:
     """As ``_may_have_reports``, for content that is no archive."""
+    if parsedmarc.is_output(content):
+        return True
     if file_type := file_types.identify(content):
         is_signature = media_type is not None and not media_type.endswith("pkcs7-mime")
         return file_type.may_have_reports and not (file_type is file_types.SMIME and is_signature)

@@ -23,7 +23,13 @@ from app.services.analytics import rollup_queue
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import authenticity, budgets, comparison, observed_selectors
+from app.services.ingest import (
+    authenticity,
+    budgets,
+    comparison,
+    imported_copies,
+    observed_selectors,
+)
 from app.services.ingest import files as ingest_files
 from app.services.ingest import rows as ingest_rows
 from app.services.ingest.claims import LEASES
@@ -208,6 +214,7 @@ def _filing(
         )
     _set_author(file, report, head, str(domain.name))
     provenance = authenticity.of(file.received_via, report.author, head["reporter"])
+    provenance = imported_copies.provenance(provenance) if report.is_imported else provenance
     source = budgets.source_of(file.received_via, file.sender_metadata)
     if provenance == "authenticated" and source is not None:
         budgets.note_authenticated(session, file.account_id, source)
@@ -268,6 +275,11 @@ def _parents(name: str) -> list[str]:
 
 
 def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
+    for group in imported_copies.in_order(filings):
+        _insert(session, imported_copies.align(session, group))
+
+
+def _insert(session: Session, filings: Sequence[Filing]) -> None:
     """Insert the reports, except those with the key of a stored report that proves as much."""
     added = _add(session, filings)
     for filing in filings:
@@ -296,13 +308,16 @@ def _resolve_duplicate(
     """The status of a file with the key of a stored report, and the report that is stored then.
 
     A report never replaces one with other content, whatever its provenance: a user decides. A
-    partial report is replaced by the same report read more completely, if that proves as much.
+    partial report is replaced by the same report read more completely, if that proves as much, and
+    an imported copy by its original.
     """
     is_same_file = existing.report_file_id == filing.file.id
     relation = comparison.relation(session, existing, filing.parsed, is_same_file=is_same_file)
+    if not is_same_file and imported_copies.is_copy(filing.row["provenance"], existing.provenance):
+        relation = Relation.SAME
     if is_same_file:
         filing = _with_provenance(filing, existing.provenance)
-    rank = PROVENANCES.index(filing.row["provenance"]) - PROVENANCES.index(existing.provenance)
+    rank = imported_copies.rank(filing.row["provenance"], existing.provenance)
     if relation is Relation.SAME and rank <= 0:
         return ("parsed" if is_same_file else "duplicate"), existing.id, filing
     is_same = relation is Relation.SAME or (relation is Relation.MORE_COMPLETE and rank >= 0)

@@ -13,6 +13,7 @@ from app.protocols.report_formats.aggregate import AggregateReport, figures
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.origin import Origin
+from app.protocols.report_formats.parsedmarc import aggregate as parsedmarc
 from app.protocols.report_formats.tls import Policy, TlsReport
 from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
@@ -35,6 +36,7 @@ class ParsedReport:
     author  of the mail that contained it, if proven or disproven
     named   the domains that a TLS report is about, by its mail or its file name
     origin  what the file says about its sender; None if the file was not opened
+    is_imported  it is in the output of another product
     """
 
     entry: str
@@ -45,6 +47,7 @@ class ParsedReport:
     author: Author | None = None
     named: Sequence[str] = ()
     origin: Origin | None = None
+    is_imported: bool = False
 
     @property
     def size(self) -> int:
@@ -123,7 +126,8 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
         if entry.rejected is not None:
             raise entry.rejected
         if entry.kind == "dmarc":
-            report = report_formats_aggregate.parse(entry.document, now)
+            parse = parsedmarc.parse if entry.is_imported else report_formats_aggregate.parse
+            report = parse(entry.document, now)
             digest = figures.digest(report.records, report.skipped)
         elif entry.kind == "failure":
             report = report_formats_failure.parse(entry.document, entry.original, now)
@@ -146,6 +150,7 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
         digest=digest,
         named=named,
         origin=origin.of_entry(entry, file_name, is_read=True),
+        is_imported=entry.is_imported,
     )
 
 

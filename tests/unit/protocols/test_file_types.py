@@ -44,9 +44,13 @@ def encoded(content: bytes) -> bytes:
         (b"-----BEGIN CERTIFICATE-----\n", "key_or_certificate", "certificate"),
         (b"v=DMARC1; p=none", "dns_record", "DNS record"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", "outlook_message", ".msg"),
-        (b"xml_schema,org_name,org_email\n1.0,a,b\n", "parsedmarc_output", "parsedmarc"),
         (
-            b'[{"xml_schema": "1.0", "report_metadata": {}}]',
+            b"organization_name,begin_date,end_date,report_id\na,b,c\n",
+            "parsedmarc_output",
+            "parsedmarc",
+        ),
+        (
+            b'[{"feedback_type": "auth-failure", "arrival_date_utc": ""}]',
             "parsedmarc_output",
             "parsedmarc",
         ),

@@ -64,8 +64,8 @@ class RecordListQuery(Exportable):
     from_at: http_fields.Timestamp | None = Field(default=None, alias="from")
     to_at: http_fields.Timestamp | None = Field(default=None, alias="to")
     reporter: http_fields.Text | None = None
-    provenance: Literal["authenticated", "token", "unverified", "trusted"] | None = Field(
-        default=None, description="provenance of the reports; trusted: authenticated or token"
+    provenance: Literal["authenticated", "token", "imported", "unverified", "trusted"] | None = (
+        Field(default=None, description="provenance of the reports; trusted: any but unverified")
     )
 
     @property

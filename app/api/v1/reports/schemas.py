@@ -64,7 +64,7 @@ class Report(Schema):
         " codes, or sentences for TLS reports"
     )
     partial: bool = Field(description="whether a part of the report could not be read")
-    provenance: str = Field(description="authenticated, token or unverified")
+    provenance: str = Field(description="authenticated, token, imported or unverified")
     report_file_id: str
     received_at: datetime
 

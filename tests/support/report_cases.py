@@ -10,6 +10,7 @@ from typing import Any
 from app.protocols.report_formats import aggregate, tls, unwrap
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.entries import Entry
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
@@ -57,7 +58,7 @@ def read(raw: bytes) -> tuple[list[Report], list[ReportRejected]]:
     return reports, refused
 
 
-def _parsed(member: unwrap.Entry) -> Report:
+def _parsed(member: Entry) -> Report:
     if member.rejected:
         raise member.rejected
     match member.kind:

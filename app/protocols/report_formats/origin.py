@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.protocols.mail import encoded_words, mime
 from app.protocols.report_formats import tls_addressee, unwrap
 from app.protocols.report_formats.aggregate import values
+from app.protocols.report_formats.entries import Entry
 from app.protocols.report_formats.limits import KIB
 
 MAX_TEXT = 320  # characters of a value
@@ -53,7 +54,7 @@ class Origin:
     reporter: str | None = None
 
 
-def of_entry(entry: unwrap.Entry, file_name: str = "", *, is_read: bool) -> Origin:
+def of_entry(entry: Entry, file_name: str = "", *, is_read: bool) -> Origin:
     """Return the origin of one report in a file.
 
     file_name  of the whole file
@@ -76,7 +77,7 @@ def of_file(raw: bytes, file_name: str = "") -> Origin:
     beginning = raw[:_MAX_HEADER]
     header = mime.header_block(beginning) if unwrap.is_mail(beginning) else b""
     document = b"" if header else beginning
-    return of_entry(unwrap.Entry("", None, document, header=header), file_name, is_read=False)
+    return of_entry(Entry("", None, document, header=header), file_name, is_read=False)
 
 
 def address(value: str | None) -> str | None:
@@ -99,7 +100,7 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-def _policy_domain(entry: unwrap.Entry, names: Sequence[str]) -> str | None:
+def _policy_domain(entry: Entry, names: Sequence[str]) -> str | None:
     """The domain in the document, or else in the subject or the name of the file."""
     sample = _sample(entry.document)
     published = _PUBLISHED.search(sample)

@@ -7,8 +7,8 @@ a file together are limited in number and size.
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from app.protocols.mail import mbox, mime, transfer_encoding
 from app.protocols.mail.mime import Part
@@ -20,6 +20,7 @@ from app.protocols.report_formats import (
     xml_text,
     zip_entries,
 )
+from app.protocols.report_formats.entries import Entry, OnlyEntryRejected, ReportFormat
 from app.protocols.report_formats.failure_text import FailureMail
 from app.protocols.report_formats.inflation import Inflation
 from app.protocols.report_formats.limits import (
@@ -31,8 +32,6 @@ from app.protocols.report_formats.limits import (
 )
 from app.protocols.report_formats.parsedmarc import documents as parsedmarc
 
-ReportFormat = Literal["dmarc", "tls", "failure"]
-
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 _BEGINNING = 4 * KIB
@@ -42,40 +41,6 @@ _DOCUMENT = re.compile(
     rb"|From |From:|Received:|Return-Path:|Delivered-To:)"
 )
 _FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?feedback[\s>/]")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One report in a file, or the reason why it could not be unwrapped.
-
-    path      its position: numbers of parts and entries; "" if the file itself is the report
-    kind      None if it was refused before its kind was known
-    document  the report's XML or JSON; for a failure report, the feedback part
-    original  for a failure report: the headers of the failed message
-    rejected  the reason if there is no document
-    header    of the message that contains it; b"" if none does
-    file_name of the message part that contains it; "" if it has none
-    warnings  deviations that were tolerated while unwrapping
-    is_imported  the report is in the output of another product
-    """
-
-    path: str
-    kind: ReportFormat | None
-    document: bytes = b""
-    original: bytes = b""
-    rejected: ReportRejected | None = None
-    header: bytes = b""
-    file_name: str = ""
-    warnings: tuple[str, ...] = ()
-    is_imported: bool = False
-
-
-class OnlyEntryRejected(ReportRejected):
-    """The only report of a file is rejected; ``entry`` has what the file says about it."""
-
-    def __init__(self, entry: Entry, rejected: ReportRejected) -> None:
-        super().__init__(rejected.reason, rejected.detail)
-        self.entry = entry
 
 
 class _Depth(NamedTuple):

@@ -10,12 +10,12 @@ from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats import origin, tls_addressee, tls_figures, unwrap
 from app.protocols.report_formats import tls as report_formats_tls
 from app.protocols.report_formats.aggregate import AggregateReport, figures
+from app.protocols.report_formats.entries import Entry, OnlyEntryRejected
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.parsedmarc import aggregate as parsedmarc
 from app.protocols.report_formats.tls import Policy, TlsReport
-from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
 PARSER_VERSION = 2  # of everything that decides the outcome of a file
@@ -100,7 +100,7 @@ def read(
     try:
         with guard(len(raw)):
             entries = unwrap.unwrap(raw)
-    except unwrap.OnlyEntryRejected as only:
+    except OnlyEntryRejected as only:
         return [_parse(entry, only.entry, now, file_name)]
     with guard(sum(len(part.document) + len(part.original) for part in entries)):
         reports = [

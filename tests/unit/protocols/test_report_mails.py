@@ -6,8 +6,8 @@ import pytest
 
 from app.protocols.mail import mime, parameters, transfer_encoding
 from app.protocols.report_formats import failure, unwrap
+from app.protocols.report_formats.entries import Entry
 from app.protocols.report_formats.limits import LIMITS
-from app.protocols.report_formats.unwrap import Entry
 from tests.support.hostile_reports import TLS, xml
 from tests.support.report_cases import NOW
 

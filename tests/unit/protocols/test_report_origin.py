@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from app.protocols.report_formats import origin, unwrap
+from app.protocols.report_formats.entries import Entry, OnlyEntryRejected
 from app.protocols.report_formats.origin import MAX_TEXT, Origin
 from tests.support.hostile_reports import TLS, xml
 
@@ -25,7 +26,7 @@ def mail(
 
 def of(raw: bytes, file_name: str = "") -> Origin:
     """The origin of the only entry, which is rejected."""
-    with pytest.raises(unwrap.OnlyEntryRejected) as rejected:
+    with pytest.raises(OnlyEntryRejected) as rejected:
         unwrap.unwrap(raw)
     return origin.of_entry(rejected.value.entry, file_name, is_read=False)
 
@@ -63,7 +64,7 @@ def test_nearest_email_counts() -> None:
 def test_names_are_read_from_documents(
     document: bytes, domain: str | None, reporter: str | None
 ) -> None:
-    found = origin.of_entry(unwrap.Entry("", "dmarc", document), is_read=False)
+    found = origin.of_entry(Entry("", "dmarc", document), is_read=False)
     assert (found.policy_domain, found.reporter) == (domain, reporter)
 
 
@@ -74,7 +75,7 @@ def test_file_name_has_the_domain_and_the_reporter() -> None:
 
 def test_subject_of_a_failure_report_is_private() -> None:
     header = b"From: a@rx.example\nSubject: FW: Invoice\n"
-    entry = unwrap.Entry("", "failure", b"", header=header)
+    entry = Entry("", "failure", b"", header=header)
     assert origin.of_entry(entry, is_read=True) == Origin(header_from="a@rx.example")
 
 

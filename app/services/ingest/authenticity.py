@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from app.models.reports import FAILED, VERIFIED
+from app.models.reports import FAILED, VERIFIED, ReportFile
 from app.models.stored_json import SenderMetadata as SenderMetadata  # for callers
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.network import Network, SessionFactory
@@ -213,3 +214,14 @@ async def _keys(names: Iterable[str], new_session: SessionFactory) -> Mapping[st
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(*(look_up(name, new_session()) for name in names))
     return keys
+
+
+def set_author(
+    file: ReportFile, author: Author | None, head: Mapping[str, Any], domain: str
+) -> None:
+    """Set whether a report that arrived by mail comes from the reporter that it names."""
+    if file.received_via not in EMAIL_ROUTES:
+        return
+    file.author = author.domain if author else None
+    organization = head.get("org_name", head.get("organization"))
+    file.authenticity = authenticity(author, file.reporter, organization, domain)

@@ -212,7 +212,7 @@ def _filing(
             "Add and verify the domain or a domain above it",
             policy_domain=policy_domain,
         )
-    _set_author(file, report, head, str(domain.name))
+    authenticity.set_author(file, report.author, head, str(domain.name))
     provenance = authenticity.of(file.received_via, report.author, head["reporter"])
     provenance = imported_copies.provenance(provenance) if report.is_imported else provenance
     source = budgets.source_of(file.received_via, file.sender_metadata)
@@ -241,19 +241,6 @@ def _rejection(file: ReportFile, report: ParsedReport) -> Outcome:
         reason=rejected.reason[:64],
         detail=rejected.detail,
         policy_domain=report.origin.policy_domain if report.origin else file.policy_domain,
-    )
-
-
-def _set_author(
-    file: ReportFile, report: ParsedReport, head: Mapping[str, Any], domain: str
-) -> None:
-    """Set whether a report that arrived by mail comes from the reporter that it names."""
-    if file.received_via not in authenticity.EMAIL_ROUTES:
-        return
-    file.author = report.author.domain if report.author else None
-    organization = head.get("org_name", head.get("organization"))
-    file.authenticity = authenticity.authenticity(
-        report.author, file.reporter, organization, domain
     )
 
 

@@ -22,9 +22,11 @@ _BARE = re.compile(rf"(?:v ?[:]? ?|= ?)?spf1[ :;,]+[+?~-]?{_TERMS}(?:[ :=/,;]|$)
 _CLAIM = re.compile(r"v ?= ?spf", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"[,;](?![^{,;]*\})")  # not in a macro
 _PARTS = re.compile(r"([+?~-]?)([a-z][a-z0-9]*)([:=])(.+)", re.ASCII | re.IGNORECASE)
-_GLUED_ALL = re.compile(r"(.+?)([+?~-]all)", re.ASCII | re.IGNORECASE)
-_GLUED_TERM = re.compile(r"(.+?)((?:ip4|ip6|include|exists):.+)", re.ASCII | re.IGNORECASE)
-_NAME = re.compile(r"[+?~-]?([a-z]+)(.*)", re.ASCII | re.IGNORECASE)
+_GLUED_ALL = re.compile(r"(.+?)([+?~-]all)", re.ASCII | re.DOTALL | re.IGNORECASE)
+_GLUED_TERM = re.compile(
+    r"(.+?)((?:ip4|ip6|include|exists):.+)", re.ASCII | re.DOTALL | re.IGNORECASE
+)
+_NAME = re.compile(r"[+?~-]?([a-z]++)(.*)", re.ASCII | re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"(?:[a-z]+://)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)+)\.?/?", re.ASCII | re.IGNORECASE)
 _ADDRESS_NAMES = ("ip", "ip4", "ip6", "ipv4", "ipv6", "a", "mx", "include")
 _HOST_NAMES = ("include", "a", "mx", "exists", "redirect")
@@ -87,8 +89,8 @@ def _terms(word: str, depth: int) -> list[str] | None:
         return [word]
     if (term := _address_term(word) or _host_term(word) or _misspelled(word)) is not None:
         return [term]
-    for pattern in (_GLUED_ALL, _GLUED_TERM) if depth else ():
-        if match := pattern.fullmatch(word):
+    for match in (_GLUED_ALL.fullmatch(word), _GLUED_TERM.fullmatch(word)) if depth else ():
+        if match:
             first, second = (_terms(match[part], depth - 1) for part in (1, 2))
             if first and second:
                 return first + second

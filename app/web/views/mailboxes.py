@@ -158,7 +158,7 @@ def test(id: str) -> ResponseReturnValue:
     try:
         mailbox_setup.test(row.account_id, row.id, current_app.extensions["network"])
     except (MailboxError, DecryptionError) as error:
-        return _show(row, problem=str(error))
+        return _show(row, 400, problem=str(error))
     return redirect(url_for(".show", id=id, done="test"), 303)
 
 

@@ -16,7 +16,8 @@ from tests.support.report_documents import dmarc_xml
 def events(action: str) -> list[AuditEvent]:
     refusals.flush()
     with transaction(readonly=True) as session:
-        return list(session.scalars(select(AuditEvent).where(AuditEvent.action == action)))
+        named = select(AuditEvent).where(AuditEvent.action == action)
+        return list(session.scalars(named.order_by(AuditEvent.id)))
 
 
 def colleague(app: Flask, browser: Browser, role: str) -> Browser:

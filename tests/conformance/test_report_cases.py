@@ -1,8 +1,4 @@
-"""Report files as they really arrive end in the status and the figures of their expected.json.
-
-The faults that are not yet repaired are listed; a listed file that passes fails its test, so that
-the lists can only become shorter.
-"""
+"""Report files as they really arrive end in the status and the figures of their expected.json."""
 
 import json
 from collections.abc import Mapping
@@ -27,19 +23,6 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = json.loads((CASES / "expected.json")
 DOMAINS = ("acme.example", "bücher.example")
 NAMES = sorted(EXPECTED)
 
-# By the letter of their kind.
-KNOWN_FAULTS: Mapping[str, frozenset[str]] = {
-    "a": frozenset(),
-    "b": frozenset(),
-    "c": frozenset(),
-    "d": frozenset(),
-    "e": frozenset(),
-    "g": frozenset(),
-    "m": frozenset(),
-    "r": frozenset(),
-    "t": frozenset(),
-}
-
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -52,17 +35,12 @@ def test_file_ends_in_the_expected_status_and_figures(name: str, database: Engin
         receive(account_id, f"earlier-{name}", earlier)
     before = figures(account_id)
     rows = receive(account_id, name, (CASES / name).read_bytes())
-    problems = differences(EXPECTED[name], rows, before, figures(account_id))
-    if name in KNOWN_FAULTS[name[0]]:
-        assert problems, f"{name} is as expected; remove it from KNOWN_FAULTS"
-        return
-    assert problems == []
+    assert differences(EXPECTED[name], rows, before, figures(account_id)) == []
 
 
-def test_every_file_is_expected_and_every_known_fault_exists(database_url: str) -> None:
+def test_every_file_has_an_expected_result(database_url: str) -> None:
     present = {path.name for path in CASES.iterdir()} - {"README.md", "expected.json"}
     assert present == set(EXPECTED)
-    assert all(names <= present for names in KNOWN_FAULTS.values())
 
 
 def receive(account_id: UUID, name: str, raw: bytes) -> list[ReportFile]:

@@ -14,7 +14,10 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
     """
     if fix.name != f"_dmarc.{subject.domain}" and not await _applies(subject, fix, before):
         return True  # the authorization of a report address
-    texts = [text for text in await before.txt(fix.name) if _is_meant(text)]
+    present = await before.txt(fix.name)
+    texts = [text for text in present if _is_meant(text)]
+    if any("@" in text for text in present if text not in texts):
+        return False  # a text that is not understood may name a report address
     old = [record for text in texts if (record := repair.lenient(text))]
     if not texts:
         tree = await discovery.walk(subject.domain, before)

@@ -197,8 +197,9 @@ def authorization(texts: Iterable[str], uri: uris.Uri, tag: str = "rua") -> Auth
 
 
 _POLICY_FIRST = re.compile(  # the version is missing
-    r"(?!.*v[ \t]*=)[ \t\"']*p[ \t]*=[ \t]*(?:none|quarantine|reject)[ \t]*(?:;|$)",
-    re.ASCII | re.IGNORECASE,
+    r"(?!.*v[ \t]*=)[\s\"'`\u2018\u2019\u201c\u201d\\]*+(?:p|sp|np|rua|ruf|adkim|aspf)[ \t]*+[=:]"
+    r"[ \t]*+(?:[a-z]{4,12}+(?![a-z0-9+/=])|[sr](?![a-z0-9])|mailto:)",
+    re.ASCII | re.DOTALL | re.IGNORECASE,
 )
 _SIZE = re.compile(r"![0-9]+[kmgt]?", re.ASCII | re.IGNORECASE)
 

@@ -35,10 +35,8 @@ from app.services.ingest import rows as ingest_rows
 from app.services.ingest.claims import LEASES
 from app.services.ingest.comparison import ExistingReport, Relation
 from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
+from app.services.ingest.rows import TABLES, Filing, Table
 
-Table = type[DmarcReport] | type[StoredTls] | type[FailureReport]
-
-_TABLES: Mapping[str, Table] = {"dmarc": DmarcReport, "tls": StoredTls, "failure": FailureReport}
 _PERIOD = ("reporter", "report_id", "begin_at", "end_at")
 _KEYS: Mapping[Table, Sequence[str]] = {
     DmarcReport: ("account_id", "policy_domain", *_PERIOD),
@@ -75,27 +73,6 @@ class Outcome:
     policy_domain: str | None = None
     report_id: UUID | None = None
     provenance: str = "unverified"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filing:
-    """A report that is to be inserted.
-
-    domain         the verified domain that it is filed under
-    policy_domain  the domain that it is about: ``domain`` or a subdomain of it
-    row            the columns of the report itself
-    """
-
-    file: ReportFile
-    parsed: ParsedReport
-    domain: str
-    policy_domain: str
-    row: Mapping[str, Any]
-
-    @property
-    def table(self) -> Table:
-        """The table for reports of this kind."""
-        return _TABLES[str(self.parsed.kind)]
 
 
 def file_all(session: Session, results: Sequence[Result]) -> None:
@@ -179,7 +156,7 @@ def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Ou
 
 def _unchanged(session: Session, file: ReportFile, outcome: Outcome) -> Outcome:
     """The state of a file that cannot be read again, unless its report was deleted."""
-    stored: Any = session.get(_TABLES[str(file.kind)], file.report_id)
+    stored: Any = session.get(TABLES[str(file.kind)], file.report_id)
     if stored is None:
         return outcome
     return Outcome(

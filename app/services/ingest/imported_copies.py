@@ -8,7 +8,7 @@ of the original. The original then counts, whatever its figures, unless its send
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
@@ -16,9 +16,7 @@ from sqlalchemy.orm import Session
 from app.models import DmarcReport, TlsReport
 from app.models.reports import IMPORTED, PROVENANCES
 from app.protocols.report_formats.parsedmarc.aggregate import UNCERTAIN_PERIOD
-
-if TYPE_CHECKING:
-    from app.services.ingest.filing import Filing
+from app.services.ingest.rows import Filing
 
 _ZONES = timedelta(hours=14)  # the largest difference of a time zone from UTC
 _NAMES = ("reporter", "report_id", "begin_at", "end_at")
@@ -42,7 +40,7 @@ def rank(provenance: str, stored: str) -> int:
     return min(difference, 0) if provenance == IMPORTED else difference
 
 
-def in_order(filings: Sequence["Filing"]) -> Iterator[Sequence["Filing"]]:
+def in_order(filings: Sequence[Filing]) -> Iterator[Sequence[Filing]]:
     """Yield the reports in groups to insert one after the other: originals, and then each copy."""
     if originals := [filing for filing in filings if filing.row["provenance"] != IMPORTED]:
         yield originals
@@ -51,7 +49,7 @@ def in_order(filings: Sequence["Filing"]) -> Iterator[Sequence["Filing"]]:
             yield [filing]
 
 
-def align(session: Session, filings: Sequence["Filing"]) -> Sequence["Filing"]:
+def align(session: Session, filings: Sequence[Filing]) -> Sequence[Filing]:
     """Return the reports with the keys under which they are to be inserted.
 
     effects  a stored copy gets the key of its original
@@ -67,7 +65,7 @@ def align(session: Session, filings: Sequence["Filing"]) -> Sequence["Filing"]:
     return filings
 
 
-def _as_stored(session: Session, filing: "Filing") -> "Filing":
+def _as_stored(session: Session, filing: Filing) -> Filing:
     """The copy with the key of the stored report that it is a copy of, if there is one."""
     if filing.table not in (DmarcReport, TlsReport):
         return filing
@@ -85,8 +83,7 @@ def _stored(
     domain = table.policy_domain if table is DmarcReport else table.domain_id
     name = table.reporter if table is DmarcReport else table.report_id
     columns = [table.id, *(getattr(table, key) for key in (*_NAMES, "warnings", "account_id"))]
-    columns.append(table.policy_domain if table is DmarcReport else table.domain_id)
-    columns += [table.organization] if table is TlsReport else []
+    columns += [domain, table.organization] if table is TlsReport else [domain]
     conditions = [
         table.account_id.in_({row["account_id"] for row in rows}),
         domain.in_({row[domain.key] for row in rows}),

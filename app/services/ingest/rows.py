@@ -3,13 +3,14 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app import settings
+from app import models, settings
 from app.analysis.mail import periods
 from app.db.bulk import insert_many
 from app.models import DmarcRecord, ReportFile, TlsPolicy
@@ -19,11 +20,18 @@ from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls import Policy, TlsReport
-from app.services.ingest.parsing import Report
+from app.services.ingest.parsing import ParsedReport, Report
 
 UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization
 _ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")
 
+Table = type[models.DmarcReport] | type[models.TlsReport] | type[models.FailureReport]
+
+TABLES: Mapping[str, Table] = {
+    "dmarc": models.DmarcReport,
+    "tls": models.TlsReport,
+    "failure": models.FailureReport,
+}
 _RECORD_COLUMNS = (
     *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
     *("disposition", "dkim", "spf", "header_from", "envelope_from", "envelope_to"),
@@ -33,6 +41,27 @@ _POLICY_COLUMNS = (
     *("report_id", "position", "account_id", "domain_id", "at", "policy_type", "policy_domain"),
     *("policy_strings", "mx_hosts", "successful", "failed", "failures"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """A report that is to be inserted.
+
+    domain         the verified domain that it is filed under
+    policy_domain  the domain that it is about: ``domain`` or a subdomain of it
+    row            the columns of the report itself
+    """
+
+    file: ReportFile
+    parsed: ParsedReport
+    domain: str
+    policy_domain: str
+    row: Mapping[str, Any]
+
+    @property
+    def table(self) -> Table:
+        """The table for reports of this kind."""
+        return TABLES[str(self.parsed.kind)]
 
 
 def head(report: Report, policy_domain: str, account_id: UUID) -> Mapping[str, Any]:

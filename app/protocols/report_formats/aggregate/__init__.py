@@ -1,6 +1,6 @@
 """DMARC aggregate reports about the mail that a receiver got (RFC 9990, RFC 7489 §7.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.protocols.report_formats.aggregate import fast_path, repair, xml
@@ -60,6 +60,18 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     for tolerated in contents.tolerated:
         warnings.add(tolerated)
     head = Head(contents.head, limits, warnings)
+    errors = map(values.text, contents.errors)
+    return assembled(head, records, now, errors, contents.namespace)
+
+
+def assembled(
+    head: Head, records: Records, now: int, errors: Iterable[str], namespace: str | None
+) -> AggregateReport:
+    """The report with these records.
+
+    now     as for ``parse``
+    raises  ReportRejected
+    """
     begin, end = head.period(now)
     org_name, email = head.reporter()
     return AggregateReport(
@@ -71,11 +83,11 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
         end=end,
         policy=head.policy(),
         generator=head.optional("generator"),
-        namespace=contents.namespace,
+        namespace=namespace,
         version=head.optional("version"),
-        errors=tuple(filter(None, map(values.text, contents.errors))),
+        errors=tuple(filter(None, errors)),
         records=records.all,
-        warnings=warnings.all(),
+        warnings=records.warnings.all(),
         skipped=records.skipped.all(),
     )
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.protocols.report_formats import moments
-from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.aggregate import AggregateReport, assembled
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.head import Head
 from app.protocols.report_formats.aggregate.records import Records
 from app.protocols.report_formats.aggregate.xml import Contents, Group
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
+from app.protocols.report_formats.parsedmarc.shapes import POLICY_TAGS, elements, mapping
 
 IMPORTED = "imported"  # a code of ``deviations.WARNINGS``
 UNCERTAIN_PERIOD = "imported_period"  # likewise
@@ -22,9 +23,6 @@ _METADATA = {
     "report_id": "report_id",
     "generator": "generator",
 }
-_POLICY = (
-    *("domain", "adkim", "aspf", "p", "sp", "np", "pct", "fo", "testing", "discovery_method"),
-)
 _NOTHING = ("", "none", "None")  # what parsedmarc writes for a selector or comment that is missing
 
 
@@ -34,45 +32,30 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     now     seconds since 1970; a report must not end more than a day in the future
     raises  ReportRejected
     """
-    value = _mapping(json.loads(document))
-    metadata = _mapping(value.get("report_metadata"))
-    records, entries = Records(limits), _list(value.get("records"))
+    value = mapping(json.loads(document))
+    metadata = mapping(value.get("report_metadata"))
+    records, entries = Records(limits), elements(value.get("records"))
     records.warnings.add(IMPORTED)
     for contents in _merged(entries, records, limits):
         records.add(contents)
     records.finish()
     head = _head(value, entries, records, limits)
-    begin, end = head.period(now)
-    org_name, email = head.reporter()
-    version = _text(value.get("xml_schema"))
-    return AggregateReport(
-        org_name=org_name,
-        email=email,
-        contact=head.optional("extra_contact_info"),
-        report_id=head.report_id(),
-        begin=begin,
-        end=end,
-        policy=head.policy(),
-        generator=head.optional("generator"),
-        namespace=_text(value.get("xml_namespace")) or None,
-        version=version if version != "draft" else None,
-        errors=tuple(filter(None, map(_text, _list(metadata.get("errors"))))),
-        records=records.all,
-        warnings=records.warnings.all(),
-        skipped=records.skipped.all(),
-    )
+    errors = map(_text, elements(metadata.get("errors")))
+    return assembled(head, records, now, errors, _text(value.get("xml_namespace")) or None)
 
 
 def _head(value: Mapping[str, Any], entries: list[Any], records: Records, limits: Limits) -> Head:
     """The texts outside of the records."""
-    metadata = _mapping(value.get("report_metadata"))
-    policy = _mapping(value.get("policy_published"))
+    metadata = mapping(value.get("report_metadata"))
+    policy = mapping(value.get("policy_published"))
     begin, end, is_certain = _period(metadata, entries)
     if not is_certain:
         records.warnings.add(UNCERTAIN_PERIOD)
     texts = {key: _text(metadata.get(name)) for key, name in _METADATA.items()}
-    texts |= {key: _text(policy.get(key)) for key in _POLICY}
-    return Head({**texts, "begin": begin, "end": end}, limits, records.warnings)
+    texts |= {key: _text(policy.get(key)) for key in POLICY_TAGS}
+    version = _text(value.get("xml_schema"))
+    texts |= {"begin": begin, "end": end, "version": "" if version == "draft" else version}
+    return Head(texts, limits, records.warnings)
 
 
 def _period(metadata: Mapping[str, Any], entries: list[Any]) -> tuple[str, str, bool]:
@@ -81,7 +64,7 @@ def _period(metadata: Mapping[str, Any], entries: list[Any]) -> tuple[str, str, 
     The dates of the report itself are in the time zone of the host of parsedmarc. The intervals of
     records are in UTC, but each is only a part of the period if the messages were divided by day.
     """
-    records = [_mapping(entry) for entry in entries]
+    records = [mapping(entry) for entry in entries]
     begins = [_time(record.get("interval_begin")) for record in records]
     ends = [_time(record.get("interval_end"), is_end=True) for record in records]
     if records and None not in (*begins, *ends):
@@ -108,7 +91,7 @@ def _merged(entries: list[Any], records: Records, limits: Limits) -> Iterator[Co
     counts: dict[str, int] = {}
     first: dict[str, Contents] = {}
     for entry in entries:
-        record = _mapping(entry)
+        record = mapping(entry)
         contents = _contents(record, records, limits)
         if not _is_divided(record):
             yield contents
@@ -124,12 +107,12 @@ def _merged(entries: list[Any], records: Records, limits: Limits) -> Iterator[Co
 
 def _contents(record: Mapping[str, Any], records: Records, limits: Limits) -> Contents:
     """The texts of a record as they are in the XML of a report."""
-    evaluated = _mapping(record.get("policy_evaluated"))
-    identifiers = _mapping(record.get("identifiers"))
-    results = _mapping(record.get("auth_results"))
+    evaluated = mapping(record.get("policy_evaluated"))
+    identifiers = mapping(record.get("identifiers"))
+    results = mapping(record.get("auth_results"))
     contents = Contents(records.add, limits)
     members = {
-        "source_ip": _mapping(record.get("source")).get("ip_address"),
+        "source_ip": mapping(record.get("source")).get("ip_address"),
         "count": record.get("count"),
         **{key: evaluated.get(key) for key in ("disposition", "dkim", "spf")},
         **{key: identifiers.get(key) for key in ("header_from", "envelope_from", "envelope_to")},
@@ -158,13 +141,5 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [item for item in _list(value) if isinstance(item, dict)]
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return [item for item in elements(value) if isinstance(item, dict)]

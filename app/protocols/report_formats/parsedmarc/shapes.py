@@ -8,15 +8,10 @@ from typing import Any
 
 Object = dict[str, Any]
 
-_METADATA = {
-    "org_name": "org_name",
-    "org_email": "org_email",
-    "org_extra_contact_info": "org_extra_contact_info",
-    "report_id": "report_id",
-    "errors": "errors",
-    "generator": "generator",
-}
-_POLICY = (
+_METADATA = (
+    *("org_name", "org_email", "org_extra_contact_info", "report_id", "errors", "generator"),
+)
+POLICY_TAGS = (
     *("domain", "adkim", "aspf", "p", "sp", "np", "pct", "fo", "testing", "discovery_method"),
 )
 _IDENTIFIERS = ("header_from", "envelope_from", "envelope_to")
@@ -71,7 +66,7 @@ def is_record(value: Object) -> bool:
 def report_of(value: Object) -> Object:
     """The report with the one record of an Elasticsearch document or of a CSV row."""
     is_row = "published_policy" not in value
-    policy = value if is_row else _mapping(value.get("published_policy"))
+    policy = value if is_row else mapping(value.get("published_policy"))
     begin, end = _interval(value)
     alignment = {"dkim": value.get("dkim_aligned"), "spf": value.get("spf_aligned")}
     record = {
@@ -96,11 +91,11 @@ def report_of(value: Object) -> Object:
     return {
         "xml_schema": value.get("xml_schema"),
         "report_metadata": {
-            **{key: value.get(name) for key, name in _METADATA.items()},
+            **{key: value.get(key) for key in _METADATA},
             "begin_date": begin,
             "end_date": end,
         },
-        "policy_published": {key: policy.get(key) for key in _POLICY},
+        "policy_published": {key: policy.get(key) for key in POLICY_TAGS},
         "records": [record],
     }
 
@@ -114,13 +109,13 @@ def tls_report(value: Object) -> Object:
         "report-id": value.get("report_id"),
         "date-range": {"start-datetime": begin, "end-datetime": end},
         "policies": [
-            _tls_policy(policy) for policy in _list(value.get("policies")) if _mapping(policy)
+            _tls_policy(policy) for policy in elements(value.get("policies")) if mapping(policy)
         ],
     }
 
 
 def _tls_policy(policy: Object) -> Object:
-    failures = [_mapping(detail) for detail in _list(policy.get("failure_details"))]
+    failures = [mapping(detail) for detail in elements(policy.get("failure_details"))]
     return {
         "policy": {
             "policy-type": policy.get("policy_type"),
@@ -149,7 +144,7 @@ def _tls_policy(policy: Object) -> Object:
 
 
 def _interval(value: Object) -> tuple[Any, Any]:
-    dates = _list(value.get("date_range"))
+    dates = elements(value.get("date_range"))
     first, last = (dates[0], dates[-1]) if dates else (None, None)
     begin = value.get("begin_date") or value.get("date_begin") or first
     return begin, value.get("end_date") or value.get("date_end") or last
@@ -182,9 +177,11 @@ def _is_true(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is an object; else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[Any]:
+def elements(value: object) -> list[Any]:
+    """The elements of the value if it is an array; else none."""
     return value if isinstance(value, list) else []

@@ -1,5 +1,6 @@
 """Imports by an operator: what has become of the files that one run stored."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -43,8 +44,10 @@ def outcomes(account_id: UUID, first: UUID) -> Outcomes:
             )
             .group_by(*columns)
         ).all()
-    numbers: dict[str, int] = {}
+    numbers, reasons = Counter[str](), Counter[str]()
     for row in rows:
-        numbers[row.status] = numbers.get(row.status, 0) + row.number
+        numbers[row.status] += row.number
+        if row.reason:
+            reasons[row.reason] += row.number
     numbers["waiting"] = numbers.pop(RECEIVED, 0)
-    return Outcomes(**numbers, reasons={row.reason: row.number for row in rows if row.reason})
+    return Outcomes(**numbers, reasons=dict(reasons))

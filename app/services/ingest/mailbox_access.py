@@ -145,7 +145,7 @@ def normalized(access: Account) -> Account:
         host = names.parse_host(host)
     certificates = access.ca_certificates
     if certificates is not None:
-        certificates = "\n".join(certificates.split("\r\n")).strip()
+        certificates = certificates.replace("\r\n", "\n").strip()
     return replace(access, host=host, ca_certificates=certificates)
 
 
@@ -155,7 +155,9 @@ def _option_errors(access: Account) -> Iterator[dict[str, str]]:
     if access.security not in SECURITIES:
         yield _error("security", f"Choose one of: {', '.join(SECURITIES)}")
     if access.done_folder is not None and access.done_folder == access.folder:
-        yield _error("done_folder", "Enter another folder than the one that reports arrive in")
+        yield _error(
+            "done_folder", "Enter a different folder from the one that receives the reports"
+        )
     if (certificates := access.ca_certificates) is not None:
         if len(certificates) > MAX_CERTIFICATES:
             yield _error("ca_certificates", f"Enter at most {MAX_CERTIFICATES} characters")

@@ -166,14 +166,13 @@ def _with_reason(reason: str | None) -> ColumnElement[bool]:
 
 def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
     """Reprocess unattributed reports of an added domain; runs in the caller's transaction."""
-    name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     files.parse_again(
         session,
         (ReportFile.account_id == account_id)
         & (ReportFile.status == "unattributed")
         & or_(
             ReportFile.policy_domain == domain,
-            ReportFile.policy_domain.like(f"%.{name}", escape="\\"),
+            ReportFile.policy_domain.endswith(f".{domain}", autoescape=True),
         )
         & _has_bytes(),
         transactions.now(session),

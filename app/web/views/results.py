@@ -10,21 +10,19 @@ from app.web.base import pages
 
 bp = Blueprint("results", __name__, url_prefix="/results")
 
-REPEATABLE = frozenset({"domains", "redirect"})  # without a secret
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """How a kind of result is shown.
 
-    advice    what to do without the secret, which was shown once
+    advice    what to do without the secret, which is shown once; empty if there is no secret
     endpoint  the page where to do that, with the text of the link
     """
 
     template: str
-    advice: str
-    endpoint: str
-    link: str
+    advice: str = ""
+    endpoint: str = ""
+    link: str = ""
 
 
 PAGES = {
@@ -58,19 +56,10 @@ PAGES = {
         endpoint="web.team.index",
         link="Team",
     ),
-    "domains": Page(
-        template="domains_added.html",
-        advice="",
-        endpoint="web.domains.index",
-        link="Domains",
-    ),
-    "redirect": Page(
-        template="",
-        advice="",
-        endpoint="web.overview.index",
-        link="Overview",
-    ),
+    "domains": Page(template="domains_added.html"),
+    "redirect": Page(template=""),  # its values have the location
 }
+REPEATABLE = frozenset(kind for kind, page in PAGES.items() if not page.advice)
 
 
 @bp.get("/<id>")

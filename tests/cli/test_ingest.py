@@ -3,8 +3,6 @@
 import gzip
 import json
 import mailbox
-import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +24,7 @@ from app.services.ingest import processor
 from app.services.ingest.files import NewFile
 from app.settings import Settings
 from tests.support.factories import make_account, make_app, make_domain
+from tests.support.ingest_worker import processing_files
 from tests.support.report_documents import dmarc_xml, mailed, zipped
 
 Run = Callable[..., Result]
@@ -47,18 +46,8 @@ def run(database: Engine, settings: Settings) -> Run:
 @pytest.fixture
 def worker(run: Run) -> Iterator[None]:
     """A thread that processes files as a worker does."""
-    is_done = threading.Event()
-
-    def work() -> None:
-        while not is_done.is_set():
-            processor.run([])
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    is_done.set()
-    thread.join()
+    with processing_files():
+        yield
 
 
 def mail(report_id: str) -> bytes:

@@ -4,8 +4,6 @@ import ipaddress
 import re
 import shlex
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +18,7 @@ from app.models import DmarcRecord, DmarcReport
 from app.services.ingest import processor
 from app.settings import Settings
 from tests.support.factories import make_account, make_app, make_domain
+from tests.support.ingest_worker import processing_files
 from tests.support.paths import DOCS
 
 TEXT = (DOCS / "migrating.md").read_text()
@@ -69,18 +68,8 @@ def account_id(database: Engine) -> UUID:
 @pytest.fixture
 def worker(account_id: UUID) -> Iterator[None]:
     """A thread that processes files as a worker does."""
-    is_done = threading.Event()
-
-    def work() -> None:
-        while not is_done.is_set():
-            processor.run([])
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    is_done.set()
-    thread.join()
+    with processing_files():
+        yield
 
 
 @pytest.mark.usefixtures("worker")

@@ -1,5 +1,6 @@
 """Account alerts, which the clock process evaluates."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -186,44 +187,23 @@ def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUI
     assert (alert.status, alert.accepted_until, alert.risk_owner) == ("open", None, None)
 
 
+ACCEPTED = AlertChange(
+    status="dismissed",
+    note="why",
+    snoozed_until=None,
+    accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
+    risk_owner="Ada",
+)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        AlertChange(
-            status="dismissed",
-            note="why",
-            snoozed_until=None,
-            accepted_until=datetime(2020, 1, 1, tzinfo=UTC),
-            risk_owner="Ada",
-        ),
-        AlertChange(
-            status="dismissed",
-            note=None,
-            snoozed_until=None,
-            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
-            risk_owner="Ada",
-        ),
-        AlertChange(
-            status="dismissed",
-            note="why",
-            snoozed_until=None,
-            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
-            risk_owner=None,
-        ),
-        AlertChange(
-            status="acknowledged",
-            note="why",
-            snoozed_until=None,
-            accepted_until=datetime(2099, 1, 1, tzinfo=UTC),
-            risk_owner="Ada",
-        ),
-        AlertChange(
-            status="dismissed",
-            note="why",
-            snoozed_until=None,
-            accepted_until=None,
-            risk_owner="Ada",
-        ),
+        replace(ACCEPTED, accepted_until=datetime(2020, 1, 1, tzinfo=UTC)),
+        replace(ACCEPTED, note=None),
+        replace(ACCEPTED, risk_owner=None),
+        replace(ACCEPTED, status="acknowledged"),
+        replace(ACCEPTED, accepted_until=None),
     ],
 )
 def test_accepted_risk_has_owner_reason_and_expiry(

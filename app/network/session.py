@@ -5,8 +5,8 @@ Concurrent scans share pending queries and cached answers; each has its own quer
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +17,9 @@ from app.network.dns.resolver import RESOLV_CONF, LiveResolver, Shared, system_n
 from app.network.dns.transport import Transport
 from app.network.http.egress import Egress
 from app.network.smtp.starttls import Prober
+from app.ports.dns import LookupFailed
 from app.ports.http import Page, Request
-from app.ports.network import Network, NetworkSession, SessionFactory, T
+from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
 from app.ports.smtp import TlsProbe
 from app.settings import Settings
 
@@ -30,13 +31,20 @@ class LiveNetwork(Network):
         self._settings = settings
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        with (
-            _rare_collections(),
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(self._opened(main))
+        async def opened() -> T:
+            async with self._sessions() as new_session:
+                return await main(new_session)
 
-    async def _opened(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
+        with _rare_collections(), _runner() as runner:
+            return runner.run(opened())
+
+    @contextmanager
+    def fetching(self) -> Iterator[Fetch]:
+        with _runner() as runner, blocking_client(runner, self._sessions()) as fetch:
+            yield fetch
+
+    @asynccontextmanager
+    async def _sessions(self) -> AsyncIterator[SessionFactory]:
         settings = self._settings
         resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
         shared = Shared(Transport(resolvers, settings.dns_query_seconds))
@@ -59,7 +67,7 @@ class LiveNetwork(Network):
             )
 
         try:
-            return await main(new_session)
+            yield new_session
         finally:
             egress.close()
             shared.close()
@@ -93,6 +101,39 @@ class LiveSession(LiveResolver, NetworkSession):
 
     async def probe_tls(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)
+
+
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+@contextmanager
+def blocking_client(
+    runner: asyncio.Runner, sessions: AbstractAsyncContextManager[SessionFactory]
+) -> Iterator[Fetch]:
+    """Run the requests of one session in the event loop of the runner, one after the other."""
+
+    async def enter() -> NetworkSession:
+        return (await sessions.__aenter__())()
+
+    async def leave() -> None:
+        await sessions.__aexit__(None, None, None)
+
+    async def bounded(host: str, path: str, request: Request, seconds: float) -> Page:
+        try:
+            async with asyncio.timeout(seconds):
+                return await session.fetch(host, path, request)
+        except TimeoutError:
+            raise LookupFailed(host, "HTTPS", "timeout") from None
+
+    def fetch(host: str, path: str, request: Request, *, seconds: float) -> Page:
+        return runner.run(bounded(host, path, request, seconds))
+
+    session = runner.run(enter())
+    try:
+        yield fetch
+    finally:
+        runner.run(leave())
 
 
 @contextmanager

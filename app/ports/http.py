@@ -7,12 +7,22 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request to send; Host and framing headers are added to it. Checks only use GET."""
+    """The request to send; Host and framing headers are added to it. Checks only use GET.
 
-    method: Literal["GET", "POST"] = "GET"
+    max_response_bytes  read the body of every response, up to this size; by default, only that of
+                        a GET with status 200 is read, up to 64 KiB
+    """
+
+    method: Literal["GET", "PATCH", "POST"] = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     port: int | None = None
+    max_response_bytes: int | None = None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a single GET for a small page, as checks send it."""
+        return self.method == "GET" and self.max_response_bytes is None
 
 
 @dataclass(frozen=True, slots=True)

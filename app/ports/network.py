@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.http import HttpClient, Page, Request
@@ -37,6 +38,16 @@ class NetworkSession(Resolver, HttpClient, TlsProber):
 SessionFactory = Callable[[], NetworkSession]
 
 
+class Fetch(Protocol):
+    """A blocking HTTPS client for many requests, which reuses connections to the same host."""
+
+    def __call__(self, host: str, path: str, request: Request, *, seconds: float) -> Page:
+        """Return the response of ``https://host/path``; see ``HttpClient``.
+
+        seconds  the timeout of the whole request, after which it raises LookupFailed
+        """
+
+
 class Network(ABC):
     """The network of this process, or a dictionary in tests."""
 
@@ -47,3 +58,7 @@ class Network(ABC):
         main  receives a function that opens sessions: one call for each scan or job, each with its
               own query budget. All share pending queries and cached answers.
         """
+
+    @abstractmethod
+    def fetching(self) -> AbstractContextManager[Fetch]:
+        """Return a blocking HTTPS client that can be used until the end of the block."""

@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trustme
@@ -123,6 +124,19 @@ def test_body_is_sent_with_headers(tls: ssl.SSLContext) -> None:
         _responding_with(OK + b"Content-Length: 0\r\n\r\n", received), tls, request=request
     ).status
     assert b"\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n" in received[0]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST"])
+def test_body_of_an_error_is_read_up_to_the_requested_size(
+    method: Literal["GET", "PATCH", "POST"], tls: ssl.SSLContext
+) -> None:
+    received: list[bytes] = []
+    response = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nerror"
+    request = Request(method, max_response_bytes=5)
+    page = _fetch(_responding_with(response, received), tls, request=request)
+    assert (page.status, page.body, page.failure) == (403, b"error", None)
+    assert received[0].startswith(method.encode() + b" /policy.txt HTTP/1.1\r\n")
+    assert b"\r\nConnection: close\r\n" not in received[0]
 
 
 def test_header_injection_is_rejected(tls: ssl.SSLContext) -> None:

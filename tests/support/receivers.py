@@ -7,8 +7,8 @@ import ssl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import trustme
 
 from app.network.http.egress import Egress
+from app.network.session import blocking_client
 from app.ports.dns import Answer, Resolver
 from app.ports.http import Page, Request
-from app.ports.network import Network, NetworkSession, SessionFactory, T
+from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
 from tests.support.zones import Zone
 
 HOST = "hooks.receiver.test"
@@ -46,11 +47,14 @@ class Receiver:
     answer  (status, headers), or None to close the connection without a response; with a header
             ``drip`` the status line is sent byte by byte, with so many seconds in between
     pages   the response bodies for GET by path; 404 for any other path
+
+    ``connections`` is the number of connections so far.
     """
 
     def __init__(self, directory: Path) -> None:
         self.calls: list[Received] = []
         self.pages: dict[str, bytes] = {}
+        self.connections = 0
         self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
         authority, certificate = _certificates()
         self.ca_file = directory / "receiver-ca.pem"
@@ -114,6 +118,10 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     receiver: ClassVar[Receiver]
     protocol_version = "HTTP/1.1"  # with persistent connections
+
+    def setup(self) -> None:
+        super().setup()
+        self.receiver.connections += 1
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -189,13 +197,23 @@ class LoopbackNetwork(Network):
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         async def opened() -> T:
-            egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
-            try:
-                return await main(lambda: _LoopbackSession(self.zone, egress))
-            finally:
-                egress.close()
+            async with self._sessions() as new_session:
+                return await main(new_session)
 
         return asyncio.run(opened())
+
+    @contextmanager
+    def fetching(self) -> Iterator[Fetch]:
+        with asyncio.Runner() as runner, blocking_client(runner, self._sessions()) as fetch:
+            yield fetch
+
+    @asynccontextmanager
+    async def _sessions(self) -> AsyncIterator[SessionFactory]:
+        egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
+        try:
+            yield lambda: _LoopbackSession(self.zone, egress)
+        finally:
+            egress.close()
 
 
 @contextmanager

@@ -16,13 +16,15 @@ dot. ``zone.asked`` lists the queries in order.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import dns.zone
 
+from app.network.session import blocking_client
 from app.ports.dns import (
     Answer,
     Caa,
@@ -35,7 +37,7 @@ from app.ports.dns import (
     Tlsa,
 )
 from app.ports.http import Page, Request
-from app.ports.network import Network, NetworkSession, SessionFactory, T
+from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
 
 MAX_ALIASES = 8
 
@@ -156,6 +158,15 @@ class ZoneNetwork(Network):
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(main(lambda: self.zone))
+
+    @contextmanager
+    def fetching(self) -> Iterator[Fetch]:
+        with asyncio.Runner() as runner, blocking_client(runner, self._sessions()) as fetch:
+            yield fetch
+
+    @asynccontextmanager
+    async def _sessions(self) -> AsyncIterator[SessionFactory]:
+        yield lambda: self.zone
 
 
 def read_master_files(*paths: Path) -> dict[str | tuple[str, str], list[Rdata]]:

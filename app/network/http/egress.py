@@ -42,9 +42,9 @@ class Refusal(Exception):
 
 
 class Egress:
-    """An HTTPS client for one event loop; at most ``MAX_CONCURRENT`` GET requests run at a time.
+    """An HTTPS client for one event loop; at most ``MAX_CONCURRENT`` pages are fetched at a time.
 
-    Callers limit requests with a body and their time themselves, so that a slow receiver does not
+    Callers limit all other requests and their time themselves, so that a slow receiver does not
     delay others. Such requests to one host reuse a connection for a few seconds, as long as the
     name still resolves to its address.
 
@@ -72,9 +72,7 @@ class Egress:
     async def fetch(
         self, resolver: Resolver, host: str, path: str, request: Request | None = None
     ) -> Page:
-        """Return the response of ``https://host/path``.
-
-        The body is read only for a GET with status 200.
+        """Return the response of ``https://host/path``, with a body as the request has it.
 
         host    a DNS name; an IP address in any spelling is refused
         path    with its query; characters that are invalid in a URL are percent-encoded
@@ -86,8 +84,8 @@ class Egress:
         try:
             addresses = await public_addresses(resolver, host, self._allowed)
             request = request or Request()
-            if request.method == "POST":
-                return await self._post(addresses, host, target, request)
+            if not request.is_page:
+                return await self._reusing(addresses, host, target, request)
             async with self._gate, asyncio.timeout(self._seconds):
                 connection = await self._connected(addresses, host, request.port or self._port)
                 try:
@@ -133,7 +131,7 @@ class Egress:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    async def _post(
+    async def _reusing(
         self, addresses: Sequence[Address], host: str, target: str, request: Request
     ) -> Page:
         port = request.port or self._port
@@ -226,7 +224,7 @@ async def public_addresses(
 
 
 async def _exchange(stream: HttpStream, host: str, target: str, request: Request) -> Page:
-    """Send the request and return the page; the body is read only for a GET with status 200."""
+    """Send the request and return the page."""
     page = Page(f"https://{host}{target}", not_after=_not_after(stream.writer))
     await stream.send(request.method, target, _headers(request, host), request.body)
     try:
@@ -239,7 +237,9 @@ async def _exchange(stream: HttpStream, host: str, target: str, request: Request
         )
         if 300 <= head.status < 400:
             page = replace(page, failure="redirect")
-        elif head.status == 200 and request.method == "GET":
+        elif request.max_response_bytes is not None:
+            page = replace(page, body=await stream.read_body(request.max_response_bytes))
+        elif head.status == 200 and request.is_page:
             page = replace(page, body=await stream.read_body(MAX_BODY))
     except http1.TooLarge as error:
         page = replace(page, failure="too_large", detail=str(error))
@@ -258,9 +258,9 @@ def _headers(request: Request, host: str) -> list[tuple[str, str]]:
         "Accept-Encoding": "identity",
         **request.headers,
     }
-    if request.method == "POST":
+    if request.method != "GET":
         headers["Content-Length"] = str(len(request.body))
-    else:
+    if request.is_page:
         headers["Connection"] = "close"
     if not all(name.isprintable() and value.isprintable() for name, value in headers.items()):
         raise ValueError("a header has a control character")

@@ -88,12 +88,12 @@ class HttpStream:
         limit   maximum size in bytes
         raises  NotHttp, TooLarge, EOFError (the body is truncated)
         """
-        body = b""
+        body = bytearray()
         _check_size(int(self._head.headers.get("content-length", 0)), limit)
         while isinstance(event := await self._next_event(), h11.Data):
             body += event.data
             _check_size(len(body), limit)
-        return body
+        return bytes(body)
 
     @property
     def is_reusable(self) -> bool:

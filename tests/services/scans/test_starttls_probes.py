@@ -1,8 +1,7 @@
 """Each mail host is probed once for all domains, and scans use the result."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,7 +13,6 @@ from app.jobs import queue
 from app.models import MailHost
 from app.models.stored_json import StoredCheck
 from app.ports.dns import LookupFailed
-from app.ports.network import Network, SessionFactory, T
 from app.ports.smtp import TlsProbe
 from app.services.scans import runner, scans, starttls_probes
 from app.settings import Settings
@@ -43,14 +41,6 @@ class Hosts(Zone):
         if host not in self.probes:
             raise LookupFailed(host, "SMTP", "timeout")
         return self.probes[host]
-
-
-class HostsNetwork(Network):
-    def __init__(self, hosts: Hosts) -> None:
-        self._hosts = hosts
-
-    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        return ZoneNetwork(self._hosts).run(main)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +84,7 @@ def test_host_of_two_domains_is_probed_once_a_day(account_id: UUID) -> None:
     domains(account_id)
     assert {check["verdict"] for check in starttls_checks(account_id)} == {"undetermined"}
     hosts = Hosts(TlsProbe(MX, False))
-    assert [starttls_probes.run(HostsNetwork(hosts)), starttls_probes.run(HostsNetwork(hosts))] == [
+    assert [starttls_probes.run(ZoneNetwork(hosts)), starttls_probes.run(ZoneNetwork(hosts))] == [
         1,
         0,
     ]
@@ -103,7 +93,7 @@ def test_host_of_two_domains_is_probed_once_a_day(account_id: UUID) -> None:
         finding["code"] for check in starttls_checks(account_id) for finding in check["findings"]
     ]
     assert codes == ["starttls.missing", "starttls.missing"]
-    assert starttls_probes.run(HostsNetwork(hosts)) == 0
+    assert starttls_probes.run(ZoneNetwork(hosts)) == 0
 
 
 def test_unreachable_host_has_no_finding_and_is_probed_later(
@@ -111,7 +101,7 @@ def test_unreachable_host_has_no_finding_and_is_probed_later(
 ) -> None:
     domains(account_id)
     starttls_checks(account_id)
-    assert starttls_probes.run(HostsNetwork(Hosts())) == 1
+    assert starttls_probes.run(ZoneNetwork(Hosts())) == 1
     assert {check["verdict"] for check in starttls_checks(account_id)} == {"undetermined"}
     with transaction() as session:
         later = now(session) + starttls_probes.PERIOD - timedelta(minutes=1)
@@ -121,7 +111,7 @@ def test_unreachable_host_has_no_finding_and_is_probed_later(
 def test_expired_probe_result_is_not_used(account_id: UUID) -> None:
     domains(account_id)
     starttls_checks(account_id)
-    starttls_probes.run(HostsNetwork(Hosts(TlsProbe(MX, False))))
+    starttls_probes.run(ZoneNetwork(Hosts(TlsProbe(MX, False))))
     with transaction() as session:
         old = now(session) - starttls_probes.RESULT_TTL - timedelta(minutes=1)
         session.execute(update(MailHost).values(probed_at=old))
@@ -157,7 +147,7 @@ def test_certificates_of_a_probe_are_stored_for_the_scans_of_its_domains(account
     domains(account_id)
     starttls_checks(account_id)
     probe = TlsProbe(MX, True, "TLSv1.3", certificates=(b"der", b"ca"), has_complete_chain=True)
-    starttls_probes.run(HostsNetwork(Hosts(probe)))
+    starttls_probes.run(ZoneNetwork(Hosts(probe)))
     with transaction() as session:
         recent = starttls_probes.recent(session, [MX])
     assert recent is not None
@@ -168,7 +158,7 @@ def test_certificates_of_a_probe_are_stored_for_the_scans_of_its_domains(account
 def test_probe_that_was_stored_without_certificates_is_read(account_id: UUID) -> None:
     domains(account_id)
     starttls_checks(account_id)
-    starttls_probes.run(HostsNetwork(Hosts(TlsProbe(MX, True, "TLSv1.3"))))
+    starttls_probes.run(ZoneNetwork(Hosts(TlsProbe(MX, True, "TLSv1.3"))))
     with transaction() as session:
         [host] = session.scalars(select(MailHost))
         assert host.probe_result is not None

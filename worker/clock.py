@@ -14,8 +14,8 @@ from app import interpreter, runtime
 from app.services.accounts import deletion
 from app.services.alerts import alerts
 from app.services.analytics import rollup_queue, rollups, sender_hosts
-from app.services.core import emails
 from app.services.domains import verification_recheck
+from app.services.emails import emails
 from app.services.ingest import mailboxes, processor
 from app.services.monitoring import account_monitor, report_monitor
 from app.services.notifications import channels, dispatcher, recipients

@@ -10,8 +10,8 @@ from uuid import UUID
 from app import logs, runtime
 from app.errors import ServiceUnavailable
 from app.services.analytics import rollup_queue, sender_hosts
-from app.services.core import emails
 from app.services.domains import verification_recheck
+from app.services.emails import emails
 from app.services.ingest import mailboxes, processor
 from app.services.monitoring import report_monitor
 from app.services.notifications import dispatcher

@@ -8,7 +8,9 @@ from flask import Flask
 from app import ids
 from app.cli.base import OPERATOR, Commands, confirm, print_json
 from app.models.accounts import ROLES
-from app.services.accounts import accounts, credentials, users
+from app.services.accounts import accounts
+from app.services.people import users
+from app.services.sign_in import credentials
 
 users_group = Commands("users", help="Manage users.")
 

@@ -75,18 +75,25 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 # Which packages of app.services each may import.
 SERVICES: Mapping[str, tuple[str, ...]] = {
     "core": (),
-    "api_keys": ("core",),
-    "notifications": ("core",),
-    "analytics": ("core",),
-    "alerts": ("core", "notifications"),
-    "ingest": ("core", "analytics"),
-    "accounts": ("core", "api_keys", "ingest"),
-    "reports": ("core", "analytics", "ingest"),
-    "scans": ("core", "alerts", "ingest"),
-    "monitoring": ("core", "alerts", "analytics", "ingest", "api_keys"),
-    "domains": ("core", "alerts", "ingest", "analytics", "scans"),
+    "audit": ("core",),
+    "emails": ("core", "audit"),
+    "api_keys": ("core", "audit", "emails"),
+    "sign_in": ("core", "audit", "emails"),
+    "notifications": ("core", "audit", "emails"),
+    "analytics": ("core", "audit"),
+    "alerts": ("core", "audit", "notifications"),
+    "ingest": ("core", "audit", "analytics"),
+    "accounts": ("core", "audit", "api_keys", "sign_in", "ingest"),
+    "people": ("core", "audit", "emails", "api_keys", "sign_in", "accounts"),
+    "reports": ("core", "audit", "analytics", "ingest"),
+    "scans": ("core", "audit", "alerts", "ingest"),
+    "monitoring": ("core", "audit", "emails", "alerts", "analytics", "ingest", "api_keys"),
+    "domains": ("core", "audit", "alerts", "ingest", "analytics", "scans"),
     # Retention has a rule for the tables of every package.
-    "operations": (*("core", "api_keys", "accounts", "analytics", "ingest", "scans", "domains"),),
+    "operations": (
+        *("core", "audit", "emails", "api_keys", "sign_in", "accounts"),
+        *("analytics", "ingest", "scans", "domains"),
+    ),
 }
 
 

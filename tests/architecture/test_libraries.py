@@ -38,7 +38,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "cachetools": ("app.services.core.caches",),
     "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
     "pyotp": ("app.protocols.totp",),
-    "argon2": ("app.services.accounts.passwords",),
+    "argon2": ("app.services.sign_in.passwords",),
     "segno": ("app.web.views.security",),
     "gunicorn": ("app.web_server",),
 }

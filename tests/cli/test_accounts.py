@@ -11,7 +11,7 @@ from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.models import Account, User
-from app.services.accounts import sessions
+from app.services.sign_in import sessions
 from app.settings import Settings
 from tests.support.factories import make_app, make_domain
 

@@ -4,7 +4,7 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
-from app.services.accounts import passwords
+from app.services.sign_in import passwords
 from tests.support.dashboard_browser import Browser, make_browser
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

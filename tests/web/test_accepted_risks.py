@@ -12,8 +12,8 @@ from app.db.transactions import transaction
 from app.models import Account, Alert
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter
-from app.services.core import audit_entries
-from app.services.core.audit_entries import AuditFilter
+from app.services.audit import audit_entries
+from app.services.audit.audit_entries import AuditFilter
 from app.services.monitoring import account_monitor
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser, make_browser

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask, g
 
 from app.models.accounts import ROLES
-from app.services.accounts import sessions
+from app.services.sign_in import sessions
 from app.web.base import pages
 from tests.support.dashboard_browser import make_browser
 from tests.support.dashboard_pages import PAGES, routes

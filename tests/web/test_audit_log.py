@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.models import Account, AuditEvent
-from app.services.core import refusals
+from app.services.audit import refusals
 from app.services.ingest import files, processor
 from tests.support.api_client import make_client
 from tests.support.dashboard_browser import Browser, make_browser

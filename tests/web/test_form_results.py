@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.models import ApiKey, FormResult
-from app.services.accounts import form_results
 from app.services.api_keys import api_keys
+from app.services.sign_in import form_results
 from app.web.base import pages
 from tests.support.dashboard_browser import PASSWORD, Browser
 from tests.support.dashboard_pages import routes

@@ -11,8 +11,8 @@ from app import ids
 from app import settings as app_settings
 from app.db import transactions
 from app.models import AuditEvent, Email, Invitation, User
-from app.services.accounts import invitations, people_pages
-from app.services.core import emails
+from app.services.emails import emails
+from app.services.people import invitations, people_pages
 from app.settings import Settings
 from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.people import colleague, invite, user_path

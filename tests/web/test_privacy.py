@@ -8,10 +8,10 @@ from app import ids
 from app.db.transactions import transaction
 from app.models import Account, AuditEvent, Channel
 from app.models.keys import Scope
-from app.services.accounts import invitations
-from app.services.accounts.sessions import UserSession
 from app.services.api_keys import api_keys, usage
 from app.services.core.privacy import public_actor
+from app.services.people import invitations
+from app.services.sign_in.sessions import UserSession
 from app.web.base.privacy import private
 from tests.support.dashboard_browser import Browser, make_browser
 

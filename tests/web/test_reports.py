@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import Account, ReportFile
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from app.db import transactions
 from app.models import AuditEvent, BrowserSession, RecoveryCode, User
 from app.protocols import totp
-from app.services.accounts import people_pages, sessions, two_factor
+from app.services.people import people_pages
+from app.services.sign_in import sessions, two_factor
 from tests.support.cli import run
 from tests.support.dashboard_browser import PASSWORD, Browser
 from tests.support.people import NEW, code_of, code_of_step, secret_of, turn_on

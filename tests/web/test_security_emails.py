@@ -9,10 +9,10 @@ from sqlalchemy import select
 from app import settings as app_settings
 from app.db import transactions
 from app.models import Email, SignInNetwork
-from app.services.accounts import credentials, sign_in_networks
 from app.services.api_keys import api_keys
-from app.services.core import emails
+from app.services.emails import emails
 from app.services.operations import retention
+from app.services.sign_in import credentials, sign_in_networks
 from app.settings import Settings
 from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.people import NEW, code_of, colleague, turn_on, user_path

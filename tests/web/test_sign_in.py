@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 
 from app.db import transactions
 from app.models.accounts import BrowserSession
-from app.services.accounts import accounts, passwords, sessions
+from app.services.accounts import accounts
+from app.services.sign_in import passwords, sessions
 from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.factories import make_key
 

@@ -10,9 +10,10 @@ from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent
 from app.models.keys import Scope
 from app.models.stored_json import AuditDetails
-from app.services.accounts import invitations, people_pages, sessions
-from app.services.accounts import members as accounts_members
 from app.services.api_keys import api_keys
+from app.services.people import invitations, people_pages
+from app.services.people import members as accounts_members
+from app.services.sign_in import sessions
 from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_key
 from tests.support.people import colleague, invite, user_path

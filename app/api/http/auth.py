@@ -6,8 +6,8 @@ from app.api.http.endpoint import spec_of
 from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
 from app.services.api_keys import callers
 from app.services.api_keys.callers import Caller
-from app.services.core import refusals
-from app.services.core.refusals import Refusal
+from app.services.audit import refusals
+from app.services.audit.refusals import Refusal
 
 
 def init_app(app: Flask) -> None:

@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 from app import settings
 from app.api.http import auth, errors
 from app.services.api_keys import usage
-from app.services.core import audit_log
+from app.services.audit import audit_log
 
 logger = logging.getLogger("access")
 

@@ -14,10 +14,10 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
 from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services.accounts import passwords
 from app.services.api_keys import api_keys
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.ingest import tokens
+from app.services.sign_in import passwords
 
 # No character that separates addresses in a header: the text is exactly one recipient.
 _EMAIL = re.compile(r"[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,64}@[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,189}")

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest
 from app.models import Account, BrowserSession, Domain
-from app.services.accounts import accounts, credentials
-from app.services.accounts.sessions import UserSession
-from app.services.core import account_rows, audit_log
+from app.services.accounts import accounts
+from app.services.audit import audit_log
+from app.services.core import account_rows
+from app.services.sign_in import credentials
+from app.services.sign_in.sessions import UserSession
 
 logger = logging.getLogger(__name__)
 

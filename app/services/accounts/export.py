@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Table, select, tuple_
 from app.db.transactions import transaction
 from app.models import RawFile
 from app.services.accounts import accounts
-from app.services.core import account_rows, audit_log
+from app.services.audit import audit_log
+from app.services.core import account_rows
 
 BATCH_SIZE = 1_000
 FILES_BATCH_SIZE = 20

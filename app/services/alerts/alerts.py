@@ -22,7 +22,8 @@ from app.rules.engine.types import Causes, P, Rule
 from app.services.alerts import transitions
 from app.services.alerts.causes import CauseIds
 from app.services.alerts.transitions import Sighting, Transition
-from app.services.core import alert_types, audit_log
+from app.services.audit import audit_log
+from app.services.core import alert_types
 from app.services.core.listing import FilteredTable
 
 COLUMNS = (

@@ -18,7 +18,8 @@ from app.errors import NotFound
 from app.models import DmarcFlow, DmarcReport, Domain, SourceDecision
 from app.services.analytics import partial_reports, rollup_queue, sending
 from app.services.analytics.sending import SendingReport
-from app.services.core import audit_log, domain_lookup
+from app.services.audit import audit_log
+from app.services.core import domain_lookup
 
 MAX_SOURCES = 100  # listed one by one, unless a caller requests another number
 MAX_PARTS = 10  # addresses, signatures and the like that are listed for a source

@@ -13,7 +13,7 @@ from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import AccountLimits
 from app.models.stored_json import AuditDetails
-from app.services.core import audit_log
+from app.services.audit import audit_log
 
 MAX_NUMBER = 1_000_000
 

@@ -17,7 +17,8 @@ from app.models import Account, ApiKey
 from app.models.keys import Scope
 from app.services.api_keys import account_limits, callers, key_tokens
 from app.services.api_keys.account_limits import Limits
-from app.services.core import audit_log, security_emails
+from app.services.audit import audit_log
+from app.services.emails import security_emails
 
 MAX_GRACE = timedelta(days=7)
 

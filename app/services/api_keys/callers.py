@@ -14,9 +14,9 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Account, AccountLimits, ApiKey
 from app.services.api_keys import key_tokens, usage
-from app.services.core import refusals
+from app.services.audit import refusals
+from app.services.audit.refusals import Refusal
 from app.services.core.caches import Cache
-from app.services.core.refusals import Refusal
 
 MAX_CACHED = 10_000
 _DUMMY = b"\0" * 32  # compared with if the id is unknown, so that both cases take the same time

@@ -22,7 +22,7 @@ from app.errors import InvalidRequest, NotFound
 from app.keyring import Purpose
 from app.models import Account, UploadToken
 from app.services.api_keys import key_tokens
-from app.services.core import audit_log
+from app.services.audit import audit_log
 
 PREFIX = "mu_"
 MAX_ACTIVE = 100  # of one account

@@ -16,7 +16,7 @@ from app.db.bulk import insert
 from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import ApiKey, ApiKeyAddress, ApiKeyUsage
-from app.services.core import refusals
+from app.services.audit import refusals
 from app.services.core.caches import Cache
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
-from app.services.core import audit_log, domain_lookup
+from app.services.audit import audit_log
+from app.services.core import domain_lookup
 from app.services.domains import erasure
 from app.services.ingest import retries
 

@@ -14,7 +14,8 @@ from app.checks.engine.types import Usage
 from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, Domain, DomainState
-from app.services.core import audit_log, domain_lookup, profiles
+from app.services.audit import audit_log
+from app.services.core import domain_lookup, profiles
 from app.services.scans import serialization
 
 

@@ -17,7 +17,8 @@ from app.models import Domain
 from app.ports.dns import LookupFailed
 from app.ports.network import Network
 from app.protocols import timestamps
-from app.services.core import audit_log, domain_lookup
+from app.services.audit import audit_log
+from app.services.core import domain_lookup
 from app.services.domains import verification_recheck
 from app.services.ingest import retries
 

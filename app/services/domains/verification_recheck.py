@@ -26,7 +26,7 @@ from app.ports.network import Network, SessionFactory
 from app.rules.accounts import ownership as rules
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.core.leases import LeaseTable
 
 RECHECK_PERIOD = timedelta(days=7)

@@ -15,7 +15,7 @@ from app import ids
 from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
 from app.models import RawFile, ReportFile
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.ingest import files
 
 MAX_LISTED = 20

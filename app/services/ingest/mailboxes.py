@@ -27,7 +27,8 @@ from app.mailboxes.imap import Account
 from app.models import Account as AccountRow
 from app.models import ReportMailbox
 from app.ports.network import Network
-from app.services.core import audit_log, encryption
+from app.services.audit import audit_log
+from app.services.core import encryption
 from app.services.core.leases import Lease, LeaseTable
 from app.services.ingest import mailbox_access
 from app.services.ingest.mailbox_fetch import Fetch, PollResult

@@ -12,7 +12,8 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.models import DmarcReport, Domain, RawFile, ReportFile, TlsReport
 from app.models.reports import is_partial
-from app.services.core import audit_log, domain_lookup
+from app.services.audit import audit_log
+from app.services.core import domain_lookup
 from app.services.ingest import files
 from app.services.ingest.parsing import PARSER_VERSION
 

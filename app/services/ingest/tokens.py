@@ -19,7 +19,7 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, IngestToken
-from app.services.core import audit_log
+from app.services.audit import audit_log
 
 PREFIX = "itk"
 MAX_OVERLAP = timedelta(days=90)  # receivers cache DNS records for long

@@ -14,8 +14,9 @@ from app.db.transactions import now, transaction
 from app.models import Account, ApiKey, TokenLeak, UploadToken, User
 from app.rules.accounts.keys_and_channels import token_kind
 from app.services.api_keys import callers, key_tokens, upload_tokens
-from app.services.core import audit_log, emails
-from app.services.core.emails import NewEmail
+from app.services.audit import audit_log
+from app.services.emails import emails
+from app.services.emails.emails import NewEmail
 from app.services.monitoring import account_monitor
 
 BATCH_SIZE = 500

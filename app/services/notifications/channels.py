@@ -22,7 +22,8 @@ from app.models import Channel, Delivery
 from app.models.stored_json import AuditDetails
 from app.ports.dns import LookupFailed
 from app.ports.network import Network, SessionFactory
-from app.services.core import audit_log, encryption
+from app.services.audit import audit_log
+from app.services.core import encryption
 from app.services.notifications import channel_secrets, feed, outbox, recipients
 
 MAX_CHANNELS = 50

@@ -22,7 +22,7 @@ from app.errors import InvalidRequest
 from app.jobs import queue
 from app.models import Channel, Delivery, Event
 from app.ports.network import Network, SessionFactory
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.core.leases import Lease
 from app.services.notifications import channels, delivery_queue, feed, senders
 from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done

@@ -21,8 +21,9 @@ from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.keyring import Purpose
 from app.models import Account, Channel, ChannelRecipient, Email
-from app.services.core import audit_log, emails
-from app.services.core.emails import NewEmail
+from app.services.audit import audit_log
+from app.services.emails import emails
+from app.services.emails.emails import NewEmail
 
 KIND = "channel_confirmation"
 EXPIRY = timedelta(days=7)

@@ -37,14 +37,14 @@ from app.models import (
     TokenLeak,
     UploadToken,
 )
-from app.services.accounts import sign_in_networks
 from app.services.api_keys import idempotency
-from app.services.core import emails
+from app.services.emails import emails
 from app.services.ingest import budgets, observed_selectors
 from app.services.operations import retention_conditions as conditions
 from app.services.operations import retention_files
 from app.services.operations.retention_conditions import Condition
 from app.services.scans import starttls_probes
+from app.services.sign_in import sign_in_networks
 
 INGEST_USAGE_RETENTION = timedelta(days=90)
 REFUSAL_COUNTS_RETENTION = timedelta(days=2)

@@ -10,7 +10,7 @@ from app import ids
 from app.db.transactions import transaction
 from app.errors import Conflict, NotFound
 from app.models import ReportFile
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.ingest import files, retries
 
 

@@ -23,7 +23,8 @@ from app.models import (
     TlsReport,
 )
 from app.models.reports import is_partial
-from app.services.core import audit_log, domain_lookup, listing
+from app.services.audit import audit_log
+from app.services.core import domain_lookup, listing
 from app.services.core.listing import Listing
 from app.services.ingest import conflicts, files, retries
 

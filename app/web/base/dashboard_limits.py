@@ -4,7 +4,7 @@ from flask import request
 
 from app import rate_limiter, settings
 from app.protocols.client_networks import client_network
-from app.services.accounts.sessions import UserSession
+from app.services.sign_in.sessions import UserSession
 
 
 def count(user: UserSession | None) -> None:

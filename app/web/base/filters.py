@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from app import ids
 from app.protocols import names
 from app.protocols.report_formats import deviations
-from app.services.core.browser_names import browser
+from app.services.emails.browser_names import browser
 from app.web.base.charts import bar_width, spark
 from app.web.base.privacy import private
 

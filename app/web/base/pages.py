@@ -31,10 +31,10 @@ from app.db.cursors import Cursor
 from app.errors import ApplicationError
 from app.keyring import Purpose
 from app.rate_limiter import RateLimitExceeded
-from app.services.accounts import sessions
-from app.services.accounts.sessions import UserSession
-from app.services.core import refusals
-from app.services.core.refusals import Refusal
+from app.services.audit import refusals
+from app.services.audit.refusals import Refusal
+from app.services.sign_in import sessions
+from app.services.sign_in.sessions import UserSession
 from app.web.base import dashboard_limits, filters, privacy, query
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 
 from flask import g
 
-from app.services.accounts.sessions import UserSession
 from app.services.core.privacy import masked
+from app.services.sign_in.sessions import UserSession
 
 HIDDEN = "hidden"
 _EMAIL = re.compile(r"[^\s@\"'<>(),;:\[\]]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,9}")

@@ -13,7 +13,7 @@ from app.concurrency import Slots
 from app.protocols.report_formats.limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
 from app.services.api_keys import account_limits
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.core.listing import Listing
 from app.services.reports import exports
 from app.web.base import dates, pages, query

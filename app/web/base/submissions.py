@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from app import keyring
 from app.keyring import Purpose
-from app.services.accounts import form_results
+from app.services.sign_in import form_results
 
 
 def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseReturnValue:

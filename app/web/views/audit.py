@@ -3,8 +3,8 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from app.services.core import audit_entries
-from app.services.core.audit_entries import AuditFilter
+from app.services.audit import audit_entries
+from app.services.audit.audit_entries import AuditFilter
 from app.web.base import dates, pages, privacy, query
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")

@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 from wtforms.widgets import EmailInput
 
 from app.errors import Conflict, InvalidRequest
-from app.services.accounts import invitations, sessions
+from app.services.people import invitations
+from app.services.sign_in import sessions
 from app.web.base import known_devices, pages
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.base.login_throttle import Attempt, LoginThrottle

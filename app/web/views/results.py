@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flask import Blueprint, g, redirect
 from flask.typing import ResponseReturnValue
 
-from app.services.accounts import form_results
+from app.services.sign_in import form_results
 from app.web.base import pages
 
 bp = Blueprint("results", __name__, url_prefix="/results")

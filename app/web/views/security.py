@@ -9,7 +9,8 @@ from wtforms import HiddenField
 from wtforms.validators import EqualTo
 
 from app.errors import InvalidRequest
-from app.services.accounts import credentials, people_pages, sessions, two_factor
+from app.services.people import people_pages
+from app.services.sign_in import credentials, sessions, two_factor
 from app.web.base import guesses, pages, submissions
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.views.auth import without_cookie

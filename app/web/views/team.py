@@ -10,7 +10,7 @@ from wtforms.widgets import EmailInput, RadioInput
 from app import ids
 from app.errors import Conflict, InvalidRequest
 from app.models.accounts import ROLES
-from app.services.accounts import invitations, key_creators, members, people_pages
+from app.services.people import invitations, key_creators, members, people_pages
 from app.web.base import pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField

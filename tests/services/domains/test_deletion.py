@@ -11,10 +11,11 @@ from sqlalchemy import select, update
 from app.db.transactions import now, transaction
 from app.errors import Conflict
 from app.models import Account, AuditEvent, Base, Channel, Domain, Event, RawFile
-from app.services.accounts import accounts, deletion, export, users
+from app.services.accounts import accounts, deletion, export
 from app.services.core import account_rows
 from app.services.domains import domains, erasure
 from app.services.ingest import files, processor
+from app.services.people import users
 from tests.support import full_account
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.full_account import FullAccount

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.models import Channel, ChannelRecipient
-from app.services.core import emails
+from app.services.emails import emails
 from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.settings import Settings
 from tests.support.factories import (

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from app.api.http import fields, lists, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Schema
-from app.services.core import audit_log
+from app.services.audit import audit_log
 from app.services.core.listing import Listing
 from app.services.reports import exports
 

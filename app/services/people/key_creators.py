@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, User
-from app.services.accounts import ranks
-from app.services.accounts.sessions import UserSession
 from app.services.api_keys import api_keys, callers
+from app.services.people import ranks
+from app.services.sign_in.sessions import UserSession
 
 PERSON = "user:"
 NOT_PEOPLE = ("user:operator", "user:demo")

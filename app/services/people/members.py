@@ -12,9 +12,10 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import BrowserSession, User
 from app.models.accounts import ROLES
 from app.models.stored_json import AuditDetails
-from app.services.accounts import invitations, key_creators, people_erasure, ranks
-from app.services.accounts.sessions import UserSession
-from app.services.core import audit_log, security_emails
+from app.services.audit import audit_log
+from app.services.emails import security_emails
+from app.services.people import invitations, key_creators, people_erasure, ranks
+from app.services.sign_in.sessions import UserSession
 
 
 def read(session: Session, account_id: UUID) -> Sequence[User]:

@@ -14,9 +14,9 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Account, BrowserSession, User
 from app.models.accounts import ROLES
-from app.services.accounts import passwords, sign_in_networks, two_factor
-from app.services.core import audit_log, refusals
-from app.services.core.refusals import Refusal
+from app.services.audit import audit_log, refusals
+from app.services.audit.refusals import Refusal
+from app.services.sign_in import passwords, sign_in_networks, two_factor
 
 IDLE = timedelta(hours=12)
 MAX_LIFETIME = timedelta(days=7)

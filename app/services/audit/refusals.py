@@ -23,7 +23,7 @@ from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import Account, RefusalCount
 from app.protocols.client_networks import client_network
-from app.services.core import audit_log
+from app.services.audit import audit_log
 
 logger = logging.getLogger(__name__)
 

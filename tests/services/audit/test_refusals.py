@@ -14,8 +14,8 @@ from app.models import AuditEvent, RefusalCount
 from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys, key_tokens
-from app.services.core import refusals
-from app.services.core.refusals import ANONYMOUS, MAX_KINDS, Refusal
+from app.services.audit import refusals
+from app.services.audit.refusals import ANONYMOUS, MAX_KINDS, Refusal
 from app.services.operations import retention
 from tests.support.api_client import make_client
 from tests.support.factories import ACTOR, make_account, make_key

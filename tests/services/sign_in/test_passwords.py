@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services.accounts import passwords
+from app.services.sign_in import passwords
 
 EMAIL = "ann@acme.test"
 

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from app import settings
 from app.db.transactions import now
 from app.models import Account, ApiKey, Invitation, User
-from app.services.core import audit_log, emails
-from app.services.core.browser_names import browser
-from app.services.core.emails import NewEmail
+from app.services.audit import audit_log
+from app.services.emails import emails
+from app.services.emails.browser_names import browser
+from app.services.emails.emails import NewEmail
 
 SECURITY, TEAM, KEYS = "/settings/security", "/settings/team", "/settings/keys"
 OWN_ADVICE = "If you did not do this, change your password and end your other sessions now"

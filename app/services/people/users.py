@@ -13,8 +13,11 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, ApiKey, User
-from app.services.accounts import accounts, invitations, passwords, people_erasure, sessions
-from app.services.core import audit_log, security_emails
+from app.services.accounts import accounts
+from app.services.audit import audit_log
+from app.services.emails import security_emails
+from app.services.people import invitations, people_erasure
+from app.services.sign_in import passwords, sessions
 
 PASSWORD_BYTES = 15
 PASSWORD_RESET = "Your password was reset"

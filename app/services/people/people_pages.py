@@ -6,8 +6,9 @@ from uuid import UUID
 
 from app.db.transactions import transaction
 from app.models import ApiKey, BrowserSession, Invitation, User
-from app.services.accounts import invitations, key_creators, members, sessions, two_factor
-from app.services.accounts.two_factor import State
+from app.services.people import invitations, key_creators, members
+from app.services.sign_in import sessions, two_factor
+from app.services.sign_in.two_factor import State
 
 
 @dataclass(frozen=True, slots=True)

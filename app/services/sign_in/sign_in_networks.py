@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from app.db.bulk import insert
 from app.db.transactions import now
 from app.models import SignInNetwork, User
-from app.services.core import audit_log, security_emails
+from app.services.audit import audit_log
+from app.services.emails import security_emails
 
 RETENTION = timedelta(days=180)  # without a sign-in from it
 PREFIXES = {4: 24, 6: 48}  # the usual size of the network of a household or an office

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, User
 from app.models.accounts import ROLES
-from app.services.accounts.sessions import UserSession
-from app.services.core import refusals
-from app.services.core.refusals import Refusal
+from app.services.audit import refusals
+from app.services.audit.refusals import Refusal
+from app.services.sign_in.sessions import UserSession
 
 INVITING_ROLE = "admin"  # the lowest role that invites, changes and removes people
 

@@ -22,10 +22,12 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
 from app.models.stored_json import AuditDetails
-from app.services.accounts import accounts, invitation_emails, ranks
+from app.services.accounts import accounts
 from app.services.accounts.accounts import NewUser
-from app.services.accounts.sessions import UserSession
-from app.services.core import audit_log, emails, security_emails
+from app.services.audit import audit_log
+from app.services.emails import emails, security_emails
+from app.services.people import invitation_emails, ranks
+from app.services.sign_in.sessions import UserSession
 
 LIFETIME = timedelta(days=7)
 MAX_PEOPLE = 200  # people and invitations of one account

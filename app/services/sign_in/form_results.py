@@ -19,8 +19,8 @@ from app.db.bulk import insert
 from app.db.transactions import transaction
 from app.errors import NotFound
 from app.models import FormResult
-from app.services.accounts import sessions
 from app.services.core import encryption
+from app.services.sign_in import sessions
 
 LIFETIME = timedelta(minutes=10)
 _PURPOSE = "form-result"

@@ -12,8 +12,8 @@ from app import settings as app_settings
 from app.channels import smtp
 from app.db.transactions import now, transaction
 from app.models import Email
-from app.services.core import emails
-from app.services.core.emails import NewEmail
+from app.services.emails import emails
+from app.services.emails.emails import NewEmail
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.receivers import LoopbackNetwork
@@ -21,12 +21,6 @@ from tests.support.smtp_server import Inbox
 from worker import jobs, shutdown
 
 LINK = "https://watch.test/auth/invitation/a-secret"
-
-
-@pytest.fixture
-def settings(settings: Settings, inbox: Inbox) -> Settings:
-    """Settings with a mail server on this machine."""
-    return settings.replace(smtp_url=inbox.url, mail_from="Watch <w@watch.test>")
 
 
 def new_email(recipient: str, subject: str, body: str, account_id: UUID | None) -> NewEmail:

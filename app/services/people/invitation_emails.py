@@ -3,8 +3,8 @@
 from sqlalchemy.orm import Session
 
 from app.models import Account, Invitation
-from app.services.core import emails
-from app.services.core.emails import NewEmail
+from app.services.emails import emails
+from app.services.emails.emails import NewEmail
 
 KIND = "invitation"
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from app.models import AuditEvent
-from app.services.core import listing, refusals
+from app.services.audit import refusals
+from app.services.core import listing
 from app.services.core.listing import Listing
 
 COLUMNS = (

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
-from app.services.accounts import passwords, sessions, two_factor
-from app.services.accounts.sessions import UserSession
-from app.services.core import audit_log, security_emails
+from app.services.audit import audit_log
+from app.services.emails import security_emails
+from app.services.sign_in import passwords, sessions, two_factor
+from app.services.sign_in.sessions import UserSession
 
 PASSWORD = "Your password was changed"
 ON = "Two-factor authentication was turned on"

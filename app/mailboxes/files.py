@@ -1,4 +1,4 @@
-"""Report files on disk: single files, folders, mbox files and Maildirs.
+"""Report files on disk: single files, folders, mbox files, Maildirs and dumps of parsedmarc.
 
 Compressed messages and archives are read as they are; the worker opens them.
 """
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from app.mailboxes import dumps
 from app.protocols.mail import mbox
+from app.protocols.report_formats.limits import LIMITS
 
 MAX_BYTES = 25 * 1024 * 1024  # of one file or message
 MAX_DEPTH = 64  # of folders in one another
@@ -23,7 +25,7 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file, or one message of an mbox; ``read`` raises OSError or TooLarge."""
+    """A file, a message of an mbox or a piece of a dump; ``read`` raises OSError or TooLarge."""
 
     name: str
     read: Callable[[], bytes]
@@ -74,11 +76,11 @@ def _is_visible(path: Path) -> bool:
 def _in(path: Path) -> Iterator[Item]:
     if path.exists() and not path.is_file():
         raise OSError("not a regular file")  # reading a pipe would block
+    inner = _mails(path) if _is_mbox(path) else _pieces(path)
     is_empty = True
-    if _is_mbox(path):
-        for mail in _mails(path):
-            is_empty = False
-            yield mail
+    for item in inner:
+        is_empty = False
+        yield item
     if is_empty:
         yield Item(path.name, partial(_read, path))
 
@@ -103,6 +105,22 @@ def _mails(path: Path) -> Iterator[Item]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for number, (start, end) in enumerate(mbox.ranges(content), 1):
             yield Item(f"{path.name} #{number}", partial(_message, path, start, end))
+
+
+def _pieces(path: Path) -> Iterator[Item]:
+    """Yield the pieces of a dump that has too many records for one file."""
+    if path.stat().st_size <= LIMITS.json_values or not dumps.is_dump(path):
+        return
+    pieces = dumps.pieces(path)
+    if len(pieces) > 1:
+        for number, spans in enumerate(pieces, 1):
+            yield Item(f"{path.name} #{number}", partial(_piece, path, spans))
+
+
+def _piece(path: Path, spans: Sequence[dumps.Span]) -> bytes:
+    if sum(end - start for start, end in spans) > MAX_BYTES:
+        raise TooLarge(f"larger than {MAX_BYTES} bytes, which are the records of one report")
+    return dumps.read(path, spans)
 
 
 def _message(path: Path, start: int, end: int) -> bytes:

@@ -4,8 +4,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +17,13 @@ from app.channels.types import Outcome, Secrets
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
+from app.protocols import retry_after
 from app.services.core import encryption, lifecycle_log
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import causes, channel_secrets, channels, outbox, recipients
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
-MAX_RETRY_AFTER = timedelta(hours=24)
 MAX_BACKOFF = timedelta(minutes=5)
 DIGEST_BATCH_SIZE = 500
 JITTER = 0.2
@@ -312,7 +311,7 @@ def _schedule_retry(delivery: Delivery, outcome: Outcome, now: datetime, jitter:
         delivery.status, delivery.finished_at = "dead", now
         return
     wait = timedelta(seconds=schedule[delivery.attempts] * jitter)
-    delivery.next_at = now + max(wait, _retry_after(outcome.retry_after, now))
+    delivery.next_at = now + max(wait, _demanded_wait(outcome, now))
 
 
 def _back_off(session: Session, channel: Channel, outcome: Outcome, now: datetime) -> None:
@@ -323,20 +322,13 @@ def _back_off(session: Session, channel: Channel, outcome: Outcome, now: datetim
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
     longest = min(MAX_BACKOFF, timedelta(seconds=max(schedule)))
     backoff = min(first * 2 ** min(channel.failures - 1, 10), longest)
-    channel.backoff_until = now + max(backoff, _retry_after(outcome.retry_after, now))
+    channel.backoff_until = now + max(backoff, _demanded_wait(outcome, now))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
     elif channels.type_of(channel).is_given_up and now - channel.failing_since >= GIVE_UP_AFTER:
         channels.give_up(session, channel, f"no successful delivery for {GIVE_UP_AFTER.days} days")
 
 
-def _retry_after(retry_after: str, now: datetime) -> timedelta:
-    """The delay that Retry-After demands, at most MAX_RETRY_AFTER (RFC 9110 §10.2.3)."""
-    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
-        return min(timedelta(seconds=int(retry_after)), MAX_RETRY_AFTER)
-    try:
-        at = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return timedelta(0)
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(at - now, timedelta(0)), MAX_RETRY_AFTER)
+def _demanded_wait(outcome: Outcome, now: datetime) -> timedelta:
+    """Return how long the receiver asks to wait."""
+    return retry_after.wait(outcome.retry_after, now) or timedelta(0)

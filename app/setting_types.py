@@ -69,7 +69,7 @@ def _domain_verification(text: str) -> str:
     return "off" if text.lower() in ("off", "0", "false", "no") else text.lower()
 
 
-def _name_server(text: str) -> tuple[str, int]:
+def _server(text: str, default_port: int) -> tuple[str, int] | None:
     """Read ``address[:port]``; an IPv6 address with a port is written ``[…]:port``."""
     is_bare = text.count(":") > 1 and not text.startswith("[")
     port_pattern = "()" if is_bare else r"(?::([0-9]{1,5}))?"
@@ -77,9 +77,25 @@ def _name_server(text: str) -> tuple[str, int]:
     try:
         address = ipaddress.ip_address(match[1] if match else "")
     except ValueError:
+        return None
+    return str(address), int((match and match[2]) or default_port)
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    if (server := _server(text, 53)) is None:
         message = f"must be addresses like 192.0.2.1:53 or [2001:db8::1]:53, not '{text}'"
-        raise ValueError(message) from None
-    return str(address), int((match and match[2]) or 53)
+        raise ValueError(message)
+    return server
+
+
+def _connection(text: str) -> tuple[str, str, int]:
+    """Read ``host=address[:port]``."""
+    host, _, address = text.partition("=")
+    server = _server(address.strip(), 443)
+    if server is None or not re.fullmatch(_NAME, host.strip().lower()):
+        message = f"must be hosts with addresses like api.example.org=192.0.2.1:8443, not '{text}'"
+        raise ValueError(message)
+    return host.strip().lower(), *server
 
 
 def _network(text: str) -> Network:
@@ -164,6 +180,9 @@ Ports = Annotated[tuple[Port, ...], _SPLIT]
 NameServers = Annotated[
     tuple[Annotated[tuple[str, Port], _from_text(_name_server)], ...],
     _SPLIT,
+]
+Connections = Annotated[
+    tuple[Annotated[tuple[str, str, Port], _from_text(_connection)], ...], _SPLIT
 ]
 Networks = Annotated[tuple[Annotated[Network, _from_text(_network)], ...], _SPLIT]
 SmtpListener = Annotated[Listen, _from_text(read_listen)]

@@ -14,6 +14,7 @@ from app import setting_messages
 from app.setting_types import (
     AllowedHosts,
     ByteCount,
+    Connections,
     Contacts,
     Count,
     DatabaseUrl,
@@ -283,6 +284,10 @@ class Settings(BaseSettings):
     """
     egress_proxy: HttpUrl | None = None
     """`http://host:port` of a proxy for fetching policies and sending webhooks."""
+    egress_connect_to: Connections = ()
+    """For tests: `host=address:port`, comma-separated. HTTPS requests to these hosts go to this
+    address, whatever DNS says; the certificate must still have the name of the host.
+    """
     geoip_database: ExistingFile | None = None
     """Path of an MMDB file with networks (ASN) or countries, which are then shown for sources."""
     profiles_file: ExistingFile | None = None

@@ -48,7 +48,11 @@ class LiveNetwork(Network):
         settings = self._settings
         resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
         shared = Shared(Transport(resolvers, settings.dns_query_seconds))
-        egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
+        egress = Egress(
+            settings.egress_allow_cidrs,
+            settings.egress_proxy,
+            connect_to=settings.egress_connect_to,
+        )
         hello = urlsplit(settings.base_url).hostname or "localhost"
         prober = Prober(hello, settings.egress_allow_cidrs)
         servers = (

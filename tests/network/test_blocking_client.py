@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from app.network.session import LiveNetwork
 from app.ports.dns import LookupFailed
 from app.ports.http import Request
 from app.ports.network import Fetch
+from app.settings import Settings
 from tests.support import receivers
 from tests.support.receivers import HOST, LoopbackNetwork, Receiver
 from tests.support.zones import Zone
@@ -68,3 +70,21 @@ def test_host_with_a_private_address_is_refused(receiver: Receiver) -> None:
         page = fetch(HOST, "/large", Request(max_response_bytes=SIZE), seconds=10)
     assert page.failure == "refused_address"
     assert receiver.connections == 0
+
+
+def test_host_can_have_another_address_but_needs_its_certificate(receiver: Receiver) -> None:
+    hosts = (HOST, "other.test")
+    settings = Settings(
+        secret_key="k" * 32,
+        database_url="sqlite:////nowhere.db",
+        redis_url="redis://127.0.0.1:1/0",
+        dns_nameservers=(("127.0.0.1", 1),),
+        egress_connect_to=tuple((host, "127.0.0.1", receiver.port) for host in hosts),
+    )
+    request = Request(max_response_bytes=SIZE)
+    with LiveNetwork(settings).fetching() as fetch:
+        pages = [fetch(host, "/large", request, seconds=10) for host in hosts]
+    assert [page.failure for page in pages] == [None, "tls"]
+    assert pages[0].body == receiver.pages["/large"]
+    [call] = receiver.calls
+    assert call.headers["host"] == HOST

@@ -46,6 +46,14 @@ def test_name_servers_may_have_ports(
     assert load(monkeypatch, **GOOD, DNS_NAMESERVERS=text).dns_nameservers == servers
 
 
+def test_hosts_may_have_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "API.example.org=127.0.0.1:8443, b.example.org=[::1]"
+    assert load(monkeypatch, **GOOD, EGRESS_CONNECT_TO=text).egress_connect_to == (
+        ("api.example.org", "127.0.0.1", 8443),
+        ("b.example.org", "::1", 443),
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -71,6 +79,12 @@ def test_name_servers_may_have_ports(
             "EGRESS_ALLOW_CIDRS",
             "10.0.0.1/8",
             "must be networks like 192.0.2.0/24: 10.0.0.1/8 has host bits set.",
+        ),
+        (
+            "EGRESS_CONNECT_TO",
+            "api.example.org:127.0.0.1",
+            "must be hosts with addresses like api.example.org=192.0.2.1:8443, "
+            "not 'api.example.org:127.0.0.1'.",
         ),
         (
             "DNS_NAMESERVERS",

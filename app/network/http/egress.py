@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from app.network.http import http1, special_addresses
@@ -41,6 +42,14 @@ class Refusal(Exception):
         self.failure, self.detail = failure, detail
 
 
+class _Server(NamedTuple):
+    """A host, and where it is reached."""
+
+    host: str
+    port: int
+    addresses: Sequence[Address]
+
+
 class Egress:
     """An HTTPS client for one event loop; at most ``MAX_CONCURRENT`` pages are fetched at a time.
 
@@ -48,8 +57,9 @@ class Egress:
     delay others. Such requests to one host reuse a connection for a few seconds, as long as the
     name still resolves to its address.
 
-    allowed  networks that are allowed although they are not public
-    proxy    ``http://host:port``; connections use CONNECT to the resolved address
+    allowed     networks that are allowed although they are not public
+    proxy       ``http://host:port``; connections use CONNECT to the resolved address
+    connect_to  (host, address, port) of hosts with another address than the resolved ones
     """
 
     def __init__(
@@ -59,9 +69,13 @@ class Egress:
         *,
         port: int = 443,
         seconds: float = TOTAL_SECONDS,
+        connect_to: Sequence[tuple[str, str, int]] = (),
     ) -> None:
         self._allowed, self._proxy, self._port = allowed, proxy, port
         self._seconds = seconds
+        self._connect_to = {
+            host: (ipaddress.ip_address(address), port) for host, address, port in connect_to
+        }
         self._gate = asyncio.Semaphore(MAX_CONCURRENT)
         self._pool = ConnectionPool()
 
@@ -82,12 +96,12 @@ class Egress:
         target = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
         url = f"https://{host}{target}"
         try:
-            addresses = await public_addresses(resolver, host, self._allowed)
             request = request or Request()
+            server = await self._server(resolver, host, request)
             if not request.is_page:
-                return await self._reusing(addresses, host, target, request)
+                return await self._reusing(server, target, request)
             async with self._gate, asyncio.timeout(self._seconds):
-                connection = await self._connected(addresses, host, request.port or self._port)
+                connection = await self._connected(server)
                 try:
                     return await _exchange(connection.stream, host, target, request)
                 finally:
@@ -131,35 +145,41 @@ class Egress:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    async def _reusing(
-        self, addresses: Sequence[Address], host: str, target: str, request: Request
-    ) -> Page:
-        port = request.port or self._port
-        connection = await self._pool.take(host, port, addresses)
+    async def _server(self, resolver: Resolver, host: str, request: Request) -> _Server:
+        """Return where the request goes; raises Refusal or LookupFailed."""
+        if host in self._connect_to:
+            address, port = self._connect_to[host]
+            return _Server(host, port, [address])
+        addresses = await public_addresses(resolver, host, self._allowed)
+        return _Server(host, request.port or self._port, addresses)
+
+    async def _reusing(self, server: _Server, target: str, request: Request) -> Page:
+        connection = await self._pool.take(*server)
         if connection is not None:
             try:
-                return await self._finish(connection, host, target, request)
+                return await self._finish(connection, server, target, request)
             except (EOFError, ConnectionError, http1.NotHttp) as error:
                 if getattr(error, "partial", b""):
                     raise  # otherwise the idle connection was closed
-        connection = await self._connected(addresses, host, port)
-        return await self._finish(connection, host, target, request)
+        connection = await self._connected(server)
+        return await self._finish(connection, server, target, request)
 
     async def _finish(
-        self, connection: Connection, host: str, target: str, request: Request
+        self, connection: Connection, server: _Server, target: str, request: Request
     ) -> Page:
         try:
-            page = await _exchange(connection.stream, host, target, request)
+            page = await _exchange(connection.stream, server.host, target, request)
         except BaseException:
             connection.abort()
             raise
-        self._pool.put(host, request.port or self._port, connection)
+        self._pool.put(server.host, server.port, connection)
         return page
 
-    async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Connection:
+    async def _connected(self, server: _Server) -> Connection:
         """Connect to the first address that accepts; a bad certificate ends the search."""
+        host, port = server.host, server.port
         last: OSError = ConnectionError()
-        for address in addresses[:MAX_ADDRESSES]:
+        for address in server.addresses[:MAX_ADDRESSES]:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     if self._proxy:

@@ -22,9 +22,9 @@ from app.db.engine import connect
 from app.db.transactions import bind, transaction
 from app.jobs import queue
 from app.models import DmarcRecord
-from app.services.analytics import rollup_queue
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor
+from app.services.rollups import rollup_queue
 from app.settings import Settings
 from bench import backends, reports
 from tests.support.factories import make_account, make_domain

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from app.services.analytics import rollup_queue
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
+from app.services.rollups import rollup_queue
 from tests.support.report_documents import RECORD, REPORT, YESTERDAY
 
 REPORTS, RECORDS, ROUNDS = 25, 100, 8

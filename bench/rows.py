@@ -20,7 +20,8 @@ from app.models import DmarcRecord
 from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from app.settings import Settings
 from bench import backends, peers, reports
 from bench.report_parsing import parsedmarc, write

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from app import interpreter, runtime
 from app.services.accounts import deletion
 from app.services.alerts import alerts
-from app.services.analytics import rollup_queue, rollups, sender_hosts
+from app.services.analytics import sender_hosts
 from app.services.domains import verification_recheck
 from app.services.emails import emails
-from app.services.ingest import mailboxes, processor
+from app.services.filing import processor
+from app.services.ingest import mailboxes
 from app.services.monitoring import account_monitor, report_monitor
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.operations import retention
+from app.services.rollups import rollup_queue, rollups
 from app.services.scans import runner, starttls_probes
 from app.settings import InvalidSettings, Settings
 from worker import shutdown

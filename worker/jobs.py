@@ -9,12 +9,14 @@ from uuid import UUID
 
 from app import logs, runtime
 from app.errors import ServiceUnavailable
-from app.services.analytics import rollup_queue, sender_hosts
+from app.services.analytics import sender_hosts
 from app.services.domains import verification_recheck
 from app.services.emails import emails
-from app.services.ingest import mailboxes, processor
+from app.services.filing import processor
+from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from app.services.notifications import dispatcher
+from app.services.rollups import rollup_queue
 from app.services.scans import runner, starttls_probes
 from worker import resource_limits, shutdown
 

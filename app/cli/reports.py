@@ -13,8 +13,9 @@ from app.errors import NotFound
 from app.models import IngestToken
 from app.models.reports import STATUSES
 from app.services.accounts import accounts
-from app.services.ingest import conflicts, retries, tokens
+from app.services.filing import conflicts, retries
 from app.services.ingest import files as ingest_files
+from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 
 tokens_group = Commands("ingest-tokens", help="Manage the addresses that reports are sent to.")

@@ -1,7 +1,7 @@
 """Rollups of aggregate reports, so that queries do not read every record.
 
 Messages are counted by hour, as the number of hours since the epoch (``analysis.mail.periods``).
-All rows follow from reports and records: ``services.analytics.rollups`` adds and subtracts the
+All rows follow from reports and records: ``services.rollups.rollups`` adds and subtracts the
 counts of a report in the transaction that stores or deletes it.
 """
 

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from app import settings as app_settings
 from app.services.accounts import accounts
-from app.services.ingest import files, processor, tokens
+from app.services.filing import processor
+from app.services.ingest import files, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain

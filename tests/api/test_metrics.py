@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from app import settings as app_settings
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from app.settings import Settings
 from tests.support.api_client import Client
 from tests.support.factories import make_domain, make_scan

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.api_client import Client
 from tests.support.factories import make_domain
 from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, record, tls_json

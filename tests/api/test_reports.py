@@ -9,8 +9,8 @@ from sqlalchemy import delete, select, update
 
 from app.db.transactions import transaction
 from app.models import AuditEvent, RawFile, ReportFile
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor
 from tests.support.api_client import Client
 from tests.support.api_reports import rows
 from tests.support.factories import make_domain

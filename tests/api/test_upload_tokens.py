@@ -19,8 +19,9 @@ from app.services.accounts import accounts
 from app.services.analytics import policy
 from app.services.api_keys import api_keys, upload_tokens
 from app.services.core import domain_lookup
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor, tokens
+from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 from app.services.monitoring import report_monitor
 from app.settings import Settings

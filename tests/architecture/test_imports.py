@@ -75,24 +75,29 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 # Which packages of app.services each may import.
 SERVICES: Mapping[str, tuple[str, ...]] = {
     "core": (),
+    "rollups": ("core",),
     "audit": ("core",),
     "emails": ("core", "audit"),
     "api_keys": ("core", "audit", "emails"),
     "sign_in": ("core", "audit", "emails"),
     "notifications": ("core", "audit", "emails"),
-    "analytics": ("core", "audit"),
     "alerts": ("core", "audit", "notifications"),
-    "ingest": ("core", "audit", "analytics"),
+    "ingest": ("core", "audit"),
+    "filing": ("core", "audit", "ingest", "rollups"),
+    "analytics": ("core", "audit", "rollups"),
     "accounts": ("core", "audit", "api_keys", "sign_in", "ingest"),
     "people": ("core", "audit", "emails", "api_keys", "sign_in", "accounts"),
-    "reports": ("core", "audit", "analytics", "ingest"),
-    "scans": ("core", "audit", "alerts", "ingest"),
-    "monitoring": ("core", "audit", "emails", "alerts", "analytics", "ingest", "api_keys"),
-    "domains": ("core", "audit", "alerts", "ingest", "analytics", "scans"),
+    "reports": ("core", "audit", "analytics", "ingest", "filing"),
+    "scans": ("core", "audit", "alerts", "filing"),
+    "monitoring": (
+        *("core", "audit", "emails", "alerts", "rollups", "analytics", "ingest", "api_keys"),
+    ),
+    "domains": ("core", "audit", "alerts", "ingest", "filing", "scans"),
+    "domain_status": ("core", "alerts", "rollups", "scans", "domains"),
     # Retention has a rule for the tables of every package.
     "operations": (
         *("core", "audit", "emails", "api_keys", "sign_in", "accounts"),
-        *("analytics", "ingest", "scans", "domains"),
+        *("rollups", "analytics", "ingest", "filing", "scans", "domains"),
     ),
 }
 
@@ -186,9 +191,9 @@ def test_only_a_few_places_catch_every_exception() -> None:
 CATCH_ALL = {  # one bad item must not stop the rest
     "app.checks.engine.execution",
     "app.checks.engine.proof",
-    "app.services.analytics.rollup_queue",
+    "app.services.rollups.rollup_queue",
     "app.services.core.batches",
-    "app.services.ingest.processor",
+    "app.services.filing.processor",
     "app.services.notifications.senders",
     "app.web_server.worker",
     "worker.clock",

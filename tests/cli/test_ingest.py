@@ -19,8 +19,8 @@ from app.cli import ingest as ingest_command
 from app.db.transactions import transaction
 from app.mailboxes import files
 from app.models import DmarcReport
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor
 from app.services.ingest.files import NewFile
 from app.settings import Settings
 from tests.support.factories import make_account, make_app, make_domain

@@ -12,7 +12,8 @@ from sqlalchemy.engine import Engine
 
 from app import ids
 from app.services.accounts import accounts
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support import imap_server as imap

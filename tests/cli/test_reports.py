@@ -18,8 +18,9 @@ from app.db.transactions import transaction
 from app.mailboxes import files
 from app.models import AuditEvent, DailyIngestUsage
 from app.protocols.mail import mbox
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor, tokens
+from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support.factories import make_account, make_app, make_domain

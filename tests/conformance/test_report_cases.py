@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, FailureReport, ReportFile, TlsPolicy
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.factories import make_account, make_domain
 from tests.support.paths import DATA
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
-from app.services.ingest import parsing
+from app.services.filing import parsing
 from demo import reports, samples
 
 DAY = datetime.now(UTC).date()

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport
-from app.services.ingest import processor
+from app.services.filing import processor
 from app.settings import Settings
 from tests.support.factories import make_account, make_app, make_domain
 from tests.support.ingest_worker import processing_files

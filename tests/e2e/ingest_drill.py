@@ -11,8 +11,8 @@ from sqlalchemy import func, select, text
 
 from app.db.transactions import transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
-from app.services.analytics import rollup_queue
 from app.services.ingest import tokens
+from app.services.rollups import rollup_queue
 from tests.e2e.service import Service, wait_for
 from tests.support.factories import ACTOR, make_domain
 from tests.support.report_documents import dmarc_xml, record

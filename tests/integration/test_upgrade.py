@@ -24,10 +24,11 @@ from app.models import Domain, ReportFile
 from app.models.stored_json import SenderMetadata
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
-from app.services.analytics import rollups, sources
+from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
 from app.services.ingest import files
 from app.services.monitoring import report_monitor
+from app.services.rollups import rollups
 from app.setting_types import database_url as driver_url
 from tests.support.api_client import Client, make_client
 from tests.support.checked_domains import store_results

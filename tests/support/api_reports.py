@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.api_client import Client
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 

@@ -30,18 +30,20 @@ from app.models import (
 from app.services.accounts import accounts
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.services.analytics import rollup_queue, sender_hosts, sources
+from app.services.analytics import sender_hosts, sources
 from app.services.analytics.sources import ManualClassification
 from app.services.api_keys import account_limits, upload_tokens
 from app.services.audit import refusals
 from app.services.core import account_rows
 from app.services.emails import emails
 from app.services.emails.emails import NewEmail
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import mailboxes, processor, tokens
+from app.services.ingest import mailboxes, tokens
 from app.services.monitoring import report_monitor
 from app.services.notifications import feed
 from app.services.people import invitations
+from app.services.rollups import rollup_queue
 from app.services.scans import runner, scans
 from app.services.scans.scans import Selection
 from app.services.sign_in import sessions

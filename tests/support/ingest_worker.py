@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.services.ingest import processor
+from app.services.filing import processor
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import ReportFile
-from app.services.ingest import authenticity, files, processor
+from app.services.filing import processor
+from app.services.ingest import authenticity, files
 from tests.support.report_documents import dmarc_xml
 from tests.support.zones import Zone, ZoneNetwork
 

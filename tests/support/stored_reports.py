@@ -13,8 +13,9 @@ from app.analysis.mail.periods import Window
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
-from app.services.analytics import rollup_queue, sending
+from app.services.analytics import sending
 from app.services.analytics.sending import SendingReport
+from app.services.rollups import rollup_queue
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)

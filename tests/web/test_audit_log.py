@@ -6,7 +6,8 @@ from sqlalchemy import select
 from app.db.transactions import transaction
 from app.models import Account, AuditEvent
 from app.services.audit import refusals
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.api_client import make_client
 from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import make_domain

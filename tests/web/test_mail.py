@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_domain
 from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, record, tls_json

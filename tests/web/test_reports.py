@@ -14,8 +14,9 @@ from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import Account, ReportFile
 from app.services.audit import audit_log
+from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import processor, tokens
+from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support.dashboard_browser import Browser, make_browser

@@ -12,7 +12,7 @@ from app.models.keys import Scope
 from app.models.stored_json import AuditDetails
 from app.services.api_keys import api_keys
 from app.services.people import invitations, people_pages
-from app.services.people import members as accounts_members
+from app.services.people import members as account_members
 from app.services.sign_in import sessions
 from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_key
@@ -136,9 +136,9 @@ def test_user_demoted_during_a_request_changes_nothing(app: Flask, browser: Brow
     assert stale is not None
     browser.post(user_path(admin, "role"), role="viewer")
     with pytest.raises(InvalidRequest):
-        accounts_members.remove(stale, member.user.id)
+        account_members.remove(stale, member.user.id)
     with pytest.raises(InvalidRequest):
         invitations.create(stale, "x@acme.test", "viewer")
     browser.post(user_path(admin, "remove"))
     with pytest.raises(NotFound):
-        accounts_members.change_role(stale, member.user.id, "viewer")
+        account_members.change_role(stale, member.user.id, "viewer")

@@ -24,8 +24,9 @@ from app.mailboxes import imap
 from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.protocols.report_formats.limits import MIB
-from app.services.analytics import rollup_queue
-from app.services.ingest import claims, mailboxes, parsing, processor, retries
+from app.services.filing import claims, parsing, processor, retries
+from app.services.ingest import mailboxes
+from app.services.rollups import rollup_queue
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT

@@ -21,7 +21,8 @@ from app.db.transactions import transaction
 from app.listen_address import Listen
 from app.models import IngestToken, ReportFile
 from app.protocols.report_formats.limits import LIMITS
-from app.services.ingest import processor, tokens
+from app.services.filing import processor
+from app.services.ingest import tokens
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.report_documents import dmarc_xml

@@ -38,10 +38,10 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.services.analytics import cache, partial_reports, rollup_queue
 from app.services.analytics.queries import SeriesQuery
 from app.services.core import domain_lookup
 from app.services.core.caches import Cache
+from app.services.rollups import cache, partial_reports, rollup_queue
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 MAX_GROUPS = 20  # groups that are listed one by one; the others are summed

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from app.db.transactions import transaction
 from app.models import Domain
-from app.services.analytics import dmarc, rollup_queue, sending, sources, tls
+from app.services.analytics import dmarc, sending, sources, tls
 from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
 from app.services.analytics.sources import Coverage, SourceList
 from app.services.analytics.tls import TlsSummary
 from app.services.core import domain_lookup
+from app.services.rollups import rollup_queue
 
 
 @dataclass(frozen=True, slots=True)

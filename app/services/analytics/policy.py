@@ -26,9 +26,10 @@ from app.models import DmarcReport, Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import partial_reports, published_policies, rollup_queue, sending
+from app.services.analytics import published_policies, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
+from app.services.rollups import partial_reports, rollup_queue
 
 NO_STEP_LEFT = "The policy is reject wherever it applies, so there is no further step."
 MAX_LISTED = 100  # sources in each list, unless a caller requests fewer

@@ -27,8 +27,9 @@ from app.models import (
     SourceDecision,
 )
 from app.models.reports import TRUSTED
-from app.services.analytics import cache, dmarc
+from app.services.analytics import dmarc
 from app.services.core.caches import Cache
+from app.services.rollups import cache
 
 MAX_FLOWS = 3_000  # flows that are read one by one
 MAX_IDENTITIES = 2_000  # identities of other flows that are read one by one

@@ -16,10 +16,11 @@ from app.db import bulk
 from app.db.transactions import now, transaction
 from app.errors import NotFound
 from app.models import DmarcFlow, DmarcReport, Domain, SourceDecision
-from app.services.analytics import partial_reports, rollup_queue, sending
+from app.services.analytics import sending
 from app.services.analytics.sending import SendingReport
 from app.services.audit import audit_log
 from app.services.core import domain_lookup
+from app.services.rollups import partial_reports, rollup_queue
 
 MAX_SOURCES = 100  # listed one by one, unless a caller requests another number
 MAX_PARTS = 10  # addresses, signatures and the like that are listed for a source

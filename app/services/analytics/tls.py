@@ -14,10 +14,11 @@ from app.analysis.mail.periods import Buckets, hour_of
 from app.analysis.mail.record_filter import TlsRecordFilter
 from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
-from app.services.analytics import partial_reports, tls_policies
+from app.services.analytics import tls_policies
 from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
 from app.services.core import domain_lookup
+from app.services.rollups import partial_reports
 
 MAX_GROUPS = 100  # groups in each list of a summary
 MAX_HOSTS = 1_000  # pairs of a host and a failure type that are read one by one

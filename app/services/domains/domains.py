@@ -24,7 +24,7 @@ from app.services.alerts.transitions import Transition
 from app.services.audit import audit_log
 from app.services.core import domain_lookup
 from app.services.domains import erasure
-from app.services.ingest import retries
+from app.services.filing import retries
 
 MAX_HOLD_REASON = 300
 

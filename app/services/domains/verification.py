@@ -20,7 +20,7 @@ from app.protocols import timestamps
 from app.services.audit import audit_log
 from app.services.core import domain_lookup
 from app.services.domains import verification_recheck
-from app.services.ingest import retries
+from app.services.filing import retries
 
 
 class Challenge(NamedTuple):

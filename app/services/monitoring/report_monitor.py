@@ -33,12 +33,12 @@ from app.rules.reports.posture import (
 )
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
-from app.services.analytics import rollup_queue
 from app.services.core import domain_lookup
 from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
 from app.services.monitoring import report_posture
 from app.services.monitoring.report_posture import MAX_WAIT
+from app.services.rollups import rollup_queue
 
 RULES = tuple(map(graded, reports.RULES))
 CHECK_PERIOD = timedelta(hours=1)

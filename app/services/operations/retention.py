@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Base, DmarcReport
-from app.services.analytics import rollup_queue
 from app.services.core import account_rows
 from app.services.operations import retention_rules
 from app.services.operations.retention_rules import Rule
+from app.services.rollups import rollup_queue
 
 logger = logging.getLogger(__name__)
 

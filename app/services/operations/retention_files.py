@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from app import settings
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
-from app.services.ingest import retries
+from app.services.filing import retries
 from app.services.ingest.budgets import SourceClass
 
 

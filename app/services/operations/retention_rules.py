@@ -39,7 +39,8 @@ from app.models import (
 )
 from app.services.api_keys import idempotency
 from app.services.emails import emails
-from app.services.ingest import budgets, observed_selectors
+from app.services.filing import observed_selectors
+from app.services.ingest import budgets
 from app.services.operations import retention_conditions as conditions
 from app.services.operations import retention_files
 from app.services.operations.retention_conditions import Condition

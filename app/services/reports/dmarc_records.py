@@ -21,7 +21,7 @@ from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols.report_formats.aggregate import values as report_values
 from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.ingest import conflicts, retries
+from app.services.filing import conflicts, retries
 from app.services.reports import reports
 
 _UNCHANGED = re.compile(r"[A-Za-z0-9._@+-]+")  # JSON writes these characters unchanged

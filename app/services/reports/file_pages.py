@@ -7,7 +7,8 @@ from uuid import UUID
 
 from app.db.transactions import transaction
 from app.models.reports import STATUSES
-from app.services.ingest import files, retries
+from app.services.filing import retries
+from app.services.ingest import files
 from app.services.ingest.files import ReportFileFilter
 
 PAGE_SIZE = 50

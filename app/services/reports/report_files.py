@@ -11,7 +11,8 @@ from app.db.transactions import transaction
 from app.errors import Conflict, NotFound
 from app.models import ReportFile
 from app.services.audit import audit_log
-from app.services.ingest import files, retries
+from app.services.filing import retries
+from app.services.ingest import files
 
 
 def find(account_id: UUID, public_id: str) -> Any:

@@ -26,7 +26,8 @@ from app.models.reports import is_partial
 from app.services.audit import audit_log
 from app.services.core import domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.ingest import conflicts, files, retries
+from app.services.filing import conflicts, retries
+from app.services.ingest import files
 
 Table = type[DmarcReport] | type[TlsReport] | type[FailureReport]
 PREFIXES: Mapping[Table, str] = {DmarcReport: "dmr", TlsReport: "tlr", FailureReport: "flr"}

@@ -15,7 +15,7 @@ from app.db.transactions import after_commit, transaction
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import observed_selectors
+from app.services.filing import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
 
 MAX_CANDIDATES = (

@@ -11,8 +11,9 @@ from app.checks.engine.types import Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
 from app.services.core import domain_lookup
-from app.services.domains import domain_pages, domains, verification
-from app.services.domains.domain_list import DomainFilter
+from app.services.domain_status import domain_pages
+from app.services.domain_status.domain_list import DomainFilter
+from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
 from app.web.base import pages, query, submissions

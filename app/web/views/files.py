@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage
 from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
-from app.services.ingest import conflicts, retries
+from app.services.filing import conflicts, retries
 from app.services.reports import file_pages, report_files
 from app.web.base import pages, query
 from app.web.base.filters import file_size

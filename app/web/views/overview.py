@@ -3,7 +3,7 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from app.services.domains import dashboard
+from app.services.domain_status import dashboard
 from app.web.base import charts, pages
 
 bp = Blueprint("overview", __name__)

@@ -31,7 +31,8 @@ from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.api_keys import upload_tokens
 from app.services.core import domain_lookup
 from app.services.domains import verification
-from app.services.ingest import files, processor, tokens
+from app.services.filing import processor
+from app.services.ingest import files, tokens
 from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
 from app.settings import Settings

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, DnsChange, Scan
-from app.services.domains import dns_status
+from app.services.domain_status import dns_status
 from app.services.scans import runner, scans
 from tests.support.factories import make_account, make_domain, make_scan
 from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork

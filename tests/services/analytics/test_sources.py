@@ -13,11 +13,12 @@ from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.protocols.report_formats.aggregate import Record
-from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sending, sources
+from app.services.analytics import dmarc, policy, sending, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sending import SendingReport
 from app.services.analytics.sources import ManualClassification
+from app.services.rollups import cache, rollup_queue, rollups
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, START, Report, record, sending_report, store
 

@@ -15,7 +15,8 @@ from app.db.transactions import now, transaction
 from app.models import Domain, MailHost, ReportFile
 from app.services.core import batches
 from app.services.core.leases import Lease, LeaseTable, Requeue
-from app.services.ingest import claims, files
+from app.services.filing import claims
+from app.services.ingest import files
 from app.services.scans import starttls_probes
 from tests.support.factories import make_account, make_domain
 from tests.support.report_documents import dmarc_xml

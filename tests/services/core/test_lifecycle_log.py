@@ -15,8 +15,9 @@ from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange
 from app.services.core import lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import claims as file_claims
-from app.services.ingest import files, processor
+from app.services.filing import claims as file_claims
+from app.services.filing import processor
+from app.services.ingest import files
 from app.services.scans import claims as scan_claims
 from app.services.scans import runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan

@@ -14,7 +14,8 @@ from app.models import Account, AuditEvent, Base, Channel, Domain, Event, RawFil
 from app.services.accounts import accounts, deletion, export
 from app.services.core import account_rows
 from app.services.domains import domains, erasure
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from app.services.people import users
 from tests.support import full_account
 from tests.support.factories import ACTOR, make_account, make_domain

@@ -12,8 +12,9 @@ from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.transitions import Sighting
 from app.services.core import domain_lookup
-from app.services.domains import domain_list, domains, verification
-from app.services.domains.domain_list import DomainFilter
+from app.services.domain_status import domain_list
+from app.services.domain_status.domain_list import DomainFilter
+from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 from app.services.notifications import feed
 from app.services.scans import scans

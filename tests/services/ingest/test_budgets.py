@@ -14,7 +14,8 @@ from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
 from app.models import DailyIngestUsage, DmarcReport, RawFile, ReportFile
 from app.models.stored_json import SenderMetadata
-from app.services.ingest import budgets, files, processor
+from app.services.filing import processor
+from app.services.ingest import budgets, files
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.factories import make_account, make_domain

@@ -25,7 +25,8 @@ from app.models import (
     TlsPolicy,
 )
 from app.services.domains import domains
-from app.services.ingest import files, processor, retries
+from app.services.filing import processor, retries
+from app.services.ingest import files
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain

@@ -10,8 +10,8 @@ from app import ids
 from app.db.transactions import now, transaction
 from app.models import Domain, ReportFile, ReportMailbox, ReportMonitor
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
-from app.services.analytics import rollup_queue
 from app.services.monitoring import report_monitor
+from app.services.rollups import rollup_queue
 from tests.support.report_alerts import (
     GOOD,
     MAILCHIMP,

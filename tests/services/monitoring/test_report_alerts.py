@@ -20,10 +20,11 @@ from app.models import (
     ReportMonitor,
 )
 from app.protocols.report_formats.aggregate import DkimResult
-from app.services.analytics import rollup_queue, sources
+from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
+from app.services.rollups import rollup_queue
 from app.setting_types import DomainVerification
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account

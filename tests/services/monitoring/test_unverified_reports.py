@@ -13,7 +13,8 @@ from app.db.transactions import transaction
 from app.models import Alert, Domain, ObservedSelector
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from app.services.monitoring import report_monitor
 from tests.support.report_alerts import GOOD, RUA, failing_record, midnight, send, store_dmarc_facts
 from tests.support.report_documents import dmarc_xml

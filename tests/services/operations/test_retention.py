@@ -10,7 +10,8 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile
 from app.services.core import account_rows
-from app.services.ingest import files, processor, retries
+from app.services.filing import processor, retries
+from app.services.ingest import files
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.factories import make_account, make_domain

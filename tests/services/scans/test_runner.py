@@ -16,7 +16,7 @@ from app.jobs import queue
 from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS
 from app.services.alerts import alerts
-from app.services.domains import dns_status
+from app.services.domain_status import dns_status
 from app.services.scans import claims, results, runner, scans
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.zones import SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork

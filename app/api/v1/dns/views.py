@@ -13,8 +13,9 @@ from app.api.http.endpoint import Body, endpoint
 from app.api.v1 import schemas
 from app.checks.transport.evaluate import breaks_delivery
 from app.models.keys import Scope
-from app.services.domains import dane_evaluation, dns_status, draft_evaluation
-from app.services.domains.dns_status import ChangeFilter
+from app.services.domain_status import dns_status
+from app.services.domain_status.dns_status import ChangeFilter
+from app.services.domains import dane_evaluation, draft_evaluation
 from app.services.domains.draft_evaluation import SpfSender
 from app.services.scans import serialization
 

@@ -17,8 +17,9 @@ from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
 from app.protocols import names
-from app.services.domains import domain_list, domains, verification
-from app.services.domains.domain_list import DomainFilter
+from app.services.domain_status import domain_list
+from app.services.domain_status.domain_list import DomainFilter
+from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 
 bp = Blueprint("domains", __name__, url_prefix="/domains")

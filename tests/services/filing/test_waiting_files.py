@@ -8,7 +8,8 @@ from sqlalchemy import delete, select
 
 from app.db.transactions import transaction
 from app.models import RawFile, ReportFile
-from app.services.ingest import files, processor, retries
+from app.services.filing import processor, retries
+from app.services.ingest import files
 from app.services.operations.metrics import ServiceCollector
 from tests.support.factories import make_account
 from tests.support.report_documents import dmarc_xml

@@ -12,9 +12,10 @@ from app import ids
 from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
 from app.models import AuditEvent, DmarcHour, DmarcReport, RawFile, ReportFile, TlsReport
-from app.services.analytics import rollup_queue
-from app.services.ingest import conflicts, files, processor
+from app.services.filing import conflicts, processor
+from app.services.ingest import files
 from app.services.operations import retention
+from app.services.rollups import rollup_queue
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.report_documents import dmarc_xml, record, tls_json
 

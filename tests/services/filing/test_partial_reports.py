@@ -21,10 +21,11 @@ from app.models import (
     TlsPolicy,
     TlsReport,
 )
-from app.services.analytics import rollup_queue
-from app.services.ingest import conflicts, files, processor, retries
+from app.services.filing import conflicts, processor, retries
+from app.services.ingest import files
 from app.services.operations import retention
 from app.services.reports import report_files
+from app.services.rollups import rollup_queue
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.report_documents import dmarc_xml, record, tls_json
 

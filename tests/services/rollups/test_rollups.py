@@ -27,8 +27,9 @@ from app.models import (
     ReporterCount,
 )
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
-from app.services.analytics import dmarc, rollup_queue, rollups
+from app.services.analytics import dmarc
 from app.services.analytics.dmarc import DmarcQuery
+from app.services.rollups import rollup_queue, rollups
 from tests.support.factories import make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 

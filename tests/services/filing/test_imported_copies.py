@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, ReportFile, TlsReport
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.factories import make_account, make_domain
 from tests.support.parsedmarc_output import FORMATS, report, tls_output
 from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, record, tls_json

@@ -20,7 +20,7 @@ from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls import Policy, TlsReport
-from app.services.ingest.parsing import ParsedReport, Report
+from app.services.filing.parsing import ParsedReport, Report
 
 UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization
 _ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")

@@ -24,9 +24,9 @@ from app.errors import ServiceUnavailable
 from app.jobs import queue
 from app.models import DmarcRecord, DmarcReport, Domain, RollupQueueEntry
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
-from app.services.analytics import rollups
-from app.services.analytics.rollups import ReportCounts
 from app.services.core import domain_lookup
+from app.services.rollups import rollups
+from app.services.rollups.rollups import ReportCounts
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.models import ReportFile, TlsPolicy
-from app.services.ingest import files, processor
+from app.services.filing import processor
+from app.services.ingest import files
 from tests.support.factories import make_account, make_domain
 from tests.support.report_documents import failure_mail, tls_json
 

@@ -17,8 +17,9 @@ from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
 from app.services.core import domain_lookup, profiles
 from app.services.core.listing import Listing
-from app.services.domains import dashboard, dns_status, domain_list, verification
-from app.services.domains.domain_list import DomainFilter
+from app.services.domain_status import dashboard, dns_status, domain_list
+from app.services.domain_status.domain_list import DomainFilter
+from app.services.domains import verification
 from app.services.domains.verification import Challenge
 from app.services.scans import scans
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import DmarcHour, DmarcReport, ReportFile
-from app.services.analytics import rollup_queue
+from app.services.rollups import rollup_queue
 from tests.support.factories import make_account, make_domain
 from tests.support.signed_mails import NAME, mail, read, record, signed
 from tests.support.zones import SERVFAIL, Zone

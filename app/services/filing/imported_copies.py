@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.models import DmarcReport, TlsReport
 from app.models.reports import IMPORTED, PROVENANCES
 from app.protocols.report_formats.parsedmarc.aggregate import UNCERTAIN_PERIOD
-from app.services.ingest.rows import Filing
+from app.services.filing.rows import Filing
 
 _ZONES = timedelta(hours=14)  # the largest difference of a time zone from UTC
 _NAMES = ("reporter", "report_id", "begin_at", "end_at")

@@ -24,17 +24,18 @@ from app.models.reports import MAX_ATTEMPTS
 from app.ports.network import Network
 from app.protocols.report_formats import origin, unwrap
 from app.protocols.report_formats.limits import ReportRejected
-from app.services.analytics import rollup_queue
 from app.services.core import batches
 from app.services.core.leases import Requeue
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import authenticity, budgets, filing
-from app.services.ingest import claims as ingest_claims
+from app.services.filing import claims as file_claims
+from app.services.filing import filing
+from app.services.filing.claims import Claim
+from app.services.filing.parsing import ParsedReport, read
+from app.services.ingest import authenticity, budgets
 from app.services.ingest import files as ingest_files
 from app.services.ingest.authenticity import Author, Guard, Mail
 from app.services.ingest.budgets import CpuMeter
-from app.services.ingest.claims import Claim
-from app.services.ingest.parsing import ParsedReport, read
+from app.services.rollups import rollup_queue
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +108,13 @@ def run(
         if time.monotonic() > until:
             queue.enqueue_report_files([])
             break
-        claims = ingest_claims.claim(listed)
+        claims = file_claims.claim(listed)
         if not claims and not listed:
             break
         if not claims:
             listed = []
             continue
-        with ingest_claims.LEASES.renewing([claim.lease for claim in claims].copy):
+        with file_claims.LEASES.renewing([claim.lease for claim in claims].copy):
             _process(claims, context)
         count += len(claims)
         if time.monotonic() > rollup_at:
@@ -130,7 +131,7 @@ def requeue_stale() -> int:
     """
     is_idle = queue.is_idle(queue.INGEST)
     with transaction() as session:
-        requeued = ingest_claims.LEASES.requeue_stale(
+        requeued = file_claims.LEASES.requeue_stale(
             session, _requeue_rule(now(session)), is_idle=is_idle, limit=REQUEUE_BATCH_SIZE
         )
         ingest_files.log_all(session, Lifecycle.REPORT_FILE_REJECTED, requeued.failed)
@@ -142,7 +143,7 @@ def requeue_stale() -> int:
 def _requeue_rule(at: datetime) -> Requeue:
     is_late = ReportFile.enqueued_at < at - settings.current().scan_requeue_seconds
     return Requeue(
-        is_waiting=ingest_claims.IS_QUEUED & is_late,
+        is_waiting=file_claims.IS_QUEUED & is_late,
         max_attempts=MAX_ATTEMPTS,
         queued={"enqueued_at": at},
         failed={
@@ -194,14 +195,14 @@ def _process(claims: Sequence[Claim], context: Context) -> None:
     for index, claim in enumerate(first):
         if context.is_stopping():
             batch.finish()
-            ingest_claims.release([*first[index:], *rest])
+            file_claims.release([*first[index:], *rest])
             return
         batch.read(claim)
     batch.finish()
     for index, claim in enumerate(rest):
         if context.is_stopping() or time.monotonic() > until:
             batch.finish()
-            ingest_claims.release(rest[index:])
+            file_claims.release(rest[index:])
             return
         batch.read(claim)
     batch.finish()

@@ -23,13 +23,14 @@ from app.models import (
     ReportMonitor,
     RollupQueueEntry,
 )
-from app.services.analytics import dmarc, policy, rollup_queue, rollups, sources
+from app.services.analytics import dmarc, policy, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sources import ManualClassification
-from app.services.domains import dashboard
+from app.services.domain_status import dashboard
 from app.services.monitoring import report_monitor
 from app.services.operations.metrics import ServiceCollector
+from app.services.rollups import rollup_queue, rollups
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, START, Report, record, store
 

@@ -19,23 +19,18 @@ from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
-from app.services.analytics import rollup_queue
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.ingest import (
-    authenticity,
-    budgets,
-    comparison,
-    imported_copies,
-    observed_selectors,
-)
+from app.services.filing import comparison, imported_copies, observed_selectors
+from app.services.filing import rows as report_rows
+from app.services.filing.claims import LEASES
+from app.services.filing.comparison import ExistingReport, Relation
+from app.services.filing.parsing import PARSER_VERSION, ParsedReport
+from app.services.filing.rows import TABLES, Filing, Table
+from app.services.ingest import authenticity, budgets
 from app.services.ingest import files as ingest_files
-from app.services.ingest import rows as ingest_rows
-from app.services.ingest.claims import LEASES
-from app.services.ingest.comparison import ExistingReport, Relation
-from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
-from app.services.ingest.rows import TABLES, Filing, Table
+from app.services.rollups import rollup_queue
 
 _PERIOD = ("reporter", "report_id", "begin_at", "end_at")
 _KEYS: Mapping[Table, Sequence[str]] = {
@@ -141,7 +136,7 @@ def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Ou
     file.policy_domain, file.report_id = outcome.policy_domain, outcome.report_id
     file.provenance, file.kind = outcome.provenance, report.kind or file.kind
     if report.origin is not None:
-        ingest_rows.set_sender(file, report.origin, is_rejected=outcome.status == "rejected")
+        report_rows.set_sender(file, report.origin, is_rejected=outcome.status == "rejected")
     file.parser_version, file.lease_until = PARSER_VERSION, None
     file.finished_at = transactions.now(session)
     ingest_files.log(
@@ -179,7 +174,7 @@ def _filing(
             status="rejected", reason="bad_domain", detail="The report does not name a domain"
         )
     policy_domain, domain = _owner(file.account_id, report.policy_domains, owners)
-    head = ingest_rows.head(report.report, policy_domain, file.account_id)
+    head = report_rows.head(report.report, policy_domain, file.account_id)
     file.reporter = head["reporter"]
     if domain is None:
         return Outcome(
@@ -343,8 +338,8 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             aggregate.append((filing.row, report, filing.domain))
         elif isinstance(report, TlsReport):
             tls.append((filing.row, report))
-    ingest_rows.add_policies(session, tls)
-    ingest_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
+    report_rows.add_policies(session, tls)
+    report_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
     observed_selectors.observe(session, aggregate)
     rollup_queue.enqueue(session, [row for row, *_ in aggregate])
     return added

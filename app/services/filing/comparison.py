@@ -19,7 +19,7 @@ from app.models import TlsReport as StoredTls
 from app.protocols.report_formats import tls_figures
 from app.protocols.report_formats.aggregate import AggregateReport, figures
 from app.protocols.report_formats.tls import FailureDetail, Policy, TlsReport
-from app.services.ingest.parsing import ParsedReport
+from app.services.filing.parsing import ParsedReport
 
 _BATCH_SIZE = 1_000
 _FIGURES = (

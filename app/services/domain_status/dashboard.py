@@ -13,8 +13,8 @@ from app.analysis.mail import periods
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import Alert, ApiKey, DmarcHour, Domain, ReportFile, Scan
-from app.services.analytics import rollup_queue
-from app.services.domains import domain_list
+from app.services.domain_status import domain_list
+from app.services.rollups import rollup_queue
 
 MAX_LOWEST = 10  # domains in the list
 MAX_FIXES = 8

@@ -14,8 +14,8 @@ from app.models import DmarcReport, Domain, RawFile, ReportFile, TlsReport
 from app.models.reports import is_partial
 from app.services.audit import audit_log
 from app.services.core import domain_lookup
+from app.services.filing.parsing import PARSER_VERSION
 from app.services.ingest import files
-from app.services.ingest.parsing import PARSER_VERSION
 
 RETRY_BATCH_SIZE = 5_000
 PARTIAL = "partial"  # instead of a reason: the files of partial reports

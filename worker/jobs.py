@@ -13,7 +13,7 @@ from app.services.analytics import sender_hosts
 from app.services.domains import verification_recheck
 from app.services.emails import emails
 from app.services.filing import processor
-from app.services.ingest import mailboxes
+from app.services.mailboxes import polling
 from app.services.monitoring import report_monitor
 from app.services.notifications import dispatcher
 from app.services.rollups import rollup_queue
@@ -99,7 +99,7 @@ def probe_hosts() -> None:
 
 def poll_mailbox(mailbox_ids: list[str]) -> None:
     """Fetch reports from a mailbox, and from others that are due."""
-    mailboxes.poll_next(
+    polling.poll_next(
         [UUID(mailbox_id) for mailbox_id in mailbox_ids],
         runtime.network(),
         is_stopping=shutdown.is_requested,

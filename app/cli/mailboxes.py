@@ -1,7 +1,7 @@
 """The ``flask mailboxes`` commands: mailboxes that reports are fetched from."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,14 +11,17 @@ from flask import Flask, current_app
 
 from app import ids
 from app.cli.base import OPERATOR, Commands
-from app.mailboxes.imap import Account
+from app.mailboxes.config import MailboxConfig
+from app.mailboxes.options import InvalidOptions, Kind, Option
+from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
+from app.ports.network import Network
 from app.services.accounts import accounts
-from app.services.ingest import mailbox_access, mailboxes
-from app.services.ingest.mailbox_access import SECURITIES, Connection
+from app.services.mailboxes import access, mailboxes, polling
+from app.services.mailboxes.access import Connection, TokenStore
 
-mailboxes_group = Commands("mailboxes", help="Manage IMAP mailboxes that reports are fetched from.")
+mailboxes_group = Commands("mailboxes", help="Manage mailboxes that reports are fetched from.")
 
 _ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 _AUTHSERV_ID = click.option(
@@ -31,121 +34,152 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(mailboxes_group)
 
 
-def _access_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the access to a mailbox, which have no defaults."""
-    for option in reversed(
-        (
-            click.option("--host"),
-            click.option("--port", type=int, help="993, or 143 with STARTTLS."),
-            click.option("--username"),
-            click.option("--folder", help="INBOX unless set."),
-            click.option(
-                "--done-folder",
-                help="Move imported mails to this folder; without it they are marked as seen.",
-            ),
-            click.option("--create-done-folder", is_flag=True, help="Create it if it is missing."),
-            click.option("--security", type=click.Choice(SECURITIES), help="tls unless set."),
-            click.option(
-                "--ca-file",
-                type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="Certificates (PEM) of the only authorities that are trusted.",
-            ),
-            click.option(
-                "--messages",
-                type=click.Choice(("all", "unread")),
-                help="All mails, which requires --done-folder and is its default; or unread ones.",
-            ),
-            click.option("--skip-test", is_flag=True, help="Do not sign in to test the mailbox."),
-        )
-    ):
-        command = option(command)
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _all_options() -> Mapping[str, list[tuple[str, Option]]]:
+    """Return the options of all types by name, each with the labels of its types."""
+    options: dict[str, list[tuple[str, Option]]] = {}
+    for config_type in MAILBOX_TYPES.values():
+        for name, option in config_type.options().items():
+            options.setdefault(name, []).append((config_type.type, option))
+    return options
+
+
+def _type_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all mailbox types; secrets are prompted for.
+
+    They are not options of the command: other users of the machine can read the arguments of
+    a process. The text of a long option is read from a file.
+    """
+    command = click.option("--skip-test", is_flag=True, help="Do not connect to test it.")(command)
+    command = click.option("--dry-run", is_flag=True, help="Test it, and store nothing.")(command)
+    for name, uses in reversed(list(_all_options().items())):
+        option = uses[0][1]
+        if option.kind is Kind.SECRET:
+            continue
+        types = ", ".join(type for type, _ in uses)
+        text = f"{option.label.removesuffix(' (optional)')} ({types})."
+        if option.kind is Kind.LONG_TEXT:
+            path = click.Path(exists=True, dir_okay=False, path_type=Path)
+            command = click.option(_flag(name) + "-file", name, type=path, help=text)(command)
+        else:
+            choices = {choice for _, use in uses for choice in use.choices or ()}
+            kind = click.Choice(sorted(choices)) if choices else None
+            command = click.option(_flag(name), name, type=kind, help=text)(command)
     return command
 
 
 @mailboxes_group.command("add")
 @_ACCOUNT
-@_access_options
+@click.option("--type", "type_name", type=click.Choice(list(MAILBOX_TYPES)), default="imap")
+@_type_options
 @_AUTHSERV_ID
-def add(account: str, authserv_id: str | None, **options: Any) -> None:
-    """Fetch reports from a mailbox. The command prompts for the password."""
-    for name in ("host", "username"):
-        if options[name] is None:
-            raise click.UsageError(f"Missing option '--{name}'.")
+def add(account: str, type_name: str, authserv_id: str | None, **options: Any) -> None:
+    """Fetch reports from a mailbox. The command prompts for passwords and other secrets."""
     account_id = accounts.find(account).id
-    # Not an option: other users of the machine can read the arguments of a process.
-    password = click.prompt("Password", hide_input=True)
-    access = _access(options, Account(host="", port=0, username="", password=password))
-    _test(mailbox_access.checked(access), options)
-    row = mailboxes.add(account_id, access, actor=OPERATOR, is_private=True)
+    config_type = MAILBOX_TYPES[type_name]
+    texts = _texts(config_type, options)
+    for name, item in config_type.fields().items():
+        is_secret = config_type.options()[name].kind is Kind.SECRET
+        if not is_secret and item.default is MISSING and name not in texts:
+            raise click.UsageError(f"Missing option '{_flag(name)}'.")
+    config = _checked(config_type, texts | _prompted(config_type))
+    tokens = TokenStore()
+    _test(Connection(config=config, is_private=True, network=_network(), tokens=tokens), options)
+    if options["dry_run"]:
+        return
+    row = mailboxes.add(account_id, config, actor=OPERATOR, is_private=True, tokens=tokens)
     if authserv_id:
         mailboxes.trust_server(account_id, row.id, authserv_id, actor=OPERATOR)
-    print(f"{ids.public('mbx', row.id)}  {row.username} at {row.host}")
+    print(f"{ids.public('mbx', row.id)}  {mailboxes.name_of(row)}")
 
 
 @mailboxes_group.command("edit")
 @_ACCOUNT
-@_access_options
-@click.option("--password", is_flag=True, help="Prompt for a new password.")
-@click.option("--no-done-folder", is_flag=True, help="Mark imported mails as seen.")
-@click.option("--no-ca-file", is_flag=True, help="Trust the authorities of this machine.")
+@_type_options
+@click.option("--secrets", is_flag=True, help="Prompt for a new password or other new secrets.")
 @click.argument("mailbox_id")
-def edit(
-    account: str,
-    mailbox_id: str,
-    password: bool,
-    no_done_folder: bool,
-    no_ca_file: bool,
-    **options: Any,
-) -> None:
-    """Change the options that are given; the others stay as they are."""
+def edit(account: str, mailbox_id: str, secrets: bool, **options: Any) -> None:
+    """Change the options that are given; the others stay as they are. "" clears an option."""
     account_id = accounts.find(account).id
     row = mailboxes.find(account_id, _id(mailbox_id))
-    stored = mailbox_access.connection_of(row).access
-    if password:
-        stored = replace(stored, password=click.prompt("Password", hide_input=True))
-    if no_done_folder:
-        stored = replace(stored, done_folder=None, only_unread=False)
-    if no_ca_file:
-        stored = replace(stored, ca_certificates=None)
-    access = _access(options, stored)
-    _test(mailbox_access.checked(access), options)
-    mailboxes.change(account_id, row.id, access, actor=OPERATOR, is_private=True)
-    print(f"{mailbox_id}  {access.username} at {access.host}")
+    stored = access.config_of(row)
+    config_type = type(stored)
+    texts = {name: "" if v is None else str(v) for name, v in stored.public().items()}
+    texts |= stored.secrets() | _texts(config_type, options)
+    if secrets:
+        texts |= _prompted(config_type)
+    config = _checked(config_type, texts)
+    _test(
+        Connection(config=config, is_private=True, network=_network(), tokens=TokenStore(row)),
+        options,
+    )
+    if options["dry_run"]:
+        return
+    row = mailboxes.change(account_id, row.id, config, actor=OPERATOR, is_private=True)
+    print(f"{mailbox_id}  {mailboxes.name_of(row)}")
 
 
-def _access(options: Mapping[str, Any], stored: Account) -> Account:
-    """Return the stored access with the options that were given."""
-    names = ("host", "port", "username", "folder", "done_folder", "security")
-    given = {name: options[name] for name in names if options[name] is not None}
-    if options["ca_file"] is not None:
-        given["ca_certificates"] = _certificates(options["ca_file"])
-    access = replace(stored, **given)
-    if not access.port:
-        access = replace(access, port=143 if access.security == "starttls" else 993)
-    if options["messages"] == "all" and access.done_folder is None:
-        raise click.UsageError("--messages all requires --done-folder.")
-    if options["messages"] is not None:
-        access = replace(access, only_unread=options["messages"] == "unread")
-    return access
+def _texts(config_type: type[MailboxConfig], options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options of a type that were given, by name."""
+    texts = {}
+    for name in _all_options():
+        value = options.get(name)
+        if value is None:
+            continue
+        if name not in config_type.options():
+            raise click.UsageError(f"{_flag(name)} is no option of the type {config_type.type}.")
+        texts[name] = _content(value) if isinstance(value, Path) else value
+    return texts
 
 
-def _certificates(path: Path) -> str:
+def _content(path: Path) -> str:
     try:
-        return path.read_text("ascii")
+        return path.read_text()
     except (OSError, UnicodeDecodeError):
-        raise click.ClickException(f"{path} has no certificates in PEM format") from None
+        raise click.ClickException(f"{path} cannot be read as text") from None
 
 
-def _test(access: Account, options: Mapping[str, Any]) -> None:
-    """Sign in and look for the folders, unless the test is skipped."""
+def _prompted(config_type: type[MailboxConfig]) -> dict[str, str]:
+    """Return the secrets that a person typed."""
+    return {
+        name: click.prompt(
+            option.label,
+            hide_input=True,
+            default=None if option.is_required else "",
+            show_default=False,
+        )
+        for name, option in config_type.options().items()
+        if option.kind is Kind.SECRET
+    }
+
+
+def _checked(config_type: type[MailboxConfig], texts: Mapping[str, str]) -> MailboxConfig:
+    try:
+        return config_type.parsed(texts).checked()
+    except InvalidOptions as error:
+        raise access.invalid_request(error) from None
+
+
+def _test(connection: Connection, options: Mapping[str, Any]) -> None:
+    """Connect and open the mailbox, unless the test is skipped."""
     if options["skip_test"]:
         return
-    connection = Connection(access, is_private=True)
     try:
-        mailbox_access.test(connection, creates_folder=options["create_done_folder"])
+        count = access.test(connection)
     except MailboxError as error:
         hint = "Use --skip-test to save the mailbox without a test."
         raise click.ClickException(f"The test failed: {error}. {hint}") from None
+    if options["dry_run"]:
+        messages = "" if count is None else f" The mailbox has {count} messages."
+        print(f"The test passed.{messages} Nothing was changed.")
+
+
+def _network() -> Network:
+    network: Network = current_app.extensions["network"]
+    return network
 
 
 @mailboxes_group.command("list")
@@ -168,7 +202,7 @@ def show(account: str, mailbox_id: str) -> None:
 
 
 def _details(row: ReportMailbox) -> Iterator[str]:
-    yield f"{row.username} at {row.host}, {row.folder}"
+    yield mailboxes.name_of(row)
     if row.paused_at:
         yield "paused"
     polled = row.polled_at.isoformat(timespec="seconds") if row.polled_at else None
@@ -206,7 +240,7 @@ def resume(account: str, mailbox_id: str) -> None:
 @_ACCOUNT
 @click.argument("mailbox_id")
 def remove(account: str, mailbox_id: str) -> None:
-    """Stop fetching from a mailbox, and delete its password."""
+    """Stop fetching from a mailbox, and delete its secrets."""
     mailboxes.remove(accounts.find(account).id, _id(mailbox_id), actor=OPERATOR)
 
 
@@ -232,7 +266,7 @@ def pull(mailbox_id: str, dry_run: bool) -> None:
         return
     if row.paused_at:
         raise click.ClickException(f"{mailbox_id} is paused. Resume it to fetch reports.")
-    result = mailboxes.poll(row.id, current_app.extensions["network"], is_forced=True)
+    result = polling.poll(row.id, _network(), is_forced=True)
     if result is None:
         raise click.ClickException(f"Not found: {mailbox_id}")
     print(
@@ -248,9 +282,7 @@ def pull(mailbox_id: str, dry_run: bool) -> None:
 
 def _preview(row: ReportMailbox) -> None:
     try:
-        preview = mailbox_access.preview(
-            mailbox_access.connection_of(row, current_app.extensions["network"])
-        )
+        preview = access.preview(row, _network())
     except MailboxError as error:
         raise click.ClickException(str(error)) from None
     for message in preview.messages:

@@ -9,11 +9,11 @@ refuses a command for one message can still be used; after a malformed response 
 import logging
 import re
 import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from imapclient import IMAPClient
 from imapclient.exceptions import (
@@ -23,12 +23,16 @@ from imapclient.exceptions import (
     ProtocolError,
 )
 
+from app.mailboxes import options
 from app.mailboxes.bounded_socket import ReceiveLimit, TlsConnector
-from app.mailboxes.types import MailboxError, MessageError, WaitingMessage
+from app.mailboxes.config import MailboxConfig
+from app.mailboxes.options import OptionError
+from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
 from app.protocols.report_formats.limits import LIMITS
 
 IDLE_SECONDS = 10.0  # without data from the server
 MAX_SECONDS = 20.0  # in total, for a server that never finishes
+MAX_CERTIFICATES = 20_000  # characters
 MAX_RESPONSE = 2 * 1024 * 1024  # of each command other than the one that fetches a message
 _OVERHEAD = 64 * 1024  # of a response in addition to the message
 
@@ -41,82 +45,168 @@ _COMMAND = re.compile(r"^\w+ failed: ")  # what IMAPClient puts before the text 
 logging.getLogger("imapclient").setLevel(logging.WARNING)  # below, it logs messages
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The location and credentials of a mailbox.
+PORTS = {"tls": 993, "starttls": 143}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapConfig(MailboxConfig):
+    """A folder on an IMAP server, with a user name and a password.
 
     done_folder      folder for stored messages; without one they stay and are marked as seen
-    security         ``tls`` from the beginning, or ``starttls``
     ca_certificates  the only trusted authorities (PEM); by default, those of this machine
-    only_unread      leave read messages alone; always so without ``done_folder``
     """
 
-    host: str
-    port: int
-    username: str
-    password: str
-    folder: str = "INBOX"
-    done_folder: str | None = None
-    security: str = "tls"
-    ca_certificates: str | None = None
-    only_unread: bool = False
+    type: ClassVar[str] = "imap"
+    label: ClassVar[str] = "IMAP"
+    description: ClassVar[str] = "A mail server with a user name and a password."
+
+    host: str = options.host("IMAP server", placeholder="imap.example.com")
+    security: str = options.choice(
+        "Encryption",
+        {"tls": "TLS (port 993)", "starttls": "STARTTLS (port 143)"},
+        default="tls",
+        is_bound=True,
+    )
+    port: int | None = options.port()
+    username: str = options.text("User name", most=320, is_bound=True)
+    password: str = options.secret("Password", most=500)
+    folder: str = options.text("Folder", default="INBOX", is_required=True)
+    messages: str = options.choice(
+        "Emails to fetch",
+        {"unread": "Unread emails only", "all": "All emails (needs a folder for imported ones)"},
+        default="unread",
+    )
+    done_folder: str = options.text(
+        "Folder for imported emails (optional)",
+        default="",
+        hint="Imported emails are moved to this folder. Without it, they stay and are marked as "
+        "read.",
+    )
+    missing_folder: str = options.choice(
+        "If that folder is missing",
+        {"fail": "Report an error", "create": "Create it"},
+        default="fail",
+    )
+    ca_certificates: str = options.long_text(
+        "Certificate authority (PEM, optional)",
+        most=MAX_CERTIFICATES,
+        hint="Only for servers with a certificate from your own authority. No other authority is "
+        "trusted for this mailbox then.",
+        is_bound=True,
+        is_advanced=True,
+    )
+
+    @property
+    def title(self) -> str:
+        return self.username
+
+    @property
+    def location(self) -> str:
+        return f"{self.host}, {self.folder}"
 
     @property
     def skips_read(self) -> bool:
         """Whether messages that are marked as seen are not fetched."""
-        return self.only_unread or self.done_folder is None
+        return self.messages == "unread"
+
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the folders and the certificates."""
+        if self.done_folder == self.folder:
+            message = "Enter a different folder from the one that receives the reports"
+            yield OptionError("done_folder", message)
+        if self.messages == "all" and not self.done_folder:
+            message = "Enter a folder for imported emails, or fetch unread emails only"
+            yield OptionError("done_folder", message)
+        if self.ca_certificates and not _are_certificates(self.ca_certificates):
+            yield OptionError("ca_certificates", "Enter certificates in PEM format")
+
+    @contextmanager
+    def opened(self, access: Access) -> Iterator["ImapMailbox"]:
+        """Sign in and open the folder; raises MailboxError."""
+        with connected(self, access) as (client, limit):
+            limit.allow(MAX_RESPONSE)
+            with _failures():
+                _log_in(client, self)
+                folder = _select(client, self.folder, access.is_readonly)
+            yield ImapMailbox(client, limit, self, folder)
+
+
+def _are_certificates(text: str) -> bool:
+    """Return whether the text has at least one certificate in PEM format."""
+    if not text.isascii() or "\0" in text:
+        return False
+    try:
+        ssl.create_default_context().load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
+class Folder(NamedTuple):
+    """An open folder.
+
+    message_count  the number of messages; None if the server did not report it
+    validity       with a UID, it identifies a message forever (RFC 3501 §2.3.1.1)
+    """
+
+    message_count: int | None
+    validity: int | None
 
 
 class ImapMailbox:
-    """An open folder of a mailbox.
+    """An open folder of an IMAP mailbox, as a ``Mailbox``."""
 
-    message_count  the number of messages in the folder; None if the server did not report it
-    """
+    keeps_messages = False
 
     def __init__(
-        self, client: Any, limit: ReceiveLimit, account: Account, message_count: int | None
+        self, client: Any, limit: ReceiveLimit, config: ImapConfig, folder: Folder
     ) -> None:
-        self._client, self._limit, self._account = client, limit, account
-        self.message_count, self._unread_count = message_count, 0
+        self._client, self._limit, self._config, self._folder = client, limit, config, folder
+        self._unread_count = 0
+
+    @property
+    def message_count(self) -> int | None:
+        """The number of messages in the folder; None if the server did not report it."""
+        return self._folder.message_count
 
     @property
     def read_count(self) -> int | None:
-        """The number of messages that ``waiting`` left out because they are marked as seen."""
-        if self.message_count is None or not self._account.skips_read:
+        """The number of messages that ``messages`` left out because they are marked as seen."""
+        if self.message_count is None or not self._config.skips_read:
             return None
         return max(0, self.message_count - self._unread_count)
 
-    def waiting(self, most: int, last: Collection[str] = ()) -> Iterator[WaitingMessage]:
+    def messages(self) -> Iterator[WaitingMessage]:
         """Yield the messages that were not stored yet, oldest first.
 
         raises  MailboxError
         """
-        criteria = ["UNSEEN", "UNDELETED"] if self._account.skips_read else ["UNDELETED"]
+        criteria = ["UNSEEN", "UNDELETED"] if self._config.skips_read else ["UNDELETED"]
         with self._command():
             uids = self._client.search(criteria)
         self._unread_count = len(uids)
-        for uid in sorted(uids, key=lambda uid: (self._name(uid) in last, uid))[:most]:
+        for uid in sorted(uids):
             yield WaitingMessage(
-                name=self._name(uid),
+                key=f"{self._config.folder}/{self._folder.validity}/{uid}",
+                name=f"{self._config.folder} {uid}",
                 size=partial(self._size, uid),
                 read=partial(self._read, uid),
                 acknowledge=partial(self._acknowledge, uid),
             )
 
-    def expect_done_folder(self, *, is_created: bool) -> None:
-        """Check that the folder for stored messages exists.
+    def test(self) -> None:
+        """Look for the folder for stored messages, and create it if the mailbox is set up so.
 
-        is_created  create it if it does not exist
-        raises      MailboxError with the words of the server
+        raises  MailboxError with the words of the server
         """
-        folder = self._account.done_folder
-        if folder is None:
+        folder = self._config.done_folder
+        if not folder:
             return
         try:
             with self._command():
                 self._client.folder_status(folder, ["MESSAGES"])
         except MessageError as error:
-            if not is_created:
+            if self._config.missing_folder != "create":
                 raise MailboxError(f"folder {folder} cannot be used: {error}") from None
         else:
             return
@@ -125,9 +215,6 @@ class ImapMailbox:
                 self._client.create_folder(folder)
         except MessageError as error:
             raise MailboxError(f"folder {folder} cannot be created: {error}") from None
-
-    def _name(self, uid: int) -> str:
-        return f"{self._account.folder} {uid}"
 
     def _size(self, uid: int) -> int:
         with self._command():
@@ -144,9 +231,9 @@ class ImapMailbox:
         return content
 
     def _acknowledge(self, uid: int) -> None:
-        folder, client = self._account.done_folder, self._client
+        folder, client = self._config.done_folder, self._client
         with self._command():
-            if folder is None:
+            if not folder:
                 client.add_flags([uid], [r"\Seen"], silent=True)
             elif client.has_capability("MOVE"):
                 client.move([uid], folder)
@@ -164,58 +251,50 @@ class ImapMailbox:
 
 
 @contextmanager
-def opened(
-    account: Account,
-    context: ssl.SSLContext | None = None,
-    *,
-    address: str | None = None,
-    is_readonly: bool = False,
-) -> Iterator[ImapMailbox]:
-    """Open the folder of the account until the end of the block.
+def connected(config: ImapConfig, access: Access) -> Iterator[tuple[Any, ReceiveLimit]]:
+    """Connect with TLS until the end of the block, and yield a client that is not signed in.
 
-    context      TLS context; by default, certificates are verified as the account requires
-    address      the address of the host; by default, the host is looked up
-    is_readonly  nothing in the mailbox can be changed
-    raises       MailboxError, also within the block if it takes longer than MAX_SECONDS
+    raises  MailboxError, also within the block if it takes longer than MAX_SECONDS
     """
     limit = ReceiveLimit(
         idle_seconds=IDLE_SECONDS, total_seconds=MAX_SECONDS, size_bytes=MAX_RESPONSE
     )
+    address = access.address(config.host)
     with _failures():
-        context = context or ssl.create_default_context(cadata=account.ca_certificates)
-        connector = TlsConnector(context, limit, account.host, account.security == "starttls")
+        trusted = config.ca_certificates or None
+        context = access.context or ssl.create_default_context(cadata=trusted)
+        connector = TlsConnector(context, limit, config.host, config.security == "starttls")
         client = IMAPClient(
-            address or account.host,
-            account.port,
+            address,
+            config.port or PORTS[config.security],
             ssl=True,
             ssl_context=connector,
             timeout=IDLE_SECONDS,
         )
     with client:
-        limit.allow(MAX_RESPONSE)
-        with _failures():
-            _log_in(client, account)
-            message_count = _select(client, account.folder, is_readonly)
-        yield ImapMailbox(client, limit, account, message_count)
+        yield client, limit
 
 
-def _log_in(client: Any, account: Account) -> None:
+def _log_in(client: Any, config: ImapConfig) -> None:
     """Authenticate with LOGIN, or with PLAIN if the credentials are not ASCII (RFC 4616)."""
-    if (account.username + account.password).isascii():
-        client.login(quoted(account.username), account.password)
+    if (config.username + config.password).isascii():
+        client.login(quoted(config.username), config.password)
     else:
-        client.plain_login(account.username, account.password)
+        client.plain_login(config.username, config.password)
 
 
-def _select(client: Any, folder: str, is_readonly: bool) -> int | None:
-    """Open the folder, and return how many messages it has; None if the server does not say."""
+def _select(client: Any, folder: str, is_readonly: bool) -> Folder:
+    """Open the folder."""
     try:
-        count = client.select_folder(folder, is_readonly).get(b"EXISTS")
+        response = client.select_folder(folder, is_readonly)
     except IMAPClientAbortError:
         raise
     except IMAPClientError as error:
         raise MailboxError(f"folder {folder} cannot be opened: {_reason(error)}") from None
-    return count if isinstance(count, int) else None
+    count, validity = response.get(b"EXISTS"), response.get(b"UIDVALIDITY")
+    return Folder(
+        count if isinstance(count, int) else None, validity if isinstance(validity, int) else None
+    )
 
 
 def quoted(text: str) -> str:

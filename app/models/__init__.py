@@ -19,7 +19,7 @@ from app.models.events import Channel, ChannelRecipient, Delivery, Event
 from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, ApiKeyAddress, ApiKeyUsage, IdempotentCall
 from app.models.mail_hosts import MailHost
-from app.models.mailboxes import ReportMailbox
+from app.models.mailboxes import MailboxMessage, ReportMailbox
 from app.models.refusals import RefusalCount
 from app.models.reports import (
     DailyIngestUsage,
@@ -82,6 +82,7 @@ __all__ = [
     "IngestToken",
     "Invitation",
     "MailHost",
+    "MailboxMessage",
     "ObservedSelector",
     "RawFile",
     "RecoveryCode",

@@ -1,9 +1,10 @@
 """Mailboxes that are polled for reports."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, false
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
@@ -12,14 +13,14 @@ from app.models.accounts import utc_now
 
 
 class ReportMailbox(Base):
-    """A folder of an IMAP mailbox whose mails are an account's reports.
+    """A mailbox whose messages are an account's reports.
 
-    password        encrypted
-    security        ``tls`` from the beginning, or ``starttls``
-    ca_certificates the certificate authorities of the server (PEM); None for those of this machine
+    type            the name in ``app.mailboxes.registry.MAILBOX_TYPES``
+    options         the options of the type that are not secret
+    secrets_encrypted
+                    the JSON of the secret options; before 0.2.0, the password alone
+    token_encrypted the JSON of the current OAuth 2.0 access token
     is_private      whether the server may have an address that is not public; only operators set it
-    done_folder     the folder that imported mails are moved to; without one they are marked as seen
-    only_unread     whether read mails are left alone; always so without ``done_folder``
     authserv_id     the name that the receiving server uses in Authentication-Results; None if that
                     field is not trusted in this mailbox
     next_at         when the next poll is due; during a poll, when its lease expires
@@ -35,22 +36,17 @@ class ReportMailbox(Base):
 
     __tablename__ = "report_mailboxes"
     __table_args__ = (
-        UniqueConstraint("account_id", "host", "username", "folder"),
         Index(None, "next_at"),
+        Index(None, "account_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    host: Mapped[str] = mapped_column(String(253))
-    port: Mapped[int] = mapped_column()
-    username: Mapped[str] = mapped_column(String(320))
-    password: Mapped[str] = mapped_column(String(2000))
-    folder: Mapped[str] = mapped_column(String(200))
-    done_folder: Mapped[str | None] = mapped_column(String(200))
-    security: Mapped[str] = mapped_column(String(10), default="tls", server_default="tls")
-    ca_certificates: Mapped[str | None] = mapped_column(String(20_000))
+    type: Mapped[str] = mapped_column(String(20), default="imap", server_default="imap")
+    options: Mapped[dict[str, Any]] = mapped_column(Json)
+    secrets_encrypted: Mapped[str] = mapped_column(Text)
+    token_encrypted: Mapped[str | None] = mapped_column(Text)
     is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
-    only_unread: Mapped[bool] = mapped_column(default=False, server_default=false())
     authserv_id: Mapped[str | None] = mapped_column(String(253))
     created_by: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -64,3 +60,17 @@ class ReportMailbox(Base):
     too_large: Mapped[int] = mapped_column(default=0)
     read_count: Mapped[int | None] = mapped_column()
     skipped: Mapped[dict[str, str] | None] = mapped_column(Json)
+
+
+class MailboxMessage(Base):
+    """A message that was imported, so that it is not imported again while it is listed.
+
+    key_digest  SHA-256 of the key of the message
+    """
+
+    __tablename__ = "mailbox_messages"
+
+    mailbox_id: Mapped[UUID] = mapped_column(
+        ForeignKey("report_mailboxes.id", ondelete="CASCADE"), primary_key=True
+    )
+    key_digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)

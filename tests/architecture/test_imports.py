@@ -64,7 +64,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
-        *("app.checks", "app.channels", "app.mailboxes"),
+        *("app.checks", "app.channels", "app.mailboxes", "app.ports"),
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),
@@ -89,8 +89,10 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "people": ("core", "audit", "emails", "api_keys", "sign_in", "accounts"),
     "reports": ("core", "audit", "analytics", "ingest", "filing"),
     "scans": ("core", "audit", "alerts", "filing"),
+    "mailboxes": ("core", "audit", "ingest"),
     "monitoring": (
-        *("core", "audit", "emails", "alerts", "rollups", "analytics", "ingest", "api_keys"),
+        *("core", "audit", "emails", "alerts", "rollups", "analytics", "ingest", "mailboxes"),
+        "api_keys",
     ),
     "domains": ("core", "audit", "alerts", "ingest", "filing", "scans"),
     "domain_status": ("core", "alerts", "rollups", "scans", "domains"),

@@ -6,6 +6,8 @@ from app.api.http.endpoint import ENDPOINTS
 from app.channels.registry import CHANNEL_TYPES
 from app.checks import CHECKS
 from app.jobs import queue
+from app.mailboxes.options import Kind
+from app.mailboxes.registry import MAILBOX_TYPES
 from app.rules import RULES
 from tests.support.paths import ROOT
 from worker import jobs
@@ -39,3 +41,22 @@ def test_every_channel_type_is_complete() -> None:
         texts = (type.label, type.description, type.target_hint, type.target_field)
         assert type.name == name
         assert all(texts), name
+
+
+def test_every_mailbox_type_is_complete() -> None:
+    for name, type in MAILBOX_TYPES.items():
+        assert type.type == name
+        assert len(name) <= 20
+        assert type.label
+        assert type.description.endswith(".")
+        for field, option in type.options().items():
+            assert option.label, f"{name}.{field}"
+            assert not option.hint or option.hint.endswith("."), f"{name}.{field}"
+
+
+def test_options_of_one_name_are_of_one_kind() -> None:
+    """The options of all types are options of one command."""
+    kinds: dict[str, Kind] = {}
+    for type in MAILBOX_TYPES.values():
+        for field, option in type.options().items():
+            assert kinds.setdefault(field, option.kind) is option.kind, field

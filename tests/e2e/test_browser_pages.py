@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from app import ids
 from app.db.transactions import transaction
-from app.mailboxes.imap import Account
+from app.mailboxes.imap import ImapConfig
 from app.models import ReportMailbox
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
@@ -19,8 +19,9 @@ from app.services.api_keys import usage
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.ingest import files as ingest_files
-from app.services.ingest import mailboxes, tokens
+from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
+from app.services.mailboxes import mailboxes
 from app.services.scans import scans
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
@@ -70,7 +71,7 @@ def report_paths(person: Person) -> list[str]:
 
 def paused_mailbox(account_id: UUID) -> UUID:
     """The id of a paused mailbox with a failure and a skipped message."""
-    access = Account(
+    access = ImapConfig(
         host="imap.reports.test",
         port=993,
         username=HOSTILE,

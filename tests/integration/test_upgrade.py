@@ -5,6 +5,7 @@ figures are computed from its raw rows in plain SQL. The upgraded database must 
 """
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from sqlalchemy.exc import IntegrityError
 
 from app import ids
 from app.db.transactions import now, transaction
+from app.mailboxes.imap import ImapConfig
 from app.models import Domain, ReportFile
 from app.models.stored_json import SenderMetadata
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
+from app.services.core import encryption
 from app.services.ingest import files
+from app.services.mailboxes import access, mailboxes
 from app.services.monitoring import report_monitor
 from app.services.rollups import rollups
 from app.setting_types import database_url as driver_url
@@ -195,6 +199,34 @@ def test_reports_of_the_previous_version_are_complete_after_the_upgrade(
         **{"count": 0, "sessions": 0, "failedSessions": 0},
         "reasons": {},
     }
+
+
+def test_mailboxes_of_the_previous_version_keep_their_options_and_passwords(
+    client: Client, database: Engine, database_url: str
+) -> None:
+    """Before revision 0045, the options were columns, and the password was encrypted alone."""
+    password = 'pä"ss'
+    config = ImapConfig(host="imap.acme.test", port=143, username="a", password=password)
+    config = replace(config, security="starttls", done_folder="Done", messages="all")
+    rows = [
+        mailboxes.add(client.account_id, replace(config, folder=name), actor=ACTOR)
+        for name in ("INBOX", "Müll")
+    ]
+    migrate(database, database_url, is_upgrade=False, previous="0044")
+    encrypted = encryption.encrypt(password, access.PASSWORD)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE report_mailboxes SET password = :p"), {"p": encrypted})
+        folders = text("SELECT folder, only_unread FROM report_mailboxes ORDER BY id")
+        assert [tuple(row) for row in connection.execute(folders)] == [
+            ("INBOX", False),
+            ("Müll", False),
+        ]
+    migrate(database, database_url, is_upgrade=True)
+    for row in rows:
+        upgraded = mailboxes.find_any(row.id)
+        assert upgraded.options == row.options
+        assert access.config_of(upgraded) == access.config_of(row)
+        assert access.renewed_secrets(upgraded).keys() == {"secrets_encrypted"}
 
 
 def test_rejected_files_and_their_alert_are_quarantined_before_and_rejected_after_the_upgrade(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.analysis.mail.periods import Window, hour_of
 from app.db.transactions import now, transaction
-from app.mailboxes.imap import Account as MailboxAccess
+from app.mailboxes.imap import ImapConfig
 from app.models import (
     Account,
     ApiKeyAddress,
@@ -39,7 +39,8 @@ from app.services.emails import emails
 from app.services.emails.emails import NewEmail
 from app.services.filing import processor
 from app.services.ingest import files as ingest_files
-from app.services.ingest import mailboxes, tokens
+from app.services.ingest import tokens
+from app.services.mailboxes import mailboxes
 from app.services.monitoring import report_monitor
 from app.services.notifications import feed
 from app.services.people import invitations
@@ -236,7 +237,7 @@ def _channels(full: FullAccount, actor: str) -> None:
     )
     alerts.change(full.account.id, open_alert.id, change, actor=actor)
     feed.distribute_all()
-    access = MailboxAccess("imap.reports.test", 993, "reports", "secret password")
+    access = ImapConfig(host="imap.reports.test", username="reports", password="secret password")
     mailboxes.add(full.account.id, access, actor=actor)
     tokens.create(full.account.id, actor=actor)
     upload_tokens.issue(full.account.id, "pipeline", actor=actor)

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.db.transactions import now, transaction
-from app.mailboxes.imap import Account
+from app.mailboxes.imap import ImapConfig
 from app.models import Alert, Domain, DomainState, ReportMailbox
 from app.protocols.report_formats.aggregate import Record, SpfResult
-from app.services.ingest import mailboxes
+from app.services.mailboxes import mailboxes
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR
 from tests.support.stored_reports import DAY, Report, record, store
@@ -64,7 +64,7 @@ MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 
 
 def mailbox(account_id: UUID) -> ReportMailbox:
-    access = Account(
+    access = ImapConfig(
         host="127.0.0.1", port=1, username="reports@acme.test", password="sesame"
     )  # a closed port
     return mailboxes.add(account_id, access, actor=ACTOR, is_private=True)

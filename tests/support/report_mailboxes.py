@@ -10,10 +10,11 @@ import trustme
 from sqlalchemy import select
 
 from app.db.transactions import transaction
-from app.mailboxes.imap import Account
+from app.mailboxes.config import MailboxConfig
+from app.mailboxes.imap import ImapConfig
 from app.models import ReportFile, ReportMailbox
-from app.services.ingest import mailboxes
-from app.services.ingest.mailbox_fetch import PollResult
+from app.services.mailboxes import mailboxes, polling
+from app.services.mailboxes.fetch import PollResult
 from tests.support import imap_server
 from tests.support.factories import ACTOR
 from tests.support.report_documents import dmarc_xml
@@ -21,7 +22,7 @@ from tests.support.report_documents import dmarc_xml
 AUTHORITY = trustme.CA()
 TRUST = ssl.create_default_context()
 AUTHORITY.configure_trust(TRUST)
-ACCESS = Account(
+ACCESS = ImapConfig(
     host="127.0.0.1", port=993, username="reports@acme.test", password=imap_server.PASSWORD
 )
 
@@ -36,7 +37,7 @@ def mail(number: int) -> bytes:
 @contextmanager
 def pulled_from(
     mails: imap_server.Mails, name: str = "127.0.0.1", *, has_starttls: bool = False
-) -> Iterator[Account]:
+) -> Iterator[ImapConfig]:
     """Access to a server with these mails."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY.issue_cert(name).configure_cert(context)
@@ -44,14 +45,14 @@ def pulled_from(
         yield replace(ACCESS, port=port, security="starttls" if has_starttls else "tls")
 
 
-def add(account_id: UUID, access: Account) -> ReportMailbox:
+def add(account_id: UUID, access: MailboxConfig) -> ReportMailbox:
     """Add a mailbox as operators do, whose server may have any address."""
     return mailboxes.add(account_id, access, actor=ACTOR, is_private=True)
 
 
 def poll_once(row: ReportMailbox) -> PollResult:
     """Poll the mailbox now."""
-    result = mailboxes.poll(row.id, is_forced=True, context=TRUST)
+    result = polling.poll(row.id, is_forced=True, context=TRUST)
     assert result is not None
     return result
 

@@ -11,7 +11,7 @@ from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.mailboxes import imap
 from app.models import Domain, ReportMailbox, ReportMonitor
-from app.services.ingest import mailboxes
+from app.services.mailboxes import mailboxes, polling
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR
 from tests.support.report_documents import dmarc_xml
@@ -30,7 +30,7 @@ def names(connection: Any) -> list[str]:
 def due_since(account_id: UUID, *users: str, minutes: int = 2) -> None:
     """Add mailboxes of an unreachable server that are due."""
     for user in users:
-        access = imap.Account(host="127.0.0.1", port=1, username=user, password="secret")
+        access = imap.ImapConfig(host="127.0.0.1", port=1, username=user, password="secret")
         mailboxes.add(account_id, access, actor=ACTOR)
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)
@@ -44,8 +44,8 @@ def pulled(account_id: UUID) -> list[bool]:
 def test_overdue_mailbox_is_polled_before_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a")
     store_files(account_id, dmarc_xml())
-    mailboxes.enqueue_if_due()
-    mailboxes.enqueue_if_due()  # once is enough
+    polling.enqueue_if_due()
+    polling.enqueue_if_due()  # once is enough
     assert names(connection) == [PULL, READ]
     run_jobs(connection)
     assert (pulled(account_id), statuses()) == ([True], {"parsed": 1})
@@ -54,14 +54,14 @@ def test_overdue_mailbox_is_polled_before_queued_files(connection: Any, account_
 def test_mailbox_that_is_just_due_waits_for_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", minutes=0)
     store_files(account_id, dmarc_xml())
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
     assert names(connection) == [READ]
 
 
 def test_one_job_polls_all_due_mailboxes(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", "b", "c")
     store_files(account_id, dmarc_xml())
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
     run_jobs(connection)
     assert pulled(account_id) == [True, True, True]
 
@@ -69,17 +69,17 @@ def test_one_job_polls_all_due_mailboxes(connection: Any, account_id: UUID) -> N
 def test_files_are_processed_although_mailboxes_are_due(
     connection: Any, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)  # all of a turn goes to one
+    monkeypatch.setattr(polling, "POLL_SECONDS", -1.0)  # all of a turn goes to one
     due_since(account_id, "a", "b")
     store_files(account_id, dmarc_xml())
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
     [pull, _] = jobs(connection)
     pull.perform()
     pull.delete()
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
     assert (names(connection), pulled(account_id)) == ([READ], [True, False])
     run_jobs(connection)
-    mailboxes.enqueue_if_due()  # no file waits
+    polling.enqueue_if_due()  # no file waits
     assert names(connection) == [PULL]
 
 

@@ -25,7 +25,7 @@ from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.protocols.report_formats.limits import MIB
 from app.services.filing import claims, parsing, processor, retries
-from app.services.ingest import mailboxes
+from app.services.mailboxes import mailboxes, polling
 from app.services.rollups import rollup_queue
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account
@@ -127,16 +127,16 @@ def test_mailboxes_are_polled_one_at_a_time_while_no_file_is_queued(
     connection: Any, account_id: UUID
 ) -> None:
     unreachable = [
-        imap.Account(host="127.0.0.1", port=1, username=name, password="secret")
+        imap.ImapConfig(host="127.0.0.1", port=1, username=name, password="secret")
         for name in ("a", "b")
     ]
     rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in unreachable]
     store_files(account_id, dmarc_xml())
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
     assert [job.func_name for job in jobs(connection)] == ["worker.jobs.process_report_files"]
     run_jobs(connection)
-    mailboxes.enqueue_if_due()
-    mailboxes.enqueue_if_due()
+    polling.enqueue_if_due()
+    polling.enqueue_if_due()
     (job,) = jobs(connection)
     assert (job.func_name, list(job.args)) == ("worker.jobs.poll_mailbox", [[str(rows[0].id)]])
     assert job.timeout == queue.MAILBOX_JOB_SECONDS

@@ -37,6 +37,14 @@ def decrypt(encrypted: str, purpose: str) -> str:
     return _decrypt(encrypted, purpose)[0]
 
 
+def is_outdated(encrypted: str, purpose: str) -> bool:
+    """Return whether the text is encrypted with an older key.
+
+    raises  DecryptionError
+    """
+    return _decrypt(encrypted, purpose)[1]
+
+
 def renew(
     session: Session,
     column: InstrumentedAttribute[Any],
@@ -49,10 +57,10 @@ def renew(
     Nothing happens if the value has changed since it was read, or cannot be decrypted.
     """
     try:
-        text, is_outdated = _decrypt(encrypted, purpose) if encrypted else ("", False)
+        text, is_old = _decrypt(encrypted, purpose) if encrypted else ("", False)
     except DecryptionError:
         return
-    if is_outdated:
+    if is_old:
         table = column.class_
         session.execute(
             update(table)

@@ -120,7 +120,7 @@ def store(
     """
     file = NewFile(raw, file_name, sender_metadata)
     with transaction() as session:
-        return _store(session, account_id, file, received_via)
+        return store_in(session, account_id, file, received_via=received_via)
 
 
 def store_all(
@@ -128,10 +128,13 @@ def store_all(
 ) -> Sequence[StoredFile]:
     """Store files as ``store`` does, in one transaction: all or none."""
     with transaction() as session:
-        return [_store(session, account_id, file, received_via) for file in new_files]
+        return [
+            store_in(session, account_id, file, received_via=received_via) for file in new_files
+        ]
 
 
-def _store(session: Session, account_id: UUID, file: NewFile, received_via: str) -> StoredFile:
+def store_in(session: Session, account_id: UUID, file: NewFile, *, received_via: str) -> StoredFile:
+    """Store a file as ``store`` does, in the caller's transaction."""
     metadata = budgets.classify(session, account_id, received_via, file.sender_metadata or {})
     arrival = _Arrival(
         account_id=account_id,

@@ -36,6 +36,7 @@ from app.services.alerts.alerts import Evaluation
 from app.services.core import domain_lookup
 from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
+from app.services.mailboxes import mailboxes
 from app.services.monitoring import report_posture
 from app.services.monitoring.report_posture import MAX_WAIT
 from app.services.rollups import rollup_queue
@@ -208,7 +209,7 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
     return [
         Mailbox(
             id=ids.public("mbx", row.id),
-            name=f"{row.username} at {row.host}, {row.folder}",
+            name=mailboxes.name_of(row),
             failing_since=row.failing_since,
             failure=row.failure or "",
         )

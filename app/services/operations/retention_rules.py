@@ -322,6 +322,7 @@ WITHOUT_RULE: Mapping[str, str] = {
     "channels": "Configuration: deleted by the account.",
     "channel_recipients": "Consent: deleted with the channel or the user.",
     "report_mailboxes": "Configuration: deleted by the account.",
+    "mailbox_messages": "Deleted as soon as the mailbox no longer lists the message.",
     "recovery_codes": "Ten rows for each user: deleted with the user or the second factor.",
     "alert_transitions": "Deleted with the alert.",
     "batch_scans": "Deleted with the batch or the scan.",

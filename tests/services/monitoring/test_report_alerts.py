@@ -22,7 +22,7 @@ from app.models import (
 from app.protocols.report_formats.aggregate import DkimResult
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
-from app.services.ingest import mailboxes
+from app.services.mailboxes import mailboxes, polling
 from app.services.monitoring import report_monitor
 from app.services.rollups import rollup_queue
 from app.setting_types import DomainVerification
@@ -297,11 +297,11 @@ def test_mailbox_that_fails_for_an_hour_has_an_alert_until_it_succeeds(
     database: Engine,
 ) -> None:
     row = mailbox(make_account().id)
-    mailboxes.poll(row.id, is_forced=True)
+    polling.poll(row.id, is_forced=True)
     assert unhealthy() == []  # once is nothing
     with transaction() as session:
         session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY / 24))
-    mailboxes.poll(row.id, is_forced=True)
+    polling.poll(row.id, is_forced=True)
     [alert] = unhealthy()
     assert (alert.severity, alert.domain_id) == ("high", None)
     assert alert.subject == ids.public("mbx", row.id)

@@ -10,13 +10,14 @@ from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
-from app.mailboxes.imap import Account
+from app.mailboxes.imap import ImapConfig
 from app.mailboxes.types import MailboxError
 from app.models import AuditEvent
 from app.protocols.report_formats.limits import LIMITS
-from app.services.ingest import mailbox_access, mailboxes
-from app.services.ingest.mailbox_access import Connection
-from app.services.ingest.mailbox_fetch import PollResult
+from app.services.mailboxes import access as mailbox_access
+from app.services.mailboxes import mailboxes, polling
+from app.services.mailboxes.access import Connection
+from app.services.mailboxes.fetch import PollResult
 from tests.support import imap_server as imap
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.receivers import LoopbackNetwork
@@ -45,8 +46,8 @@ def account_id() -> UUID:
     return account.id
 
 
-def connect(access: Account) -> Connection:
-    return Connection(access, is_private=True, context=TRUST)
+def connect(access: ImapConfig) -> Connection:
+    return Connection(config=access, is_private=True, context=TRUST)
 
 
 @pytest.mark.parametrize(
@@ -131,17 +132,17 @@ def test_words_of_the_server_are_printable(account_id: UUID) -> None:
         assert poll_once(row).skipped == {"INBOX 1": "��[31m too bad"}
 
 
-@pytest.mark.parametrize(("only_unread", "expected"), [(True, [2]), (False, [1, 2])])
+@pytest.mark.parametrize(("messages", "expected"), [("unread", [2]), ("all", [1, 2])])
 def test_read_messages_are_fetched_or_left_alone_and_counted(
-    account_id: UUID, only_unread: bool, expected: list[int]
+    account_id: UUID, messages: str, expected: list[int]
 ) -> None:
     mails = imap.numbered([mail(1), mail(2)])
     mails.flags[1] = {r"\Seen"}
     with pulled_from(mails) as access:
-        row = add(account_id, replace(access, done_folder="Done", only_unread=only_unread))
+        row = add(account_id, replace(access, done_folder="Done", messages=messages))
         result = poll_once(row)
     assert mails.fetched == expected
-    assert result.read_count == reload(row).read_count == (1 if only_unread else None)
+    assert result.read_count == reload(row).read_count == (1 if messages == "unread" else None)
 
 
 def test_starttls_is_used_before_the_password_is_sent(account_id: UUID) -> None:
@@ -166,12 +167,12 @@ def test_own_certificate_authority_is_trusted_and_no_other(
 ) -> None:
     with pulled_from(imap.numbered([mail(1)]), has_starttls=has_starttls) as access:
         row = add(account_id, access)
-        result = mailboxes.poll(row.id, is_forced=True)
+        result = polling.poll(row.id, is_forced=True)
         assert result is not None
         assert "certificate" in (result.failure or "").lower()
         changed = replace(access, ca_certificates=CERTIFICATES)
         mailboxes.change(account_id, row.id, changed, actor=ACTOR, is_private=True)
-        result = mailboxes.poll(row.id, is_forced=True)
+        result = polling.poll(row.id, is_forced=True)
     assert counts(result) == PollResult(imported_count=1)
 
 
@@ -181,12 +182,13 @@ def test_test_signs_in_and_creates_the_folder(account_id: UUID) -> None:
     with pulled_from(mails) as access:
         access = replace(access, done_folder="Erledigt ü")
         with pytest.raises(MailboxError, match=r"cannot be used: \[NONEXISTENT\] no folder of"):
-            mailbox_access.test(connect(access), creates_folder=False)
-        assert mailbox_access.test(connect(access), creates_folder=True) == 1
+            mailbox_access.test(connect(access))
+        access = replace(access, missing_folder="create")
+        assert mailbox_access.test(connect(access)) == 1
         assert mails.folders == {"Erledigt &APw-"}
-        assert mailbox_access.test(connect(access), creates_folder=True) == 1
+        assert mailbox_access.test(connect(access)) == 1
         with pytest.raises(MailboxError, match="wrong password"):
-            mailbox_access.test(connect(replace(access, password="x")), creates_folder=False)
+            mailbox_access.test(connect(replace(access, password="x")))
     assert not mails.flags
 
 
@@ -195,7 +197,8 @@ def test_preview_changes_nothing(account_id: UUID) -> None:
     mails.flags[3] = {r"\Seen"}
     mails.sizes = {1: 100, 2: LIMITS.message + 1}
     with pulled_from(mails) as access:
-        preview = mailbox_access.preview(connect(access))
+        row = add(account_id, replace(access, ca_certificates=CERTIFICATES))
+        preview = mailbox_access.preview(row)
     assert [(message.name, message.reason) for message in preview.messages] == [
         ("INBOX 1", None),
         ("INBOX 2", "larger than 25 MiB"),
@@ -212,11 +215,11 @@ def test_paused_mailbox_is_not_polled_until_it_is_resumed(account_id: UUID) -> N
         assert reload(row).failing_since is not None
         paused = mailboxes.pause(account_id, row.id, actor=ACTOR)
         assert paused.failing_since is None
-        assert mailboxes.poll(row.id, is_forced=True, context=TRUST) is None
-        assert mailboxes.poll(row.id, context=TRUST) is None
+        assert polling.poll(row.id, is_forced=True, context=TRUST) is None
+        assert polling.poll(row.id, context=TRUST) is None
         mailboxes.change(account_id, row.id, access, actor=ACTOR, is_private=True)
         mailboxes.resume(account_id, row.id, actor=ACTOR)
-        result = mailboxes.poll(row.id, context=TRUST)
+        result = polling.poll(row.id, context=TRUST)
     assert counts(result) == PollResult(imported_count=1)
     with transaction(readonly=True) as session:
         actions = session.scalars(select(AuditEvent.action).order_by(AuditEvent.id)).all()
@@ -240,13 +243,13 @@ def test_stored_password_is_never_used_for_another_server(
     account_id: UUID, change: dict[str, Any]
 ) -> None:
     row = add(account_id, ACCESS)
-    stored = row.password
+    stored = row.secrets_encrypted
     without = replace(ACCESS, password="")
     with pytest.raises(InvalidRequest):
         mailboxes.change(account_id, row.id, replace(without, **change), actor=ACTOR)
-    assert (reload(row).password, reload(row).host) == (stored, ACCESS.host)
+    assert (reload(row).secrets_encrypted, reload(row).options) == (stored, ACCESS.public())
     mailboxes.change(account_id, row.id, replace(without, folder="Reports"), actor=ACTOR)
-    assert mailbox_access.connection_of(reload(row)).access == replace(ACCESS, folder="Reports")
+    assert mailbox_access.config_of(reload(row)) == replace(ACCESS, folder="Reports")
 
 
 @pytest.mark.parametrize(
@@ -255,10 +258,11 @@ def test_stored_password_is_never_used_for_another_server(
         {"security": "none"},
         {"ca_certificates": "x"},
         {"ca_certificates": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
-        *({"ca_certificates": text} for text in ("", "ä", CERTIFICATES + "\0")),
+        *({"ca_certificates": text} for text in ("ä", CERTIFICATES + "\0")),
         {"ca_certificates": CERTIFICATES * 100},
         {"done_folder": "INBOX"},
-        {"done_folder": ""},
+        {"messages": "all"},
+        {"messages": "some"},
     ],
 )
 def test_invalid_options_are_refused(account_id: UUID, change: dict[str, Any]) -> None:
@@ -301,11 +305,11 @@ def test_mailbox_of_an_account_connects_to_checked_addresses_only(account_id: UU
     )
     with pulled_from(imap.numbered([mail(1)]), "imap.acme.test") as access:
         row = mailboxes.add(account_id, replace(access, host="imap.acme.test"), actor=ACTOR)
-        result = mailboxes.poll(row.id, network, is_forced=True, context=TRUST)
+        result = polling.poll(row.id, network, is_forced=True, context=TRUST)
         assert counts(result) == PollResult(imported_count=1)
         for host in ("internal.acme.test", "none.acme.test", "127.0.0.1", "localhost"):
             other = mailboxes.add(account_id, replace(access, host=host), actor=ACTOR)
-            result = mailboxes.poll(other.id, network, is_forced=True, context=TRUST)
+            result = polling.poll(other.id, network, is_forced=True, context=TRUST)
             assert result is not None
             assert result.failure == f"{host} is not a host name with public addresses"
 

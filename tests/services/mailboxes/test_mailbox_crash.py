@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.services.ingest.mailbox_fetch import PollResult
+from app.services.mailboxes.fetch import PollResult
 from app.settings import Settings
 from tests.support import imap_server as imap
 from tests.support.factories import make_account, make_domain
@@ -25,10 +25,10 @@ POLL = """
 import sys
 from uuid import UUID
 from app import runtime
-from app.services.ingest import mailboxes
+from app.services.mailboxes import polling
 from app.settings import Settings
 runtime.start(Settings())
-mailboxes.poll(UUID(sys.argv[1]), is_forced=True)
+polling.poll(UUID(sys.argv[1]), is_forced=True)
 """
 
 
@@ -36,8 +36,8 @@ mailboxes.poll(UUID(sys.argv[1]), is_forced=True)
 @pytest.mark.parametrize(
     ("done_folder", "capabilities", "killed_at", "expected"),
     [
-        (None, "IMAP4rev1", "FETCH 2 (BODY", PollResult(imported_count=2)),
-        (None, "IMAP4rev1", "STORE 2", PollResult(imported_count=1, duplicate_count=1)),
+        ("", "IMAP4rev1", "FETCH 2 (BODY", PollResult(imported_count=2)),
+        ("", "IMAP4rev1", "STORE 2", PollResult(imported_count=1, duplicate_count=1)),
         ("Done", "IMAP4rev1 MOVE", "MOVE 2", PollResult(imported_count=1, duplicate_count=1)),
         ("Done", "IMAP4rev1 UIDPLUS", "STORE 2", PollResult(imported_count=1, duplicate_count=1)),
         ("Done", "IMAP4rev1 UIDPLUS", "EXPUNGE 2", PollResult(imported_count=1)),
@@ -45,7 +45,7 @@ mailboxes.poll(UUID(sys.argv[1]), is_forced=True)
 )
 def test_killed_poll_loses_nothing_and_imports_nothing_twice(
     settings: Settings,
-    done_folder: str | None,
+    done_folder: str,
     capabilities: str,
     killed_at: str,
     expected: PollResult,

@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from app import settings as app_settings
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.mailboxes import imap as mailboxes_imap
-from app.models import ReportMailbox
+from app.models import MailboxMessage, ReportMailbox
 from app.protocols.report_formats.limits import LIMITS
-from app.services.ingest import mailboxes
-from app.services.ingest.mailbox_fetch import PollResult
+from app.services.mailboxes import mailboxes, polling
+from app.services.mailboxes.fetch import PollResult
 from tests.support import imap_server as imap
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.report_mailboxes import (
@@ -137,20 +137,20 @@ def test_interrupted_poll_continues_immediately_with_the_next(
     answers = iter([False, True])
     with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
         row = add(account_id, access)
-        first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(answers))
+        first = polling.poll(row.id, context=TRUST, is_stopping=lambda: next(answers))
         assert counts(first) == PollResult(imported_count=1, is_partial=True)
-        assert counts(mailboxes.poll(row.id, context=TRUST)) == PollResult(imported_count=1)
-        assert mailboxes.poll(row.id, context=TRUST) is None
+        assert counts(polling.poll(row.id, context=TRUST)) == PollResult(imported_count=1)
+        assert polling.poll(row.id, context=TRUST) is None
 
 
 def test_poll_without_progress_is_not_repeated_immediately(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)
+    monkeypatch.setattr(polling, "POLL_SECONDS", -1.0)
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = add(account_id, access)
-        assert counts(mailboxes.poll(row.id, context=TRUST)) == PollResult()
-        assert mailboxes.poll(row.id, context=TRUST) is None
+        assert counts(polling.poll(row.id, context=TRUST)) == PollResult()
+        assert polling.poll(row.id, context=TRUST) is None
 
 
 def test_repeated_mail_is_one_file(account_id: UUID) -> None:
@@ -234,7 +234,7 @@ def test_failing_period_starts_with_the_first_failure_and_ends_with_a_success(
         poll_once(row)
         assert reload(row).failing_since == since
         with transaction() as session:
-            session.execute(update(ReportMailbox).values(port=access.port))
+            session.execute(update(ReportMailbox).values(options=access.public()))
         poll_once(row)
         assert reload(row).failing_since is None
 
@@ -242,16 +242,16 @@ def test_failing_period_starts_with_the_first_failure_and_ends_with_a_success(
 def test_mailbox_is_polled_by_one_worker_and_only_when_due(account_id: UUID) -> None:
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = add(account_id, access)
-        assert counts(mailboxes.poll(row.id, context=TRUST)) == PollResult(imported_count=1)
-        assert mailboxes.poll(row.id, context=TRUST) is None
+        assert counts(polling.poll(row.id, context=TRUST)) == PollResult(imported_count=1)
+        assert polling.poll(row.id, context=TRUST) is None
         with transaction() as session:
             session.execute(update(ReportMailbox).values(next_at=row.created_at))
-        assert counts(mailboxes.poll(row.id, context=TRUST)) == PollResult()
+        assert counts(polling.poll(row.id, context=TRUST)) == PollResult()
 
 
 def test_password_is_not_stored_in_clear_text(account_id: UUID) -> None:
     row = add(account_id, ACCESS)
-    assert imap.PASSWORD not in reload(row).password
+    assert imap.PASSWORD not in reload(row).secrets_encrypted
 
 
 def test_account_lists_and_removes_only_its_own_mailboxes(account_id: UUID) -> None:
@@ -264,7 +264,7 @@ def test_account_lists_and_removes_only_its_own_mailboxes(account_id: UUID) -> N
         mailboxes.remove(other.id, row.id, actor=ACTOR)
     mailboxes.remove(account_id, row.id, actor=ACTOR)
     assert not mailboxes.search(account_id)
-    assert mailboxes.poll(row.id, is_forced=True) is None
+    assert polling.poll(row.id, is_forced=True) is None
 
 
 @pytest.mark.parametrize(
@@ -282,3 +282,50 @@ def test_invalid_mailbox_access_is_refused(account_id: UUID, change: dict[str, A
     access = replace(ACCESS, **change)
     with pytest.raises(InvalidRequest):
         add(account_id, access)
+
+
+def test_message_is_stored_once_although_its_bytes_differ(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.breaks_at = ("STORE",)
+    with pulled_from(mails) as access:
+        row = add(account_id, access)
+        assert poll_once(row).imported_count == 1
+        mails.content[1] = mail(2)
+        mails.breaks_at = ()
+        assert counts(poll_once(row)) == PollResult(duplicate_count=1)
+    assert mails.fetched == [1]
+    assert len(stored_mails(account_id)) == 1
+
+
+def test_keys_of_messages_that_are_no_longer_listed_are_deleted(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1), mail(2)])
+    mails.breaks_at = ("STORE 2",)
+    with pulled_from(mails) as access:
+        row = add(account_id, access)
+        poll_once(row)
+        assert key_count() == 2
+        mails.breaks_at = ()
+        poll_once(row)
+        poll_once(row)
+    assert key_count() == 0
+
+
+def key_count() -> int:
+    with transaction(readonly=True) as session:
+        return session.scalar(select(func.count()).select_from(MailboxMessage)) or 0
+
+
+def test_nothing_is_fetched_after_the_mailbox_was_deleted(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1), mail(2)])
+    with pulled_from(mails) as access:
+        row = add(account_id, access)
+
+        def delete_in_between() -> bool:
+            if mails.fetched == [1]:
+                mailboxes.remove(account_id, row.id, actor=ACTOR)
+            return False
+
+        result = polling.poll(row.id, context=TRUST, is_stopping=delete_in_between)
+    assert result is not None
+    assert list(result.skipped.values()) == ["the mailbox was deleted"]
+    assert len(stored_mails(account_id)) == 1

@@ -138,7 +138,7 @@ def test_mailbox_is_edited_with_the_stored_password(
     assert "Enter it again, because this has changed: User name" in other.text
     refused = browser.post(path(row), **{**changed, "password": "wrong"})
     assert "The connection test failed: wrong password" in refused.text
-    assert reload(row).options == row.options
+    assert reload(row).options == {**row.options, "folder": "Reports"}
 
 
 def test_mailbox_of_an_operator_stays_at_its_private_server(

@@ -82,7 +82,7 @@ class Connection:
 
 
 class _ConnectionAccess(Access):
-    """What a mailbox may use of a connection; HTTPS connections are open until the end of the stack."""
+    """What a mailbox may use of a connection; the stack ends its HTTPS connections."""
 
     def __init__(self, connection: Connection, stack: ExitStack, *, is_readonly: bool) -> None:
         self._connection, self._stack = connection, stack

@@ -36,7 +36,6 @@ LEAST = {
     "web.reporting.revoke": "admin",
     "web.upload_tokens.create": "admin",
     "web.upload_tokens.revoke": "admin",
-    "web.mailboxes.new": "admin",
     "web.mailboxes.create": "admin",
     "web.mailboxes.update": "admin",
     "web.mailboxes.test": "admin",

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 
+from app.mailboxes.registry import MAILBOX_TYPES
 from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
 from tests.support.api_scans import BAD
@@ -17,6 +18,11 @@ PAGES = (
     *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/reporting"),
     "/settings/upload-tokens",
     "/settings/mailboxes",
+    *(
+        f"/settings/mailboxes/new/{config.type}"
+        for config in MAILBOX_TYPES.values()
+        if not config.is_operator_only
+    ),
     *(
         "/settings/notifications",
         "/settings/security",

@@ -1,9 +1,15 @@
 """The mailbox types by name. A new one takes a module of this package and a line here."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.imap import ImapConfig
 
 _TYPES: tuple[type[MailboxConfig], ...] = (ImapConfig,)
 MAILBOX_TYPES: Mapping[str, type[MailboxConfig]] = {config.type: config for config in _TYPES}
+
+
+def stored(type: str, public: Mapping[str, Any], secrets: Mapping[str, str]) -> MailboxConfig:
+    """Return the stored options of a mailbox of this type."""
+    return MAILBOX_TYPES[type].stored(public, secrets)

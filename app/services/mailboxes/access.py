@@ -16,9 +16,9 @@ from sqlalchemy import update
 
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
+from app.mailboxes import registry
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.options import InvalidOptions
-from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import Access, Mailbox, MailboxError, StoredToken
 from app.models import ReportMailbox
 from app.ports.dns import LookupFailed
@@ -153,12 +153,12 @@ def config_of(row: ReportMailbox) -> MailboxConfig:
 
     raises  DecryptionError
     """
-    return MAILBOX_TYPES[row.type].stored(row.options, _secrets(row)[0])
+    return registry.stored(row.type, row.options, _secrets(row)[0])
 
 
 def public_config_of(row: ReportMailbox) -> MailboxConfig:
     """Return the options of a stored mailbox; its secrets are empty."""
-    return MAILBOX_TYPES[row.type].stored(row.options, {})
+    return registry.stored(row.type, row.options, {})
 
 
 def connection_of(row: ReportMailbox, network: Network | None = None) -> Connection:

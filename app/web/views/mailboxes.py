@@ -8,12 +8,13 @@ from flask.typing import ResponseReturnValue
 
 from app import ids
 from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
+from app.mailboxes import registry
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.services.core.encryption import DecryptionError
-from app.services.mailboxes import access, mailboxes, setup
+from app.services.mailboxes import mailboxes, setup
 from app.web.base import pages
 from app.web.base.mailbox_forms import MailboxForm, details_of, form_of
 
@@ -26,7 +27,7 @@ MAX_SHOWN = 50  # skipped messages on the page of a mailbox
 def index() -> ResponseReturnValue:
     """List the mailboxes, with the types that can be added."""
     rows = mailboxes.search(pages.user_session().account_id)
-    configs = [(row, access.public_config_of(row)) for row in rows]
+    configs = [(row, registry.stored(row.type, row.options, {})) for row in rows]
     types = [type for type in MAILBOX_TYPES.values() if not type.is_operator_only]
     return pages.render("mailboxes.html", mailboxes=configs, types=types)
 
@@ -123,7 +124,7 @@ def _show(
     form: MailboxForm | None = None,
     problem: str | None = None,
 ) -> ResponseReturnValue:
-    config = access.public_config_of(row)
+    config = registry.stored(row.type, row.options, {})
     details: dict[str, Any] = {
         "mailbox": row,
         "config": config,

@@ -168,7 +168,7 @@ class _Reader:
         """All values of a field that may be repeated."""
         matches = [value for other, value in self.fields if other == name]
         if len(matches) > MAX_REPEATED:
-            self.warnings.add(f"{name} occurs more than {MAX_REPEATED} times; the rest is ignored")
+            self.warnings.add("too_many_values", name)
         return tuple(values.text(value[: self.limits.field]) for value in matches[:MAX_REPEATED])
 
     def text(self, name: str) -> str | None:
@@ -207,7 +207,7 @@ class _Reader:
                 "not_a_report",
                 "The feedback report does not say what it is about. Tell the sender of the report",
             )
-        self.warnings.add("feedback-type is missing; auth-failure is assumed")
+        self.warnings.add("feedback_type_missing")
         return AUTH_FAILURE
 
     def domains(self, name: str) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ class _Reader:
         texts = [without_comments(text).strip("<>\"'") for text in self.texts(name)]
         hosts = [values.host(text) for text in texts]
         if None in hosts:
-            self.warnings.add(f"{name} is not a domain name")
+            self.warnings.add("not_a_domain", name)
         return tuple(dict.fromkeys(domain for domain in hosts if domain))
 
     def address(self, name: str) -> str | None:
@@ -227,7 +227,7 @@ class _Reader:
                 except ReportRejected:
                     continue
         if self.text(name):
-            self.warnings.add(f"{name} is not an IP address")
+            self.warnings.add("not_an_address", name)
         return None
 
     def incidents(self) -> int:
@@ -238,7 +238,7 @@ class _Reader:
         try:
             return max(1, min(values.number(text, "incidents", self.limits), MAX_INCIDENTS))
         except ReportRejected:
-            self.warnings.add("incidents is not a number; 1 is assumed")
+            self.warnings.add("incidents_invalid")
             return 1
 
     def moment(self, text: str | None, now: int) -> int | None:
@@ -248,7 +248,7 @@ class _Reader:
         moment = moments.parse(without_comments(text))
         timestamp = moment[0] if moment else -1
         if not 0 <= timestamp <= now + self.limits.future_seconds:
-            self.warnings.add("arrival-date is not a valid date in the past")
+            self.warnings.add("arrival_date_invalid")
             return None
         return timestamp
 

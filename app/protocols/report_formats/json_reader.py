@@ -26,7 +26,7 @@ class Reader:
     def mapping(self, value: object, what: str) -> Object:
         """The value, which must be an object, or an array of one object."""
         if isinstance(value, list) and len(value) == 1:
-            self.warnings.add(f"{what} is an array of one object")
+            self.warnings.add("array_for_object", what)
             value = value[0]
         if isinstance(value, Unreadable):
             raise ReportRejected(value.reason, f"{what} {value.detail}")
@@ -39,7 +39,7 @@ class Reader:
         if value is None:
             return []
         if isinstance(value, dict):
-            self.warnings.add(f"{what} is an object instead of an array")
+            self.warnings.add("object_for_array", what)
             value = [value] if value else []
         if isinstance(value, Unreadable):
             raise ReportRejected(value.reason, f"{what} {value.detail}")
@@ -53,7 +53,7 @@ class Reader:
         """The text on one line, cut at the limit; None if it is absent or not a text."""
         text = self.whole_text(of.get(key), key)
         if text and len(text) > self.limits.field:
-            self.warnings.add(f"{key} is longer than {self.limits.field} characters; it was cut")
+            self.warnings.add("text_truncated", key)
             text = text[: self.limits.field]
         return text and (values.text(text) or None)
 
@@ -65,8 +65,8 @@ class Reader:
             value = str(value)
         if value is None or isinstance(value, str):
             return value
-        what = value.detail if isinstance(value, Unreadable) else "is not a string"
-        self.warnings.add(f"{key} {what}")
+        code = value.warning if isinstance(value, Unreadable) else "not_a_text"
+        self.warnings.add(code, key)
         return None
 
     def texts(self, of: Object, key: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Reader:
         value = of.get(key)
         items = value if isinstance(value, list) else [value]
         if len(items) > MAX_STRINGS:
-            self.warnings.add(f"{key} has more than {MAX_STRINGS} entries; the rest is ignored")
+            self.warnings.add("too_many_values", key)
         texts = [self.text({key: item}, key) for item in items[:MAX_STRINGS]]
         return tuple(text for text in texts if text)
 
@@ -86,7 +86,7 @@ class Reader:
         value = of.get(key)
         if isinstance(value, str):
             match = _COUNT.fullmatch(value.strip())
-            self.warnings.add(f"{key} is a string instead of a number")
+            self.warnings.add("string_for_number", key)
             value = int(match[1].replace(",", "")) if match else value and -1
         if value is None or value == "":
             return None

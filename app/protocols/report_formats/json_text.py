@@ -32,17 +32,19 @@ Object = dict[str, Any]
 class Unreadable:
     """Stands for a value that has no single meaning.
 
-    reason  a reason of ReportRejected
-    detail  what is wrong, to follow the name of the member
+    reason   a reason of ReportRejected
+    warning  the code of the warning if the member can be missing
+    detail   what is wrong, to follow the name of the member
     """
 
     reason: str
+    warning: str
     detail: str
 
 
-_AMBIGUOUS = Unreadable("repeated_element", "has two different values")
-_NOT_A_NUMBER = Unreadable("bad_number", "is not a JSON number")
-_TOO_LONG = Unreadable("bad_number", f"has more than {MAX_DIGITS} digits")
+_AMBIGUOUS = Unreadable("repeated_element", "repeated_member", "has two different values")
+_NOT_A_NUMBER = Unreadable("bad_number", "bad_number", "is not a JSON number")
+_TOO_LONG = Unreadable("bad_number", "bad_number", f"has more than {MAX_DIGITS} digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _decoded(document: bytes, limits: Limits) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         encoding = encoding if encoding.startswith("utf-16") else "cp1252"
         text = document.decode(encoding, "replace")
-        warnings = ["the JSON is not in UTF-8; some characters may be wrong"]
+        warnings = ["not_utf8"]
     return text.lstrip("\ufeff" + PADDING).rstrip(PADDING), warnings
 
 
@@ -104,7 +106,7 @@ def _value(text: str, decoder: json.JSONDecoder) -> tuple[object, list[str]]:
         warnings = []
     except json.JSONDecodeError:
         text = _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
-        warnings = ["the JSON has a comma after the last member"]
+        warnings = ["trailing_comma"]
         try:
             value, end = decoder.raw_decode(text)
         except json.JSONDecodeError as error:
@@ -118,7 +120,7 @@ def _value(text: str, decoder: json.JSONDecoder) -> tuple[object, list[str]]:
             "The file contains more than one JSON document. Send each in a file of its own",
         )
     if rest:
-        warnings.append("text after the end of the JSON was ignored")
+        warnings.append("text_around_report")
     return value, warnings
 
 

@@ -24,7 +24,6 @@ RESULT_TYPES = (
 MAX_POLICIES, MAX_FAILURES = 10_000, 50_000
 TOO_MANY = json_reader.TOO_MANY  # the whole report is rejected for this reason
 ADVICE = "Tell the sender of the report"
-MAX_REASONS = 5  # in the warning about what was skipped
 
 SUCCESSFUL, FAILED = "total-successful-session-count", "total-failure-session-count"
 SESSIONS = "failed-session-count"
@@ -162,7 +161,6 @@ class _Reader(json_reader.Reader):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self.skipped, self.failures = Skipped(), 0
-        self.details: dict[str, None] = {}
 
     def report_id(self, report: Object) -> str:
         """The report id, which identifies duplicates; a digest stands for the end of a long one."""
@@ -177,7 +175,7 @@ class _Reader(json_reader.Reader):
             )
         if len(report_id) > self.limits.report_id:
             digest = hashlib.sha256(report_id.encode("utf-8", "replace")).hexdigest()
-            self.warnings.add("report-id is too long; it was shortened")
+            self.warnings.add("report_id_shortened")
             report_id = report_id[:_ID_PREFIX] + digest
         return report_id
 
@@ -214,17 +212,10 @@ class _Reader(json_reader.Reader):
 
     def all_warnings(self) -> tuple[str, ...]:
         """What was skipped, and then the other warnings."""
-        skipped, reasons = self.skipped, "; ".join(self.details)
-        notes = [
-            f"{what} that could not be read: {count}, with this number of sessions: {sessions}. "
-            f"Reasons: {reasons}"
-            for what, count, sessions in (
-                ("policies", skipped.policies, skipped.sessions),
-                ("failure details", skipped.details, skipped.failed),
-            )
-            if count
-        ]
-        return (*notes, *self.warnings.all())
+        skipped = self.skipped
+        codes = ["policies_skipped"] if skipped.policies else []
+        codes += ["failure_details_skipped"] if skipped.details else []
+        return (*codes, *self.warnings.all())
 
     def _skip(
         self, error: ReportRejected, *, policies: int = 0, details: int = 0, sessions: int = 0
@@ -238,8 +229,6 @@ class _Reader(json_reader.Reader):
             failed=skipped.failed + details * sessions,
             reasons={**skipped.reasons, error.reason: skipped.reasons.get(error.reason, 0) + 1},
         )
-        if len(self.details) < MAX_REASONS:
-            self.details[error.detail] = None
 
     def _readable(self, of: object, key: str) -> int:
         """The number of sessions, or 0 if it cannot be read."""
@@ -261,9 +250,9 @@ class _Reader(json_reader.Reader):
         failures = tuple(self._failures(of.get("failure-details")))
         if failed is None:
             failed = sum(failure.sessions for failure in failures)
-            self.warnings.add(f"{FAILED} is missing; the sum of the failure details is used")
+            self.warnings.add("failed_sessions_missing")
         if successful is None:
-            self.warnings.add(f"{SUCCESSFUL} is missing; 0 is assumed")
+            self.warnings.add("count_missing", SUCCESSFUL)
         return Policy(
             type=self._policy_type(policy, strings),
             domain=domain,
@@ -300,7 +289,7 @@ class _Reader(json_reader.Reader):
             raise ReportRejected("missing_element", "a failure detail has no result-type")
         sessions = self.count(of, SESSIONS)
         if sessions is None:
-            self.warnings.add(f"{SESSIONS} is missing; 0 is assumed")
+            self.warnings.add("count_missing", SESSIONS)
         word = values.word(result_type)
         return FailureDetail(
             result_type=_RESULT_TYPES.get(_squashed(word), word),
@@ -322,7 +311,7 @@ class _Reader(json_reader.Reader):
             )
         timestamp, has_zone = moment
         if not has_zone:
-            self.warnings.add(f"{key} has no time zone; UTC is assumed")
+            self.warnings.add("time_zone_missing", key)
         return timestamp
 
     def _policy_type(self, policy: Object, strings: tuple[str, ...]) -> str:
@@ -331,15 +320,15 @@ class _Reader(json_reader.Reader):
         if not _WORD.fullmatch(kind):
             is_sts = any(_STS.match(text) for text in strings)
             kind = "sts" if is_sts else UNKNOWN
-            self.warnings.add(f"a policy has no policy-type; {kind} is assumed")
+            self.warnings.add("policy_type_missing")
         elif kind not in POLICY_TYPES:
-            self.warnings.add(f"a policy has the unknown policy-type {kind!r}")
+            self.warnings.add("policy_type_unknown")
         return kind
 
     def _domain(self, policy: Object) -> str:
         text = values.text(self.whole_text(policy.get("policy-domain"), "policy-domain") or "")
         if not text:
-            self.warnings.add("policy-domain is missing")
+            self.warnings.add("policy_domain_missing")
             return ""
         name = _PORT.sub("", text[:300]).strip("[]<>\"'").removeprefix("*.")
         domain = values.host(_PORT_LABELS.sub("", name, count=1))
@@ -354,5 +343,5 @@ class _Reader(json_reader.Reader):
         try:
             return values.address(text.strip("[]"))
         except ReportRejected:
-            self.warnings.add(f"{key} is not an IP address")
+            self.warnings.add("not_an_address", key)
             return text

@@ -60,8 +60,9 @@ class Report(Schema):
     end_at: datetime
     contact: str | None
     warnings: list[str] = Field(
-        description="deviations from the standard that the parser accepted, and what it skipped:"
-        " codes, or sentences for TLS reports"
+        description="codes of the deviations from the standard that the parser accepted, and of"
+        " what it skipped; some have the name of a member after a colon. Reports of earlier"
+        " releases have sentences"
     )
     partial: bool = Field(description="whether a part of the report could not be read")
     provenance: str = Field(description="authenticated, token, imported or unverified")

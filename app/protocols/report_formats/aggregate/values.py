@@ -63,10 +63,14 @@ class Warnings:
     def __init__(self) -> None:
         self._said: dict[str, None] = {}
 
-    def add(self, warning: str) -> None:
-        """Add a warning, unless it is a duplicate or the limit is reached."""
+    def add(self, code: str, subject: str = "") -> None:
+        """Add a warning, unless it is a duplicate or the limit is reached.
+
+        code     a code of ``deviations.WARNINGS``
+        subject  the member or header field that its text names
+        """
         if len(self._said) < MAX_WARNINGS:
-            self._said[warning] = None
+            self._said[f"{code}:{subject}" if subject else code] = None
 
     def all(self) -> tuple[str, ...]:
         """The warnings in the order in which they occurred."""

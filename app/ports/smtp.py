@@ -13,7 +13,7 @@ class TlsProbe(NamedTuple):
                error text of the TLS library
     not_after  expiry of a certificate without a problem, RFC 3339
     certificates  in DER, the host's own first, also those with a problem; empty if unknown
-    has_complete_chain  False if ``certificates`` has only the host's own
+    has_complete_chain  False if the host may have sent more than ``certificates``
     probed_at  when the host was probed; None for a probe that is not stored yet
     """
 

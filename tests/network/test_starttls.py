@@ -3,11 +3,13 @@
 import asyncio
 import datetime
 import ipaddress
+import socket
 import ssl
-import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import trustme
@@ -28,7 +30,7 @@ from app.checks.engine.execution import run_check
 from app.checks.engine.types import CheckResult, Subject
 from app.checks.transport.dane import dane
 from app.network.http import special_addresses
-from app.network.smtp.starttls import Prober
+from app.network.smtp.starttls import MAX_CERTIFICATES, Prober
 from app.ports.dns import LookupFailed, Tlsa
 from app.ports.smtp import TlsProbe
 from app.protocols import certificates
@@ -38,6 +40,8 @@ from tests.support.zones import Zone
 
 HOST = "mx.acme.test"
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+ADDRESS = Zone({(HOST, "A"): ["127.0.0.1"]})
+T = TypeVar("T")
 OFFERS = b"250-mx.acme.test\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
 
 
@@ -82,6 +86,11 @@ class Host:
             writer.close()
 
 
+def run(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
 def probe(
     host: Host,
     *,
@@ -96,8 +105,7 @@ def probe(
             prober = Prober("scanner.test", allowed, port=port, seconds=seconds)
             return await prober.probe(Zone({(HOST, "A"): list(addresses)}), HOST)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+    return run(main())
 
 
 def certified(
@@ -150,9 +158,86 @@ def test_certificate_is_read_even_if_it_is_rejected(
     certificate.configure_cert(context)
     seen = probe(Host(context))
     assert seen.problem == problem
-    own = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
-    assert seen.certificates[0] == own
-    assert seen.has_complete_chain is (sys.version_info >= (3, 13))
+    assert seen.certificates == (der_of(certificate.cert_chain_pems[0]),)
+    assert seen.has_complete_chain
+
+
+def test_all_certificates_of_the_host_are_read_in_one_session(authority: trustme.CA) -> None:
+    intermediate = authority.create_child_ca().create_child_ca()
+    certificate = intermediate.issue_cert(HOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    host = Host(context)
+    seen = probe(host)
+    assert seen.certificates == tuple(map(der_of, certificate.cert_chain_pems))
+    assert len(seen.certificates) == 3
+    assert (seen.problem, seen.has_complete_chain) == (None, True)
+    assert host.received_lines == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
+
+
+@pytest.mark.parametrize(("intermediates", "is_complete"), [(7, True), (8, False)])
+def test_number_of_stored_certificates_is_limited(
+    authority: trustme.CA, intermediates: int, is_complete: bool
+) -> None:
+    issuer = authority
+    for _ in range(intermediates):
+        issuer = issuer.create_child_ca()
+    seen = probe(Host(certified(issuer, HOST)))
+    assert len(seen.certificates) == MAX_CERTIFICATES
+    assert seen.has_complete_chain is is_complete
+
+
+def test_certificates_that_are_too_large_are_not_stored(authority: trustme.CA) -> None:
+    names = [f"{number:060}.{number:060}.{number:060}.test" for number in range(100)]
+    seen = probe(Host(certified(authority, HOST, *names)))
+    assert (seen.offers_tls, seen.certificates, seen.has_complete_chain) == (True, (), False)
+
+
+def test_handshake_without_an_end_is_undetermined(authority: trustme.CA) -> None:
+    names = [f"{number:060}.{number:060}.{number:060}.test" for number in range(1000)]
+    with pytest.raises(LookupFailed, match="SMTP: garbage"):
+        probe(Host(certified(authority, HOST, *names)))
+
+
+def test_host_without_a_secure_version_of_tls_is_reported(authority: trustme.CA) -> None:
+    context = certified(authority, HOST)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.deprecated_call():
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.deprecated_call():
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=serve_once, args=(listener, context))
+        thread.start()
+        seen = run(Prober("scanner.test", LOOPBACK, port=port).probe(ADDRESS, HOST))
+        thread.join()
+    assert (seen.offers_tls, seen.problem, seen.certificates) == (True, "version", ())
+
+
+def serve_once(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve one session with blocking sockets, which send the alert of a failed handshake."""
+    connection, _ = listener.accept()
+    connection.sendall(b"220 mx.acme.test\r\n")
+    connection.recv(1000)
+    connection.sendall(OFFERS)
+    connection.recv(1000)
+    connection.sendall(b"220 go ahead\r\n")
+    with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
+        context.wrap_socket(connection, server_side=True)
+    connection.close()
+
+
+def test_reply_in_plain_text_is_no_handshake() -> None:
+    class Plain(Host):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(self.greeting + self.offers + b"220 go ahead\r\n454 not now, sorry\r\n")
+            await reader.read(10_000)
+            await reader.read(10_000)
+            writer.close()
+
+    with pytest.raises(LookupFailed, match="SMTP: garbage"):
+        probe(Plain())
 
 
 class Greeter:
@@ -162,27 +247,64 @@ class Greeter:
         return "550 no mailbox here"
 
 
-@pytest.mark.parametrize("is_published", [True, False])
-def test_records_of_a_mail_server_are_compared_with_its_certificate(
-    authority: trustme.CA, is_published: bool
+ROOT = trustme.CA()  # a private CA, as is common with DANE
+CA = ROOT.create_child_ca()
+SERVED = CA.issue_cert(HOST)  # sent with the certificate of CA, without that of ROOT
+EXPIRED = CA.issue_cert(HOST, not_after=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+UNNAMED = CA.issue_cert("other.test")
+DOMAIN = CA.issue_cert("acme.test")
+OTHER = trustme.CA()
+
+
+def der_of(pem: trustme.Blob) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pem.bytes().decode())
+
+
+def tlsa(usage: int, selector: int, matching: int, pem: trustme.Blob) -> Tlsa:
+    data = certificates.load(der_of(pem)).association_data(selector, matching)
+    return Tlsa(usage=usage, selector=selector, matching=matching, data=data)
+
+
+@pytest.mark.parametrize("selector", [0, 1])
+@pytest.mark.parametrize("matching", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("served", "usage", "described", "results"),
+    [
+        (SERVED, 3, SERVED.cert_chain_pems[0], {"match"}),
+        (SERVED, 3, CA.cert_pem, {"mismatch"}),
+        (SERVED, 2, CA.cert_pem, {"match"}),
+        (SERVED, 2, OTHER.cert_pem, {"mismatch"}),
+        # The host does not send it, so only a record that contains it can be verified.
+        (SERVED, 2, ROOT.cert_pem, {"match", "mismatch"}),
+        (SERVED, 2, SERVED.cert_chain_pems[0], {"undetermined"}),
+        (EXPIRED, 3, EXPIRED.cert_chain_pems[0], {"match"}),
+        (EXPIRED, 2, CA.cert_pem, {"mismatch"}),
+        (UNNAMED, 3, UNNAMED.cert_chain_pems[0], {"match"}),
+        (UNNAMED, 2, CA.cert_pem, {"mismatch"}),
+        (DOMAIN, 2, CA.cert_pem, {"match"}),
+    ],
+)
+def test_records_of_a_mail_server_are_compared_with_all_certificates_that_it_sends(
+    served: trustme.LeafCert,
+    usage: int,
+    described: trustme.Blob,
+    results: set[str],
+    selector: int,
+    matching: int,
 ) -> None:
-    certificate = trustme.CA().issue_cert(HOST)  # from a private CA, as is common with DANE
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    blob = (certificate if is_published else authority.issue_cert(HOST)).cert_chain_pems[0]
-    described = certificates.load(ssl.PEM_cert_to_DER_cert(blob.bytes().decode()))
-    records = [Tlsa(usage=3, selector=1, matching=1, data=described.association_data(1, 1))]
+    served.configure_cert(context)
     port = free_port()
     server = Controller(Greeter(), hostname="127.0.0.1", port=port, tls_context=context)
     server.start()
     try:
-        result = compare(port, records)
+        result = compare(port, [tlsa(usage, selector, matching, described)])
     finally:
         server.stop()
-    expected = "match" if is_published else "mismatch"
-    assert result.facts["certificates"][HOST]["result"] == expected
+    expected = results if len(results) == 1 else {"match" if matching == 0 else "mismatch"}
+    assert {result.facts["certificates"][HOST]["result"]} == expected
     finding_codes = {finding.kind.code for finding in result.findings}
-    assert ("dane.certificate_mismatch" in finding_codes) is not is_published
+    assert ("dane.certificate_mismatch" in finding_codes) is (expected == {"mismatch"})
 
 
 def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:
@@ -205,8 +327,7 @@ def compare(port: int, records: Sequence[Tlsa]) -> CheckResult:
         later = replace(subject, tls_probes={HOST: stored}, last_facts={"dane": first.facts})
         return await run_check(dane, later, zone)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+    return run(main())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Match(StrEnum):
 class Chain(NamedTuple):
     """The certificates of a server, its own first.
 
-    is_complete  False if only the server's own certificate is known
+    is_complete  False if the server may send more certificates
     """
 
     certificates: tuple[Certificate, ...]
@@ -35,10 +35,19 @@ class Chain(NamedTuple):
         """The server's own certificate."""
         return self.certificates[0]
 
+    @property
+    def sent(self) -> tuple[Certificate, ...]:
+        """The certificates that the server sends after its own."""
+        return self.certificates[1:]
+
+    def is_verified_by(self, anchor: bytes, now: datetime) -> bool:
+        """Whether the CA in DER issued the server's certificate, itself or through other CAs."""
+        return self.leaf.is_verified_by(anchor, self.sent, now)
+
 
 def chain(served: Sequence[Certificate], *, is_complete: bool = False) -> Chain:
     """Return the chain; a self-signed certificate has no CA, so it is complete."""
-    return Chain(tuple(served), is_complete or served[0].is_issued_by(served[0].der))
+    return Chain(tuple(served), is_complete or served[0].is_self_signed)
 
 
 def probed_chain(probe: TlsProbe) -> Chain | None:
@@ -66,6 +75,8 @@ class Reference(NamedTuple):
             return f"the certificate is not for {' or '.join(self.names)}"
         if not certificate.is_valid_at(self.now):
             return "the certificate is expired or not valid yet"
+        if not certificate.is_for_servers:
+            return "the certificate is not for TLS servers"
         return None
 
 
@@ -73,10 +84,10 @@ def is_match(tlsa: Tlsa, chain: Chain, reference: Reference) -> bool | None:
     """Whether a usable record matches the chain; None if that cannot be determined.
 
     DANE-EE describes the server's own certificate, and nothing else of it counts. DANE-TA describes
-    a CA, which the server must send, and which must have issued the server's certificate, itself or
-    through other CAs that the server sends. Only a complete certificate in the record (matching
-    type 0) can be verified without the CA's certificate. Names and dates count too. Senders differ
-    in whether a record of usage 2 may describe the server's own certificate.
+    a CA, which must have issued the server's certificate, itself or through other CAs that the
+    server sends. The server must send the CA's certificate too, unless the record contains it or
+    its public key (matching type 0). Names and dates count too. Senders differ in whether a record
+    of usage 2 may describe the server's own certificate.
 
     source  RFC 7671 §5.1, §5.2; RFC 7672 §3.1.1, §3.1.2, §3.2.2
     """
@@ -85,27 +96,27 @@ def is_match(tlsa: Tlsa, chain: Chain, reference: Reference) -> bool | None:
         return chain.leaf.association_data(tlsa.selector, tlsa.matching) == data
     if reference.rejects(chain.leaf):
         return False
-    path = _path(chain.certificates, reference.now)
-    if any(item.association_data(tlsa.selector, tlsa.matching) == data for item in path[1:]):
-        return True
-    if (tlsa.selector, tlsa.matching) == (0, 0):
-        issuer = bytes.fromhex(data)
-        if any(item.is_issued_by(issuer) for item in path):
-            return True
     if chain.leaf.association_data(tlsa.selector, tlsa.matching) == data:
         return None
+    if any(
+        item.association_data(tlsa.selector, tlsa.matching) == data
+        and chain.is_verified_by(item.der, reference.now)
+        for item in chain.sent
+    ):
+        return True
+    if tlsa.matching == 0 and _is_issued_by_contents(tlsa, chain, reference.now):
+        return True
     return False if chain.is_complete else None
 
 
-def _path(served: Sequence[Certificate], now: datetime) -> list[Certificate]:
-    """The server's certificate, followed by the CAs above it, as far as they are valid."""
-    path, others = [served[0]], list(served[1:])
-    while issuer := next((item for item in others if path[-1].is_issued_by(item.der)), None):
-        others.remove(issuer)
-        path.append(issuer)
-        if not issuer.is_valid_at(now):
-            return path[:-1]
-    return path
+def _is_issued_by_contents(tlsa: Tlsa, chain: Chain, now: datetime) -> bool:
+    """Whether the CA is the certificate in the record, or has the public key in the record."""
+    contents = bytes.fromhex(tlsa.data)
+    if tlsa.selector == 0:
+        return chain.is_verified_by(contents, now)
+    return chain.leaf.is_signed_by(contents) or any(
+        item.is_signed_by(contents) and chain.is_verified_by(item.der, now) for item in chain.sent
+    )
 
 
 def first_match(

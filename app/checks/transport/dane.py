@@ -126,7 +126,8 @@ MISMATCH = FindingType(
     remediation="Publish a TLSA record for the certificate in use, or install the certificate that "
     "the records describe. Publish the record of a new certificate before you install it.",
     note="Compared with the certificate that the latest TLS probe saw; not reported if a record of "
-    "usage 2 cannot be compared, or if the records changed after the probe.",
+    "usage 2 cannot be compared with the whole chain of the host, or if the records changed after "
+    "the probe.",
     reference="RFC 7672 §3.1",
     flaps=True,
 )
@@ -138,7 +139,7 @@ MISMATCH = FindingType(
         *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
         *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE, MISMATCH),
     ),
-    logic_version=4,
+    logic_version=5,
 )
 async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
@@ -194,8 +195,12 @@ def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Findin
 
 
 _UNKNOWN_CA = (
-    "a record describes a CA (usage 2), and the probe saw only the host's own certificate; compare "
-    "the chain with POST /v1/domains/{domain}/dane/evaluate"
+    "a record describes a CA (usage 2), and the probe does not have all certificates of the host; "
+    "compare the chain with POST /v1/domains/{domain}/dane/evaluate"
+)
+_OWN_CERTIFICATE = (
+    "a record of usage 2 describes the host's own certificate instead of a CA, which not all "
+    "senders accept; publish it with usage 3"
 )
 _OLDER_PROBE = "the records changed after the latest probe of the host"
 
@@ -250,7 +255,9 @@ def _compared(
         probed_at = probe.probed_at or first_seen_at
         reference = Reference((host.host, subject.domain), probed_at)
         match, record = first_match(host.usable, chain, reference)
-        reason = _UNKNOWN_CA if match is Match.UNDETERMINED else None
+        reason = None
+        if match is Match.UNDETERMINED:
+            reason = _OWN_CERTIFICATE if chain.is_complete else _UNKNOWN_CA
         is_older = not probe.probed_at or probe.probed_at < first_seen_at
         if match is Match.MISMATCH and is_older:
             match, reason = Match.UNDETERMINED, _OLDER_PROBE

@@ -159,7 +159,7 @@ _FINDING_OF_PROBLEM = {
         *(MISSING, OLD_VERSION, NO_TLS13, EXPIRED, EXPIRING, MISMATCH, UNTRUSTED, NOT_TESTED),
         *(WEAK_KEY, WEAK_SIGNATURE, KEY_USAGE, STRIPPED),
     ),
-    logic_version=2,
+    logic_version=3,
 )
 async def starttls(subject: Subject, dns: Resolver) -> Outcome:
     """Check the latest TLS probes of the MX hosts; the check itself does not connect to them.

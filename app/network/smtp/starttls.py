@@ -5,17 +5,18 @@ connection goes to one of them.
 """
 
 import asyncio
-import ssl
-import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from functools import cached_property
+
+from OpenSSL import SSL
 
 from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
+from app.network.smtp import handshake
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.smtp import TlsProbe
+from app.protocols import certificates
 
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 20.0
@@ -23,9 +24,19 @@ CONNECT_SECONDS = 5.0
 MAX_CERTIFICATES, MAX_CERTIFICATE_BYTES = 8, 16 * 1024  # what a probe stores of a chain
 MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 octets
 
-_PROBLEMS = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
-_PROBLEMS |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
-_NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in the error reasons of OpenSSL
+_UNTRUSTED = "untrusted"
+_PROBLEMS = {  # by X509_V_ERR_… of OpenSSL: the problem, and OpenSSL's text
+    9: (_UNTRUSTED, "certificate is not yet valid"),
+    10: ("expired", "certificate has expired"),
+    18: (_UNTRUSTED, "self-signed certificate"),
+    19: (_UNTRUSTED, "self-signed certificate in certificate chain"),
+    20: (_UNTRUSTED, "unable to get local issuer certificate"),
+    21: (_UNTRUSTED, "unable to verify the first certificate"),
+    26: ("key_usage", "unsuitable certificate purpose"),
+    66: ("weak_key", "EE certificate key too weak"),
+    67: ("weak_key", "CA certificate key too weak"),
+    68: ("weak_signature", "CA signature digest algorithm too weak"),
+}
 
 
 class Prober:
@@ -55,7 +66,7 @@ class Prober:
         try:
             addresses = await public_addresses(resolver, host, self._allowed)
             async with self._gate, asyncio.timeout(self._seconds):
-                return await self._probe(str(addresses[0]), host)
+                return await self._session(str(addresses[0]), host)
         except Refusal as refusal:
             raise LookupFailed(host, "SMTP", refusal.failure) from None
         except TimeoutError:
@@ -65,19 +76,12 @@ class Prober:
         except ValueError:
             raise LookupFailed(host, "SMTP", "garbage") from None
 
-    async def _probe(self, address: str, host: str) -> TlsProbe:
-        """Return the probe; a rejected certificate takes a second session to read it."""
-        probe = await self._session(address, host, _verifying())
-        if probe.problem not in (None, "version"):
-            with suppress(OSError, EOFError, ValueError):
-                unverified = await self._session(address, host, _accepting())
-                return probe._replace(
-                    certificates=unverified.certificates,
-                    has_complete_chain=unverified.has_complete_chain,
-                )
-        return probe
+    @cached_property
+    def _context(self) -> SSL.Context:
+        """The TLS context; it reads the trusted CAs, so only processes that probe create it."""
+        return handshake.client_context()
 
-    async def _session(self, address: str, host: str, context: ssl.SSLContext) -> TlsProbe:
+    async def _session(self, address: str, host: str) -> TlsProbe:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(address, self._port, limit=MAX_LINE)
         try:
@@ -86,7 +90,9 @@ class Prober:
             if not any(line[4:].strip().upper() == "STARTTLS" for line in offers):
                 return TlsProbe(host, offers_tls=False)
             await _command(reader, writer, "STARTTLS", "220")
-            return await _handshake(writer, host, context)
+            return _probe(host, await handshake.complete(self._context, reader, writer, host))
+        except handshake.NoCommonVersionError as error:
+            return TlsProbe(host, offers_tls=True, problem="version", detail=str(error))
         finally:
             writer.transport.abort()  # without waiting for the peer
 
@@ -114,60 +120,26 @@ async def _reply(reader: StreamReader, code: str) -> list[str]:
     return lines
 
 
-def _verifying() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _accepting() -> ssl.SSLContext:
-    """A context that accepts every certificate, to read one that was rejected."""
-    context = _verifying()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-async def _handshake(writer: StreamWriter, host: str, context: ssl.SSLContext) -> TlsProbe:
-    try:
-        await writer.start_tls(context, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        problem = _PROBLEMS.get(error.verify_code, "untrusted")
-        return TlsProbe(host, True, problem=problem, detail=error.verify_message or "")
-    except ssl.SSLError as error:
-        if any(word in (error.reason or "") for word in _NO_COMMON_VERSION):
-            return TlsProbe(host, True, problem="version", detail=error.reason or "")
-        raise
-    channel = writer.get_extra_info("ssl_object")
-    certificates, is_complete = _served(channel)
+def _probe(host: str, session: handshake.Session) -> TlsProbe:
+    problem, detail, not_after = None, "", None
+    if session.error is not None:
+        unknown = (_UNTRUSTED, f"verification error {session.error} of OpenSSL")
+        problem, detail = _PROBLEMS.get(session.error, unknown)
+    else:
+        leaf = certificates.load(session.certificates[0])
+        not_after = leaf.not_after.strftime("%Y-%m-%dT%H:%M:%SZ")
+        if not leaf.is_for(host):
+            problem, detail, not_after = "host_mismatch", f"certificate is not for {host}", None
+    served = session.certificates[:MAX_CERTIFICATES]
+    if any(len(der) > MAX_CERTIFICATE_BYTES for der in served):
+        served = ()
     return TlsProbe(
         host=host,
         offers_tls=True,
-        version=channel.version(),
-        not_after=_not_after(channel),
-        certificates=certificates,
-        has_complete_chain=is_complete,
+        version=session.version,
+        problem=problem,
+        detail=detail,
+        not_after=not_after,
+        certificates=served,
+        has_complete_chain=len(served) == len(session.certificates),
     )
-
-
-def _served(channel: ssl.SSLObject) -> tuple[tuple[bytes, ...], bool]:
-    """The certificates that the host sent, and whether they are all that it sent.
-
-    Before Python 3.13 the ssl module provides only the host's own certificate.
-    """
-    if sys.version_info >= (3, 13):
-        sent = channel.get_unverified_chain()
-    else:
-        own = channel.getpeercert(binary_form=True)
-        sent = [own] if own else []
-    bounded = tuple(sent[:MAX_CERTIFICATES])
-    if any(len(der) > MAX_CERTIFICATE_BYTES for der in bounded):
-        return (), False
-    return bounded, sys.version_info >= (3, 13) and len(sent) <= MAX_CERTIFICATES
-
-
-def _not_after(channel: ssl.SSLObject) -> str | None:
-    with suppress(KeyError, TypeError, ValueError):
-        seconds = ssl.cert_time_to_seconds(str((channel.getpeercert() or {})["notAfter"]))
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return None

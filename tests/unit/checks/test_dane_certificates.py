@@ -258,7 +258,15 @@ async def test_unknown_ca_leaves_the_host_undetermined() -> None:
     assert codes(result) == []
     fact = result.facts["certificates"][MX]
     assert fact["result"] == "undetermined"
-    assert "saw only the host's own certificate" in fact["reason"]
+    assert "does not have all certificates of the host" in fact["reason"]
+
+
+async def test_record_of_usage_2_for_the_own_certificate_is_undetermined() -> None:
+    records = [record(2, 1, 1, LEAF)]
+    probe = probed(LEAF, TA)._replace(has_complete_chain=True)
+    result = await run(records, probe, last_facts=await seen_before(records))
+    assert codes(result) == []
+    assert "publish it with usage 3" in result.facts["certificates"][MX]["reason"]
 
 
 async def test_failed_lookup_neither_reports_nor_clears_a_mismatch() -> None:

@@ -173,6 +173,9 @@ async def prove_together(subject: Subject, runs: Sequence[CheckRun]) -> list[Che
     """
     results = []
     for run in runs:
+        if not any(finding.fix for finding in run.result.findings):
+            results.append(run.result)
+            continue
         findings = [
             replace(finding, fix=None)
             if finding.fix and await _harms_another(subject, run, runs, finding.fix)

@@ -64,9 +64,20 @@ UNRESTRICTED = FindingType(
     summary="CAA: no property restricts TLS certificates, so any CA can issue them",
     why="Every public CA may issue a TLS certificate for the name.",
     remediation="Publish `CAA 0 issue` with the domain of your CA.",
-    note="The records have no `issue` property: `iodef` and `issuemail` restrict no TLS "
-    "certificate, and `issuewild` only those for wildcards.",
+    note="The records have neither an `issue` nor an `issuewild` property: `iodef` and "
+    "`issuemail` restrict no TLS certificate.",
     reference="RFC 8659 §4.2",
+    verdict=Verdict.INFO,
+)
+WILDCARDS_ONLY = FindingType(
+    code="caa.only_wildcards_restricted",
+    severity=Severity.INFO,
+    summary="CAA: only wildcard certificates are restricted, so any CA can issue all others",
+    why="Every public CA may issue a TLS certificate for the name itself, although the records "
+    "restrict those for wildcards.",
+    remediation="Publish `CAA 0 issue` with the domain of your CA, next to `issuewild`.",
+    note="The records have an `issuewild` property and no `issue` property.",
+    reference="RFC 8659 §4.3",
     verdict=Verdict.INFO,
 )
 IODEF_INVALID = FindingType(
@@ -99,15 +110,19 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
 
 @check(
     "caa",
-    finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN, UNRESTRICTED, IODEF_INVALID),
-    logic_version=2,
+    finds=(
+        *(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN, UNRESTRICTED, WILDCARDS_ONLY),
+        IODEF_INVALID,
+    ),
+    logic_version=3,
     keeps=keeps,
 )
 async def caa(subject: Subject, dns: Resolver) -> Outcome:
     """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.
 
     facts   record, found_at (the name of the set that applies, or None), issue, issuewild,
-            issuemail (CAs, sorted; empty: ``issue`` applies, or no CA is allowed), iodef
+            issuemail (CAs, sorted; empty without the property, or if it allows no CA), iodef,
+            restricted (the kinds of certificates that not every CA may issue)
     source  RFC 8659 §3, §4; RFC 9495
     """
     policy_host = f"mta-sts.{subject.domain}"
@@ -119,6 +134,7 @@ async def caa(subject: Subject, dns: Resolver) -> Outcome:
         "found_at": owner,
         **{tag: _issuers(records, tag) for tag in ISSUERS},
         "iodef": sorted(record.value for record in records if record.tag.lower() == "iodef"),
+        "restricted": _restricted(records),
     }
     findings = list(_about(owner, records)) if owner else [MISSING.at(subject.domain)]
     if isinstance(special, LookupFailed):
@@ -148,6 +164,27 @@ async def _set(name: str, dns: Resolver) -> tuple[Caa, ...]:
     return tuple(record for record in answer.rdatas if isinstance(record, Caa))
 
 
+def _restricted(records: Sequence[Caa]) -> list[str]:
+    """The kinds of certificates that not every CA may issue: ``tls``, ``wildcard``, ``email``.
+
+    source  RFC 8659 §4.2, §4.3 (``issue`` also applies to wildcards without ``issuewild``), §4.5
+    """
+    tags = {record.tag.lower() for record in records}
+    properties = {
+        "tls": {"issue"},
+        "wildcard": {"issue", "issuewild"},
+        "email": {"issuemail"},
+    }
+    is_refused = bool(_unknown_critical(records))
+    return [kind for kind, names in properties.items() if is_refused or names & tags]
+
+
+def _unknown_critical(records: Sequence[Caa]) -> list[Caa]:
+    return [
+        record for record in records if record.flags & CRITICAL and record.tag.lower() not in _KNOWN
+    ]
+
+
 def _issuers(records: Sequence[Caa], tag: str) -> list[str]:
     issuers = {_issuer(record.value) for record in records if record.tag.lower() == tag}
     return sorted(issuer for issuer in issuers if issuer)
@@ -161,9 +198,7 @@ def _issuer(value: str) -> str | None:
 
 def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
     """Findings about one set; none for an empty one."""
-    unknown = [
-        record for record in records if record.flags & CRITICAL and record.tag.lower() not in _KNOWN
-    ]
+    unknown = _unknown_critical(records)
     if unknown:
         why = "CAs that do not know a critical property must refuse to issue. Remove the record."
         yield UNKNOWN_CRITICAL.at(owner, fix=_removal(owner, unknown, why), records=_texts(unknown))
@@ -180,7 +215,8 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
         for tag in ("issue", "issuewild")
     )
     if not issue and records and not unknown:
-        yield UNRESTRICTED.at(owner, records=_texts(records), wildcards_restricted=bool(wildcard))
+        kind = WILDCARDS_ONLY if wildcard else UNRESTRICTED
+        yield kind.at(owner, records=_texts(records))
     elif set(issue) == {""} and not any(wildcard):
         yield FORBIDDEN.at(owner, records=_texts(issuing))
 

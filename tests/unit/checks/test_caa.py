@@ -28,7 +28,8 @@ ISSUE = Caa(0, "issue", "ca.example")
         ([Caa(0, "issue", ";"), ISSUE], []),
         ([Caa(0, "iodef", "mailto:a@example.org")], ["caa.issuance_unrestricted"]),
         ([Caa(0, "issuemail", "ca.example")], ["caa.issuance_unrestricted"]),
-        ([Caa(0, "issuewild", "ca.example")], ["caa.issuance_unrestricted"]),
+        ([Caa(0, "issuewild", "ca.example")], ["caa.only_wildcards_restricted"]),
+        ([Caa(0, "issuewild", ";")], ["caa.only_wildcards_restricted"]),
         ([Caa(0, "issue", ";"), Caa(0, "issuewild", "ca.example")], []),
         ([Caa(0, "issue", ";"), Caa(0, "issuewild", ";")], ["caa.issuance_forbidden"]),
         ([ISSUE, Caa(0, "iodef", "a@example.org")], ["caa.iodef_invalid"]),
@@ -60,7 +61,28 @@ async def test_facts_list_the_issuers_by_property() -> None:
         "issuewild": [],
         "issuemail": ["mail.example"],
         "iodef": ["mailto:a@example.org"],
+        "restricted": ["tls", "wildcard", "email"],
     }
+
+
+@pytest.mark.parametrize(
+    ("records", "restricted"),
+    [
+        ([], []),
+        ([Caa(0, "iodef", "mailto:a@example.org")], []),
+        ([Caa(0, "issuewild", ";")], ["wildcard"]),
+        ([Caa(0, "issuewild", "ca.example")], ["wildcard"]),
+        ([Caa(0, "issue", ";")], ["tls", "wildcard"]),
+        ([Caa(0, "issue", "%%%")], ["tls", "wildcard"]),
+        ([Caa(0, "issuemail", ";")], ["email"]),
+        ([Caa(128, "tbs", "unknown")], ["tls", "wildcard", "email"]),
+    ],
+)
+async def test_facts_say_which_certificates_are_restricted(
+    records: list[Caa], restricted: list[str]
+) -> None:
+    outcome = await caa.run(SUBJECT, Zone({AT: records}))
+    assert outcome.facts["restricted"] == restricted
 
 
 async def test_nearest_set_up_the_tree_applies() -> None:

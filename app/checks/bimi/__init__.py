@@ -1,5 +1,6 @@
 """BIMI: whether mail receivers would show the logo of the domain (draft-brand-indicators)."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from app.checks.engine import cname_conflict
 from app.checks.engine.types import (
     Finding,
     FindingType,
+    Fix,
     Outcome,
     Severity,
     Subject,
@@ -19,7 +21,7 @@ from app.ports.dns import Resolver
 from app.ports.network import NetworkSession
 from app.protocols import bimi as protocol
 from app.protocols import dmarc
-from app.protocols.bimi import Record
+from app.protocols.bimi import Record, repair
 from app.protocols.bimi import logo as bimi_logo
 from app.protocols.bimi.logo import Problem
 from app.protocols.dmarc import Policy
@@ -27,6 +29,8 @@ from app.protocols.dmarc import discovery as dmarc_discovery_module
 from app.protocols.names import DomainName
 
 _DRAFT = "draft-brand-indicators-for-message-identification"
+# Mistakes in files that nobody reads as long as receivers ignore the record.
+_OF_FILES = ("bimi.logo_not_tiny_ps", *(kind.code for kind in evidence.OF_CONTENT))
 
 MISSING = FindingType(
     code="bimi.missing",
@@ -43,16 +47,25 @@ SEVERAL = FindingType(
     summary="BIMI: more than one record, so receivers show no logo",
     why="Receivers ignore all of the records.",
     remediation="Keep one record, and remove the others.",
+    note="There is a fix if all records were meant to be the same.",
     reference=f"{_DRAFT} §4.2",
+    hides_others=True,
+    leads_to=("bimi.dmarc_not_enforced", *_OF_FILES),
 )
 SYNTAX = FindingType(
     code="bimi.syntax_error",
     severity=Severity.MEDIUM,
     summary="BIMI: invalid record, so receivers show no logo",
     why="Receivers ignore the record.",
-    remediation="Correct the record.",
-    note="It does not start with `v=BIMI1`, `l` is missing, or a location is not `https:`.",
+    remediation="Correct what the finding names. Write `https:` instead of `http:` only if the "
+    "file is also served by HTTPS.",
+    note="It does not start with `v=BIMI1`, `l` is missing, or a location is not `https:`. The fix "
+    "corrects all mistakes at once; there is none if the meaning is not evident, or if the "
+    "locations in it cannot be fetched.",
     reference=f"{_DRAFT} §4.2",
+    hides_others=True,
+    is_syntax=True,
+    leads_to=("bimi.dmarc_not_enforced", *_OF_FILES),
 )
 NOT_ENFORCED = FindingType(
     code="bimi.dmarc_not_enforced",
@@ -123,13 +136,23 @@ CNAME_CONFLICT = cname_conflict.finding_type(
 )
 
 
+# The host and the path of a location.
+_LOCATION = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[^\s;,:'\"<>\\]*", re.ASCII | re.IGNORECASE)
+
+
+async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
+    """Whether every location of a logo or certificate is still in the record."""
+    return set(_LOCATION.findall(fix.before or "")) <= set(_LOCATION.findall(fix.after or ""))
+
+
 @check(
     "bimi",
     finds=(
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
         *(CONTENT_TYPE, VMC_MISSING, DECLINED, CNAME_CONFLICT, *evidence.FINDING_TYPES),
     ),
-    logic_version=4,
+    logic_version=5,
+    keeps=keeps,
 )
 async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record of the default selector, its logo, and whether DMARC allows it to be shown.
@@ -159,22 +182,37 @@ async def _outcome(
     if not records:
         if attempts := [text for text in texts if protocol.is_attempt(text)]:
             facts: dict[str, Any] = {"record": True, "record_valid": False}
-            return Outcome(
-                facts, SYNTAX.at(name, record=attempts[0], reason="does not start with v=BIMI1")
-            )
+            return Outcome(facts, _syntax(name, min(attempts), "does not start with v=BIMI1"))
         return Outcome({"record": False}, MISSING.at(name))
     facts = {"record": True, "record_valid": False, "record_at": at}
     if len(records) > 1:
-        return Outcome(facts, SEVERAL.at(name, records=sorted(records)))
+        return Outcome(facts, SEVERAL.at(name, records=sorted(records), fix=_merged(name, records)))
     try:
         record = protocol.parse_record(records[0])
     except protocol.Unusable as error:
-        return Outcome(facts, SYNTAX.at(name, record=records[0], reason=error.reason))
+        return Outcome(facts, _syntax(name, records[0], error.reason))
     facts |= {"record_valid": True, "logo": record.l, "authority": record.a}
     facts["declined"] = record.declined
     if record.declined:
         return Outcome(facts, DECLINED.at(name))
     return await _shown(subject, walk, record, dns, facts)
+
+
+def _syntax(name: str, text: str, reason: str) -> Finding:
+    after = repair.repaired(text)
+    why = "Receivers ignore the record in its current form."
+    fix = Fix.replace_txt(name, [text], after=after, why=why) if after else None
+    return SYNTAX.at(name, record=text, reason=reason, fix=fix)
+
+
+def _merged(name: str, records: Sequence[str]) -> Fix | None:
+    """The record that all were meant to be; None if they differ, so that the owner must choose."""
+    meant = {repair.repaired(text) for text in records}
+    [after, *others] = meant
+    if after is None or others:
+        return None
+    why = "Receivers ignore all records if there is more than one. Publish one of them only."
+    return Fix.replace_txt(name, sorted(records), after=after, why=why)
 
 
 async def _shown(

@@ -79,7 +79,8 @@ LOGO_MISMATCH = FindingType(
     "one octet; line endings and compression make no difference.",
     reference="RFC 3709 §4.1",
 )
-FINDING_TYPES = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
+OF_CONTENT = (INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
+FINDING_TYPES = (UNREACHABLE, *OF_CONTENT)
 
 
 async def fetch(http: HttpClient, uri: Uri) -> Page:

@@ -62,7 +62,7 @@ _OF_PROBLEM = {
         *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.FINDING_TYPES),
         *(drift.DRIFT, CNAME_CONFLICT),
     ),
-    logic_version=4,
+    logic_version=5,
     keeps=keeping.keeps,
 )
 async def spf(subject: Subject, dns: Resolver) -> Outcome:
@@ -117,7 +117,7 @@ async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcom
     root = tree.root
     findings = list(_sender_id(root.name, root.others))
     if len(root.texts) > 1:
-        findings.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
+        findings.append(_several(root))
     elif root.texts:
         findings += _of_problems(root)
     else:
@@ -177,13 +177,29 @@ async def _explanation(in_force: spf_tree.Source | None, dns: Resolver) -> list[
     return []
 
 
+def _several(root: spf_tree.Source) -> Finding:
+    """The finding about several records, with the reasons why some of them cannot be merged."""
+    unclear = [
+        f"{problem.term}: {problem.reason}"
+        for text in sorted(root.texts)
+        if repair.corrected(text) is None
+        for problem in protocol.problems(text)
+    ]
+    evidence: dict[str, Any] = {"malformed": unclear} if unclear else {}
+    return SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root), **evidence)
+
+
 def _merged(root: spf_tree.Source) -> Fix | None:
     """One record with the terms of all; None if they cannot be combined without a decision.
 
-    A redirect becomes an include. The end is the strictest that the records have.
+    Evident mistakes are corrected. A redirect becomes an include. The end is the strictest that the
+    records have.
     """
     texts = sorted(root.texts)
-    words = list(dict.fromkeys(word for text in texts for word in protocol.words(text)))
+    corrected = [text for text in map(repair.corrected, texts) if text is not None]
+    if len(corrected) < len(texts):
+        return None
+    words = list(dict.fromkeys(word for text in corrected for word in protocol.words(text)))
     terms = [protocol.parse_term(word) for word in words]
     redirects = {
         term.text
@@ -205,9 +221,7 @@ def _merged(root: spf_tree.Source) -> Fix | None:
 
 
 def _needs_decision(term: protocol.Term | protocol.Problem) -> bool:
-    """Whether the position of the term matters, or receivers do not understand it."""
-    if isinstance(term, protocol.Problem):
-        return True
+    """Whether the position of the term matters."""
     return (
         isinstance(term, protocol.Directive)
         and term.mechanism != "all"

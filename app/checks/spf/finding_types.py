@@ -8,7 +8,8 @@ SEVERAL = FindingType(
     severity=Severity.CRITICAL,
     summary="SPF: more than one record, so every check fails (permerror)",
     why="Receivers use none of the records, so legitimate mail does not pass SPF.",
-    remediation="Merge all terms into one record; the fix contains it.",
+    remediation="Merge all terms into one record. Correct malformed terms first; the finding names "
+    "them.",
     reference="RFC 7208 §4.5",
     hides_others=True,
 )

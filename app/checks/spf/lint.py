@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.checks.engine.types import Finding, FindingType, Fix, Severity
 from app.checks.spf.tree import Source, Tree, networks, passing
 from app.protocols import names, spf
-from app.protocols.spf import Qualifier, Record
+from app.protocols.spf import Qualifier, Record, repair
 
 MAX_RECORD = 450  # characters, so that the answer stays below 512 octets (RFC 7208 §3.4)
 BROAD_IP4, BROAD_IP6 = 16, 32  # shorter prefixes are too wide for one sender
@@ -72,6 +72,19 @@ MODIFIERS_FIRST = FindingType(
     why="The record works, but its readers can easily misunderstand it.",
     remediation="Move `redirect` and `exp` to the end of the record.",
     reference="RFC 7208 §6",
+)
+IGNORED_MODIFIER = FindingType(
+    code="spf.ignored_modifier",
+    severity=Severity.MEDIUM,
+    summary="SPF: probable typing error (unknown modifier), which receivers ignore",
+    why="Receivers ignore unknown modifiers such as `ip4=192.0.2.1`, so the senders that this one "
+    "names do not pass SPF.",
+    remediation="If these senders may send as the domain, write the term as a mechanism with a "
+    "colon, such as `ip4:192.0.2.1`; otherwise remove it.",
+    note="A term has the name of a mechanism, or almost that of `redirect`, and `=` after it; info "
+    "if its value names no sender.",
+    reference="RFC 7208 §6",
+    is_syntax=True,
 )
 PTR_USED = FindingType(
     code="spf.ptr_used",
@@ -140,7 +153,7 @@ TOO_LONG = FindingType(
 FINDING_TYPES = (
     *(ALL_PASS, ALL_NEUTRAL, ALL_MISSING, ALL_SOFTFAIL, AFTER_ALL, REDIRECT_WITH_ALL),
     *(MODIFIERS_FIRST, PTR_USED, EXISTS_MACRO, BROAD_IP, OPEN_NETWORK, REDUNDANT_IP),
-    *(DUPLICATE_INCLUDE, TOO_LONG),
+    *(DUPLICATE_INCLUDE, TOO_LONG, IGNORED_MODIFIER),
 )
 
 
@@ -153,6 +166,7 @@ def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Fi
     root, text = tree.root, tree.root.texts[0]
     if root.record is not None:
         yield from _of_order(root.name, text, root.record)
+        yield from _of_modifiers(root.name, text, root.record)
         yield from _of_terms(root, root.record)
     yield from _of_width(tree, ip4_count)
     if in_force is not None and in_force.record is not None:
@@ -211,6 +225,29 @@ def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
         yield REDIRECT_WITH_ALL.at(name, term=redirect.text, fix=rewrite(name, text, terms, why))
     elif redirect and record.terms and record.terms[-1] in record.directives:
         yield MODIFIERS_FIRST.at(name, term=redirect.text)
+
+
+def _of_modifiers(name: str, text: str, record: Record) -> Iterator[Finding]:
+    """Findings about modifiers that were meant to be other terms.
+
+    The fix allows senders that do not pass today, but only those that the owner's record names.
+    """
+    for term in record.terms:
+        if not isinstance(term, spf.Modifier) or not repair.is_mistaken(term):
+            continue
+        meant = repair.intended(term)
+        after = repair.repaired(text) if meant else None
+        why = (
+            f"Receivers ignore {term.text}. With {meant}, the senders that it names pass SPF. "
+            "Remove the term instead if they must not send as the domain."
+        )
+        yield IGNORED_MODIFIER.at(
+            f"{name} {term.text}",
+            record=text,
+            meant=meant,
+            severity=None if meant else Severity.INFO,
+            fix=Fix.replace_txt(name, [text], after=after, why=why) if after else None,
+        )
 
 
 def _of_terms(root: Source, record: Record) -> Iterator[Finding]:

@@ -163,6 +163,18 @@ def parse_record(text: str) -> Record:
     return Record(tuple(terms))
 
 
+def problems(text: str) -> tuple[Problem, ...]:
+    """The invalid terms of the text; none if it is a valid record.
+
+    raises  NotSpf
+    """
+    try:
+        parse_record(text)
+    except BadRecord as error:
+        return error.problems
+    return ()
+
+
 def words(text: str) -> list[str]:
     """The terms of a record as written, without the version."""
     return [word for word in text.split(" ")[1:] if word]

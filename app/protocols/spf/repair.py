@@ -30,6 +30,7 @@ _NAME = re.compile(r"[+?~-]?([a-z]++)(.*)", re.ASCII | re.DOTALL | re.IGNORECASE
 _HOST = re.compile(r"(?:[a-z]+://)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)+)\.?/?", re.ASCII | re.IGNORECASE)
 _ADDRESS_NAMES = ("ip", "ip4", "ip6", "ipv4", "ipv6", "a", "mx", "include")
 _HOST_NAMES = ("include", "a", "mx", "exists", "redirect")
+_MISSPELLED_NAMES = ("include", "exists", "redirect")  # long enough to recognize
 MAX_GLUED = 4  # terms that are written without a blank between them
 
 
@@ -62,6 +63,44 @@ def repaired(text: str) -> str | None:
     return record
 
 
+def corrected(text: str) -> str | None:
+    """The text itself if it is a valid record without a mistake, else ``repaired``."""
+    try:
+        terms = spf.parse_record(text).terms
+    except (spf.NotSpf, spf.BadRecord):
+        return repaired(text)
+    has_mistake = any(isinstance(term, Modifier) and intended(term) for term in terms)
+    return repaired(text) if has_mistake else text
+
+
+def is_mistaken(modifier: Modifier) -> bool:
+    """Whether an unknown modifier, which receivers ignore, has the name of another term."""
+    return modifier.target is None and _intended_name(modifier.name) is not None
+
+
+def intended(modifier: Modifier) -> str | None:
+    """The term that an unknown modifier was evidently meant to be: ``ip4:`` for ``ip4=``.
+
+    returns  None if the name or the value is not that of another term
+    """
+    name, value = _intended_name(modifier.name), modifier.text.partition("=")[2]
+    if modifier.target is not None or name is None:
+        return None
+    network, host = _network(value), _host(value)
+    if network and name in _ADDRESS_NAMES:
+        return f"ip{network.version}:{value}"
+    if not host or name not in _HOST_NAMES:
+        return None
+    term = f"{name}={host}" if name == "redirect" else f"{name}:{host}"
+    return term if _is_valid(term) else None
+
+
+def _intended_name(name: str) -> str | None:
+    if name in spf.MECHANISMS or name in _ADDRESS_NAMES:
+        return name
+    return repair.choice(name, _MISSPELLED_NAMES)
+
+
 def _plain(text: str) -> str:
     return _DASHES.sub("-", _PASTED.sub(" ", text)).strip()
 
@@ -85,8 +124,9 @@ def _divided(word: str) -> list[str]:
 
 def _terms(word: str, depth: int) -> list[str] | None:
     """The valid terms that the word evidently stands for; None if it is not evident."""
-    if _is_valid(word):
-        return [word]
+    parsed = spf.parse_term(word)
+    if not isinstance(parsed, Problem):
+        return [(isinstance(parsed, Modifier) and intended(parsed)) or word]
     if (term := _address_term(word) or _host_term(word) or _misspelled(word)) is not None:
         return [term]
     for match in (_GLUED_ALL.fullmatch(word), _GLUED_TERM.fullmatch(word)) if depth else ():

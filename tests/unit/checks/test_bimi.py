@@ -147,6 +147,71 @@ async def test_logo_needs_enforced_policy_of_domain_and_organization(
     assert [finding.kind.code for finding in outcome.findings] == expected
 
 
+GOOD_RECORD = f"v=BIMI1; l={URL}; a=https://example.org/vmc.pem"
+NO_CERTIFICATE = f"v=BIMI1; l={URL}"
+REPAIRS = [
+    (GOOD_RECORD.replace(";", ","), GOOD_RECORD),
+    (GOOD_RECORD.replace(";", ""), GOOD_RECORD),
+    (GOOD_RECORD.replace("; ", ": "), GOOD_RECORD),
+    (GOOD_RECORD.replace(";", r"\;"), GOOD_RECORD),
+    (f'"{GOOD_RECORD}"', GOOD_RECORD),
+    (GOOD_RECORD.replace("v=BIMI1; ", ""), None),  # nothing says that it is a BIMI record
+    (GOOD_RECORD.replace("v=", ""), GOOD_RECORD),
+    (GOOD_RECORD.replace("v=BIMI1", "V=bimi1"), GOOD_RECORD),
+    (GOOD_RECORD.replace("l=", "L=").replace("a=", "A="), GOOD_RECORD),
+    (GOOD_RECORD.replace("l=", "l:").replace("a=", "a:"), GOOD_RECORD),
+    (GOOD_RECORD.replace("l=", "l = <").replace(".svg", ".svg>"), GOOD_RECORD),
+    (GOOD_RECORD.replace("l=https://", "l="), GOOD_RECORD),
+    (GOOD_RECORD.replace("l=https://", "l=https:/"), GOOD_RECORD),
+    (f"v=BIMI1; l={URL}; l={URL}", NO_CERTIFICATE),
+    (f"v=BIMI1; l={URL}; l=https://example.org/other.svg", None),
+    (f"v=BIMI1 l={URL}; avp=brands", f"v=BIMI1; l={URL}; avp=brand"),
+    (f"v=BIMI1; l={URL}; junk", None),
+    (GOOD_RECORD.replace("l=https:", "l=http:"), None),
+    (GOOD_RECORD.replace("l=https:", "l=ftp:"), None),
+    ("v=BIMI1; a=https://example.org/vmc.pem", None),
+    ("v=BIMI1;", None),
+    ("v=BIMI1, l=https://elsewhere.example/logo.svg", None),  # it cannot be fetched
+]
+
+
+@pytest.mark.parametrize(("text", "after"), REPAIRS)
+async def test_evident_mistakes_have_a_fix_and_others_a_reason(
+    text: str, after: str | None
+) -> None:
+    pages = {LOGO: GOOD, VMC: CERTIFIED}
+    zone: dict[Any, Any] = {"_dmarc.example.org": ["v=DMARC1; p=none"], NAME: [text]}
+    result = await run_check(bimi, replace(SUBJECT, now=NOW), Zone(zone, pages))
+    first = result.findings[0]
+    assert first.kind.code in ("bimi.syntax_error", "bimi.missing")
+    assert (first.fix.after if first.fix else None) == after
+    assert first.fix or first.kind.code == "bimi.missing" or first.evidence["reason"]
+    if after:
+        fixed = await run_check(
+            bimi, replace(SUBJECT, now=NOW), Zone(zone | {NAME: [after]}, pages)
+        )
+        codes = {finding.kind.code for finding in fixed.findings}
+        assert codes <= {"bimi.dmarc_not_enforced", "bimi.vmc_missing"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "after"),
+    [
+        ([RECORD, RECORD], RECORD),
+        ([RECORD, f"{RECORD};"], RECORD),
+        ([RECORD, NO_CERTIFICATE], None),
+        ([RECORD, "v=BIMI1; l=http://example.org/logo.svg"], None),
+    ],
+)
+async def test_several_records_are_merged_only_if_they_mean_the_same(
+    texts: list[str], after: str | None
+) -> None:
+    zone = Zone(REJECT | {NAME: texts}, {LOGO: GOOD, VMC: CERTIFIED})
+    result = await run_check(bimi, replace(SUBJECT, now=NOW), zone)
+    [finding] = result.findings
+    assert (finding.fix.after if finding.fix else None) == after
+
+
 async def test_every_declared_code_can_occur() -> None:
     occurring = {code for texts, _ in RECORDS for code in await codes(texts, GOOD)}
     for logo, _ in LOGOS:

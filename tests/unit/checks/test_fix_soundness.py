@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Finding, Severity, Subject, Usage
 from app.checks.spf import evaluate as spf_evaluate
+from app.ports.http import Page
 from app.protocols import spf
 from app.protocols.names import DomainName
+from tests.support.mark_certificates import CERTIFIED
 from tests.support.zones import Zone
 
 EXAMPLES = int(os.environ.get("FIX_EXAMPLES", "150"))
@@ -29,6 +31,14 @@ NAMES = {
     "tls_rpt": f"_smtp._tls.{DOMAIN}",
     "mta_sts": f"_mta-sts.{DOMAIN}",
     "dkim": f"s1._domainkey.{DOMAIN}",
+    "bimi": f"default._bimi.{DOMAIN}",
+}
+LOGO, CERTIFICATE = f"https://{DOMAIN}/logo.svg", f"https://{DOMAIN}/vmc.pem"
+SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" version="1.2" baseProfile="tiny-ps"
+viewBox="0 0 64 64"><title>Acme</title><circle cx="32" cy="32" r="30"/></svg>"""
+PAGES = {
+    (DOMAIN, "/logo.svg"): Page(LOGO, status=200, content_type="image/svg+xml", body=SVG),
+    (DOMAIN, "/vmc.pem"): CERTIFIED,
 }
 BASE: Mapping[Any, Any] = {
     (DOMAIN, "MX"): ["10 mx.acme.test"],
@@ -84,6 +94,9 @@ RECORDS = {
     "spf": spf_records(),
     "tls_rpt": ADDRESSES.map(lambda uris: "v=TLSRPTv1; rua=" + ",".join(uris)),
     "mta_sts": st.sampled_from(["v=STSv1; id=20260101;", "v=STSv1; id=2; x=y"]),
+    "bimi": st.sampled_from(
+        [f"v=BIMI1; l={LOGO}; a={CERTIFICATE}", f"v=BIMI1; l={LOGO}; avp=brand", "v=BIMI1; l=; a=;"]
+    ),
     "dkim": st.sampled_from([f"v=DKIM1; k=rsa; p={KEY}", f"v=DKIM1; t=y; p={KEY}", f"p={KEY}"]),
 }
 DAMAGES = [
@@ -160,6 +173,8 @@ DAMAGES = [
     *(("v=spf1", "v:spf1"), ("-all", "-all ip4:192.0.2.9"), ("-all", "-allip4:192.0.2.9")),
     *(("192.0.2.7", "192.0.2.7,192.0.2.8"), ("include:", "inlude:"), ("all", "al")),
     ("@acme", " @acme"),
+    *(("https://", ""), ("https:", "http:"), ("l=", "L="), ("; a=", " a="), ("BIMI1", "bimi1")),
+    *(("l=", "l:"), ("; a=", "; l="), ("brand", "brands"), ("mx", "mx="), ("include:", "include=")),
 ]
 
 
@@ -177,7 +192,9 @@ def damaged(draw: Any, record: str) -> list[str]:
 
 def findings_of(zone: Mapping[Any, Any], subject: Subject) -> list[tuple[str, Finding]]:
     """The findings of all checks, each with the name of its check."""
-    scans = asyncio.run(run_checks({0: subject}, lambda: Zone(zone), concurrency=1, seconds=60))
+    scans = asyncio.run(
+        run_checks({0: subject}, lambda: Zone(zone, PAGES), concurrency=1, seconds=60)
+    )
     return [(it.check, finding) for it in scans[0].check_results for finding in it.findings]
 
 
@@ -228,6 +245,11 @@ def _check(
         _check_terms(fix.before or "", fix.after or "")
     if fix.name.startswith(("_dmarc", "_smtp")):
         _check_addresses(fix.before or " ".join(old), fix.after or "")
+    if fix.name == NAMES["bimi"]:
+        locations = r"acme\.test/[a-z]+\.[a-z]+"
+        assert set(re.findall(locations, fix.before or "")) == set(
+            re.findall(locations, fix.after or "")
+        )
 
 
 def _check_nothing_is_lost(

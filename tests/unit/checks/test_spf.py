@@ -60,6 +60,10 @@ TABLE = [
     ("v=spf1 mx -all redirect=_spf.example.net", ["spf.redirect_with_all"]),
     ("v=spf1 redirect=_spf.example.net mx", ["spf.modifiers_before_mechanisms"]),
     ("v=spf1 ptr -all", ["spf.ptr_used"]),
+    ("v=spf1 ip4=192.0.2.1 -all", ["spf.ignored_modifier"]),
+    ("v=spf1 mx ip=192.0.2.9 a= -all", ["spf.ignored_modifier", "spf.ignored_modifier"]),
+    ("v=spf1 redirct=_spf.example.net", ["spf.ignored_modifier", "spf.all_missing"]),
+    ("v=spf1 mx moo=cow rr=all match_subdomains=yes -all", []),
     ("v=spf1 exists:%{i}._spf.example.net -all", ["spf.exists_macro"]),
     ("v=spf1 ip4:20.0.0.0/9 -all", ["spf.overly_broad_ip", "spf.overly_broad_ip"]),
     ("v=spf1 ip6:2001:db8::/31 -all", ["spf.overly_broad_ip"]),
@@ -379,3 +383,54 @@ async def test_failed_explanation_lookup_is_undetermined() -> None:
     data: dict[Any, Any] = {DOMAIN: ["v=spf1 -all exp=why.example.net"]}
     check_result = await run_check(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
     assert check_result.verdict is Verdict.UNDETERMINED
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("v=spf1 mx ip4=192.0.2.9 -all", f"v=spf1 mx {NINE} -all"),
+        ("v=spf1 mx IP=2001:db8::1 -all", f"v=spf1 mx {SIX} -all"),
+        ("v=spf1 mx -all ip4=192.0.2.9", f"v=spf1 mx {NINE} -all"),
+        ("v=spf1 mx include=_spf.example.net -all", "v=spf1 mx include:_spf.example.net -all"),
+        (
+            "v=spf1 a=mx.example.org mx=example.org -all",
+            "v=spf1 a:mx.example.org mx:example.org -all",
+        ),
+        ("v=spf1 redirct=_spf.example.net", "v=spf1 redirect=_spf.example.net"),
+        ("v=spf1 mx a=192.0.2.9 -all", f"v=spf1 mx {NINE} -all"),
+        ("v=spf1 mx include=gone.example.net -all", None),  # it has no SPF record
+        ("v=spf1 mx a= -all", None),
+        ("v=spf1 mx ip4=192.0.2.999 -all", None),
+        ("v=spf1 mx all=no -all", None),
+        ("v=spf1 mx redirct=_spf.example.net -all", None),  # all would make it useless
+    ],
+)
+async def test_modifier_that_was_meant_to_be_another_term_has_a_fix(
+    text: str, after: str | None
+) -> None:
+    result = await run_check(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [text]}))
+    finding = next(item for item in result.findings if item.kind.code == "spf.ignored_modifier")
+    assert (finding.fix.after if finding.fix else None) == after
+    others = [item.fix for item in result.findings if item.kind.code != "spf.ignored_modifier"]
+    assert not any(others) or after is None  # another fix would keep the mistake
+
+
+@pytest.mark.parametrize(
+    ("texts", "after", "malformed"),
+    [
+        (["v=spf1 mx -all", "v=spf1 ipv4:192.0.2.9 ~all"], f"v=spf1 {NINE} mx -all", None),
+        (["v=spf1 mx -all", "v=spf1 ip4=192.0.2.9 ~all"], f"v=spf1 {NINE} mx -all", None),
+        (
+            ["v=spf1 mx -all", "v=spf1 nonsense -all"],
+            None,
+            ["nonsense: nonsense is not an SPF mechanism"],
+        ),
+    ],
+)
+async def test_malformed_one_of_several_records_is_repaired_or_explained(
+    texts: list[str], after: str | None, malformed: list[str] | None
+) -> None:
+    result = await run_check(spf, SUBJECT, Zone(OTHERS | {DOMAIN: texts}))
+    [finding] = result.findings
+    assert (finding.fix.after if finding.fix else None) == after
+    assert finding.evidence.get("malformed") == malformed

@@ -80,3 +80,24 @@ def _destination(text: str) -> uris.Uri:
     if uri.scheme not in SCHEMES:
         raise ValueError("only mailto: and https: URIs are allowed")
     return uri
+
+
+def with_address(text: str | None, address: str) -> str | None:
+    """The record that also sends reports to this address; ``text`` itself if it already does.
+
+    text     the published record; None if there is none
+    returns  None if the published record has mistakes, which must be corrected first
+    """
+    if text is None:
+        return f"v={VERSION}; rua={address}"
+    try:
+        old = parse_record(text)
+    except (NotTlsRpt, TlsRptUnusable):
+        return None
+    if old.problems or old.duplicate_tags:
+        return None
+    if address in old.rua:
+        return text
+    record = tags.replaced(text, "rua", ",".join((*old.rua, address)))
+    new = parse_record(record)
+    return record if not new.problems and {*old.rua, address} == set(new.rua) else None

@@ -253,17 +253,6 @@ def test_rejected_file_is_retried_and_audited(owner: Browser) -> None:
     assert owner.post("/reports/files/retry").status_code == 400
 
 
-def test_tls_report_address_is_proposed_only_with_https(owner: Browser, settings: Settings) -> None:
-    owner.post("/settings/reporting")
-    (token,) = tokens.search(owner.account_id)
-    page = owner.get("/settings/reporting")
-    assert "v=TLSRPTv1" not in page
-    assert "publish a <code>mailto:</code> address" in page
-    app_settings.use(settings.replace(base_url="https://watch.test"))
-    page = owner.get("/settings/reporting")
-    assert f"v=TLSRPTv1; rua=https://watch.test/ingest/{token.token}/tls-rpt" in page
-
-
 def test_report_address_is_created_rotated_and_revoked(owner: Browser) -> None:
     owner.post("/settings/reporting")
     (first,) = tokens.search(owner.account_id)

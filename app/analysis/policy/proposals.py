@@ -1,10 +1,14 @@
-"""The record to publish for a stricter policy: nothing else that the owner published is lost."""
+"""The record to publish for a stricter policy, or to undo a weaker one.
 
-from collections.abc import Mapping
+Each is proven before it is returned: no policy gets weaker, and no report address is lost.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from app.analysis.policy.published import Published
+from app.checks.engine import evidence
 from app.protocols import dmarc, tags
 from app.protocols.dmarc import REMOVED, Policy, repair, strictness
 
@@ -40,8 +44,9 @@ def proposal(tag: Tag, policy: Policy, published: Published) -> Proposal | None:
     if published.text is None:
         own = f"p={policy}" if tag == "p" else f"p=none; {tag}={policy}"
         return Proposal(f"v=DMARC1; {own}")
-    has_mistakes = bool(published.record.problems or published.record.duplicate_tags)
-    text = repair.repaired(published.text) if has_mistakes else published.text
+    text: str | None = published.text
+    if _has_mistakes(published.record):
+        text = repair.repaired(published.text)
     if text is None:
         return None
     values = {tags.lowered(name): value for name, value in reversed(tags.split(text))}
@@ -55,6 +60,40 @@ def proposal(tag: Tag, policy: Policy, published: Published) -> Proposal | None:
             text = tags.replaced(text, name, None)
     text = tags.replaced(text, tag, policy.value)
     return Proposal(text, tuple(remarks)) if _is_proven(text, tag, policy, published) else None
+
+
+def restored(before: Sequence[str], after: Sequence[str]) -> tuple[str | None, str] | None:
+    """Return the current DMARC records, one a line, and the previous one to publish instead.
+
+    before, after  the TXT values at the name before and after its policy was weakened
+    returns        the previous record with every mistake corrected and with the report addresses
+                   that were added since; None if the current records have a stricter part that it
+                   would undo, or if the meaning of either is not evident
+    """
+    previous = [text for text in before if dmarc.is_record(text)]
+    if len(previous) != 1 or any(map(evidence.is_truncated, [*before, *after])):
+        return None
+    [text] = previous
+    if _has_mistakes(dmarc.parse_record(text)):
+        text = repair.repaired(text) or ""
+    current = sorted(text for text in after if dmarc.is_attempt(text))
+    records = [repair.lenient(item) for item in (text, *current)]
+    meant = [record for record in records if record is not None]
+    if len(meant) < len(records):
+        return None
+    for tag, addresses in (
+        ("rua", dict.fromkeys(uri for record in meant for uri in record.rua)),
+        ("ruf", dict.fromkeys(uri for record in meant for uri in record.ruf)),
+    ):
+        if addresses and list(addresses) != list(getattr(meant[0], tag)):
+            text = tags.replaced(text, tag, ",".join(addresses))
+    new = dmarc.parse_record(text)
+    is_proven = not _has_mistakes(new) and all(strictness.is_kept(old, new) for old in meant)
+    return ("\n".join(current) or None, text) if is_proven else None
+
+
+def _has_mistakes(record: dmarc.Record) -> bool:
+    return bool(record.problems or record.duplicate_tags)
 
 
 def _is_proven(text: str, tag: Tag, policy: Policy, published: Published) -> bool:

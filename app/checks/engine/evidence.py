@@ -6,6 +6,7 @@ different.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -158,6 +159,14 @@ class EvidenceBudget:
         if self.fits(len(text)):
             return text
         return truncate(text, MAX_VALUE if self.fits(MAX_VALUE) else 0)
+
+
+_TRUNCATED = re.compile(r"… \[\d+ more characters; sha256 [0-9a-f]{16}\]$")
+
+
+def is_truncated(text: str) -> bool:
+    """Whether a stored text is not whole, so that it must not be published again."""
+    return _TRUNCATED.search(text) is not None
 
 
 def truncate(text: str, limit: int) -> str:

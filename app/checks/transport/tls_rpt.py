@@ -156,17 +156,21 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
         *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE, NO_MAILBOX, CNAME_CONFLICT),
         *(DUPLICATE_TAG, MALFORMED_TAG),
     ),
-    logic_version=4,
+    logic_version=5,
     keeps=keeps,
 )
 async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record at ``_smtp._tls`` and the hosts of its report addresses.
 
-    facts  record; record_valid, rua, rua_not_queried (how many hosts beyond ten, if any)
+    facts  record, alias (the name to which a CNAME record leads, or None); record_valid, rua,
+           rua_not_queried (how many hosts beyond ten, if any)
     """
     name = f"_smtp._tls.{subject.domain}"
+    aliases = (await dns.resolve(name, "TXT")).aliases
     conflicts = await cname_conflict.findings(CNAME_CONFLICT, name, dns)
-    return (await _outcome(subject, name, dns)).with_findings(conflicts)
+    outcome = await _outcome(subject, name, dns)
+    facts = {**outcome.facts, "alias": aliases[-1] if aliases else None}
+    return Outcome(facts, *outcome.findings, *conflicts, definite=outcome.definite)
 
 
 async def _outcome(subject: Subject, name: str, dns: Resolver) -> Outcome:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.analysis.policy import proposals
 from app.checks.engine.evidence import Record
 from app.checks.engine.types import CheckResult, Fix, Severity
 from app.protocols import dmarc, names, timestamps
@@ -203,11 +204,15 @@ def _of_changed(
         "policies": {tag: {"before": old, "after": new} for tag, (old, new) in changed.items()},
         "changedAt": timestamps.text(change.at),
     }
-    advice = (
-        "Spoofed email may be delivered now. If your team didn't do this, restore the record."
-        if weaker
-        else "Watch the reports for legitimate email that is now rejected."
-    )
+    fix = _restoring(change) if weaker else None
+    advice = "Watch the reports for legitimate email that is now rejected."
+    if weaker:
+        advice = "Spoofed email may be delivered now. If your team didn't do this, " + (
+            "restore the record."
+            if fix
+            else "decide what to publish: the record before the change would undo parts of the "
+            "new one."
+        )
     return AlertDraft(
         type=WEAKENED if weaker else STRENGTHENED,
         subject=change.name,
@@ -216,23 +221,21 @@ def _of_changed(
         message=f"{domain}: the DMARC policy for {_OWNER_CHECK[tag]} changed from "
         f"{before or 'none valid'} to {after or 'none valid'}. {advice}",
         evidence=evidence,
-        fix=_restoring(change) if weaker else None,
+        fix=fix,
         reference="RFC 9989 §4.7",
     )
 
 
-def _restoring(change: Change) -> Fix:
-    """The fix that publishes the records before the change again."""
-    before, after = "\n".join(change.before), "\n".join(change.after)
-    return Fix(
-        action="replace",
-        name=change.name,
-        type=change.type,
-        before=after,
-        after=before,
-        rollback=f"Replace the {change.type} record at {change.name} with {after} again.",
-        why="Receivers then apply the stricter policy again.",
-    )
+def _restoring(change: Change) -> Fix | None:
+    """The fix that publishes the record before the change again; None if it would lose a part."""
+    proposal = proposals.restored(change.before, change.after)
+    if proposal is None:
+        return None
+    before, after = proposal
+    why = "Receivers then apply the stricter policy again."
+    if before is None:
+        return Fix.publish_txt(change.name, after, why)
+    return Fix.replace_txt(change.name, before.split("\n"), after=after, why=why)
 
 
 def _policies(texts: Iterable[str]) -> dict[str, Policy | None]:

@@ -39,6 +39,7 @@ def index() -> ResponseReturnValue:
         requested=name,
         domain=setup.domain,
         dmarc=setup.dmarc,
+        tls_record=setup.tls_record,
     )
 
 

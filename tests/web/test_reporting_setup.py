@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-import pytest
-from flask import Flask
 from sqlalchemy import select
 
 from app import settings as app_settings
@@ -11,19 +9,22 @@ from app.db.transactions import transaction
 from app.models import Domain, DomainState
 from app.services.ingest import tokens
 from app.settings import Settings
-from tests.support.dashboard_browser import Browser, make_browser
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_domain
 
 
-def test_tls_report_address_is_proposed_only_with_https(owner: Browser, settings: Settings) -> None:
-    owner.post("/settings/reporting")
-    (token,) = tokens.search(owner.account_id)
-    page = owner.get("/settings/reporting")
+def test_tls_report_address_is_proposed_only_with_https(
+    browser: Browser, settings: Settings
+) -> None:
+    make_domain(browser.account_id, "acme.test")
+    browser.post("/settings/reporting")
+    (token,) = tokens.search(browser.account_id)
+    page = browser.get("/settings/reporting")
     assert "v=TLSRPTv1" not in page
     assert "publish a <code>mailto:</code> address" in page
     app_settings.use(settings.replace(base_url="https://watch.test"))
     address = f"https://watch.test/ingest/{token.token}/tls-rpt"
-    page = owner.get("/settings/reporting")
+    page = browser.get("/settings/reporting")
     assert address in page
     assert "v=TLSRPTv1" not in page  # no scan has seen what is published
     theirs = "v=TLSRPTv1; rua=mailto:t@acme.test"
@@ -34,12 +35,12 @@ def test_tls_report_address_is_proposed_only_with_https(owner: Browser, settings
         ([theirs, "v=TLSRPTv1; rua=mailto:u@acme.test"], "First correct"),
         (["v=TLSRPTv1; rua=t@acme.test"], "First correct"),
     ):
-        store_tls_record(owner.account_id, published)
-        page = owner.get("/settings/reporting")
+        store_tls_record(browser.account_id, published)
+        page = browser.get("/settings/reporting")
         assert expected in page
         assert page.count("v=TLSRPTv1") <= 1 + bool(published)
-    store_tls_record(owner.account_id, [theirs], alias="tls.vendor.test")
-    page = owner.get("/settings/reporting")
+    store_tls_record(browser.account_id, [theirs], alias="tls.vendor.test")
+    page = browser.get("/settings/reporting")
     assert "is an alias of <code>tls.vendor.test</code>" in page
     assert "v=TLSRPTv1" not in page
 

@@ -78,7 +78,7 @@ def restored(before: Sequence[str], after: Sequence[str]) -> tuple[str | None, s
         text = repair.repaired(text) or ""
     current = sorted(text for text in after if dmarc.is_attempt(text))
     records = [repair.lenient(item) for item in (text, *current)]
-    meant = [record for record in records if record is not None]
+    meant = [record for record in records if record is not None and not _has_mistakes(record)]
     if len(meant) < len(records):
         return None
     for tag, addresses in (

@@ -29,7 +29,7 @@ from app.protocols.dmarc import discovery as dmarc_discovery_module
 from app.protocols.names import DomainName
 
 _DRAFT = "draft-brand-indicators-for-message-identification"
-# Mistakes in files that nobody reads as long as receivers ignore the record.
+# Mistakes in files that receivers do not read as long as they ignore the record.
 _OF_FILES = ("bimi.logo_not_tiny_ps", *(kind.code for kind in evidence.OF_CONTENT))
 
 MISSING = FindingType(

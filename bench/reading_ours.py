@@ -6,7 +6,8 @@ python -m bench.reading_ours <folder> <warm up: 0 or 1>
 import json
 import sys
 
-from app.protocols.report_formats import aggregate, unwrap
+from app.protocols.report_formats import aggregate
+from app.protocols.report_formats.containers import unwrap
 from bench.stopwatch import measure
 
 NOW = 1_795_600_000

@@ -3,28 +3,17 @@
 from flask import Blueprint, Flask
 
 from app.settings import Settings
-from app.web.base import filters, login_throttle, pages
-from app.web.views import (
-    account,
-    alerts,
-    audit,
-    auth,
-    channels,
-    domains,
+from app.web.base import filters, pages
+from app.web.sign_in import login_throttle
+from app.web.views import alerts, channels, keys, mailboxes, recipients
+from app.web.views.domains import domains, followed_profiles, overview, profiles
+from app.web.views.people import account, audit, auth, results, security, team
+from app.web.views.reports import (
     files,
-    followed_profiles,
-    keys,
     mail,
-    mailboxes,
-    overview,
-    profiles,
-    recipients,
     records,
     reporting,
     reports,
-    results,
-    security,
-    team,
     tls_records,
     upload_tokens,
 )

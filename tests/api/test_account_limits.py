@@ -8,9 +8,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import settings as app_settings
-from app.concurrency import ConcurrencyLimitExceeded, Slots
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
+from app.limits.concurrency import ConcurrencyLimitExceeded, Slots
 from app.models import AuditEvent
 from app.services.api_keys import account_limits, api_keys
 from app.services.api_keys.account_limits import Changes

@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from app.ports.dns import Tlsa
-from app.protocols import certificates
+from app.protocols.transport import certificates
 from tests.support.api_client import Client
 from tests.support.zones import SERVFAIL, TIMEOUT, Data, Zone, ZoneNetwork
 

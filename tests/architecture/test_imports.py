@@ -40,9 +40,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.interpreter": (),
     "app.settings": ("app.setting_messages", "app.setting_types"),
     "app.setting_types": ("app.listen_address",),
-    "app.shared_counters": ("app.jobs.redis",),
-    "app.rate_limiter": ("app.errors", "app.shared_counters"),
-    "app.concurrency": ("app.errors", "app.shared_counters"),
+    "app.limits": ("app.limits", "app.errors", "app.jobs.redis"),
     "app.web_server": ("app.web_server",),
     "app.runtime": ("app.db", "app.jobs", "app.logs", "app.network", "app.settings", "app.ports"),
     "app.services": (
@@ -54,12 +52,16 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime"),
+        *("app.limits", "app.ports", "app.runtime"),
     ),
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.rate_limiter", "app.concurrency", "app.shared_counters", "app.ports", "app.runtime"),
+        *(
+            "app.limits",
+            "app.ports",
+            "app.runtime",
+        ),
         *("app.channels", "app.mailboxes"),
     ),
     "app.cli": (

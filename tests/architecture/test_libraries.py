@@ -9,13 +9,13 @@ import pytest
 from tests.architecture.source_tree import imported_names, is_within, module_of, sources
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each library
-    "flask": ("app.api", "app.web", "app.cli", "app.rate_limiter"),
-    "flask_limiter": ("app.rate_limiter",),
+    "flask": ("app.api", "app.web", "app.cli", "app.limits.rate_limiter"),
+    "flask_limiter": ("app.limits.rate_limiter",),
     "pydantic": ("app.api", "app.settings", "app.setting_types", "app.setting_messages"),
     "pydantic_settings": ("app.settings",),
     "sqlalchemy": ("app.db", "app.models", "app.services", "app.setting_types"),
     "rq": ("app.jobs.queue", "worker"),
-    "redis": ("app.jobs", "app.shared_counters", "worker"),
+    "redis": ("app.jobs", "app.limits.shared_counters", "worker"),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
@@ -32,7 +32,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
             "app.keyring",
             "app.services.core.encryption",
             "app.protocols.bimi.mark_certificates",
-            "app.protocols.certificates",
+            "app.protocols.transport.certificates",
         ),
         "app.services.monitoring.secret_scanning",
     ),
@@ -40,7 +40,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
     "pyotp": ("app.protocols.totp",),
     "argon2": ("app.services.sign_in.passwords",),
-    "segno": ("app.web.views.security",),
+    "segno": ("app.web.views.people.security",),
     "gunicorn": ("app.web_server",),
 }
 UNPACKING = (  # what lets a few untrusted bytes become many
@@ -50,7 +50,7 @@ UNPACKING = (  # what lets a few untrusted bytes become many
 )
 # The export of an account only writes an archive.
 UNPACKERS = (
-    *("app.protocols.report_formats.inflation", "app.protocols.bimi.logo"),
+    *("app.protocols.report_formats.containers.inflation", "app.protocols.bimi.logo"),
     "app.services.accounts.export",
 )
 

@@ -8,6 +8,7 @@ import pytest
 from tests.architecture.source_tree import module_of, sources, tree
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 400, 40, 5
+MAX_MODULES = 12  # in a package, without its __init__.py
 FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
 
 
@@ -32,6 +33,21 @@ def test_functions_take_five_parameters_at_most(path: Path) -> None:
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         count = len([argument for argument in named if argument.arg not in ("self", "cls")])
         assert count <= MAX_PARAMETERS, f"{function.name} takes {count} parameters"
+
+
+def packages() -> list[Path]:
+    """Every folder with modules of the program."""
+    return sorted({path.parent for path in sources("app", "worker")})
+
+
+# Models have one module for each group of tables, and their package is one namespace of tables.
+LARGER_PACKAGES = ("app.models",)
+
+
+@pytest.mark.parametrize("package", packages(), ids=module_of)
+def test_packages_hold_twelve_modules_at_most(package: Path) -> None:
+    modules = [path.stem for path in package.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MAX_MODULES or module_of(package) in LARGER_PACKAGES, modules
 
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

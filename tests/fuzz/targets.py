@@ -10,18 +10,14 @@ from typing import Any
 import yaml
 
 from app.network.dns import wire
-from app.protocols import bimi, dkim, dmarc, mta_sts, names, spf, tags, tls_rpt, uris
+from app.protocols import bimi, dkim, dmarc, names, spf, tags, uris
 from app.protocols.bimi import logo, logotypes, mark_certificates
-from app.protocols.report_formats import (
-    aggregate,
-    failure,
-    failure_text,
-    tls,
-    tls_addressee,
-    unwrap,
-)
+from app.protocols.report_formats import aggregate, failure, failure_text
+from app.protocols.report_formats.containers import unwrap
 from app.protocols.report_formats.limits import ReportRejected
+from app.protocols.report_formats.tls_rpt import tls, tls_addressee
 from app.protocols.spf import macros
+from app.protocols.transport import mta_sts, tls_rpt
 from tests.support.logotypes import logotype
 from tests.support.mark_certificates import CERTIFIED
 from tests.support.paths import DATA

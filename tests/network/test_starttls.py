@@ -33,8 +33,8 @@ from app.network.http import special_addresses
 from app.network.smtp.starttls import MAX_CERTIFICATES, Prober
 from app.ports.dns import LookupFailed, Tlsa
 from app.ports.smtp import TlsProbe
-from app.protocols import certificates
 from app.protocols.names import DomainName
+from app.protocols.transport import certificates
 from devtools.processes import free_port
 from tests.support.zones import Zone
 

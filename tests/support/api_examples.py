@@ -6,7 +6,7 @@ from typing import Any
 import trustme
 
 from app.ports.dns import Tlsa
-from app.protocols import certificates
+from app.protocols.transport import certificates
 from tests.support.zones import Zone, ZoneNetwork
 
 RECORDS: dict[Any, Any] = {

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.protocols.report_formats import aggregate, tls, unwrap
+from app.protocols.report_formats import aggregate
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats.aggregate import AggregateReport
-from app.protocols.report_formats.entries import Entry
+from app.protocols.report_formats.containers import unwrap
+from app.protocols.report_formats.containers.entries import Entry
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats.tls_rpt import tls
+from app.protocols.report_formats.tls_rpt.tls import TlsReport
 from tests.support.paths import DATA
 
 REPORTS = DATA / "reports"

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.web.base import known_devices
-from app.web.base.login_throttle import (
+from app.web.sign_in import known_devices
+from app.web.sign_in.login_throttle import (
     BY_EMAIL,
     BY_NETWORK,
     BY_NETWORK_AND_EMAIL,

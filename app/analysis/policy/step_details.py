@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.analysis.mail import subdomains
 from app.analysis.mail.flow_index import FlowIndex
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.source_details import Linked
 from app.analysis.mail.unused import Subdomain
+from app.analysis.policy import subdomains
 from app.analysis.policy.published import Published
 from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep
 from app.protocols.dmarc import Policy, Record

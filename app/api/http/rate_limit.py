@@ -8,12 +8,13 @@ from functools import lru_cache
 
 from flask import Flask, Response, g, request
 
-from app import rate_limiter, settings
+from app import settings
 from app.api import ingest
 from app.api.http import auth
-from app.concurrency import Slots
+from app.limits import rate_limiter
+from app.limits.concurrency import Slots
+from app.limits.rate_limiter import RateLimitExceeded
 from app.protocols.client_networks import client_network
-from app.rate_limiter import RateLimitExceeded
 from app.services.api_keys.callers import Caller
 from app.settings import Settings
 

@@ -3,7 +3,7 @@
 from flask import current_app
 
 from app.api.http.auth import current
-from app.concurrency import Slot, Slots
+from app.limits.concurrency import Slot, Slots
 from app.services.api_keys import account_limits
 
 EVALUATION_SECONDS = 120  # after which a slot is free again if its process was killed

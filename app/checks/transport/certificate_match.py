@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from app.ports.dns import Tlsa
 from app.ports.smtp import TlsProbe
-from app.protocols import certificates
-from app.protocols.certificates import Certificate
+from app.protocols.transport import certificates
+from app.protocols.transport.certificates import Certificate
 
 DANE_TA, DANE_EE = 2, 3  # usages: a CA of the certificate, the certificate itself
 

@@ -45,9 +45,9 @@ from app.checks.transport.tlsa import MAX_HOSTS, look_up
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.http import Page
 from app.ports.network import NetworkSession
-from app.protocols import mta_sts as protocol
 from app.protocols import repair
-from app.protocols.mta_sts import Mode, Policy
+from app.protocols.transport import mta_sts as protocol
+from app.protocols.transport.mta_sts import Mode, Policy
 
 PATH = "/.well-known/mta-sts.txt"
 SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 recommends weeks

@@ -20,9 +20,10 @@ from app.checks.engine.types import (
 )
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.ports.network import NetworkSession
-from app.protocols import mta_sts, repair, tags
-from app.protocols import tls_rpt as protocols_tls_rpt
-from app.protocols.tls_rpt import TlsRptRecord
+from app.protocols import repair, tags
+from app.protocols.transport import mta_sts
+from app.protocols.transport import tls_rpt as protocols_tls_rpt
+from app.protocols.transport.tls_rpt import TlsRptRecord
 
 MISSING = FindingType(
     code="tls_rpt.missing",

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.protocols.mail import encoded_words, mime
-from app.protocols.report_formats import tls_addressee, unwrap
 from app.protocols.report_formats.aggregate import values
-from app.protocols.report_formats.entries import Entry
+from app.protocols.report_formats.containers import unwrap
+from app.protocols.report_formats.containers.entries import Entry
 from app.protocols.report_formats.limits import KIB
+from app.protocols.report_formats.tls_rpt import tls_addressee
 
 MAX_TEXT = 320  # characters of a value
 _MAX_VALUE = 2_000  # characters of a field before it is decoded

@@ -10,7 +10,7 @@ from app.checks.transport.evaluate import HostEvaluation
 from app.errors import InvalidRequest, ServiceUnavailable
 from app.ports.dns import LookupFailed
 from app.ports.network import Network
-from app.protocols import certificates
+from app.protocols.transport import certificates
 from app.services.core import domain_lookup
 
 MAX_CERTIFICATES = 10

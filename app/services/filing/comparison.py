@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.models import DmarcRecord, DmarcReport, TlsPolicy
 from app.models import TlsReport as StoredTls
-from app.protocols.report_formats import tls_figures
 from app.protocols.report_formats.aggregate import AggregateReport, figures
-from app.protocols.report_formats.tls import FailureDetail, Policy, TlsReport
+from app.protocols.report_formats.tls_rpt import tls_figures
+from app.protocols.report_formats.tls_rpt.tls import FailureDetail, Policy, TlsReport
 from app.services.filing.parsing import ParsedReport
 
 _BATCH_SIZE = 1_000

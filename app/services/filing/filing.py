@@ -18,7 +18,7 @@ from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats.tls_rpt.tls import TlsReport
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle

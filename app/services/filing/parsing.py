@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
-from app.protocols.report_formats import origin, tls_addressee, tls_figures, unwrap
-from app.protocols.report_formats import tls as report_formats_tls
+from app.protocols.report_formats import origin
 from app.protocols.report_formats.aggregate import AggregateReport, figures
-from app.protocols.report_formats.entries import Entry, OnlyEntryRejected
+from app.protocols.report_formats.containers import unwrap
+from app.protocols.report_formats.containers.entries import Entry, OnlyEntryRejected
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.parsedmarc import aggregate as parsedmarc
-from app.protocols.report_formats.tls import Policy, TlsReport
+from app.protocols.report_formats.tls_rpt import tls as report_formats_tls
+from app.protocols.report_formats.tls_rpt import tls_addressee, tls_figures
+from app.protocols.report_formats.tls_rpt.tls import Policy, TlsReport
 from app.services.ingest.authenticity import Author, Guard
 
 PARSER_VERSION = 2  # of everything that decides the outcome of a file

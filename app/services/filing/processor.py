@@ -22,7 +22,8 @@ from app.jobs import queue
 from app.models import RawFile, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.ports.network import Network
-from app.protocols.report_formats import origin, unwrap
+from app.protocols.report_formats import origin
+from app.protocols.report_formats.containers import unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.services.core import batches
 from app.services.core.leases import Requeue

@@ -19,7 +19,7 @@ from app.protocols.report_formats import origin
 from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.origin import Origin
-from app.protocols.report_formats.tls import Policy, TlsReport
+from app.protocols.report_formats.tls_rpt.tls import Policy, TlsReport
 from app.services.filing.parsing import ParsedReport, Report
 
 UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization

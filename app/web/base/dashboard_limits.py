@@ -2,7 +2,8 @@
 
 from flask import request
 
-from app import rate_limiter, settings
+from app import settings
+from app.limits import rate_limiter
 from app.protocols.client_networks import client_network
 from app.services.sign_in.sessions import UserSession
 

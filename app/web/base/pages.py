@@ -30,7 +30,7 @@ from app import keyring, settings
 from app.db.cursors import Cursor
 from app.errors import ApplicationError
 from app.keyring import Purpose
-from app.rate_limiter import RateLimitExceeded
+from app.limits.rate_limiter import RateLimitExceeded
 from app.services.audit import refusals
 from app.services.audit.refusals import Refusal
 from app.services.sign_in import sessions

@@ -9,7 +9,7 @@ from flask import Response, abort, current_app, request, url_for
 
 from app.analysis.mail.periods import Window, at
 from app.analysis.mail.record_filter import RecordUrls
-from app.concurrency import Slots
+from app.limits.concurrency import Slots
 from app.protocols.report_formats.limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
 from app.services.api_keys import account_limits

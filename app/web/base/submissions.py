@@ -18,7 +18,7 @@ from app.services.sign_in import form_results
 def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseReturnValue:
     """Run the action once for this form, and redirect to the page that shows its result.
 
-    kind     selects the page; see ``app.web.views.results``
+    kind     selects the page; see ``app.web.views.people.results``
     action   returns the values of the page, or ``location``: the path to redirect to
     effects  a form that is submitted again, as by a double click, gets the same redirect
     """

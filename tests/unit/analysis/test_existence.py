@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.analysis.mail.subdomains import unknowns
 from app.analysis.mail.unused import Subdomain
+from app.analysis.policy.subdomains import unknowns
 from app.protocols.dmarc import Policy, Record
 
 NEWS = Subdomain(name="news.acme.test", messages=10, passed=4, first_hour=0)

@@ -18,8 +18,8 @@ from app.checks.transport.certificate_match import Chain, Reference
 from app.checks.transport.dane import MISMATCH, dane
 from app.ports.dns import Tlsa
 from app.ports.smtp import TlsProbe
-from app.protocols import certificates
 from app.protocols.names import DomainName
+from app.protocols.transport import certificates
 from tests.support.zones import TIMEOUT, Data, Zone
 
 MX = "mx.example.org"

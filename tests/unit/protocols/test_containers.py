@@ -3,7 +3,7 @@ import gzip
 
 import pytest
 
-from app.protocols.report_formats import unwrap
+from app.protocols.report_formats.containers import unwrap
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from tests.support.hostile_reports import TLS, mail, nested_mail, xml, zipped
 from tests.support.paths import DATA

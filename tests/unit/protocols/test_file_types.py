@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from app.protocols.report_formats import unwrap
+from app.protocols.report_formats.containers import unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from tests.support.hostile_reports import mail, tarred, xml, zipped
 from tests.support.paths import ROOT

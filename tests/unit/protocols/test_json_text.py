@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from app.protocols.report_formats import json_text
-from app.protocols.report_formats.json_text import Unreadable
 from app.protocols.report_formats.limits import LIMITS, ReportRejected
+from app.protocols.report_formats.tls_rpt import json_text
+from app.protocols.report_formats.tls_rpt.json_text import Unreadable
 
 OBJECT = '{"a": "b\u00fc,]", "c": [1, 2]}'
 

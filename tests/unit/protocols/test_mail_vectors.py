@@ -10,8 +10,9 @@ from app.checks.engine.types import Subject, Verdict
 from app.checks.transport.mta_sts import PATH
 from app.checks.transport.mta_sts import mta_sts as mta_sts_check
 from app.ports.http import Page
-from app.protocols import bimi, dkim, dmarc, mta_sts, names, public_suffix, tls_rpt
+from app.protocols import bimi, dkim, dmarc, names, public_suffix
 from app.protocols.dmarc import discovery
+from app.protocols.transport import mta_sts, tls_rpt
 from tests.support.paths import DATA
 from tests.support.zones import Zone
 

@@ -5,8 +5,9 @@ from random import Random
 import pytest
 
 from app.protocols.mail import mime, parameters, transfer_encoding
-from app.protocols.report_formats import failure, unwrap
-from app.protocols.report_formats.entries import Entry
+from app.protocols.report_formats import failure
+from app.protocols.report_formats.containers import unwrap
+from app.protocols.report_formats.containers.entries import Entry
 from app.protocols.report_formats.limits import LIMITS
 from tests.support.hostile_reports import TLS, xml
 from tests.support.report_cases import NOW

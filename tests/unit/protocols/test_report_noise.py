@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.protocols.report_formats import failure, tls, tls_figures
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats import failure
+from app.protocols.report_formats.tls_rpt import tls, tls_figures
+from app.protocols.report_formats.tls_rpt.tls import TlsReport
 from tests.support.report_cases import NOW
 
 Report = dict[str, Any]

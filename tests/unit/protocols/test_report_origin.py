@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
-from app.protocols.report_formats import origin, unwrap
-from app.protocols.report_formats.entries import Entry, OnlyEntryRejected
+from app.protocols.report_formats import origin
+from app.protocols.report_formats.containers import unwrap
+from app.protocols.report_formats.containers.entries import Entry, OnlyEntryRejected
 from app.protocols.report_formats.origin import MAX_TEXT, Origin
 from tests.support.hostile_reports import TLS, xml
 

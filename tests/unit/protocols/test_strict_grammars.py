@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.protocols import bimi, dmarc, mta_sts, tls_rpt
+from app.protocols import bimi, dmarc
+from app.protocols.transport import mta_sts, tls_rpt
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from app.protocols.report_formats import tls_addressee
+from app.protocols.report_formats.tls_rpt import tls_addressee
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from app.protocols.report_formats import tls
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
-from app.protocols.report_formats.tls import TlsReport
+from app.protocols.report_formats.tls_rpt import tls
+from app.protocols.report_formats.tls_rpt.tls import TlsReport
 from tests.support.hostile_reports import TLS
 from tests.support.report_cases import NOW
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from app.protocols.report_formats import unwrap
+from app.protocols.report_formats.containers import unwrap
 from tests.support.hostile_reports import xml
 from tests.support.wrappings import wrapped
 

@@ -7,12 +7,12 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict, Field
 
-from app import rate_limiter
 from app.api.http import responses
 from app.api.http.endpoint import Body, Schema, endpoint, read_array
 from app.errors import NotFound, QuotaExceeded
+from app.limits import rate_limiter
+from app.limits.rate_limiter import RateLimitExceeded
 from app.protocols.client_networks import client_network
-from app.rate_limiter import RateLimitExceeded
 from app.services.monitoring import token_leaks
 from app.services.monitoring.secret_scanning import PublicKeys
 from app.services.monitoring.token_leaks import PERSON, SECRET_SCANNING, Reported

@@ -18,7 +18,7 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
 
 from app.errors import ApplicationError
-from app.shared_counters import SharedCounters
+from app.limits.shared_counters import SharedCounters
 
 # Count one request; the first one of a window fixes its end, by the clock of Redis. A second key
 # is counted only if the first one is within its limit.

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from app.protocols.report_formats.tls import Policy, TlsReport
+from app.protocols.report_formats.tls_rpt.tls import Policy, TlsReport
 
 _Key = tuple[str | None, ...]
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from app.errors import ApplicationError
-from app.shared_counters import SharedCounters
+from app.limits.shared_counters import SharedCounters
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from wtforms.widgets import EmailInput
 from app.errors import Conflict, InvalidRequest
 from app.services.people import invitations
 from app.services.sign_in import sessions
-from app.web.base import known_devices, pages
+from app.web.base import pages
 from app.web.base.forms import BaseForm, SecretField, TextField
-from app.web.base.login_throttle import Attempt, LoginThrottle
+from app.web.sign_in import known_devices
+from app.web.sign_in.login_throttle import Attempt, LoginThrottle
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
 logger = logging.getLogger(__name__)

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from app.protocols.report_formats import json_reader, json_text, moments
+from app.protocols.report_formats import moments
 from app.protocols.report_formats.aggregate import values as values
-from app.protocols.report_formats.json_text import Object
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
+from app.protocols.report_formats.tls_rpt import json_reader, json_text
+from app.protocols.report_formats.tls_rpt.json_text import Object
 
 POLICY_TYPES = ("tlsa", "sts", "no-policy-found")
 UNKNOWN = "unknown"  # policy type of a policy that does not say

@@ -5,8 +5,8 @@ from typing import Any
 
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Warnings
-from app.protocols.report_formats.json_text import Object, Unreadable
 from app.protocols.report_formats.limits import Limits, ReportRejected
+from app.protocols.report_formats.tls_rpt.json_text import Object, Unreadable
 
 MAX_STRINGS = 1_000
 TOO_MANY = "too_many_records"

@@ -17,7 +17,7 @@ from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
 from app.web.base import pages, query, submissions
-from app.web.views.domain_forms import (
+from app.web.views.domains.domain_forms import (
     HoldForm,
     MonitoringForm,
     NewDomainForm,

@@ -11,9 +11,10 @@ from wtforms.validators import EqualTo
 from app.errors import InvalidRequest
 from app.services.people import people_pages
 from app.services.sign_in import credentials, sessions, two_factor
-from app.web.base import guesses, pages, submissions
+from app.web.base import pages, submissions
 from app.web.base.forms import BaseForm, SecretField, TextField
-from app.web.views.auth import without_cookie
+from app.web.sign_in import guesses
+from app.web.views.people.auth import without_cookie
 
 bp = Blueprint("security", __name__, url_prefix="/settings/security")
 

@@ -11,7 +11,7 @@ from flask import current_app, g
 
 from app.errors import InvalidRequest, TooManyAttempts
 from app.web.base import pages
-from app.web.base.login_throttle import LoginThrottle
+from app.web.sign_in.login_throttle import LoginThrottle
 
 SECRETS = frozenset({"current", "code"})  # the fields that a guess is in
 

@@ -12,17 +12,16 @@ from typing import NamedTuple
 
 from app.protocols.mail import mbox, mime, transfer_encoding
 from app.protocols.mail.mime import Part
-from app.protocols.report_formats import (
-    file_types,
+from app.protocols.report_formats import file_types, xml_text
+from app.protocols.report_formats.containers import (
     inflation,
     mails_without_report,
     tar_entries,
-    xml_text,
     zip_entries,
 )
-from app.protocols.report_formats.entries import Entry, OnlyEntryRejected, ReportFormat
+from app.protocols.report_formats.containers.entries import Entry, OnlyEntryRejected, ReportFormat
+from app.protocols.report_formats.containers.inflation import Inflation
 from app.protocols.report_formats.failure_text import FailureMail
-from app.protocols.report_formats.inflation import Inflation
 from app.protocols.report_formats.limits import (
     KIB,
     LIMITS,

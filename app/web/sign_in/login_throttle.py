@@ -17,8 +17,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from app.limits.shared_counters import SharedCounters
 from app.protocols.client_networks import client_network
-from app.shared_counters import SharedCounters
 
 REMEMBERED_SECONDS = 24 * 3600  # after the last failure
 _MAX_LOCAL_COUNTS = 10_000

@@ -5,9 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import Conflict, InvalidRequest
 from app.services.accounts import deletion
-from app.web.base import guesses, pages
+from app.web.base import pages
 from app.web.base.forms import BaseForm, SecretField, TextField
-from app.web.views.auth import without_cookie
+from app.web.sign_in import guesses
+from app.web.views.people.auth import without_cookie
 
 bp = Blueprint("account", __name__, url_prefix="/settings/account")
 

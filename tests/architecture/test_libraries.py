@@ -26,7 +26,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "aiosmtpd": ("worker.smtp_receiver",),
     "dkim": ("app.protocols.dkim.verification",),
     "maxminddb": ("app.services.analytics.sender_hosts",),
-    "OpenSSL": ("app.network.smtp", "app.protocols.certificates"),
+    "OpenSSL": ("app.network.smtp", "app.protocols.transport.certificates"),
     "cryptography": (
         *(
             "app.keyring",

@@ -16,7 +16,7 @@ from app.network.http.egress import Refusal, public_addresses
 from app.network.smtp import handshake
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.smtp import TlsProbe
-from app.protocols import certificates
+from app.protocols.transport import certificates
 
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 20.0

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from app.checks.transport import certificate_match
 from app.checks.transport.certificate_match import Reference
 from app.ports.dns import Tlsa
-from app.protocols import certificates
+from app.protocols.transport import certificates
 
 MX = "mx.example.org"
 NOW = datetime(2026, 11, 30, 8, tzinfo=UTC)

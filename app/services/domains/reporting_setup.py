@@ -13,7 +13,7 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import NotFound
 from app.models import Domain, DomainState, IngestToken
-from app.protocols import tls_rpt
+from app.protocols.transport import tls_rpt
 from app.services.core import domain_lookup
 from app.services.ingest import tokens
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.analysis.policy import proposals
-from app.protocols import tls_rpt
+from app.protocols.transport import tls_rpt
 
 POLICIES = ("none", "quarantine", "reject")
 MAILBOXES = st.lists(

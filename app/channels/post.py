@@ -13,7 +13,7 @@ FAILURES = {
     "no_address": "the host of the endpoint has no address",
     "too_large": "the response header of the endpoint is too large",
 }
-_REASONS = {
+REASONS = {
     "timeout": "the endpoint did not respond in time",
     "network": "the connection failed",
     "garbage": "the response is not HTTP",
@@ -32,9 +32,9 @@ async def send(
         async with asyncio.timeout(seconds):
             page = await http.fetch(host, path, request)
     except TimeoutError:
-        return Outcome(error=_REASONS["timeout"])
+        return Outcome(error=REASONS["timeout"])
     except LookupFailed as error:
-        return Outcome(error=_REASONS.get(error.reason, "the DNS lookup of the endpoint failed"))
+        return Outcome(error=REASONS.get(error.reason, "the DNS lookup of the endpoint failed"))
     return _outcome(page)
 
 

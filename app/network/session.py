@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from app.network import streams
 from app.network.dns.name_servers import NameServers
 from app.network.dns.resolver import RESOLV_CONF, LiveResolver, Shared, system_nameservers
 from app.network.dns.transport import Transport
@@ -21,6 +22,7 @@ from app.ports.dns import LookupFailed
 from app.ports.http import Page, Request
 from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
 from app.ports.smtp import TlsProbe
+from app.ports.streams import StreamRequest
 from app.settings import Settings
 
 
@@ -102,6 +104,9 @@ class LiveSession(LiveResolver, NetworkSession):
 
     async def public_addresses(self, host: str) -> list[str]:
         return await self._egress.public_addresses(self, host)
+
+    async def send_stream(self, host: str, request: StreamRequest) -> str | None:
+        return await streams.send(self, self._egress.allowed, host, request)
 
     async def probe_tls(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)

@@ -11,6 +11,7 @@ class Request:
 
     max_response_bytes  read the body of every response, up to this size; by default, only that of
                         a GET with status 200 is read, up to 64 KiB
+    ca_certificates     the only trusted authorities (PEM); None for those of this machine
     """
 
     method: Literal["GET", "PATCH", "POST"] = "GET"
@@ -18,6 +19,7 @@ class Request:
     body: bytes = b""
     port: int | None = None
     max_response_bytes: int | None = None
+    ca_certificates: str | None = None
 
     @property
     def is_page(self) -> bool:

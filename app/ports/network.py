@@ -8,11 +8,12 @@ from typing import Any, Protocol, TypeVar
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.http import HttpClient, Page, Request
 from app.ports.smtp import TlsProbe, TlsProber
+from app.ports.streams import StreamRequest, StreamSender
 
 T = TypeVar("T")
 
 
-class NetworkSession(Resolver, HttpClient, TlsProber):
+class NetworkSession(Resolver, HttpClient, TlsProber, StreamSender):
     """DNS, HTTPS and SMTP for one scan or job. Failures and timeouts raise ``LookupFailed``."""
 
     @abstractmethod
@@ -28,6 +29,10 @@ class NetworkSession(Resolver, HttpClient, TlsProber):
 
         raises  LookupFailed
         """
+        raise LookupFailed(host, "A", "network")
+
+    async def send_stream(self, host: str, request: StreamRequest) -> str | None:
+        """Send data over a connection of its own; see ``StreamSender``."""
         raise LookupFailed(host, "A", "network")
 
     async def probe_tls(self, host: str) -> TlsProbe:

@@ -16,11 +16,13 @@ from typing import Any, ClassVar
 
 import trustme
 
+from app.network import streams
 from app.network.http.egress import Egress
 from app.network.session import blocking_client
 from app.ports.dns import Answer, Resolver
 from app.ports.http import Page, Request
 from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
+from app.ports.streams import StreamRequest
 from tests.support.zones import Zone
 
 HOST = "hooks.receiver.test"
@@ -41,11 +43,15 @@ class Received:
         return self.headers["webhook-id"]
 
 
+Answered = tuple[int, dict[str, str]] | tuple[int, dict[str, str], bytes] | None
+
+
 class Receiver:
     """Responds to each request as ``answer`` decides; with 200 by default.
 
-    answer  (status, headers), or None to close the connection without a response; with a header
-            ``drip`` the status line is sent byte by byte, with so many seconds in between
+    answer  (status, headers) or (status, headers, body), or None to close the connection without
+            a response; with a header ``drip`` the status line is sent byte by byte, with so many
+            seconds in between
     pages   the response bodies for GET by path; 404 for any other path
 
     ``connections`` is the number of connections so far.
@@ -55,7 +61,7 @@ class Receiver:
         self.calls: list[Received] = []
         self.pages: dict[str, bytes] = {}
         self.connections = 0
-        self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
+        self.answer: Callable[[Received], Answered] = lambda _: (200, {})
         authority, certificate = _certificates()
         self.ca_file = directory / "receiver-ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
@@ -143,14 +149,16 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        status, extra = answer
+        status, extra, *rest = answer
         if "drip" in extra:
             self._drip(float(extra["drip"]))
             return
         self.send_response(status)
-        for name, value in {"Content-Length": "0", **extra}.items():
+        body = rest[0] if rest else b""
+        for name, value in {"Content-Length": str(len(body)), **extra}.items():
             self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(body)
 
     def _drip(self, seconds: float) -> None:
         """Send the status line one byte at a time."""
@@ -180,6 +188,9 @@ class _LoopbackSession(NetworkSession):
 
     async def public_addresses(self, host: str) -> list[str]:
         return await self._egress.public_addresses(self, host)
+
+    async def send_stream(self, host: str, request: StreamRequest) -> str | None:
+        return await streams.send(self, self._egress.allowed, host, request)
 
 
 class LoopbackNetwork(Network):

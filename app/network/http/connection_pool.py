@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.network.http import http1
 from app.network.http.http1 import HttpStream
@@ -13,6 +14,14 @@ IDLE_SECONDS = 4.0  # less than the usual timeout of servers
 DRAIN_SECONDS = 0.2  # to read the rest of the previous response
 MAX_DRAINED = 16 * 1024
 MAX_IDLE_CONNECTIONS = 200
+
+
+class Endpoint(NamedTuple):
+    """A server, and the authorities that its certificate was checked with."""
+
+    host: str
+    port: int
+    ca_certificates: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +43,25 @@ class _Idle:
 
 
 class ConnectionPool:
-    """Idle connections by (host, port); the rest of a response is read before the next request."""
+    """Idle connections by endpoint; the rest of a response is read before the next request."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._idle: dict[tuple[str, int], _Idle] = {}
+        self._idle: dict[Endpoint, _Idle] = {}
 
-    def put(self, host: str, port: int, connection: Connection) -> None:
-        """Store the connection if it can be reused; at most one for each host and port."""
+    def put(self, endpoint: Endpoint, connection: Connection) -> None:
+        """Store the connection if it can be reused; at most one for each endpoint."""
         self._drop_old()
-        is_full = (host, port) in self._idle or len(self._idle) >= MAX_IDLE_CONNECTIONS
+        is_full = endpoint in self._idle or len(self._idle) >= MAX_IDLE_CONNECTIONS
         if is_full or not connection.stream.is_reusable:
             connection.abort()
         else:
-            self._idle[(host, port)] = _Idle(connection, self._clock())
+            self._idle[endpoint] = _Idle(connection, self._clock())
 
-    async def take(self, host: str, port: int, addresses: Collection[Address]) -> Connection | None:
+    async def take(self, endpoint: Endpoint, addresses: Collection[Address]) -> Connection | None:
         """Return an idle connection to one of these addresses that is ready, or None."""
         self._drop_old()
-        idle = self._idle.pop((host, port), None)
+        idle = self._idle.pop(endpoint, None)
         if idle is None:
             return None
         connection = idle.connection

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from app.network.http import http1, special_addresses
-from app.network.http.connection_pool import Connection, ConnectionPool
+from app.network.http.connection_pool import Connection, ConnectionPool, Endpoint
 from app.network.http.http1 import HttpStream
 from app.network.http.special_addresses import Address
 from app.ports.dns import LookupFailed, Resolver
@@ -43,10 +43,9 @@ class Refusal(Exception):
 
 
 class _Server(NamedTuple):
-    """A host, and where it is reached."""
+    """A server, and where it is reached."""
 
-    host: str
-    port: int
+    endpoint: Endpoint
     addresses: Sequence[Address]
 
 
@@ -71,7 +70,7 @@ class Egress:
         seconds: float = TOTAL_SECONDS,
         connect_to: Sequence[tuple[str, str, int]] = (),
     ) -> None:
-        self._allowed, self._proxy, self._port = allowed, proxy, port
+        self.allowed, self._proxy, self._port = allowed, proxy, port
         self._seconds = seconds
         self._connect_to = {
             host: (ipaddress.ip_address(address), port) for host, address, port in connect_to
@@ -123,7 +122,7 @@ class Egress:
         raises  LookupFailed
         """
         try:
-            await public_addresses(resolver, host, self._allowed)
+            await public_addresses(resolver, host, self.allowed)
         except Refusal as refusal:
             return refusal.failure
         return None
@@ -134,24 +133,30 @@ class Egress:
         raises  LookupFailed
         """
         try:
-            addresses = await public_addresses(resolver, host, self._allowed)
+            addresses = await public_addresses(resolver, host, self.allowed)
         except Refusal:
             return []
         return [str(address) for address in addresses]
 
     @cached_property
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def _contexts(self) -> dict[str | None, ssl.SSLContext]:
+        """The TLS contexts by certificate authorities, which are read once in an event loop."""
+        return {}
+
+    def _context(self, ca_certificates: str | None) -> ssl.SSLContext:
+        context = self._contexts.get(ca_certificates)
+        if context is None:
+            context = self._contexts[ca_certificates] = tls_context(ca_certificates)
         return context
 
     async def _server(self, resolver: Resolver, host: str, request: Request) -> _Server:
         """Return where the request goes; raises Refusal or LookupFailed."""
         if host in self._connect_to:
             address, port = self._connect_to[host]
-            return _Server(host, port, [address])
-        addresses = await public_addresses(resolver, host, self._allowed)
-        return _Server(host, request.port or self._port, addresses)
+            return _Server(Endpoint(host, port, request.ca_certificates), [address])
+        addresses = await public_addresses(resolver, host, self.allowed)
+        endpoint = Endpoint(host, request.port or self._port, request.ca_certificates)
+        return _Server(endpoint, addresses)
 
     async def _reusing(self, server: _Server, target: str, request: Request) -> Page:
         connection = await self._pool.take(*server)
@@ -168,24 +173,24 @@ class Egress:
         self, connection: Connection, server: _Server, target: str, request: Request
     ) -> Page:
         try:
-            page = await _exchange(connection.stream, server.host, target, request)
+            page = await _exchange(connection.stream, server.endpoint.host, target, request)
         except BaseException:
             connection.abort()
             raise
-        self._pool.put(server.host, server.port, connection)
+        self._pool.put(server.endpoint, connection)
         return page
 
     async def _connected(self, server: _Server) -> Connection:
         """Connect to the first address that accepts; a bad certificate ends the search."""
-        host, port = server.host, server.port
+        endpoint = server.endpoint
         last: OSError = ConnectionError()
         for address in server.addresses[:MAX_ADDRESSES]:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     if self._proxy:
-                        streams = await self._by_proxy(self._proxy, address, host, port)
+                        streams = await self._by_proxy(self._proxy, address, endpoint)
                     else:
-                        streams = await self._directly(address, host, port)
+                        streams = await self._directly(address, endpoint)
                     return Connection(address, HttpStream(*streams))
             except ssl.SSLCertVerificationError:
                 raise
@@ -194,14 +199,18 @@ class Egress:
         raise last
 
     async def _directly(
-        self, address: Address, host: str, port: int
+        self, address: Address, endpoint: Endpoint
     ) -> tuple[StreamReader, StreamWriter]:
         return await asyncio.open_connection(
-            str(address), port, ssl=self._context, server_hostname=host, limit=http1.MAX_HEAD
+            str(address),
+            endpoint.port,
+            ssl=self._context(endpoint.ca_certificates),
+            server_hostname=endpoint.host,
+            limit=http1.MAX_HEAD,
         )
 
     async def _by_proxy(
-        self, proxy: str, address: Address, host: str, port: int
+        self, proxy: str, address: Address, endpoint: Endpoint
     ) -> tuple[StreamReader, StreamWriter]:
         """Connect by CONNECT through the proxy, with TLS to the host (RFC 9110 §9.3.6)."""
         parts = urlsplit(proxy)
@@ -209,12 +218,20 @@ class Egress:
             parts.hostname, parts.port or 80, limit=http1.MAX_HEAD
         )
         try:
-            await http1.open_tunnel(reader, writer, address, port)
-            await writer.start_tls(self._context, server_hostname=host)
+            await http1.open_tunnel(reader, writer, address, endpoint.port)
+            context = self._context(endpoint.ca_certificates)
+            await writer.start_tls(context, server_hostname=endpoint.host)
         except BaseException:
             writer.transport.abort()
             raise
         return reader, writer
+
+
+def tls_context(ca_certificates: str | None) -> ssl.SSLContext:
+    """Return the context of a client that trusts these authorities (PEM); None: the system's."""
+    context = ssl.create_default_context(cadata=ca_certificates)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 async def public_addresses(

@@ -48,6 +48,13 @@ def configure(level: str) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
 
 
+def move_to_stderr() -> None:
+    """Log to stderr from now on, for a command with data on stdout."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
+
+
 @contextmanager
 def fields(**named: Any) -> Iterator[None]:
     """Add these fields to all log lines of this task or thread within the block."""

@@ -279,11 +279,11 @@ class Settings(BaseSettings):
 
     # Outgoing connections
     egress_allow_cidrs: Networks = ()
-    """Networks, comma-separated, that are allowed for fetching policies, sending webhooks and
-    polling the mailboxes of accounts although they are not public.
+    """Networks, comma-separated, that are allowed for fetching policies, sending webhooks, polling
+    the mailboxes of accounts and forwarding records although they are not public.
     """
     egress_proxy: HttpUrl | None = None
-    """`http://host:port` of a proxy for fetching policies and sending webhooks."""
+    """`http://host:port` of a proxy for HTTPS: fetching policies, sending webhooks and records."""
     egress_connect_to: Connections = ()
     """For tests: `host=address:port`, comma-separated. HTTPS requests to these hosts go to this
     address, whatever DNS says; the certificate must still have the name of the host.

@@ -121,7 +121,7 @@ def flask(arguments: Sequence[str]) -> int:
 
 def docs(_arguments: Sequence[str]) -> int:
     """write the tables of settings and findings in docs/ from the code"""
-    modules = ("devtools.settings_table", "devtools.finding_tables")
+    modules = ("devtools.settings_table", "devtools.finding_tables", "devtools.record_tables")
     commands = [[str(PYTHON), "-m", module] for module in modules]
     return _first_failure(commands, environment.variables())
 

@@ -17,6 +17,7 @@ from app.services.analytics import sender_hosts
 from app.services.domains import verification_recheck
 from app.services.emails import emails
 from app.services.filing import processor
+from app.services.forwarding import forwarding
 from app.services.mailboxes import polling
 from app.services.monitoring import account_monitor, report_monitor
 from app.services.notifications import channels, dispatcher, recipients
@@ -52,6 +53,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(60, report_monitor.enqueue_if_due),
         Task(60, starttls_probes.enqueue_if_due),
         Task(30, polling.enqueue_if_due),
+        Task(5, forwarding.enqueue_if_due),
         Task(30, alerts.reopen_snoozed),
         Task(3600, channels.disable_unaccepted),
         Task(600, recipients.request_missing),

@@ -13,6 +13,7 @@ from app.services.analytics import sender_hosts
 from app.services.domains import verification_recheck
 from app.services.emails import emails
 from app.services.filing import processor
+from app.services.forwarding import forwarding
 from app.services.mailboxes import polling
 from app.services.monitoring import report_monitor
 from app.services.notifications import dispatcher
@@ -106,6 +107,11 @@ def poll_mailbox(mailbox_ids: list[str]) -> None:
     )
 
 
+def forward_records() -> None:
+    """Forward records to the sinks that are due."""
+    forwarding.run(runtime.network(), is_stopping=shutdown.is_requested)
+
+
 def evaluate_reports() -> None:
     """Evaluate the report alerts of domains that are due."""
     report_monitor.evaluate_due(is_stopping=shutdown.is_requested)
@@ -115,6 +121,7 @@ def evaluate_reports() -> None:
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
     "worker.jobs.evaluate_reports": evaluate_reports,
+    "worker.jobs.forward_records": forward_records,
     "worker.jobs.look_up_addresses": look_up_addresses,
     "worker.jobs.probe_hosts": probe_hosts,
     "worker.jobs.recheck_ownership": recheck_ownership,

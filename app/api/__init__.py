@@ -13,6 +13,7 @@ from app.api.v1.domains import views as domains_views
 from app.api.v1.events import views as events_views
 from app.api.v1.me import views as me_views
 from app.api.v1.profiles import views as profiles_views
+from app.api.v1.records import views as records
 from app.api.v1.reports import record_views
 from app.api.v1.reports import views as reports_views
 from app.api.v1.scans import views as scans_views
@@ -40,6 +41,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         events_views,
         reports_views,
         record_views,
+        records,
         analytics_views,
         token_leaks_views,
     )

@@ -8,7 +8,17 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import account_limits, channels, mailboxes, reports, retention, upload_tokens, users
+from app.cli import (
+    account_limits,
+    channels,
+    export,
+    mailboxes,
+    reports,
+    retention,
+    sinks,
+    upload_tokens,
+    users,
+)
 from app.cli import accounts as account_commands
 from app.cli.base import OPERATOR, Command, Commands, parse_duration, parse_time
 from app.models.keys import Scope
@@ -33,6 +43,8 @@ def init_app(app: Flask) -> None:
     for command in (keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)
     reports.init_app(app)
+    export.init_app(app)
+    sinks.init_app(app)
     channels.init_app(app)
     mailboxes.init_app(app)
     upload_tokens.init_app(app)

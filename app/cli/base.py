@@ -17,6 +17,7 @@ _NAMES = (
     "token",
     "report_file_id",
     "mailbox_id",
+    "sink_id",
     "person",
     "domain",
 )

@@ -104,6 +104,13 @@ def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
     )
 
 
+def enqueue_forwarding(*, is_late: bool = False) -> bool:
+    """Enqueue a job that forwards records to sinks, as ``enqueue_mailbox_poll`` does."""
+    return _enqueue_unique(
+        INGEST, "worker.jobs.forward_records", is_late=is_late, seconds=MAILBOX_JOB_SECONDS
+    )
+
+
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     connection = _bound()
 

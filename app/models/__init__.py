@@ -20,6 +20,8 @@ from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, ApiKeyAddress, ApiKeyUsage, IdempotentCall
 from app.models.mail_hosts import MailHost
 from app.models.mailboxes import MailboxMessage, ReportMailbox
+from app.models.record_log import RecordLogEntry
+from app.models.record_sinks import RecordSink
 from app.models.refusals import RefusalCount
 from app.models.reports import (
     DailyIngestUsage,
@@ -85,6 +87,8 @@ __all__ = [
     "MailboxMessage",
     "ObservedSelector",
     "RawFile",
+    "RecordLogEntry",
+    "RecordSink",
     "RecoveryCode",
     "RefusalCount",
     "ReportFile",

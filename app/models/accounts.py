@@ -1,6 +1,5 @@
 """Accounts, their users and sessions, and the audit log."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -32,6 +31,7 @@ class Account(Base):
     """The owner of domains, keys, scans and alerts; accounts share no data.
 
     last_sequence  the number of the last event that readers can see
+    last_record_sequence  the number of the last entry of the record log that readers can see
     followed_profiles  the ids of compliance profiles whose loss opens an alert
     deletion_requested_at  the account is suspended, and the clock process deletes it
     """
@@ -43,9 +43,8 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     status: Mapped[str] = mapped_column(String(16), default="active")
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    followed_profiles: Mapped[Sequence[str]] = mapped_column(
-        WordList, default=list, server_default=","
-    )
+    last_record_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    followed_profiles: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
     deletion_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

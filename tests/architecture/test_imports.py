@@ -26,6 +26,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.network": ("app.network", "app.ports", "app.protocols", "app.settings"),
     "app.channels": ("app.channels", "app.ports", "app.protocols"),
     "app.mailboxes": ("app.mailboxes", "app.ports", "app.protocols"),
+    "app.sinks": ("app.sinks", "app.channels", "app.ports", "app.protocols"),
     "app.db": ("app.db", "app.errors"),
     "app.jobs": ("app.jobs",),
     "app.models": (
@@ -47,7 +48,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         *("app.services", "app.models", "app.rules", "app.checks", "app.analysis"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.jobs", "app.settings"),
         *("app.channels", "app.mailboxes", "app.ports", "app.catalog", "app.keyring"),
-        "app.processes",
+        *("app.processes", "app.sinks"),
     ),
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
@@ -62,11 +63,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "app.ports",
             "app.runtime",
         ),
-        *("app.channels", "app.mailboxes"),
+        *("app.channels", "app.mailboxes", "app.sinks"),
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.checks", "app.channels", "app.mailboxes", "app.ports"),
+        *("app.sinks", "app.logs"),
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),
@@ -92,6 +94,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "reports": ("core", "audit", "analytics", "ingest", "filing"),
     "scans": ("core", "audit", "alerts", "filing"),
     "mailboxes": ("core", "audit", "ingest"),
+    "forwarding": ("core", "audit", "reports"),
     "monitoring": (
         *("core", "audit", "emails", "alerts", "rollups", "analytics", "ingest", "mailboxes"),
         "api_keys",
@@ -198,6 +201,7 @@ CATCH_ALL = {  # one bad item must not stop the rest
     "app.services.rollups.rollup_queue",
     "app.services.core.batches",
     "app.services.filing.processor",
+    "app.services.forwarding.attempts",
     "app.services.notifications.senders",
     "app.web_server.worker",
     "worker.clock",

@@ -233,7 +233,7 @@ def _errors(contract: EndpointSpec) -> Mapping[int, str]:
 
 def _content(contract: EndpointSpec) -> dict[str, Any]:
     if contract.returns_file:
-        return {"content": {"application/octet-stream": {}}}
+        return {"content": {contract.media_type: {}}}
     if contract.returns is None:
         return {}
     item = _ref(contract.returns.__name__)

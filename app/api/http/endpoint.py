@@ -52,6 +52,7 @@ class EndpointSpec:
     also          further success statuses with the same schema
     takes_file    the body is a file of any type
     returns_file  the response is a file
+    media_type    of that file
     exports       the list is also available as CSV and NDJSON
     array         the body is a JSON array of these, which the view reads after checking a signature
     is_bare       the response is a JSON array of ``returns``, without the envelope
@@ -69,6 +70,7 @@ class EndpointSpec:
     also: tuple[int, ...] = ()
     takes_file: bool = False
     returns_file: bool = False
+    media_type: str = "application/octet-stream"
     exports: bool = False
     array: type[Body] | None = None
     is_bare: bool = False

@@ -1,4 +1,4 @@
-"""Alerts on API keys and notification channels, which concern the account and no domain."""
+"""Alerts on API keys, channels and sinks, which concern the account and no domain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ WINDOW = timedelta(days=7)  # how long an alert about a past event stays open
 DENIED_A_DAY = 20  # responses with status 403
 LIMITED_A_DAY = 100  # responses with status 429
 DIGEST_FAILURES = 3
+SINK_FAILURE = timedelta(hours=1)
 STEPS = ((1, Severity.HIGH), (7, Severity.MEDIUM), (30, Severity.LOW))
 
 
@@ -51,6 +52,16 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Sink:
+    """A system that records are forwarded to, which fails since ``failing_since``."""
+
+    id: str
+    name: str
+    failing_since: datetime
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
 class Leak:
     """An API key or upload token that was found in public; ``token`` is its public part."""
 
@@ -63,11 +74,12 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class AccountPosture:
-    """The keys and channels of an account at the time ``now``."""
+    """The keys, channels and failing sinks of an account at the time ``now``."""
 
     now: datetime
     keys: Sequence[Key] = ()
     channels: Sequence[Channel] = ()
+    sinks: Sequence[Sink] = ()
     leaks: Sequence[Leak] = ()
 
 
@@ -224,6 +236,26 @@ def _digests(posture: AccountPosture) -> Iterator[AlertDraft]:
             )
 
 
+def _failing_sinks(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for sink in posture.sinks:
+        if posture.now - sink.failing_since >= SINK_FAILURE:
+            since = f"{sink.failing_since:%Y-%m-%d %H:%M} (UTC)"
+            yield AlertDraft(
+                type="sink.failing",
+                subject=sink.id,
+                severity=Severity.MEDIUM,
+                title="Records are not forwarded",
+                message=f"No records have reached “{sink.name}” since {since}. They wait, and are "
+                "sent once the receiver accepts them. Check the receiver and the settings of the "
+                "integration.",
+                evidence={
+                    "sink": sink.name,
+                    "failingSince": timestamps.text(sink.failing_since),
+                    "reason": sink.failure,
+                },
+            )
+
+
 def _live(posture: AccountPosture) -> Iterator[Key]:
     for key in posture.keys:
         is_expired = key.expires_at is not None and key.expires_at <= posture.now
@@ -254,4 +286,5 @@ RULES = (
     Rule(frozenset(("key.scope_denied_burst", "key.rate_limited", "key.new_network")), _used),
     Rule(frozenset(("webhook.disabled",)), _given_up),
     Rule(frozenset(("digest.failed",)), _digests),
+    Rule(frozenset(("sink.failing",)), _failing_sinks),
 )

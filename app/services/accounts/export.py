@@ -23,7 +23,13 @@ FILES_BATCH_SIZE = 20
 EXCLUDED_COLUMNS = frozenset(
     {
         *("users.password_hash", "users.totp_secret", "users.totp_step", "recovery_codes.digest"),
-        *("sessions.id", "invitations.digest", "api_keys.digest", "channels.secret_encrypted"),
+        *(
+            "sessions.id",
+            "invitations.digest",
+            "api_keys.digest",
+            "channels.secret_encrypted",
+            "record_sinks.secret_encrypted",
+        ),
         *("report_mailboxes.secrets_encrypted", "report_mailboxes.token_encrypted"),
         "upload_tokens.digest",
         *("form_results.session_id", "form_results.text_encrypted"),

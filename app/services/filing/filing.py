@@ -19,7 +19,7 @@ from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls_rpt.tls import TlsReport
-from app.services.core import domain_lookup, lifecycle_log
+from app.services.core import domain_lookup, lifecycle_log, record_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.filing import comparison, imported_copies, observed_selectors
@@ -338,6 +338,7 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             aggregate.append((filing.row, report, filing.domain))
         elif isinstance(report, TlsReport):
             tls.append((filing.row, report))
+    record_log.append(session, (report_rows.log_entry(f) for f in filings if f.row["id"] in added))
     report_rows.add_policies(session, tls)
     report_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
     observed_selectors.observe(session, aggregate)
@@ -362,5 +363,7 @@ def _remove(session: Session, table: Table, report_id: UUID) -> None:
     """Delete a report with its records and its part in the rollups."""
     if table is DmarcReport:
         rollup_queue.unroll(session, report_id)
-    session.delete(session.get_one(table, report_id))
+    report: Any = session.get_one(table, report_id)
+    record_log.append(session, [report_rows.removal_entry(report)])
+    session.delete(report)
     session.flush()  # the next statement uses its key

@@ -20,6 +20,7 @@ from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls_rpt.tls import Policy, TlsReport
+from app.services.core.record_log import Entry, EntryKind
 from app.services.filing.parsing import ParsedReport, Report
 
 UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization
@@ -62,6 +63,33 @@ class Filing:
     def table(self) -> Table:
         """The table for reports of this kind."""
         return TABLES[str(self.parsed.kind)]
+
+
+def log_entry(filing: Filing) -> Entry:
+    """Return the entry of the record log for a report."""
+    report, size = filing.parsed.report, 1
+    if isinstance(report, AggregateReport):
+        size = len(report.records)
+    elif isinstance(report, TlsReport):
+        size = sum(1 + len(policy.failures) for policy in report.policies)
+    return Entry(
+        account_id=filing.row["account_id"],
+        domain_id=filing.row["domain_id"],
+        kind=EntryKind(str(filing.parsed.kind)),
+        row_id=filing.row["id"],
+        size=size,
+    )
+
+
+def removal_entry(report: models.DmarcReport | models.TlsReport | models.FailureReport) -> Entry:
+    """Return the entry of the record log for a report that another one replaces."""
+    kind = next(kind for kind, table in TABLES.items() if isinstance(report, table))
+    return Entry(
+        account_id=report.account_id,
+        domain_id=report.domain_id,
+        kind=EntryKind(f"{kind}_removed"),
+        row_id=report.id,
+    )
 
 
 def head(report: Report, policy_domain: str, account_id: UUID) -> Mapping[str, Any]:

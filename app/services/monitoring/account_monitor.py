@@ -22,6 +22,7 @@ from app.models import (
     ApiKeyUsage,
     Channel,
     Domain,
+    RecordSink,
     TokenLeak,
 )
 from app.models.alerts import LIVE
@@ -60,6 +61,7 @@ def check_account(session: Session, account_id: UUID) -> None:
         now=now,
         keys=_keys(session, account_id, now),
         channels=_channels(session, owner),
+        sinks=_failing_sinks(session, account_id),
         leaks=_leaks(session, account_id, now),
     )
     live = alerts.live_account_alerts(session, owner.id)
@@ -209,6 +211,24 @@ def _channels(session: Session, owner: Account) -> list[keys_and_channels.Channe
             given_up=row.disabled_reason if row.disabled_at else None,
         )
         for row in rows
+    ]
+
+
+def _failing_sinks(session: Session, account_id: UUID) -> list[keys_and_channels.Sink]:
+    rows = session.scalars(
+        select(RecordSink).where(
+            RecordSink.account_id == account_id, RecordSink.paused_at.is_(None)
+        )
+    )
+    return [
+        keys_and_channels.Sink(
+            id=ids.public("sink", row.id),
+            name=row.name,
+            failing_since=row.failing_since,
+            failure=row.failure or "",
+        )
+        for row in rows
+        if row.failing_since is not None
     ]
 
 

@@ -15,7 +15,8 @@ from app.jobs import queue
 from app.models import Alert, Channel, Event
 from app.models.stored_json import EventBody, EventData
 from app.protocols import timestamps
-from app.services.core import finding_docs, privacy
+from app.services.core import finding_docs, privacy, record_log
+from app.services.core.record_log import Entry, EntryKind
 
 TEST = "test"
 _NOTIFIED = "delivery notification"
@@ -124,6 +125,19 @@ def _row(
 
 def _record(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     session.execute(insert(Event), rows)
+    record_log.append(
+        session,
+        (
+            Entry(
+                account_id=row["account_id"],
+                domain_id=None,
+                kind=EntryKind.ALERT,
+                row_id=row["id"],
+            )
+            for row in rows
+            if row["type"] != TEST
+        ),
+    )
     if not session.info.get(_NOTIFIED):  # once per transaction
         session.info[_NOTIFIED] = True
         after_commit(session, queue.enqueue_delivery)

@@ -8,7 +8,16 @@ from sqlalchemy import ColumnElement, Table, and_, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
 from app import settings
-from app.models import Alert, ApiKey, DmarcFlow, Domain, Event, Scan, SenderHost
+from app.models import (
+    Alert,
+    ApiKey,
+    DmarcFlow,
+    Domain,
+    Event,
+    RecordLogEntry,
+    Scan,
+    SenderHost,
+)
 from app.models.scans import UNFINISHED
 from app.services.domains import erasure
 
@@ -53,6 +62,18 @@ def before(column: Any, setting: str) -> Callable[[datetime], Condition]:
 def older(column: Any, age: timedelta) -> Callable[[datetime], Condition]:
     """Return the condition that a time is older than a fixed age."""
     return lambda now: column < now - age
+
+
+def record_log(now: datetime) -> Condition:
+    """Return the condition for entries about records that were deleted long ago."""
+    current = settings.current()
+    days = max(
+        current.report_retention_days,
+        current.failure_report_retention_days,
+        current.scan_retention_days,
+        current.event_retention_days,
+    )
+    return RecordLogEntry.at < now - timedelta(days=days)
 
 
 def unchanged_scans(now: datetime) -> Condition:

@@ -200,6 +200,13 @@ RULES: Sequence[Rule] = (
         condition=conditions.before(Delivery.finished_at, "DELIVERY_RETENTION_DAYS"),
     ),
     Rule(
+        name="record_log",
+        table="record_log",
+        setting="",
+        what="the order of records that are older than all of their retention periods",
+        condition=conditions.record_log,
+    ),
+    Rule(
         name="sign_in_networks",
         table="sign_in_networks",
         setting="",
@@ -323,6 +330,7 @@ WITHOUT_RULE: Mapping[str, str] = {
     "channel_recipients": "Consent: deleted with the channel or the user.",
     "report_mailboxes": "Configuration: deleted by the account.",
     "mailbox_messages": "Deleted as soon as the mailbox no longer lists the message.",
+    "record_sinks": "Configuration: deleted by the account.",
     "recovery_codes": "Ten rows for each user: deleted with the user or the second factor.",
     "alert_transitions": "Deleted with the alert.",
     "batch_scans": "Deleted with the batch or the scan.",

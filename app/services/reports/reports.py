@@ -167,7 +167,7 @@ def download(table: Table, account_id: UUID, public_id: str, *, actor: str) -> b
 
 def _of(table: Table, account_id: UUID, filters: ReportFilter, time_column: Any) -> Select[Any]:
     """The reports of one kind that match the filters that all kinds have."""
-    statement = _columns(table).where(table.account_id == account_id)
+    statement = columns(table).where(table.account_id == account_id)
     if filters.domain:
         domain = domain_lookup.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
@@ -181,7 +181,7 @@ def _partial(statement: Select[Any], skipped_count: Any, filters: ReportFilter) 
     return statement.where(is_partial(skipped_count) if filters.partial else skipped_count == 0)
 
 
-def _columns(table: Table) -> Select[Any]:
+def columns(table: Table) -> Select[Any]:
     columns = [column for column in table.__table__.columns if column.name != "content_digest"]
     if table is DmarcReport:
         columns.append((DmarcReport.messages - DmarcReport.passed).label("failed"))
@@ -193,7 +193,7 @@ def _columns(table: Table) -> Select[Any]:
 def read(session: Session, table: Table, account_id: UUID, report_id: UUID) -> Row[Any]:
     """As ``find``, in the caller's transaction."""
     row = session.execute(
-        _columns(table).where(table.account_id == account_id, table.id == report_id)
+        columns(table).where(table.account_id == account_id, table.id == report_id)
     ).first()
     if row is None:
         raise NotFound

@@ -31,8 +31,9 @@ from app.rules.scans import score as score_rules
 from app.rules.scans.causes import ScanCauses
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
-from app.services.core import batches, lifecycle_log, profiles
+from app.services.core import batches, lifecycle_log, profiles, record_log
 from app.services.core.lifecycle_log import Lifecycle
+from app.services.core.record_log import Entry, EntryKind
 from app.services.scans import dkim_keys, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
 
@@ -143,6 +144,7 @@ class ScanRows(NamedTuple):
 def _write(session: Session, rows: Sequence[ScanRows]) -> None:
     """Store all rows with one statement per table: building one costs more than running it."""
     session.execute(_update_scan(), [row.scan for row in rows])
+    record_log.append(session, map(_log_entry, rows))
     states = bulk.insert(session, DomainState)
     session.connection().execute(
         states.on_conflict_do_update(
@@ -165,6 +167,17 @@ def _write(session: Session, rows: Sequence[ScanRows]) -> None:
     ]
     if keys:
         dkim_keys.replace(session, keys)
+
+
+def _log_entry(row: ScanRows) -> Entry:
+    checks = row.scan["result"]["checks"]
+    return Entry(
+        account_id=row.state["account_id"],
+        domain_id=row.state["domain_id"],
+        kind=EntryKind.SCAN,
+        row_id=row.scan["of"],
+        size=1 + sum(len(check["findings"]) for check in checks),
+    )
 
 
 def _mail_hosts(row: ScanRows) -> Sequence[str]:

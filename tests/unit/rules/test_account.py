@@ -8,7 +8,7 @@ import pytest
 
 from app.checks.engine.types import Severity
 from app.rules.accounts import keys_and_channels
-from app.rules.accounts.keys_and_channels import AccountPosture, Channel, Key
+from app.rules.accounts.keys_and_channels import AccountPosture, Channel, Key, Sink
 from app.rules.engine.reconcile import plan
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -74,3 +74,10 @@ def test_failing_channel_opens_an_alert(options: dict[str, Any], expected: set[s
         Channel(id="chan_x", name="ops", kind="email", is_digest=False, failures=0), **options
     )
     assert set(opened(AccountPosture(NOW, (), [channel]))) == expected
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(59, set()), (60, {"sink.failing"})])
+def test_sink_that_fails_for_an_hour_opens_an_alert(minutes: int, expected: set[str]) -> None:
+    since = NOW - timedelta(minutes=minutes)
+    sink = Sink(id="sink_x", name="SIEM", failing_since=since, failure="the connection failed")
+    assert set(opened(AccountPosture(NOW, sinks=[sink]))) == expected

@@ -1,0 +1,1 @@
+"""Exporting and forwarding of what is stored: the stream of records, sinks and their deliveries."""

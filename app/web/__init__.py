@@ -5,7 +5,7 @@ from flask import Blueprint, Flask
 from app.settings import Settings
 from app.web.base import filters, pages
 from app.web.sign_in import login_throttle
-from app.web.views import alerts, channels, keys, mailboxes, recipients
+from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks
 from app.web.views.domains import domains, followed_profiles, overview, profiles
 from app.web.views.people import account, audit, auth, results, security, team
 from app.web.views.reports import (
@@ -39,6 +39,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         upload_tokens,
         mailboxes,
         channels,
+        sinks,
         team,
         security,
         followed_profiles,

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from app import ids
 from app.db.transactions import transaction
 from app.mailboxes.imap import ImapConfig
-from app.models import ReportMailbox
+from app.models import RecordSink, ReportMailbox
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.api_keys import usage
@@ -23,9 +23,11 @@ from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 from app.services.mailboxes import mailboxes
 from app.services.scans import scans
+from app.sinks.registry import SINK_TYPES
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
 from tests.support.factories import ACTOR, add_email_channel, make_key
+from tests.support.forwarding_sinks import add_sink
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 
 pytestmark = [
@@ -87,12 +89,28 @@ def paused_mailbox(account_id: UUID) -> UUID:
     return row.id
 
 
+def failing_sink(account_id: UUID) -> UUID:
+    """The id of a sink with a failure and a skipped record."""
+    options = {"url": f"https://{'long-' * 10}name.example.com:9200", "secret": "a:b"}
+    sink_id = add_sink(account_id, "bulk", options, name=HOSTILE[:100])
+    values = {
+        "failure": HOSTILE * 2,
+        "failing_since": datetime(2026, 1, 1, tzinfo=UTC),
+        "skipped": {f"{HOSTILE} 1": HOSTILE * 2},
+        "skipped_count": 30,
+    }
+    with transaction() as session:
+        session.execute(update(RecordSink).where(RecordSink.id == sink_id).values(**values))
+    return sink_id
+
+
 def paths(person: Person) -> list[str]:
     """The paths of all pages that have data."""
     reports = report_paths(person)
     channel = add_email_channel(person.account_id, HOSTILE[:50], "ops@acme.test")
     channel_path = f"/settings/notifications/{ids.public('chan', channel.id)}"
     mailbox_path = f"/settings/mailboxes/{ids.public('mbx', paused_mailbox(person.account_id))}"
+    sink_id = failing_sink(person.account_id)
     tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
@@ -122,6 +140,8 @@ def paths(person: Person) -> list[str]:
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
         *("/reports/files", "/settings/reporting", "/settings/notifications", channel_path),
         *("/settings/mailboxes", mailbox_path),
+        *("/settings/integrations", f"/settings/integrations/{ids.public('sink', sink_id)}"),
+        *(f"/settings/integrations/add/{name}" for name in SINK_TYPES),
     ]
 
 

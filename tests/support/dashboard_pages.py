@@ -18,6 +18,8 @@ PAGES = (
     *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/reporting"),
     "/settings/upload-tokens",
     "/settings/mailboxes",
+    "/settings/integrations",
+    *(f"/settings/integrations/add/{name}" for name in ("webhook", "syslog", "bulk", "splunk")),
     *(
         f"/settings/mailboxes/new/{config.type}"
         for config in MAILBOX_TYPES.values()

@@ -67,6 +67,7 @@ ROLES = {
     "web.upload_tokens": "admin",
     "web.channels": "admin",
     "web.mailboxes": "admin",
+    "web.sinks": "admin",
     "web.team": "admin",
     "web.followed_profiles": "admin",
     "web.account": "owner",

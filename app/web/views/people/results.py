@@ -44,6 +44,12 @@ PAGES = {
         endpoint="web.security.index",
         link="Security",
     ),
+    "sink": Page(
+        template="channel_secret.html",
+        advice="If you did not copy the secret, delete the sink and add it again.",
+        endpoint="web.sinks.index",
+        link="Integrations",
+    ),
     "upload_token": Page(
         template="upload_token_created.html",
         advice="If you did not copy the token, revoke it and create another one.",

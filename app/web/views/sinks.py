@@ -1,0 +1,264 @@
+"""Pages about forwarding of records: the list of sinks, one sink, and changes."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, current_app, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.utils import redirect
+
+from app import ids
+from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, ServiceUnavailable
+from app.models import RecordSink
+from app.services.core.encryption import DecryptionError
+from app.services.forwarding import kinds, sink_tests, sinks
+from app.services.forwarding.sink_tests import SinkStatus
+from app.services.forwarding.sinks import NewSink
+from app.sinks.registry import SINK_TYPES
+from app.sinks.types import Option, SinkType
+from app.web.base import pages, submissions
+from app.web.base.forms import (
+    BaseForm,
+    ChoiceField,
+    ChoicesField,
+    LongTextField,
+    SecretField,
+    TextField,
+)
+
+bp = Blueprint("sinks", __name__, url_prefix="/settings/integrations")
+
+STARTS = {"new": "Records that are stored from now on", "all": "All records that are stored"}
+_LABELS = {
+    "dmarc_record": "DMARC records",
+    "tls_policy": "TLS policies",
+    "tls_failure": "TLS failures",
+    "failure_report": "Failure reports",
+    "scan": "Scans",
+    "finding": "Findings",
+    "alert": "Alerts",
+    "report_removed": "Removed reports",
+}
+KINDS = {name: _LABELS[name] for name in kinds.NAMES}
+_LONG_TEXT = 2_000
+_PLAIN = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}
+
+
+class SinkForm(BaseForm):
+    """The fields that all types of sinks have; ``form_of`` adds those of a type."""
+
+    sink_name = TextField("Name", 100, render_kw={"required": True})
+    record_kinds = ChoicesField("Records", KINDS, default=list(KINDS))
+    start = ChoiceField("Begin with", STARTS, default="new")
+
+    def new_sink(self, type: SinkType) -> NewSink:
+        """Return the sink that the form describes; call ``check`` first."""
+        fields: Mapping[str, Any] = {option.name: self[option.name] for option in type.options}
+        return NewSink(
+            name=self.sink_name.text,
+            type=type.name,
+            options={name: field.text for name, field in fields.items()},
+            record_kinds=self.record_kinds.values,
+            is_complete=self.start.text == "all",
+        )
+
+
+@cache
+def form_of(sink_type: SinkType) -> type[SinkForm]:
+    """Return the form of a type, with a field for each of its options."""
+    fields = {option.name: _field(option) for option in sink_type.options}
+    return type(f"{sink_type.name.title()}Form", (SinkForm,), fields)
+
+
+def _field(option: Option) -> Any:
+    label = option.label if option.is_required else f"{option.label} (optional)"
+    if option.choices:
+        return ChoiceField(label, option.choices, default=option.default)
+    if option.is_secret:
+        attributes: dict[str, Any] = {"required": False, "maxlength": option.max_length}
+        return SecretField(label, "new-password", render_kw=attributes, description=option.hint)
+    attributes = {**_PLAIN, **({"required": True} if option.is_required else {})}
+    kind = LongTextField if option.max_length > _LONG_TEXT else TextField
+    return kind(
+        label,
+        option.max_length,
+        default=option.default,
+        description=option.hint,
+        render_kw=attributes,
+    )
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """List the sinks, with links to add one."""
+    account_id = pages.user_session().account_id
+    statuses = [
+        (status, SINK_TYPES[status.row.kind], _destination(status.row))
+        for status in sink_tests.overview(account_id)
+    ]
+    return pages.render("sinks.html", 200, statuses=statuses, types=SINK_TYPES.values())
+
+
+@bp.get("/add/<type_name>")
+def add(type_name: str) -> ResponseReturnValue:
+    """Show the form that adds a sink of a type."""
+    type = _type(type_name)
+    return _add_page(type, form_of(type)())
+
+
+@bp.post("/add/<type_name>")
+def create(type_name: str) -> ResponseReturnValue:
+    """Add a sink; the next page shows the signing secret of a webhook once."""
+    type, user = _type(type_name), pages.user_session()
+    form = form_of(type).submitted()
+
+    def action() -> dict[str, Any]:
+        row, secret = sinks.add(user.account_id, form.new_sink(type), actor=user.actor)
+        url = url_for(".show", id=_public(row), done="added")
+        if secret is None:
+            return {"location": url}
+        return {"name": row.name, "secret": secret, "url": url}
+
+    try:
+        form.check()
+        return submissions.process("sink", action)
+    except (InvalidRequest, Conflict) as error:
+        _add_errors(form, error)
+        return _add_page(type, form, error.status)
+
+
+@bp.get("/<id>")
+def show(id: str) -> ResponseReturnValue:
+    """Show a sink with its status, and a form to change it."""
+    return _render(sink_tests.status(pages.user_session().account_id, _id(id)))
+
+
+@bp.post("/<id>")
+def update(id: str) -> ResponseReturnValue:
+    """Store the changed options."""
+    row, user = _row(id), pages.user_session()
+    type = SINK_TYPES[row.kind]
+    form = form_of(type).submitted()
+    form.start.data = "new"
+    try:
+        form.check()
+        sinks.change(row.account_id, row.id, form.new_sink(type), actor=user.actor)
+    except DecryptionError as error:
+        return _show(row, 400, form, str(error))
+    except (InvalidRequest, Conflict) as error:
+        _add_errors(form, error)
+        return _show(row, error.status, form)
+    return _done(id, "changed")
+
+
+@bp.post("/<id>/test")
+def test(id: str) -> ResponseReturnValue:
+    """Send a test record; the response shows the result."""
+    row, user = _row(id), pages.user_session()
+    network = current_app.extensions["network"]
+    try:
+        problem = sink_tests.test(row.account_id, row.id, network, actor=user.actor)
+    except ServiceUnavailable as error:
+        return _show(row, error.status, problem=error.message)
+    return _show(row, 400, problem=problem) if problem else _done(id, "test")
+
+
+@bp.post("/<id>/pause")
+def pause(id: str) -> ResponseReturnValue:
+    """Stop forwarding."""
+    user = pages.user_session()
+    sinks.pause(user.account_id, _id(id), actor=user.actor)
+    return _done(id, "paused")
+
+
+@bp.post("/<id>/resume")
+def resume(id: str) -> ResponseReturnValue:
+    """Forward again, and to a failing sink immediately."""
+    user = pages.user_session()
+    sinks.resume(user.account_id, _id(id), actor=user.actor)
+    return _done(id, "resumed")
+
+
+@bp.post("/<id>/skip")
+def skip(id: str) -> ResponseReturnValue:
+    """Leave out the records that wait."""
+    user = pages.user_session()
+    sinks.skip_waiting(user.account_id, _id(id), actor=user.actor)
+    return _done(id, "skipped")
+
+
+@bp.post("/<id>/remove")
+def remove(id: str) -> ResponseReturnValue:
+    """Delete the sink with its secret."""
+    user = pages.user_session()
+    sinks.remove(user.account_id, _id(id), actor=user.actor)
+    return redirect(url_for(".index"), 303)
+
+
+def _add_page(type: SinkType, form: SinkForm, status: int = 200) -> ResponseReturnValue:
+    return pages.render("sink_add.html", status, type=type, form=form)
+
+
+def _show(
+    row: RecordSink, status: int, form: SinkForm | None = None, problem: str | None = None
+) -> ResponseReturnValue:
+    return _render(sink_tests.status(row.account_id, row.id), status, form, problem)
+
+
+def _render(
+    sink: SinkStatus,
+    status: int = 200,
+    form: SinkForm | None = None,
+    problem: str | None = None,
+) -> ResponseReturnValue:
+    row = sink.row
+    type = SINK_TYPES[row.kind]
+    data = {**row.options, "sink_name": row.name, "record_kinds": row.record_kinds}
+    return pages.render(
+        "sink.html",
+        status,
+        sink=row,
+        type=type,
+        destination=_destination(row),
+        waiting_since=sink.waiting_since,
+        skipped=list((row.skipped or {}).items()),
+        form=form or form_of(type)(data=data),
+        problem=problem,
+        done=request.args.get("done"),
+    )
+
+
+def _done(id: str, result: str) -> ResponseReturnValue:
+    return redirect(url_for(".show", id=id, done=result), 303)
+
+
+def _add_errors(form: SinkForm, error: ApplicationError) -> None:
+    form.add_errors(error, otherwise="sink_name", names={"name": "sink_name"})
+
+
+def _destination(row: RecordSink) -> str:
+    return SINK_TYPES[row.kind].destination(row.options)
+
+
+def _type(name: str) -> SinkType:
+    type = SINK_TYPES.get(name)
+    if type is None:
+        raise NotFound
+    return type
+
+
+def _row(id: str) -> RecordSink:
+    return sinks.find(pages.user_session().account_id, _id(id))
+
+
+def _id(text: str) -> UUID:
+    sink_id = ids.parse(sinks.PREFIX, text)
+    if sink_id is None:
+        raise NotFound
+    return sink_id
+
+
+def _public(row: RecordSink) -> str:
+    return ids.public(sinks.PREFIX, row.id)

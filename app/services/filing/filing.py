@@ -19,7 +19,7 @@ from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls_rpt.tls import TlsReport
-from app.services.core import domain_lookup, lifecycle_log, record_log
+from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.leases import Lease
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.filing import comparison, imported_copies, observed_selectors
@@ -30,6 +30,7 @@ from app.services.filing.parsing import PARSER_VERSION, ParsedReport
 from app.services.filing.rows import TABLES, Filing, Table
 from app.services.ingest import authenticity, budgets
 from app.services.ingest import files as ingest_files
+from app.services.record_log import record_log
 from app.services.rollups import rollup_queue
 
 _PERIOD = ("reporter", "report_id", "begin_at", "end_at")

@@ -20,8 +20,8 @@ from app.protocols.report_formats.aggregate import AggregateReport, Record
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.origin import Origin
 from app.protocols.report_formats.tls_rpt.tls import Policy, TlsReport
-from app.services.core.record_log import Entry, EntryKind
 from app.services.filing.parsing import ParsedReport, Report
+from app.services.record_log.record_log import Entry, EntryKind
 
 UNKNOWN_REPORTER = "unknown"  # the report names neither an address nor an organization
 _ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")

@@ -28,12 +28,13 @@ from app.jobs import queue
 from app.models import RecordLogEntry, RecordSink
 from app.ports.network import Network, NetworkSession, SessionFactory
 from app.protocols import retry_after
-from app.services.core import encryption, record_log
+from app.services.core import encryption
 from app.services.core.leases import Lease, LeaseTable
 from app.services.forwarding import attempts, sinks, stream
 from app.services.forwarding.attempts import Result
 from app.services.forwarding.records import Record
 from app.services.forwarding.stream import Batch, Position
+from app.services.record_log import record_log
 from app.sinks.registry import SINK_TYPES
 
 MAX_SINKS = 50  # in one run

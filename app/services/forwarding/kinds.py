@@ -6,7 +6,7 @@ The field tables of ``docs/exporting.md`` and the records are tested against the
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services.core.record_log import EntryKind
+from app.services.record_log.record_log import EntryKind
 
 COMMON: Mapping[str, str] = {
     "id": "the same whenever the record is exported; unique within the deployment",

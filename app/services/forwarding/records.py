@@ -22,7 +22,7 @@ from app.models import (
 )
 from app.protocols import timestamps
 from app.services.core import finding_docs
-from app.services.core.record_log import EntryKind
+from app.services.record_log.record_log import EntryKind
 from app.services.reports import reports, serialization
 
 Record = dict[str, Any]

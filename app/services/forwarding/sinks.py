@@ -20,8 +20,9 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, RecordSink
 from app.services.audit import audit_log
-from app.services.core import encryption, record_log
+from app.services.core import encryption
 from app.services.forwarding import kinds
+from app.services.record_log import record_log
 from app.sinks.registry import SINK_TYPES
 from app.sinks.types import BadOption, Option, SinkConfig, SinkType, Target
 

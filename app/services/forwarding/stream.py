@@ -17,9 +17,9 @@ from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Account, RecordLogEntry
 from app.protocols import timestamps
-from app.services.core import record_log
 from app.services.forwarding import kinds, records
 from app.services.forwarding.records import Record, Request, Slice
+from app.services.record_log import record_log
 
 MAX_ENTRIES = 200  # that one read looks at
 MAX_NUMBER = 2**62

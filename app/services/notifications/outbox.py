@@ -15,8 +15,9 @@ from app.jobs import queue
 from app.models import Alert, Channel, Event
 from app.models.stored_json import EventBody, EventData
 from app.protocols import timestamps
-from app.services.core import finding_docs, privacy, record_log
-from app.services.core.record_log import Entry, EntryKind
+from app.services.core import finding_docs, privacy
+from app.services.record_log import record_log
+from app.services.record_log.record_log import Entry, EntryKind
 
 TEST = "test"
 _NOTIFIED = "delivery notification"

@@ -31,9 +31,10 @@ from app.rules.scans import score as score_rules
 from app.rules.scans.causes import ScanCauses
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
-from app.services.core import batches, lifecycle_log, profiles, record_log
+from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.core.record_log import Entry, EntryKind
+from app.services.record_log import record_log
+from app.services.record_log.record_log import Entry, EntryKind
 from app.services.scans import dkim_keys, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
 

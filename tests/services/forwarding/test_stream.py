@@ -10,13 +10,13 @@ from sqlalchemy.engine import Engine
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, RecordLogEntry, Scan
-from app.services.core import record_log
-from app.services.core.record_log import Entry, EntryKind
 from app.services.domains import domains
 from app.services.filing import processor
 from app.services.forwarding import kinds, stream
 from app.services.forwarding.kinds import KINDS
 from app.services.ingest import files
+from app.services.record_log import record_log
+from app.services.record_log.record_log import Entry, EntryKind
 from tests.support import stored_records
 from tests.support.factories import ACTOR, make_account
 from tests.support.report_documents import dmarc_xml, record, tls_json

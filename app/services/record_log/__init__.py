@@ -1,0 +1,1 @@
+"""The order in which records were stored, for exports and sinks."""

@@ -188,11 +188,30 @@ def test_many_unusual_records_are_read_by_xml_parser() -> None:
         xml(b"<extension>" + USUAL),
         xml(b"<extension>" + USUAL + b"</extension>" + USUAL),
         xml(b"</feedback>" + USUAL),
+        xml(b"<exten" + USUAL + b"sion/>"),
+        xml(b'<extension x="a>' + USUAL + b'"/>'),
     ],
 )
 def test_usual_record_counts_only_in_record_position(document: bytes) -> None:
     with suppress(fast_path.NotSupported):
         assert fast(document) == valid_records(document)
+
+
+@pytest.mark.parametrize("declaration", [b"", b'<?xml version="1.0" encoding="UTF-8"?>\n'])
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [(b"<!-- ", b" -->"), (b"<!-- ?> ", b" -->"), (b"<?note ", b"?>"), (b"?> <!-- ", b" -->")],
+)
+def test_records_in_comments_and_processing_instructions_are_not_read(
+    declaration: bytes, opening: bytes, closing: bytes
+) -> None:
+    report = xml(USUAL).partition(b"<feedback")
+    root = b"<feedback" + report[2].partition(b">")[0] + b">"
+    rest = report[2].partition(b">")[2]
+    document = declaration + root + opening + USUAL + closing + rest
+    with pytest.raises(fast_path.NotSupported):
+        fast(document)
+    assert len(parse(document).records) == 1
 
 
 PIECES = [
@@ -218,6 +237,7 @@ PIECES = [
         b"0",
         b"\x7f",
     ),
+    *(b"<!--", b"-->", b"<?a ", b"?>"),
     *(b"<!---->", b"<![CDATA[1]]>", b"<?a?>", b' xmlns="urn:x"', b"\xef\xbf\xbf", b"<reason/>"),
     *(RECORD, FULL, USUAL, b"<dkim>", b"</dkim>", b"<spf/>", b"<comment>x</comment>", b"\n"),
 ]

@@ -3,8 +3,8 @@
 A record is read this way if one regular expression matches it and its parts have only white
 space and elements with text; repeated parts are read once. The result is exact: such a record is
 well-formed by itself, its texts contain no XML markup, and the parser has confirmed that records
-are allowed at this position. Everything else, such as a record in another layout, goes to the
-parser.
+are allowed at this position, which is not within a tag, a comment or the like. Everything else,
+such as a record in another layout, goes to the parser.
 """
 
 import re
@@ -28,7 +28,6 @@ MAX_FALLBACKS = 16  # records in another layout that are tolerated on the fast p
 MAX_PART, MAX_KNOWN = 1_000, 5_000  # bytes of a cached part, and number of cached parts
 
 _END = b"</record>"
-_UNSUPPORTED = (b"<!", b"<?")
 _BLANK = rb"[ \t\r\n]*"
 # Bounded and unambiguous, so that a failed match costs no more than a successful one. (Possessive
 # quantifiers would express this, but are broken in the Python 3.11 of Debian.)
@@ -149,26 +148,16 @@ def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Contents
     document = xml_text.in_utf8(document, limits, contents.tolerated)
     usual, unusual = FastReader(records, limits), 0
     with Parser(contents) as parser:
-        end, begin = 0, _begin(document)
+        end, begin = 0, max(document.find(b"<record>"), 0)
         while begin > end and unusual <= MAX_FALLBACKS + len(records.all) // 2:
             parser.feed(document[end:begin])
-            if not parser.is_between:
+            if not parser.is_between():
                 raise NotSupported
             end = usual.read(document, begin)
             begin = document.find(_END, end) + len(_END)
             unusual += 1
         parser.feed(document[end:], is_last=True)
     return contents
-
-
-def _begin(document: bytes) -> int:
-    """The offset of the first record.
-
-    raises  NotSupported if the document has anything other than tags and text
-    """
-    if any(document.find(strange, 2) >= 0 for strange in _UNSUPPORTED):
-        raise NotSupported
-    return max(document.find(b"<record>"), 0)
 
 
 def _split(part: bytes) -> tuple[Texts, Groups]:

@@ -61,7 +61,8 @@ class Head:
 
     def optional(self, key: str) -> str | None:
         """The text of an optional element; None if it is absent or empty."""
-        return values.text(self._fields.get(key, "")) or None
+        text = self._fields.get(key)
+        return values.text(text) or None if text else None
 
     def expected(self, key: str, warning: str) -> str:
         """The text of an element; without it, this warning is added."""
@@ -125,7 +126,8 @@ class Head:
         p = values.word(self.expected("p", "policy_missing"))
         if p and p not in POLICIES:
             self._warnings.add("policy_unknown")
-        others = {key: values.word(self.optional(key) or "") or None for key in _TAGS}
+        stated = [key for key in _TAGS if key in self._fields]
+        others = {key: values.word(self._fields[key]) or None for key in stated}
         return PublishedPolicy(domain, p, **others)
 
 

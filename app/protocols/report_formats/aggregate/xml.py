@@ -26,6 +26,7 @@ _HEAD_VALUES = frozenset(("report_id", "begin", "end", "domain"))
 
 MAX_ERRORS = 10
 _RECORD_DEPTH = 2
+_PROBE = b"<?probe?>"
 
 Group = tuple[str | None, ...]
 _Start = Callable[[str, list[str]], None]
@@ -113,7 +114,8 @@ class Contents:
     def end_head(self) -> None:
         """Store the texts of report_metadata or policy_published; the first value is used."""
         for key, text in self.fields.items():
-            if self.head.setdefault(key, text).strip() != text.strip():
+            first = self.head.setdefault(key, text)
+            if first is not text and first.strip() != text.strip():
                 self.tolerated["repeated_element"] = None
         self.fields.clear()
 
@@ -193,6 +195,8 @@ class Parser:
         self._expat.buffer_text = self._expat.ordered_attributes = True
         self._expat.buffer_size = contents.limits.token  # so that only longer texts are split
         self._expat.StartDoctypeDeclHandler = _refuse_doctype
+        self._instruction = ("", "")  # the last processing instruction
+        self._expat.ProcessingInstructionHandler = self._instruct
         self._path = _attend(self._expat, contents)
 
     def __enter__(self) -> Self:
@@ -201,7 +205,7 @@ class Parser:
     def __exit__(self, *_: object) -> None:
         """Remove the handlers, which refer to the parser and would delay its collection."""
         self._expat.StartElementHandler = self._expat.EndElementHandler = None
-        self._expat.CharacterDataHandler = None
+        self._expat.CharacterDataHandler = self._expat.ProcessingInstructionHandler = None
 
     def feed(self, document: bytes, *, is_last: bool = False) -> None:
         """Parse the next part of the document.
@@ -215,10 +219,22 @@ class Parser:
             detail = f"{problem} at line {error.lineno}, column {error.offset + 1}"
             raise ReportRejected("not_well_formed", detail) from None
 
-    @property
     def is_between(self) -> bool:
-        """Whether the parser is between two child elements of the root."""
-        return len(self._path) == 1 and self._expat.CharacterDataHandler is not None
+        """Whether the parser is between two child elements of the root.
+
+        It is not within a tag, a comment or the like if it recognizes a processing instruction.
+        After the result False, the rest of the document cannot be parsed.
+
+        raises  ReportRejected
+        """
+        self._instruction = ("", "")
+        self.feed(_PROBE)
+        is_outside = self._instruction == ("probe", "")
+        is_read = self._expat.CharacterDataHandler is not None
+        return is_outside and is_read and len(self._path) == 1
+
+    def _instruct(self, target: str, data: str) -> None:
+        self._instruction = (target, data)
 
 
 def _attend(parser: expat.XMLParserType, contents: Contents) -> Sized:

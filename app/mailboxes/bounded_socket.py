@@ -3,10 +3,28 @@
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 from typing import Any
 
-_GREETING = b"* OK\r\n"  # what an IMAP client reads first; after STARTTLS, servers send none
 _MAX_LINES, _MAX_LINE = 20, 2048  # of a server before TLS
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """How the client of a protocol starts TLS on a connection that begins in clear text.
+
+    protocol  its name with an article
+    greeting  the first line of a server; after TLS has started, clients read it again
+    command   what the client sends
+    tag       what the response to the command begins with; other lines are ignored
+    success   what follows the tag if the server agrees
+    """
+
+    protocol: str
+    greeting: bytes
+    command: bytes
+    tag: bytes
+    success: bytes
 
 
 class ReceiveLimit:
@@ -48,50 +66,56 @@ class ReceiveLimit:
 
 
 class TlsConnector:
-    """Starts TLS on the socket of an IMAP client, which calls ``wrap_socket`` of an SSLContext.
+    """Starts TLS on the socket of a client, which calls ``wrap_socket`` of an SSLContext.
 
-    server_name   the name that the certificate must have; the client connects to an address
-    has_starttls  the connection begins in clear text, and TLS starts with STARTTLS (RFC 3501 §6.2)
+    server_name  the name that the certificate must have; the client connects to an address
+    start        how TLS starts if the connection begins in clear text
     """
 
     def __init__(
-        self, context: ssl.SSLContext, limit: ReceiveLimit, server_name: str, has_starttls: bool
+        self,
+        context: ssl.SSLContext,
+        limit: ReceiveLimit,
+        server_name: str,
+        start: StartTls | None = None,
     ) -> None:
         _limit_sockets(context, limit)
         self._context, self._limit = context, limit
-        self._server_name, self._has_starttls = server_name, has_starttls
+        self._server_name, self._start = server_name, start
 
     def wrap_socket(self, plain: socket.socket, **_: Any) -> ssl.SSLSocket:
         """Return the TLS socket, after the handshake.
 
-        raises  OSError, also if the server refuses STARTTLS
+        raises  OSError, also if the server refuses to start TLS
         """
+        start = self._start
         try:
-            if self._has_starttls:
-                self._request_tls(plain)
+            if start is not None:
+                self._request_tls(plain, start)
             plain.settimeout(self._limit.timeout())
             secure = self._context.wrap_socket(plain, server_hostname=self._server_name)
         except BaseException:
             plain.close()
             raise
-        if self._has_starttls:
-            secure.greeting = _GREETING  # type: ignore[attr-defined]
+        if start is not None:
+            secure.greeting = start.greeting + b"\r\n"  # type: ignore[attr-defined]
         return secure
 
-    def _request_tls(self, plain: socket.socket) -> None:
-        greeting = self._line(plain)
-        if not greeting.startswith(b"* OK"):
+    def _request_tls(self, plain: socket.socket, start: StartTls) -> None:
+        greeting = self._line(plain, start)
+        if not greeting.startswith(start.greeting):
             raise OSError(f"the server does not offer STARTTLS: {_text(greeting)}")
-        plain.sendall(b"tls STARTTLS\r\n")
+        plain.sendall(start.command + b"\r\n")
         for _ in range(_MAX_LINES):
-            tag, _, answer = self._line(plain).partition(b" ")
-            if tag == b"tls":
-                if not answer.upper().startswith(b"OK"):
+            line = self._line(plain, start)
+            if line.startswith(start.tag):
+                answer = line.removeprefix(start.tag)
+                if not answer.upper().startswith(start.success):
                     raise OSError(f"the server refused STARTTLS: {_text(answer)}")
                 return
         raise OSError("the server did not answer STARTTLS")
 
-    def _line(self, plain: socket.socket) -> bytes:
+    def _line(self, plain: socket.socket, start: StartTls) -> bytes:
         """Return the next line; nothing behind it is read, so that it cannot count as encrypted."""
         line = b""
         while not line.endswith(b"\n"):
@@ -99,7 +123,7 @@ class TlsConnector:
             byte = plain.recv(1)
             line += byte
             if not byte or len(line) > _MAX_LINE:
-                raise OSError("the server is not an IMAP server with STARTTLS")
+                raise OSError(f"the server is not {start.protocol} server with STARTTLS")
         return line.strip()
 
 

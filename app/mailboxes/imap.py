@@ -23,8 +23,8 @@ from imapclient.exceptions import (
     ProtocolError,
 )
 
-from app.mailboxes import options
-from app.mailboxes.bounded_socket import ReceiveLimit, TlsConnector
+from app.mailboxes import certificates, options
+from app.mailboxes.bounded_socket import ReceiveLimit, StartTls, TlsConnector
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
@@ -32,9 +32,12 @@ from app.protocols.report_formats.limits import LIMITS
 
 IDLE_SECONDS = 10.0  # without data from the server
 MAX_SECONDS = 20.0  # in total, for a server that never finishes
-MAX_CERTIFICATES = 20_000  # characters
 MAX_RESPONSE = 2 * 1024 * 1024  # of each command other than the one that fetches a message
 _OVERHEAD = 64 * 1024  # of a response in addition to the message
+
+_STARTTLS = StartTls(  # RFC 3501 §6.2; servers send no greeting after it
+    protocol="an IMAP", greeting=b"* OK", command=b"tls STARTTLS", tag=b"tls ", success=b"OK"
+)
 
 # What IMAPClient raises for malformed responses.
 _MALFORMED = (ProtocolError, TypeError, AttributeError, LookupError, RecursionError)
@@ -87,14 +90,7 @@ class ImapConfig(MailboxConfig):
         {"fail": "Report an error", "create": "Create it"},
         default="fail",
     )
-    ca_certificates: str = options.long_text(
-        "Certificate authority (PEM, optional)",
-        most=MAX_CERTIFICATES,
-        hint="Only for servers with a certificate from your own authority. No other authority is "
-        "trusted for this mailbox then.",
-        is_bound=True,
-        is_advanced=True,
-    )
+    ca_certificates: str = certificates.option()
 
     @property
     def title(self) -> str:
@@ -117,8 +113,7 @@ class ImapConfig(MailboxConfig):
         if self.messages == "all" and not self.done_folder:
             message = "Enter a folder for imported emails, or fetch unread emails only"
             yield OptionError("done_folder", message)
-        if self.ca_certificates and not _are_certificates(self.ca_certificates):
-            yield OptionError("ca_certificates", "Enter certificates in PEM format")
+        yield from certificates.problems("ca_certificates", self.ca_certificates)
 
     @contextmanager
     def opened(self, access: Access) -> Iterator["ImapMailbox"]:
@@ -129,17 +124,6 @@ class ImapConfig(MailboxConfig):
                 _log_in(client, self)
                 folder = _select(client, self.folder, access.is_readonly)
             yield ImapMailbox(client, limit, self, folder)
-
-
-def _are_certificates(text: str) -> bool:
-    """Return whether the text has at least one certificate in PEM format."""
-    if not text.isascii() or "\0" in text:
-        return False
-    try:
-        ssl.create_default_context().load_verify_locations(cadata=text)
-    except (ssl.SSLError, ValueError):
-        return False
-    return True
 
 
 class Folder(NamedTuple):
@@ -263,7 +247,8 @@ def connected(config: ImapConfig, access: Access) -> Iterator[tuple[Any, Receive
     with _failures():
         trusted = config.ca_certificates or None
         context = access.context or ssl.create_default_context(cadata=trusted)
-        connector = TlsConnector(context, limit, config.host, config.security == "starttls")
+        start = _STARTTLS if config.security == "starttls" else None
+        connector = TlsConnector(context, limit, config.host, start)
         client = IMAPClient(
             address,
             config.port or PORTS[config.security],

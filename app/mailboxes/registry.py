@@ -5,8 +5,10 @@ from typing import Any
 
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.imap import ImapConfig
+from app.mailboxes.pop3 import Pop3Config
+from app.mailboxes.s3.bucket import S3Config
 
-_TYPES: tuple[type[MailboxConfig], ...] = (ImapConfig,)
+_TYPES: tuple[type[MailboxConfig], ...] = (ImapConfig, Pop3Config, S3Config)
 MAILBOX_TYPES: Mapping[str, type[MailboxConfig]] = {config.type: config for config in _TYPES}
 
 

@@ -14,7 +14,7 @@ class Request:
     ca_certificates     the only trusted authorities (PEM); None for those of this machine
     """
 
-    method: Literal["GET", "PATCH", "POST"] = "GET"
+    method: Literal["GET", "PATCH", "POST", "PUT", "DELETE"] = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     port: int | None = None

@@ -1,0 +1,160 @@
+"""POP3 mailboxes at Dovecot, where it is installed."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from app.mailboxes.pop3 import Pop3Config
+from app.mailboxes.types import MailboxError
+from app.services.mailboxes.access import Connection
+
+DOVECOT = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
+POP3 = Path("/usr/lib/dovecot/pop3")
+PASSWORD = "grüße an alle"
+UNPRIVILEGED = 65_534  # the user without rights on Debian, who owns the mailbox
+CONTENTS = [
+    b"Subject: 1\r\n\r\n.dots\r\n..\r\n",
+    b"Subject: 2\r\n\r\n" + b"x" * 100_000 + b"\r\n",
+    b"Subject: 3\r\n\r\n" + b"line\r\n" * 300_000,
+]
+
+pytestmark = [
+    pytest.mark.skipif(DOVECOT is None or not POP3.exists(), reason="Dovecot has no POP3 here"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="Dovecot starts its services as root only"),
+]
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """A running server."""
+
+    maildir: Path
+    ports: dict[str, int]
+    authority: str
+
+    def config(self, security: str, after_import: str, password: str = PASSWORD) -> Pop3Config:
+        """Access to the mailbox of the server."""
+        return Pop3Config(
+            host="127.0.0.1",
+            port=self.ports[security],
+            security=security,
+            username="reports@acme.test",
+            password=password,
+            after_import=after_import,
+            ca_certificates=self.authority,
+        )
+
+
+@pytest.fixture
+def dovecot() -> Iterator[Dovecot]:
+    directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
+    directory.chmod(0o755)
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(directory / "certificate.pem"))
+    new = directory / "mail" / "new"
+    new.mkdir(parents=True)
+    for number, content in enumerate(CONTENTS, 1):
+        (new / f"{number}.mail").write_bytes(content)
+    owner = pwd.getpwuid(UNPRIVILEGED)
+    for path in [directory / "mail", *(directory / "mail").rglob("*")]:
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    ports = {security: _free_port() for security in ("tls", "starttls")}
+    (directory / "users").write_text(
+        f"reports@acme.test:{{PLAIN}}{PASSWORD}:{owner.pw_uid}:{owner.pw_gid}::{directory}/mail\n"
+    )
+    (directory / "dovecot.conf").write_text(_configuration(directory, ports, owner.pw_uid))
+    command = [str(DOVECOT), "-F", "-c", str(directory / "dovecot.conf")]
+    with subprocess.Popen(command) as process:
+        try:
+            for port in ports.values():
+                _await_port(port)
+            pem = authority.cert_pem.bytes().decode()
+            yield Dovecot(directory / "mail", ports, pem)
+        finally:
+            process.terminate()
+    shutil.rmtree(directory)
+
+
+def _configuration(directory: Path, ports: dict[str, int], uid: int) -> str:
+    return f"""
+protocols = pop3
+listen = 127.0.0.1
+base_dir = {directory}/run
+log_path = {directory}/log
+ssl = required
+ssl_cert = <{directory}/certificate.pem
+ssl_key = <{directory}/certificate.pem
+mail_location = maildir:%h
+first_valid_uid = {uid}
+first_valid_gid = 1
+passdb {{
+  driver = passwd-file
+  args = {directory}/users
+}}
+userdb {{
+  driver = passwd-file
+  args = {directory}/users
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {ports["starttls"]}
+  }}
+  inet_listener pop3s {{
+    port = {ports["tls"]}
+    ssl = yes
+  }}
+}}
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _await_port(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("Dovecot did not start")
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_messages_of_dovecot_are_read_and_deleted(dovecot: Dovecot, security: str) -> None:
+    for after_import, rest in (("keep", len(CONTENTS)), ("delete", 0)):
+        config = dovecot.config(security, after_import)
+        with Connection(config=config, is_private=True).opened() as mailbox:
+            contents = []
+            for message in mailbox.messages():
+                content = message.read()
+                assert message.size() == len(content)
+                contents.append(content)
+                message.acknowledge()
+            assert sorted(contents) == sorted(CONTENTS)
+        with Connection(config=config, is_private=True).opened() as mailbox:
+            assert mailbox.message_count == rest
+    files = [path for path in dovecot.maildir.rglob("*") if path.parent.name in ("new", "cur")]
+    assert files == []
+
+
+def test_refusal_has_the_words_of_dovecot(dovecot: Dovecot) -> None:
+    config = dovecot.config("tls", "keep", password="wrong")
+    with (
+        pytest.raises(MailboxError, match=r"\[AUTH\] Authentication failed"),
+        Connection(config=config, is_private=True).opened(),
+    ):
+        pytest.fail("the password is wrong")

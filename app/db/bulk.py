@@ -17,9 +17,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
-from sqlalchemy.types import JSON
 
-from app.db.types import Base, dump_json
+from app.db.text import dump_json, escape
+from app.db.types import Base
 
 INSERT_BATCH_SIZE = 5_000  # rows in memory at a time
 BATCH_SIZE = 5_000  # values per statement
@@ -45,9 +45,11 @@ def insert_many(
             connection.execute(table.__table__.insert(), batch)  # type: ignore[attr-defined]
         return
     quoted = ", ".join(f'"{name}"' for name in names)
-    json_indexes = [
-        i for i, name in enumerate(names) if isinstance(_columns(table)[name].type, JSON)
+    types = [_columns(table)[name].type for name in names]
+    processors = [
+        kind.dialect_impl(connection.dialect).bind_processor(connection.dialect) for kind in types
     ]
+    processed = [(index, process) for index, process in enumerate(processors) if process]
     driver: Any = connection.connection.driver_connection
     with (
         driver.cursor() as cursor,
@@ -55,9 +57,9 @@ def insert_many(
     ):
         for row in rows:
             values = list(row)
-            for index in json_indexes:
+            for index, process in processed:
                 if values[index] is not None:
-                    values[index] = dump_json(values[index])
+                    values[index] = process(values[index])
             copy.write_row(values)
 
 
@@ -86,7 +88,7 @@ def values_parameters(
 ) -> dict[str, Any]:
     """Return the parameters for ``values_table``; cells are text, numbers or booleans."""
     if connection.dialect.name == "sqlite":
-        return {"row_values": dump_json(rows)}
+        return {"row_values": dump_json(rows).decode()}
     columns = zip(*rows, strict=True) if rows else (() for _ in names)
     return {f"row_values_{name}": _array(cells) for name, cells in zip(names, columns, strict=True)}
 
@@ -94,7 +96,7 @@ def values_parameters(
 def _array(cells: Sequence[Any]) -> str:
     """Return the text of a PostgreSQL array, in a tenth of the time of the driver's adapter."""
     if cells and isinstance(cells[0], str):
-        quoted = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in cells)
+        quoted = (escape(cell).replace("\\", r"\\").replace('"', r"\"") for cell in cells)
         return '{"' + '","'.join(quoted) + '"}'
     return "{" + ",".join(map(str, cells)) + "}"
 

@@ -7,11 +7,14 @@ import orjson
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from app.db.types import dump_json
+from app.db.text import dump_json
 
 READ_ONLY = "read_only"  # the execution option of a SQLite connection that only reads
 
-_JSON: Mapping[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
+_JSON: Mapping[str, Any] = {
+    "json_serializer": lambda value: dump_json(value).decode(),
+    "json_deserializer": orjson.loads,
+}
 # Queries are short and use an index, in memory or on solid-state disks: JIT compilation, parallel
 # workers and sequential scans cost more than they save.
 _PLANNING = {

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import (
     DateTime,
     MetaData,
+    String,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.types import JSON, Text, TypeDecorator
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import JSON, Text, TypeDecorator, TypeEngine
+
+from app.db.text import escape, truncate
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -49,6 +52,52 @@ def _utc(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
+class PlainText(TypeDecorator[str]):
+    """Text of any length from any source, stored equally by both databases.
+
+    Control characters are escaped, see ``app.db.text``.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        return _escaped
+
+
+class BoundedText(TypeDecorator[str]):
+    """Text from any source of at most ``length`` characters, stored equally by both databases.
+
+    Control characters are escaped and longer text is truncated, see ``app.db.text``. Values that
+    are compared with the column are not truncated, so that they never match another value.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._length = length
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        length = self._length
+
+        def process(value: str | None) -> str | None:
+            return None if value is None else truncate(escape(value), length)
+
+        return process
+
+    def coerce_compared_value(self, op: OperatorType | None, value: Any) -> TypeEngine[Any]:
+        return _COMPARED
+
+
+_COMPARED = PlainText()
+
+
+def _escaped(value: str | None) -> str | None:
+    return None if value is None else escape(value)
+
+
 class WordList(TypeDecorator[list[str]]):
     """A list of words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
 
@@ -56,7 +105,7 @@ class WordList(TypeDecorator[list[str]]):
     cache_ok = True
 
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
-        return None if value is None else "".join(f",{word}" for word in value) + ","
+        return None if value is None else escape("".join(f",{word}" for word in value)) + ","
 
     def result_processor(
         self, dialect: Dialect, coltype: object
@@ -71,7 +120,3 @@ def _split_words(text: str | None) -> list[str] | None:
 
 
 Json = JSON  # not JSONB: read and written as a whole, never searched
-
-
-def dump_json(value: Any) -> str:
-    return orjson.dumps(value).decode()

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base
+from app.db.types import Base, BoundedText
 
 
 class AccountLimits(Base):
@@ -22,7 +22,7 @@ class AccountLimits(Base):
     account_id: Mapped[UUID] = mapped_column(
         ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True
     )
-    rate_limit: Mapped[str | None] = mapped_column(String(100))
+    rate_limit: Mapped[str | None] = mapped_column(BoundedText(100))
     max_api_keys: Mapped[int | None] = mapped_column()
     concurrent_evaluations: Mapped[int | None] = mapped_column()
     concurrent_exports: Mapped[int | None] = mapped_column()

@@ -9,14 +9,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
-    String,
-    Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime, WordList
+from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime, WordList
 from app.models.stored_json import AuditDetails
 
 ROLES = ("owner", "admin", "member", "viewer")
@@ -40,8 +38,8 @@ class Account(Base):
     __table_args__ = (CheckConstraint("status IN ('active', 'suspended')", name="status"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
-    name: Mapped[str] = mapped_column(String(100), unique=True)
-    status: Mapped[str] = mapped_column(String(16), default="active")
+    name: Mapped[str] = mapped_column(BoundedText(100), unique=True)
+    status: Mapped[str] = mapped_column(BoundedText(16), default="active")
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_record_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     followed_profiles: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
@@ -61,10 +59,10 @@ class User(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    email: Mapped[str] = mapped_column(String(254), unique=True)
-    password_hash: Mapped[str] = mapped_column(String(200))
-    role: Mapped[str] = mapped_column(String(16), default="member")
-    totp_secret: Mapped[str | None] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(BoundedText(254), unique=True)
+    password_hash: Mapped[str] = mapped_column(BoundedText(200))
+    role: Mapped[str] = mapped_column(BoundedText(16), default="member")
+    totp_secret: Mapped[str | None] = mapped_column(BoundedText(200))
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -98,10 +96,10 @@ class Invitation(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    email: Mapped[str] = mapped_column(String(254))
-    role: Mapped[str] = mapped_column(String(16))
+    email: Mapped[str] = mapped_column(BoundedText(254))
+    role: Mapped[str] = mapped_column(BoundedText(16))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    invited_by: Mapped[str] = mapped_column(String(300))
+    invited_by: Mapped[str] = mapped_column(BoundedText(300))
     inviter_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     is_emailed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -127,8 +125,8 @@ class BrowserSession(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     mfa_pending: Mapped[bool] = mapped_column(default=False)
-    address: Mapped[str | None] = mapped_column(String(45))
-    agent: Mapped[str | None] = mapped_column(String(200))
+    address: Mapped[str | None] = mapped_column(BoundedText(45))
+    agent: Mapped[str | None] = mapped_column(BoundedText(200))
 
 
 class FormResult(Base):
@@ -145,9 +143,9 @@ class FormResult(Base):
     session_id: Mapped[bytes] = mapped_column(
         ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True
     )
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(40))
-    text_encrypted: Mapped[str | None] = mapped_column(Text)
+    id: Mapped[str] = mapped_column(BoundedText(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(BoundedText(40))
+    text_encrypted: Mapped[str | None] = mapped_column(PlainText)
     shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -161,7 +159,7 @@ class SignInNetwork(Base):
     user_id: Mapped[UUID] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
-    network: Mapped[str] = mapped_column(String(45), primary_key=True)
+    network: Mapped[str] = mapped_column(BoundedText(45), primary_key=True)
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -180,9 +178,9 @@ class AuditEvent(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    actor: Mapped[str] = mapped_column(String(300))
-    action: Mapped[str] = mapped_column(String(64))
-    target: Mapped[str] = mapped_column(String(300))
+    actor: Mapped[str] = mapped_column(BoundedText(300))
+    action: Mapped[str] = mapped_column(BoundedText(64))
+    target: Mapped[str] = mapped_column(BoundedText(300))
     details: Mapped[AuditDetails] = mapped_column(Json, default=dict)
-    address: Mapped[str | None] = mapped_column(String(45))
-    request_id: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str | None] = mapped_column(BoundedText(45))
+    request_id: Mapped[str | None] = mapped_column(BoundedText(64))

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredFix
 from app.protocols.json_values import JsonObject
@@ -67,22 +67,22 @@ class Alert(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     domain_id: Mapped[UUID | None] = mapped_column()
-    domain_name: Mapped[str | None] = mapped_column(String(253))
-    type: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(String(300))
-    severity: Mapped[str] = mapped_column(String(10))
-    status: Mapped[str] = mapped_column(String(16), default="open")
-    title: Mapped[str] = mapped_column(String(200))
-    message: Mapped[str] = mapped_column(String(1000))
+    domain_name: Mapped[str | None] = mapped_column(BoundedText(253))
+    type: Mapped[str] = mapped_column(BoundedText(64))
+    subject: Mapped[str] = mapped_column(BoundedText(300))
+    severity: Mapped[str] = mapped_column(BoundedText(10))
+    status: Mapped[str] = mapped_column(BoundedText(16), default="open")
+    title: Mapped[str] = mapped_column(BoundedText(200))
+    message: Mapped[str] = mapped_column(BoundedText(1000))
     evidence: Mapped[JsonObject] = mapped_column(Json, default=dict)
     fix: Mapped[StoredFix | None] = mapped_column(Json)
-    reference: Mapped[str | None] = mapped_column(String(200))
+    reference: Mapped[str | None] = mapped_column(BoundedText(200))
     first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     occurrences: Mapped[int] = mapped_column(default=1)
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     accepted_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    risk_owner: Mapped[str | None] = mapped_column(String(200))
+    risk_owner: Mapped[str | None] = mapped_column(BoundedText(200))
     reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
@@ -105,9 +105,9 @@ class AlertTransition(Base):
     alert_id: Mapped[UUID] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
     account_id: Mapped[UUID] = mapped_column()
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    type: Mapped[str | None] = mapped_column(String(32))
-    from_status: Mapped[str | None] = mapped_column(String(16))
-    to_status: Mapped[str] = mapped_column(String(16))
-    actor: Mapped[str] = mapped_column(String(300))
-    note: Mapped[str | None] = mapped_column(String(1000))
+    type: Mapped[str | None] = mapped_column(BoundedText(32))
+    from_status: Mapped[str | None] = mapped_column(BoundedText(16))
+    to_status: Mapped[str] = mapped_column(BoundedText(16))
+    actor: Mapped[str] = mapped_column(BoundedText(300))
+    note: Mapped[str | None] = mapped_column(BoundedText(1000))
     evidence: Mapped[JsonObject | None] = mapped_column(Json)

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    String,
     UniqueConstraint,
     text,
 )
@@ -17,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
 from app.checks.engine.types import Usage
-from app.db.types import Base, Json, UtcDateTime, WordList
+from app.db.types import Base, BoundedText, Json, UtcDateTime, WordList
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredLastResult, StoredScore, StoredScorePoint
 from app.protocols.names import DomainName
@@ -61,25 +60,25 @@ class Domain(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    name: Mapped[DomainName] = mapped_column(String(253))
-    usage: Mapped[str] = mapped_column(String(20), default=Usage.BOTH.value)
+    name: Mapped[DomainName] = mapped_column(BoundedText(253))
+    usage: Mapped[str] = mapped_column(BoundedText(20), default=Usage.BOTH.value)
     tags: Mapped[list[str]] = mapped_column(WordList, default=list)
     dkim_selectors: Mapped[list[str]] = mapped_column(WordList, default=list)
-    schedule: Mapped[str] = mapped_column(String(8), default="daily")
+    schedule: Mapped[str] = mapped_column(BoundedText(8), default="daily")
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ownership_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ownership_failures: Mapped[int] = mapped_column(default=0, server_default="0")
     ownership_lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     score: Mapped[int | None] = mapped_column()
-    grade: Mapped[str | None] = mapped_column(String(2))
+    grade: Mapped[str | None] = mapped_column(BoundedText(2))
     score_version: Mapped[int | None] = mapped_column()
     last_scan_id: Mapped[UUID | None] = mapped_column()
-    last_scan_status: Mapped[str | None] = mapped_column(String(16))
+    last_scan_status: Mapped[str | None] = mapped_column(BoundedText(16))
     last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     profile_results: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
     legal_hold_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    legal_hold_reason: Mapped[str | None] = mapped_column(String(300))
+    legal_hold_reason: Mapped[str | None] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
@@ -135,7 +134,7 @@ class DkimKey(Base):
     )
 
     domain_id: Mapped[UUID] = mapped_column(primary_key=True)
-    key_sha256: Mapped[str] = mapped_column(String(SIZE), primary_key=True)
+    key_sha256: Mapped[str] = mapped_column(BoundedText(SIZE), primary_key=True)
     account_id: Mapped[UUID] = mapped_column()
 
 
@@ -164,12 +163,12 @@ class DnsChange(Base):
     domain_id: Mapped[UUID] = mapped_column()
     scan_id: Mapped[UUID] = mapped_column()
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    check: Mapped[str] = mapped_column(String(32))
-    name: Mapped[str] = mapped_column(String(300))
-    type: Mapped[str] = mapped_column(String(16))
+    check: Mapped[str] = mapped_column(BoundedText(32))
+    name: Mapped[str] = mapped_column(BoundedText(300))
+    type: Mapped[str] = mapped_column(BoundedText(16))
     before: Mapped[list[str]] = mapped_column(Json)
     after: Mapped[list[str]] = mapped_column(Json)
     findings_appeared: Mapped[list[str] | None] = mapped_column(Json)
     findings_resolved: Mapped[list[str] | None] = mapped_column(Json)
-    root_appeared: Mapped[str | None] = mapped_column(String(32))
-    root_resolved: Mapped[str | None] = mapped_column(String(32))
+    root_appeared: Mapped[str | None] = mapped_column(BoundedText(32))
+    root_resolved: Mapped[str | None] = mapped_column(BoundedText(32))

@@ -9,15 +9,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    String,
-    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import EventBody
 
@@ -50,7 +48,7 @@ class Event(Base):
     id: Mapped[UUID] = mapped_column(unique=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     sequence: Mapped[int | None] = mapped_column(BigInteger)
-    type: Mapped[str] = mapped_column(String(32))
+    type: Mapped[str] = mapped_column(BoundedText(32))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     alert_id: Mapped[UUID | None] = mapped_column()
     body: Mapped[EventBody] = mapped_column(Json)
@@ -81,15 +79,15 @@ class Channel(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str] = mapped_column(String(100))
-    target: Mapped[str] = mapped_column(String(2000))
-    secret_encrypted: Mapped[str | None] = mapped_column(Text)
-    min_severity: Mapped[str] = mapped_column(String(10), default="info")
+    kind: Mapped[str] = mapped_column(BoundedText(16))
+    name: Mapped[str] = mapped_column(BoundedText(100))
+    target: Mapped[str] = mapped_column(BoundedText(2000))
+    secret_encrypted: Mapped[str | None] = mapped_column(PlainText)
+    min_severity: Mapped[str] = mapped_column(BoundedText(10), default="info")
     types: Mapped[list[str]] = mapped_column(Json, default=list)
     tags: Mapped[list[str]] = mapped_column(Json, default=list)
     domains: Mapped[list[str]] = mapped_column(Json, default=list)
-    cadence: Mapped[str] = mapped_column(String(10), default="immediate")
+    cadence: Mapped[str] = mapped_column(BoundedText(10), default="immediate")
     digest_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failures: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -97,10 +95,10 @@ class Channel(Base):
     backoff_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_token: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    lease_holder: Mapped[str | None] = mapped_column(String(120))
+    lease_holder: Mapped[str | None] = mapped_column(BoundedText(120))
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    disabled_reason: Mapped[str | None] = mapped_column(String(200))
-    created_by: Mapped[str] = mapped_column(String(300))
+    disabled_reason: Mapped[str | None] = mapped_column(BoundedText(200))
+    created_by: Mapped[str] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
@@ -124,9 +122,9 @@ class ChannelRecipient(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     channel_id: Mapped[UUID] = mapped_column(ForeignKey("channels.id", ondelete="CASCADE"))
-    address: Mapped[str] = mapped_column(String(320))
-    status: Mapped[str] = mapped_column(String(16), default="pending")
-    digest: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(BoundedText(320))
+    status: Mapped[str] = mapped_column(BoundedText(16), default="pending")
+    digest: Mapped[str | None] = mapped_column(BoundedText(64))
     requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     unsubscribed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -165,11 +163,11 @@ class Delivery(Base):
         _Number, ForeignKey("events.number", ondelete="CASCADE")
     )
     alert_id: Mapped[UUID | None] = mapped_column()
-    status: Mapped[str] = mapped_column(String(10), default="pending")
+    status: Mapped[str] = mapped_column(BoundedText(10), default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     response_status: Mapped[int | None] = mapped_column()
-    error: Mapped[str | None] = mapped_column(String(300))
+    error: Mapped[str | None] = mapped_column(BoundedText(300))
     delivered_to: Mapped[list[str] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -4,11 +4,11 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.lifetimes import Revocable
 
@@ -37,17 +37,17 @@ class ApiKey(Revocable, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    key_id: Mapped[str] = mapped_column(String(12), unique=True)
+    key_id: Mapped[str] = mapped_column(BoundedText(12), unique=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    name: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(BoundedText(100))
     scopes: Mapped[list[str]] = mapped_column(Json)
     allow_cidrs: Mapped[list[str]] = mapped_column(Json, default=list)
-    rate_limit: Mapped[str | None] = mapped_column(String(40))
-    created_by: Mapped[str] = mapped_column(String(300))
+    rate_limit: Mapped[str | None] = mapped_column(BoundedText(40))
+    created_by: Mapped[str] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    revoked_reason: Mapped[str | None] = mapped_column(String(200))
+    revoked_reason: Mapped[str | None] = mapped_column(BoundedText(200))
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    last_used_address: Mapped[str | None] = mapped_column(String(45))
+    last_used_address: Mapped[str | None] = mapped_column(BoundedText(45))
     rotated_from: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id"))
 
 
@@ -60,7 +60,7 @@ class ApiKeyUsage(Base):
         ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
     )
     day: Mapped[date] = mapped_column(primary_key=True)
-    route: Mapped[str] = mapped_column(String(120), primary_key=True)
+    route: Mapped[str] = mapped_column(BoundedText(120), primary_key=True)
     status: Mapped[int] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
 
@@ -74,7 +74,7 @@ class ApiKeyAddress(Base):
         ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
     )
     day: Mapped[date] = mapped_column(primary_key=True)
-    address: Mapped[str] = mapped_column(String(45), primary_key=True)
+    address: Mapped[str] = mapped_column(BoundedText(45), primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -91,10 +91,10 @@ class IdempotentCall(Base):
     api_key_id: Mapped[UUID] = mapped_column(
         ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
     )
-    route: Mapped[str] = mapped_column(String(300), primary_key=True)
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    route: Mapped[str] = mapped_column(BoundedText(300), primary_key=True)
+    key: Mapped[str] = mapped_column(BoundedText(255), primary_key=True)
     request_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     status: Mapped[int | None] = mapped_column()
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
-    location: Mapped[str | None] = mapped_column(String(300))
+    location: Mapped[str | None] = mapped_column(BoundedText(300))

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.stored_json import StoredTlsProbe
 
 
@@ -19,7 +18,7 @@ class MailHost(Base):
 
     __tablename__ = "mail_hosts"
 
-    name: Mapped[str] = mapped_column(String(253), primary_key=True)
+    name: Mapped[str] = mapped_column(BoundedText(253), primary_key=True)
     last_referenced_at: Mapped[datetime] = mapped_column(UtcDateTime)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     probed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, false
+from sqlalchemy import ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
 from app.models.accounts import utc_now
 
 
@@ -42,19 +42,19 @@ class ReportMailbox(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    type: Mapped[str] = mapped_column(String(20), default="imap", server_default="imap")
+    type: Mapped[str] = mapped_column(BoundedText(20), default="imap", server_default="imap")
     options: Mapped[dict[str, Any]] = mapped_column(Json)
-    secrets_encrypted: Mapped[str] = mapped_column(Text)
-    token_encrypted: Mapped[str | None] = mapped_column(Text)
+    secrets_encrypted: Mapped[str] = mapped_column(PlainText)
+    token_encrypted: Mapped[str | None] = mapped_column(PlainText)
     is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
-    authserv_id: Mapped[str | None] = mapped_column(String(253))
-    created_by: Mapped[str] = mapped_column(String(300))
+    authserv_id: Mapped[str | None] = mapped_column(BoundedText(253))
+    created_by: Mapped[str] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     polled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    failure: Mapped[str | None] = mapped_column(String(300))
+    failure: Mapped[str | None] = mapped_column(BoundedText(300))
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     imported_count: Mapped[int] = mapped_column(default=0)
     too_large: Mapped[int] = mapped_column(default=0)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    String,
     UniqueConstraint,
     false,
     text,
@@ -21,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base, Json
+from app.db.types import Base, BoundedText, Json
 from app.models.stored_json import IdentityResult
 
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
@@ -39,9 +38,9 @@ class DmarcHour(Base):
         ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
     )
     hour: Mapped[int] = mapped_column(primary_key=True)
-    reporter: Mapped[str] = mapped_column(String(253), primary_key=True)
-    header_from: Mapped[str] = mapped_column(String(253), primary_key=True)
-    disposition: Mapped[str] = mapped_column(String(16), primary_key=True)
+    reporter: Mapped[str] = mapped_column(BoundedText(253), primary_key=True)
+    header_from: Mapped[str] = mapped_column(BoundedText(253), primary_key=True)
+    disposition: Mapped[str] = mapped_column(BoundedText(16), primary_key=True)
     dkim: Mapped[bool] = mapped_column(primary_key=True)
     spf: Mapped[bool] = mapped_column(primary_key=True)
     trusted: Mapped[bool] = mapped_column(primary_key=True)
@@ -57,12 +56,12 @@ class DmarcIdentity(Base):
     id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     domain_id: Mapped[UUID] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
     digest: Mapped[bytes] = mapped_column(LargeBinary(16))
-    header_from: Mapped[str] = mapped_column(String(253))
-    disposition: Mapped[str] = mapped_column(String(16))
+    header_from: Mapped[str] = mapped_column(BoundedText(253))
+    disposition: Mapped[str] = mapped_column(BoundedText(16))
     dkim: Mapped[bool] = mapped_column()
     spf: Mapped[bool] = mapped_column()
     trusted: Mapped[bool] = mapped_column()
-    envelope_from: Mapped[str | None] = mapped_column(String(320))
+    envelope_from: Mapped[str | None] = mapped_column(BoundedText(320))
     dkim_results: Mapped[list[IdentityResult]] = mapped_column(Json)
     spf_results: Mapped[list[IdentityResult]] = mapped_column(Json)
     reasons: Mapped[list[str]] = mapped_column(Json)
@@ -88,7 +87,7 @@ class DmarcFlow(Base):
     id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     domain_id: Mapped[UUID] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
     identity_id: Mapped[int] = mapped_column(Number)
-    source_ip: Mapped[str] = mapped_column(String(45))
+    source_ip: Mapped[str] = mapped_column(BoundedText(45))
     first_hour: Mapped[int] = mapped_column()
     last_hour: Mapped[int] = mapped_column()
     is_new: Mapped[bool] = mapped_column(default=True, server_default=true())
@@ -144,6 +143,6 @@ class ReporterCount(Base):
     )
     span: Mapped[int] = mapped_column(primary_key=True)
     start: Mapped[int] = mapped_column(primary_key=True)
-    reporter: Mapped[str] = mapped_column(String(253), primary_key=True)
+    reporter: Mapped[str] = mapped_column(BoundedText(253), primary_key=True)
     identity_id: Mapped[int] = mapped_column(Number, primary_key=True)
     messages: Mapped[int] = mapped_column(BigInteger)

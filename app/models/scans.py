@@ -8,13 +8,12 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    String,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredScanResult, StoredScore
 
@@ -72,10 +71,10 @@ class Scan(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
-    domain_name: Mapped[str] = mapped_column(String(253))
-    status: Mapped[str] = mapped_column(String(16), default="queued")
-    trigger: Mapped[str] = mapped_column(String(16), default="api")
-    requested_by: Mapped[str] = mapped_column(String(300), default="system")
+    domain_name: Mapped[str] = mapped_column(BoundedText(253))
+    status: Mapped[str] = mapped_column(BoundedText(16), default="queued")
+    trigger: Mapped[str] = mapped_column(BoundedText(16), default="api")
+    requested_by: Mapped[str] = mapped_column(BoundedText(300), default="system")
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -87,7 +86,7 @@ class Scan(Base):
     summary: Mapped[dict[str, int] | None] = mapped_column(Json)
     result: Mapped[StoredScanResult | None] = mapped_column(Json, deferred=True)
     has_changes: Mapped[bool | None] = mapped_column()
-    error: Mapped[str | None] = mapped_column(String(300))
+    error: Mapped[str | None] = mapped_column(BoundedText(300))
 
     @property
     def duration(self) -> timedelta | None:
@@ -105,7 +104,7 @@ class ScanBatch(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    requested_by: Mapped[str] = mapped_column(String(300))
+    requested_by: Mapped[str] = mapped_column(BoundedText(300))
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

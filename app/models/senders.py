@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base, UtcDateTime
+from app.db.types import Base, BoundedText, UtcDateTime
 from app.models.accounts import utc_now
 
 DECISIONS = ("approved", "ignored", "blocked")
@@ -26,10 +26,10 @@ class SourceDecision(Base):
     domain_id: Mapped[UUID] = mapped_column(
         ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
     )
-    source: Mapped[str] = mapped_column(String(300), primary_key=True)
-    decision: Mapped[str] = mapped_column(String(16))
-    note: Mapped[str | None] = mapped_column(String(1000))
-    actor: Mapped[str] = mapped_column(String(300))
+    source: Mapped[str] = mapped_column(BoundedText(300), primary_key=True)
+    decision: Mapped[str] = mapped_column(BoundedText(16))
+    note: Mapped[str | None] = mapped_column(BoundedText(1000))
+    actor: Mapped[str] = mapped_column(BoundedText(300))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
@@ -48,13 +48,13 @@ class SenderHost(Base):
     __tablename__ = "sender_hosts"
     __table_args__ = (Index(None, "due_at"),)
 
-    address: Mapped[str] = mapped_column(String(45), primary_key=True)
-    status: Mapped[str] = mapped_column(String(10), default="new")
-    name: Mapped[str | None] = mapped_column(String(253))
-    lookup_failure: Mapped[str | None] = mapped_column(String(300))
+    address: Mapped[str] = mapped_column(BoundedText(45), primary_key=True)
+    status: Mapped[str] = mapped_column(BoundedText(10), default="new")
+    name: Mapped[str | None] = mapped_column(BoundedText(253))
+    lookup_failure: Mapped[str | None] = mapped_column(BoundedText(300))
     asn: Mapped[int | None] = mapped_column()
-    network: Mapped[str | None] = mapped_column(String(300))
-    country: Mapped[str | None] = mapped_column(String(2))
+    network: Mapped[str | None] = mapped_column(BoundedText(300))
+    country: Mapped[str | None] = mapped_column(BoundedText(2))
     looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

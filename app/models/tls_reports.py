@@ -9,13 +9,12 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     LargeBinary,
-    String,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.reports import partial_report_indexes
 from app.models.stored_json import StoredTlsFailure
 
@@ -46,19 +45,19 @@ class TlsReport(Base):
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
     report_file_id: Mapped[UUID] = mapped_column()
-    policy_domain: Mapped[str] = mapped_column(String(253))
-    reporter: Mapped[str] = mapped_column(String(253))
-    report_id: Mapped[str] = mapped_column(String(255))
+    policy_domain: Mapped[str] = mapped_column(BoundedText(253))
+    reporter: Mapped[str] = mapped_column(BoundedText(253))
+    report_id: Mapped[str] = mapped_column(BoundedText(255))
     begin_at: Mapped[datetime] = mapped_column(UtcDateTime)
     end_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    organization: Mapped[str] = mapped_column(String(300))
-    contact: Mapped[str | None] = mapped_column(String(1024))
+    organization: Mapped[str] = mapped_column(BoundedText(300))
+    contact: Mapped[str | None] = mapped_column(BoundedText(1024))
     skipped_count: Mapped[int] = mapped_column(default=0, server_default="0")
     skipped_sessions: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     skipped_failed_sessions: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     skipped_reasons: Mapped[dict[str, int]] = mapped_column(Json, default=dict, server_default="{}")
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
-    provenance: Mapped[str] = mapped_column(String(16))
+    provenance: Mapped[str] = mapped_column(BoundedText(16))
     content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -81,8 +80,8 @@ class TlsPolicy(Base):
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    policy_type: Mapped[str] = mapped_column(String(32))
-    policy_domain: Mapped[str] = mapped_column(String(253))
+    policy_type: Mapped[str] = mapped_column(BoundedText(32))
+    policy_domain: Mapped[str] = mapped_column(BoundedText(253))
     policy_strings: Mapped[list[str]] = mapped_column(Json)
     mx_hosts: Mapped[list[str]] = mapped_column(Json)
     successful: Mapped[int] = mapped_column(BigInteger)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, UtcDateTime
+from app.db.types import Base, BoundedText, UtcDateTime
 from app.models.accounts import utc_now
 
 
@@ -25,8 +25,8 @@ class TokenLeak(Base):
     account_id: Mapped[UUID] = mapped_column(
         ForeignKey("accounts.id", ondelete="CASCADE"), index=True
     )
-    token: Mapped[str] = mapped_column(String(20), unique=True)
-    name: Mapped[str] = mapped_column(String(100))
-    url: Mapped[str | None] = mapped_column(String(1000))
-    reported_by: Mapped[str] = mapped_column(String(20))
+    token: Mapped[str] = mapped_column(BoundedText(20), unique=True)
+    name: Mapped[str] = mapped_column(BoundedText(100))
+    url: Mapped[str | None] = mapped_column(BoundedText(1000))
+    reported_by: Mapped[str] = mapped_column(BoundedText(20))
     reported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

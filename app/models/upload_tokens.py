@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, UtcDateTime
+from app.db.types import Base, BoundedText, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.lifetimes import Revocable
 
@@ -23,9 +23,9 @@ class UploadToken(Revocable, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    token_id: Mapped[str] = mapped_column(String(12), unique=True)
+    token_id: Mapped[str] = mapped_column(BoundedText(12), unique=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    name: Mapped[str] = mapped_column(String(100))
-    created_by: Mapped[str] = mapped_column(String(300))
+    name: Mapped[str] = mapped_column(BoundedText(100))
+    created_by: Mapped[str] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -13,6 +13,7 @@ from app import keyring, settings
 from app.api.http import auth
 from app.api.http.endpoint import Query
 from app.db.cursors import Cursor
+from app.db.text import dump_json
 from app.errors import PreconditionFailed
 from app.keyring import Purpose
 from app.protocols import timestamps
@@ -36,7 +37,7 @@ def item(
 
     version  the time of the last change; ``expected_version`` reads it from If-Match
     """
-    body = orjson.dumps({"data": data})
+    body = dump_json({"data": data})
     response = Response(body, status, content_type=JSON)
     if location is not None:
         response.headers["Location"] = location
@@ -79,7 +80,7 @@ def page(
         "hasMore": following is not None,
         "nextCursor": following,
     }
-    body = orjson.dumps({"data": data, "meta": {"pagination": pagination}})
+    body = dump_json({"data": data, "meta": {"pagination": pagination}})
     response = Response(body, content_type=JSON)
     if following is not None:
         parameters = {**request.args.to_dict(), "cursor": following}

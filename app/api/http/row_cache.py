@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from app.db.text import dump_json
+
 MAX_ROWS, MAX_BYTES = 1024, 4096
 
 
@@ -28,7 +30,7 @@ class SerializedRowCache:
         cells = tuple(row)
         if cached is not None and cached[0] == cells:
             return cached[1]
-        text = orjson.dumps(self._serialize(row, *more))
+        text = dump_json(self._serialize(row, *more))
         fragment = orjson.Fragment(text)
         if len(text) <= MAX_BYTES:
             if len(self._cached) >= MAX_ROWS:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, insert, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -19,7 +20,9 @@ from app.analysis.scan.root_causes import RootCause
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
+from app.db.transactions import transaction
 from app.db.types import Base
+from app.errors import ServiceUnavailable
 from app.models import Alert, DnsChange, Domain, DomainState, Scan
 from app.models.stored_json import ChangedAlerts, StoredScorePoint
 from app.protocols import timestamps
@@ -47,14 +50,26 @@ def store(results: Sequence[Result]) -> None:
     """Store these results, except of scans that this process no longer holds.
 
     effects  one transaction for all; if it fails, one for each. A result that cannot be stored is
-             logged and left: its lease expires, and another attempt is made
+             logged and left: its lease expires, and another attempt is made. The reason is noted
+             in the row, for the case that no attempt succeeds
     """
     batches.write(
         results,
         _store,
         failure="failed to store scan results",
         log_fields=lambda failed: {"scan_ids": [str(claim.scan_id) for claim, _ in failed]},
+        note=_note_failure,
     )
+
+
+def _note_failure(result: Result, error: Exception) -> None:
+    """Note why the result could not be stored, unless the database itself is away."""
+    if isinstance(error, ServiceUnavailable):
+        return
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = f"the result could not be stored ({type(cause).__name__}); see the log of the worker"
+    with transaction() as session:
+        session.execute(update(Scan).where(LEASES.is_held([result[0].lease])).values(error=reason))
 
 
 def _store(session: Session, results: Sequence[Result]) -> None:
@@ -192,6 +207,7 @@ def _update_scan() -> Update:
         Scan,
         ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
         status="completed",
+        error=None,
         lease_until=None,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app import settings
 from app.checks.engine.runner import ScanResult, Stream, stream_checks
@@ -88,7 +88,8 @@ def _requeue_rule(now: datetime) -> Requeue:
         failed={
             "status": "failed",
             "finished_at": now,
-            "error": f"failed after {MAX_ATTEMPTS} attempts: the worker stopped in each of them",
+            "error": f"failed after {MAX_ATTEMPTS} attempts: "
+            + func.coalesce(Scan.error, "the worker stopped in each of them"),
         },
     )
 

@@ -9,13 +9,12 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    String,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base, UtcDateTime
+from app.db.types import Base, BoundedText, UtcDateTime
 from app.models.accounts import utc_now
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
@@ -52,7 +51,7 @@ class RecordLogEntry(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     domain_id: Mapped[UUID | None] = mapped_column()
     sequence: Mapped[int | None] = mapped_column(BigInteger)
-    kind: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(BoundedText(16))
     row_id: Mapped[UUID] = mapped_column()
     size: Mapped[int] = mapped_column(default=1)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

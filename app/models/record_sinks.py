@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
 from app.models.accounts import utc_now
 
 
@@ -34,15 +34,15 @@ class RecordSink(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(BoundedText(16))
+    name: Mapped[str] = mapped_column(BoundedText(100))
     options: Mapped[dict[str, str]] = mapped_column(Json)
-    secret_encrypted: Mapped[str | None] = mapped_column(Text)
+    secret_encrypted: Mapped[str | None] = mapped_column(PlainText)
     record_kinds: Mapped[list[str]] = mapped_column(Json)
     sequence: Mapped[int] = mapped_column(BigInteger, default=0)
     offset: Mapped[int] = mapped_column(BigInteger, default=0)
     failures: Mapped[int] = mapped_column(default=0)
-    failure: Mapped[str | None] = mapped_column(String(500))
+    failure: Mapped[str | None] = mapped_column(BoundedText(500))
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -52,6 +52,6 @@ class RecordSink(Base):
     skipped: Mapped[dict[str, str] | None] = mapped_column(Json)
     lease_token: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    lease_holder: Mapped[str | None] = mapped_column(String(120))
-    created_by: Mapped[str] = mapped_column(String(300))
+    lease_holder: Mapped[str | None] = mapped_column(BoundedText(120))
+    created_by: Mapped[str] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -1,19 +1,33 @@
-"""Alerts on domains whose scans fail repeatedly."""
+"""Why scans fail, and alerts on domains whose scans fail repeatedly."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.db.transactions import now, transaction
+from app.errors import ServiceUnavailable
 from app.models import Domain, Scan
 from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
+from app.services.core.leases import Lease
+from app.services.scans.claims import LEASES
 
 SCANS_EXAMINED = 5  # last scans that are counted
+
+
+def note(lease: Lease[UUID], error: Exception) -> None:
+    """Note why the result of a scan could not be stored, unless the database itself is away."""
+    if isinstance(error, ServiceUnavailable):
+        return
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = f"the result could not be stored ({type(cause).__name__}); see the log of the worker"
+    with transaction() as session:
+        session.execute(update(Scan).where(LEASES.is_held([lease])).values(error=reason))
 
 
 def record(scan_ids: Sequence[UUID]) -> None:

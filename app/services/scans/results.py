@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, insert, select, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -20,9 +19,7 @@ from app.analysis.scan.root_causes import RootCause
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
-from app.db.transactions import transaction
 from app.db.types import Base
-from app.errors import ServiceUnavailable
 from app.models import Alert, DnsChange, Domain, DomainState, Scan
 from app.models.stored_json import ChangedAlerts, StoredScorePoint
 from app.protocols import timestamps
@@ -38,7 +35,7 @@ from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.record_log import record_log
 from app.services.record_log.record_log import Entry, EntryKind
-from app.services.scans import dkim_keys, serialization, starttls_probes
+from app.services.scans import dkim_keys, failures, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
 
 MIN_CHECKS = 90  # points of 100 that must be determined before alerts use the score
@@ -58,18 +55,8 @@ def store(results: Sequence[Result]) -> None:
         _store,
         failure="failed to store scan results",
         log_fields=lambda failed: {"scan_ids": [str(claim.scan_id) for claim, _ in failed]},
-        note=_note_failure,
+        note=lambda result, error: failures.note(result[0].lease, error),
     )
-
-
-def _note_failure(result: Result, error: Exception) -> None:
-    """Note why the result could not be stored, unless the database itself is away."""
-    if isinstance(error, ServiceUnavailable):
-        return
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    reason = f"the result could not be stored ({type(cause).__name__}); see the log of the worker"
-    with transaction() as session:
-        session.execute(update(Scan).where(LEASES.is_held([result[0].lease])).values(error=reason))
 
 
 def _store(session: Session, results: Sequence[Result]) -> None:

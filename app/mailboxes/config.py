@@ -46,6 +46,10 @@ class MailboxConfig(ABC):
         """Yield what is wrong with valid options in combination."""
         return iter(())
 
+    def missing_secrets(self) -> Iterator[OptionError]:
+        """Yield the secrets that these options need, although not all need them."""
+        return iter(())
+
     @classmethod
     def fields(cls) -> Mapping[str, "Field[Any]"]:
         """Return the fields of the options by name, in the order of the form."""
@@ -94,6 +98,7 @@ class MailboxConfig(ABC):
             if option.kind is not Kind.SECRET or value or requires_secrets:
                 errors += [OptionError(name, problem) for problem in option.problems(value)]
         errors += [] if errors else config.problems()
+        errors += config.missing_secrets() if requires_secrets and not errors else []
         if errors:
             raise InvalidOptions(errors)
         return config

@@ -9,11 +9,11 @@ refuses a command for one message can still be used; after a malformed response 
 import logging
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from imapclient import IMAPClient
 from imapclient.exceptions import (
@@ -51,13 +51,82 @@ logging.getLogger("imapclient").setLevel(logging.WARNING)  # below, it logs mess
 PORTS = {"tls": 993, "starttls": 143}
 
 
+class Server(NamedTuple):
+    """An IMAP server; ``ca_certificates`` (PEM) replace the authorities of this machine."""
+
+    host: str
+    port: int
+    security: str = "tls"
+    ca_certificates: str = ""
+
+
+class FolderOptions(Protocol):
+    """The options of every type of IMAP mailbox.
+
+    done_folder  folder for stored messages; without one they stay and are marked as seen
+    messages     ``unread`` or ``all``
+    """
+
+    @property
+    def folder(self) -> str:
+        """The folder that reports arrive in."""
+
+    @property
+    def messages(self) -> str:
+        """Which messages are fetched."""
+
+    @property
+    def done_folder(self) -> str:
+        """The folder for stored messages."""
+
+    @property
+    def missing_folder(self) -> str:
+        """``create`` to create that folder if it is missing."""
+
+
+class LoginRefused(MailboxError):
+    """The server refused the user name, or the password or token."""
+
+
+def folder_option() -> Any:
+    """Return the field for the folder that reports arrive in."""
+    return options.text("Folder", default="INBOX", is_required=True)
+
+
+def messages_option() -> Any:
+    """Return the field for the messages to fetch."""
+    choices = {
+        "unread": "Unread emails only",
+        "all": "All emails (needs a folder for imported ones)",
+    }
+    return options.choice("Emails to fetch", choices, default="unread")
+
+
+def done_folder_option() -> Any:
+    """Return the field for the folder for stored messages."""
+    hint = "Imported emails are moved to this folder. Without it, they stay and are marked as read."
+    return options.text("Folder for imported emails (optional)", default="", hint=hint)
+
+
+def missing_folder_option() -> Any:
+    """Return the field for what to do if that folder is missing."""
+    choices = {"fail": "Report an error", "create": "Create it"}
+    return options.choice("If that folder is missing", choices, default="fail")
+
+
+def folder_problems(config: FolderOptions) -> Iterator[OptionError]:
+    """Yield what is wrong with the folders."""
+    if config.done_folder == config.folder:
+        message = "Enter a different folder from the one that receives the reports"
+        yield OptionError("done_folder", message)
+    if config.messages == "all" and not config.done_folder:
+        message = "Enter a folder for imported emails, or fetch unread emails only"
+        yield OptionError("done_folder", message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImapConfig(MailboxConfig):
-    """A folder on an IMAP server, with a user name and a password.
-
-    done_folder      folder for stored messages; without one they stay and are marked as seen
-    ca_certificates  the only trusted authorities (PEM); by default, those of this machine
-    """
+    """A folder on an IMAP server, with a user name and a password."""
 
     type: ClassVar[str] = "imap"
     label: ClassVar[str] = "IMAP"
@@ -73,23 +142,10 @@ class ImapConfig(MailboxConfig):
     port: int | None = options.port()
     username: str = options.text("User name", most=320, is_bound=True)
     password: str = options.secret("Password", most=500)
-    folder: str = options.text("Folder", default="INBOX", is_required=True)
-    messages: str = options.choice(
-        "Emails to fetch",
-        {"unread": "Unread emails only", "all": "All emails (needs a folder for imported ones)"},
-        default="unread",
-    )
-    done_folder: str = options.text(
-        "Folder for imported emails (optional)",
-        default="",
-        hint="Imported emails are moved to this folder. Without it, they stay and are marked as "
-        "read.",
-    )
-    missing_folder: str = options.choice(
-        "If that folder is missing",
-        {"fail": "Report an error", "create": "Create it"},
-        default="fail",
-    )
+    folder: str = folder_option()
+    messages: str = messages_option()
+    done_folder: str = done_folder_option()
+    missing_folder: str = missing_folder_option()
     ca_certificates: str = certificates.option()
 
     @property
@@ -100,30 +156,24 @@ class ImapConfig(MailboxConfig):
     def location(self) -> str:
         return f"{self.host}, {self.folder}"
 
-    @property
-    def skips_read(self) -> bool:
-        """Whether messages that are marked as seen are not fetched."""
-        return self.messages == "unread"
-
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the folders and the certificates."""
-        if self.done_folder == self.folder:
-            message = "Enter a different folder from the one that receives the reports"
-            yield OptionError("done_folder", message)
-        if self.messages == "all" and not self.done_folder:
-            message = "Enter a folder for imported emails, or fetch unread emails only"
-            yield OptionError("done_folder", message)
+        yield from folder_problems(self)
         yield from certificates.problems("ca_certificates", self.ca_certificates)
 
     @contextmanager
     def opened(self, access: Access) -> Iterator["ImapMailbox"]:
         """Sign in and open the folder; raises MailboxError."""
-        with connected(self, access) as (client, limit):
-            limit.allow(MAX_RESPONSE)
-            with _failures():
-                _log_in(client, self)
-                folder = _select(client, self.folder, access.is_readonly)
-            yield ImapMailbox(client, limit, self, folder)
+        port = self.port or PORTS[self.security]
+        server = Server(
+            host=self.host,
+            port=port,
+            security=self.security,
+            ca_certificates=self.ca_certificates,
+        )
+        sign_in = partial(_log_in, username=self.username, password=self.password)
+        with opened(server, access, self, sign_in) as mailbox:
+            yield mailbox
 
 
 class Folder(NamedTuple):
@@ -143,7 +193,7 @@ class ImapMailbox:
     keeps_messages = False
 
     def __init__(
-        self, client: Any, limit: ReceiveLimit, config: ImapConfig, folder: Folder
+        self, client: Any, limit: ReceiveLimit, config: FolderOptions, folder: Folder
     ) -> None:
         self._client, self._limit, self._config, self._folder = client, limit, config, folder
         self._unread_count = 0
@@ -156,7 +206,7 @@ class ImapMailbox:
     @property
     def read_count(self) -> int | None:
         """The number of messages that ``messages`` left out because they are marked as seen."""
-        if self.message_count is None or not self._config.skips_read:
+        if self.message_count is None or self._config.messages == "all":
             return None
         return max(0, self.message_count - self._unread_count)
 
@@ -165,7 +215,7 @@ class ImapMailbox:
 
         raises  MailboxError
         """
-        criteria = ["UNSEEN", "UNDELETED"] if self._config.skips_read else ["UNDELETED"]
+        criteria = ["UNSEEN", "UNDELETED"] if self._config.messages == "unread" else ["UNDELETED"]
         with self._command():
             uids = self._client.search(criteria)
         self._unread_count = len(uids)
@@ -235,37 +285,49 @@ class ImapMailbox:
 
 
 @contextmanager
-def connected(config: ImapConfig, access: Access) -> Iterator[tuple[Any, ReceiveLimit]]:
-    """Connect with TLS until the end of the block, and yield a client that is not signed in.
+def opened(
+    server: Server, access: Access, config: FolderOptions, sign_in: Callable[[Any], None]
+) -> Iterator[ImapMailbox]:
+    """Connect with TLS, sign in and open the folder, until the end of the block.
 
-    raises  MailboxError, also within the block if it takes longer than MAX_SECONDS
+    sign_in  is called with the client
+    raises   LoginRefused; MailboxError, also within the block if it takes longer than MAX_SECONDS
     """
     limit = ReceiveLimit(
         idle_seconds=IDLE_SECONDS, total_seconds=MAX_SECONDS, size_bytes=MAX_RESPONSE
     )
-    address = access.address(config.host)
+    address = access.address(server.host)
     with _failures():
-        trusted = config.ca_certificates or None
+        trusted = server.ca_certificates or None
         context = access.context or ssl.create_default_context(cadata=trusted)
-        start = _STARTTLS if config.security == "starttls" else None
-        connector = TlsConnector(context, limit, config.host, start)
+        start = _STARTTLS if server.security == "starttls" else None
+        connector = TlsConnector(context, limit, server.host, start)
         client = IMAPClient(
-            address,
-            config.port or PORTS[config.security],
-            ssl=True,
-            ssl_context=connector,
-            timeout=IDLE_SECONDS,
+            address, server.port, ssl=True, ssl_context=connector, timeout=IDLE_SECONDS
         )
     with client:
-        yield client, limit
+        limit.allow(MAX_RESPONSE)
+        with _failures(LoginRefused):
+            sign_in(client)
+        with _failures():
+            folder = _select(client, config.folder, access.is_readonly)
+        yield ImapMailbox(client, limit, config, folder)
 
 
-def _log_in(client: Any, config: ImapConfig) -> None:
+def _log_in(client: Any, username: str, password: str) -> None:
     """Authenticate with LOGIN, or with PLAIN if the credentials are not ASCII (RFC 4616)."""
-    if (config.username + config.password).isascii():
-        client.login(quoted(config.username), config.password)
+    if (username + password).isascii():
+        client.login(quoted(username), password)
     else:
-        client.plain_login(config.username, config.password)
+        client.plain_login(username, password)
+
+
+def authenticate(client: Any, username: str, token: str) -> None:
+    """Authenticate with an access token: OAUTHBEARER (RFC 7628), or XOAUTH2 without it."""
+    if client.has_capability("AUTH=OAUTHBEARER"):
+        client.oauthbearer_login(username, token)
+    else:
+        client.oauth2_login(username, token)
 
 
 def _select(client: Any, folder: str, is_readonly: bool) -> Folder:

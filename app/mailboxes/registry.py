@@ -5,10 +5,17 @@ from typing import Any
 
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.imap import ImapConfig
+from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
 from app.mailboxes.pop3 import Pop3Config
 from app.mailboxes.s3.bucket import S3Config
 
-_TYPES: tuple[type[MailboxConfig], ...] = (ImapConfig, Pop3Config, S3Config)
+_TYPES: tuple[type[MailboxConfig], ...] = (
+    ImapConfig,
+    ImapMicrosoftConfig,
+    ImapGmailConfig,
+    Pop3Config,
+    S3Config,
+)
 MAILBOX_TYPES: Mapping[str, type[MailboxConfig]] = {config.type: config for config in _TYPES}
 
 

@@ -21,6 +21,7 @@ class Mails:
     capabilities  those after the login; ``greeting`` has those before it
     folder        the name of the folder on the wire
     username      the user's name, as ``password``
+    tokens        the access tokens that AUTHENTICATE XOAUTH2 and OAUTHBEARER accept
     malformed     the response to a FETCH command instead of a correct one
     folders       the names of the other folders on the wire; None if every name exists
     refusals      the response to the command for a mail, by its verb and UID
@@ -41,6 +42,8 @@ class Mails:
     folder: str = "INBOX"
     username: str = "reports@acme.test"
     password: str = PASSWORD
+    tokens: set[str] = field(default_factory=set)
+    mechanisms: list[str] = field(default_factory=list)
     folders: set[str] | None = None
     refusals: dict[tuple[str, int], str] = field(default_factory=dict)
     status: str = "OK begin TLS"
@@ -99,12 +102,27 @@ class _Session(socketserver.StreamRequestHandler):
 
     def authenticate(self, words: str) -> bool:
         mails = self.mails
+        if words in ("AUTHENTICATE XOAUTH2", "AUTHENTICATE OAUTHBEARER"):
+            return self.authenticate_with_token(words.partition(" ")[2])
         if words == "AUTHENTICATE PLAIN":
             self.send_line("+ ")
             response = base64.b64decode(self.rfile.readline()).decode()
             return response == f"\0{mails.username}\0{mails.password}"
         escaped = mails.password.replace("\\", "\\\\").replace('"', '\\"')
         return words == f'LOGIN "{mails.username}" "{escaped}"'
+
+    def authenticate_with_token(self, mechanism: str) -> bool:
+        """Check the response of RFC 7628 §3.1, or of Google's XOAUTH2; an error is a challenge."""
+        mails = self.mails
+        mails.mechanisms.append(mechanism)
+        self.send_line("+ ")
+        response = base64.b64decode(self.rfile.readline()).decode()
+        user = f"n,a={mails.username}," if mechanism == "OAUTHBEARER" else f"user={mails.username}"
+        if any(response == f"{user}\x01auth=Bearer {token}\x01\x01" for token in mails.tokens):
+            return True
+        self.send_line("+ " + base64.b64encode(b'{"status":"invalid_token"}').decode())
+        self.rfile.readline()
+        return False
 
     def open_folder(self, verb: str, words: str) -> str:
         if words != f'{verb} "{self.mails.folder}"':

@@ -1,0 +1,193 @@
+"""IMAP mailboxes of Microsoft 365 and Gmail, which are opened with OAuth 2.0 access tokens.
+
+The servers are options, because national clouds have their own. Secrets are bound to them.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+from urllib.parse import quote
+
+from app.mailboxes import imap, oauth, options
+from app.mailboxes.config import MailboxConfig
+from app.mailboxes.imap import FolderOptions, ImapMailbox, LoginRefused, Server
+from app.mailboxes.oauth import Grant
+from app.mailboxes.options import OptionError
+from app.mailboxes.types import Access, MailboxError
+
+PORT = 993
+MICROSOFT_HOST, MICROSOFT_TOKEN_HOST = "outlook.office365.com", "login.microsoftonline.com"
+GOOGLE_HOST, GOOGLE_TOKEN_HOST = "imap.gmail.com", "oauth2.googleapis.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapMicrosoftConfig(MailboxConfig):
+    """A folder of a mailbox of Microsoft 365 over IMAP."""
+
+    type: ClassVar[str] = "imap_microsoft"
+    label: ClassVar[str] = "Microsoft 365 (IMAP)"
+    description: ClassVar[str] = (
+        "A mailbox of Microsoft 365 over IMAP, with an application or a refresh token."
+    )
+
+    username: str = options.text(
+        "Mailbox address", most=320, placeholder="dmarc@example.com", is_bound=True
+    )
+    tenant: str = options.text("Directory (tenant) ID", most=253, is_bound=True)
+    client_id: str = options.text("Application (client) ID", most=100, is_bound=True)
+    sign_in: str = options.choice(
+        "Sign in as",
+        {"application": "The application (client secret)", "person": "A person (refresh token)"},
+        default="application",
+        is_bound=True,
+    )
+    client_secret: str = options.secret(
+        "Client secret", most=500, default="", hint="Required to sign in as the application."
+    )
+    refresh_token: str = options.secret(
+        "Refresh token", default="", hint="Required to sign in as a person."
+    )
+    folder: str = imap.folder_option()
+    messages: str = imap.messages_option()
+    done_folder: str = imap.done_folder_option()
+    missing_folder: str = imap.missing_folder_option()
+    host: str = options.host("IMAP server", default=MICROSOFT_HOST, is_advanced=True)
+    port: int | None = options.port(is_advanced=True)
+    token_host: str = options.host("Sign-in server", default=MICROSOFT_TOKEN_HOST, is_advanced=True)
+
+    @property
+    def title(self) -> str:
+        return self.username
+
+    @property
+    def location(self) -> str:
+        return f"{self.host}, {self.folder}"
+
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the tenant and the folders."""
+        if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tenant):
+            message = "Enter the ID of the tenant, or one of its domains"
+            yield OptionError("tenant", message)
+        yield from imap.folder_problems(self)
+
+    def missing_secrets(self) -> Iterator[OptionError]:
+        """Yield the secret that this way of signing in needs and that is empty."""
+        if self.sign_in == "application" and not self.client_secret:
+            yield OptionError("client_secret", "Enter the client secret of the application")
+        if self.sign_in == "person" and not self.refresh_token:
+            yield OptionError("refresh_token", "Enter the refresh token of the person")
+
+    @property
+    def grant(self) -> Grant:
+        """How access tokens are requested."""
+        path = f"/{quote(self.tenant, safe='')}/oauth2/v2.0/token"
+        if self.sign_in == "application":
+            return oauth.client_credentials(
+                self.token_host,
+                path,
+                client_id=self.client_id,
+                client_secret=self.client_secret,
+                scope=f"https://{self.host}/.default",
+            )
+        return oauth.refresh_token(
+            self.token_host,
+            path,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            token=self.refresh_token,
+        )
+
+    @contextmanager
+    def opened(self, access: Access) -> Iterator[ImapMailbox]:
+        """Sign in with an access token and open the folder; raises MailboxError."""
+        server = Server(self.host, self.port or PORT)
+        advice = "Check that IMAP is enabled for the mailbox, and that access to it was granted."
+        with _opened(server, access, self, _SignIn(self.username, self.grant, advice)) as mailbox:
+            yield mailbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapGmailConfig(MailboxConfig):
+    """A folder of a Gmail mailbox over IMAP."""
+
+    type: ClassVar[str] = "imap_gmail"
+    label: ClassVar[str] = "Gmail (IMAP)"
+    description: ClassVar[str] = (
+        "A mailbox of Gmail or Google Workspace over IMAP, with a refresh token."
+    )
+
+    username: str = options.text(
+        "Email address", most=320, placeholder="dmarc@example.com", is_bound=True
+    )
+    client_id: str = options.text("OAuth client ID", most=200, is_bound=True)
+    client_secret: str = options.secret("OAuth client secret", most=500)
+    refresh_token: str = options.secret("Refresh token")
+    folder: str = imap.folder_option()
+    messages: str = imap.messages_option()
+    done_folder: str = imap.done_folder_option()
+    missing_folder: str = imap.missing_folder_option()
+    host: str = options.host("IMAP server", default=GOOGLE_HOST, is_advanced=True)
+    port: int | None = options.port(is_advanced=True)
+    token_host: str = options.host("Sign-in server", default=GOOGLE_TOKEN_HOST, is_advanced=True)
+
+    @property
+    def title(self) -> str:
+        return self.username
+
+    @property
+    def location(self) -> str:
+        return f"{self.host}, {self.folder}"
+
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the folders."""
+        return imap.folder_problems(self)
+
+    @contextmanager
+    def opened(self, access: Access) -> Iterator[ImapMailbox]:
+        """Sign in with an access token and open the folder; raises MailboxError."""
+        grant = oauth.refresh_token(
+            self.token_host,
+            "/token",
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            token=self.refresh_token,
+        )
+        server = Server(self.host, self.port or PORT)
+        advice = "Check that IMAP is enabled, and that the scope is https://mail.google.com/."
+        with _opened(server, access, self, _SignIn(self.username, grant, advice)) as mailbox:
+            yield mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """Who signs in, and what to check if the server refuses a new access token."""
+
+    username: str
+    grant: Grant
+    advice: str
+
+
+@contextmanager
+def _opened(
+    server: Server, access: Access, config: FolderOptions, sign_in: _SignIn
+) -> Iterator[ImapMailbox]:
+    """Open the folder with the stored access token, or with a new one if the server refuses it."""
+    tokens = oauth.Tokens(access, sign_in.grant)
+
+    def attempt(token: str) -> ImapMailbox:
+        authenticate = partial(imap.authenticate, username=sign_in.username, token=token)
+        return stack.enter_context(imap.opened(server, access, config, authenticate))
+
+    with ExitStack() as stack:
+        try:
+            mailbox = attempt(tokens.current())
+        except LoginRefused:
+            token = tokens.renewed()
+            try:
+                mailbox = attempt(token)
+            except LoginRefused as error:
+                raise MailboxError(f"{error}. {sign_in.advice}") from None
+        yield mailbox

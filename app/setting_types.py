@@ -111,6 +111,12 @@ def _existing_file(text: str) -> str:
     return text
 
 
+def _existing_folder(text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError("must be the path of a folder")
+    return str(Path(text).absolute())
+
+
 def _email_sender(text: str) -> str:
     if not text.isprintable() or "@" not in text:
         raise ValueError("must be an address, or have the form Alerts <alerts@example.com>")
@@ -190,5 +196,6 @@ SmtpListener = Annotated[Listen, _from_text(read_listen)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], _LOWER]
 DomainVerification = Annotated[Literal["required", "off"], _from_text(_domain_verification)]
 ExistingFile = Annotated[str, AfterValidator(_existing_file)]
+ExistingFolder = Annotated[str, AfterValidator(_existing_folder)]
 EmailSender = Annotated[str, AfterValidator(_email_sender)]
 Contacts = Annotated[tuple[Annotated[str, AfterValidator(_contact)], ...], _SPLIT]

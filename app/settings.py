@@ -22,6 +22,7 @@ from app.setting_types import (
     Duration,
     EmailSender,
     ExistingFile,
+    ExistingFolder,
     HostNames,
     HttpsUrl,
     HttpUrl,
@@ -259,8 +260,12 @@ class Settings(BaseSettings):
     uses the address (exit status 2); an abandoned socket file is replaced.
     """
     mailbox_poll_seconds: PositiveCount = 300
-    """Seconds between two polls of a [mailbox](#mailboxes) over IMAP with TLS.
+    """Seconds between two polls of a [mailbox](#mailboxes).
     Imported mails are marked as seen, or moved; mails above 25 MiB are left in place.
+    """
+    mailbox_folder_root: ExistingFolder | None = None
+    """The folder on the machine of the worker below which `flask mailboxes add --type folder` may
+    read [folders](#folders); without it, no folder can be read.
     """
 
     # Public pages

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.mailboxes.config import MailboxConfig
+from app.mailboxes.folder import FolderConfig
 from app.mailboxes.imap import ImapConfig
 from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
 from app.mailboxes.pop3 import Pop3Config
@@ -15,6 +16,7 @@ _TYPES: tuple[type[MailboxConfig], ...] = (
     ImapGmailConfig,
     Pop3Config,
     S3Config,
+    FolderConfig,
 )
 MAILBOX_TYPES: Mapping[str, type[MailboxConfig]] = {config.type: config for config in _TYPES}
 

@@ -98,10 +98,12 @@ class Access(ABC):
 
     is_readonly  nothing in the mailbox may be changed, as for a test or a preview
     context      the TLS context for sockets; None for the default one
+    folder_root  the directory that has all folders; None if the operator set none
     """
 
     is_readonly: bool
     context: ssl.SSLContext | None
+    folder_root: str | None
 
     @abstractmethod
     def address(self, host: str) -> str:

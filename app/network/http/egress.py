@@ -132,6 +132,8 @@ class Egress:
 
         raises  LookupFailed
         """
+        if host in self._connect_to:
+            return [str(self._connect_to[host][0])]
         try:
             addresses = await public_addresses(resolver, host, self.allowed)
         except Refusal:

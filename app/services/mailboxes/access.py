@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from app import settings
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.mailboxes import registry
@@ -87,6 +88,7 @@ class _ConnectionAccess(Access):
     def __init__(self, connection: Connection, stack: ExitStack, *, is_readonly: bool) -> None:
         self._connection, self._stack = connection, stack
         self.is_readonly, self.context = is_readonly, connection.context
+        self.folder_root = settings.current().mailbox_folder_root
         self._fetch: Fetch | None = None
 
     def address(self, host: str) -> str:

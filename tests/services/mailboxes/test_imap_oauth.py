@@ -15,12 +15,13 @@ from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
 from app.models import ReportMailbox
+from app.network.session import LiveNetwork
 from app.services.mailboxes import mailboxes, polling, setup
 from app.services.mailboxes.fetch import PollResult
+from app.settings import Settings
 from tests.support import imap_server as imap
 from tests.support import token_server
 from tests.support.factories import ACTOR, make_account, make_domain
-from tests.support.receivers import LoopbackNetwork
 from tests.support.report_mailboxes import (
     AUTHORITY,
     TRUST,
@@ -31,7 +32,6 @@ from tests.support.report_mailboxes import (
     stored_mails,
 )
 from tests.support.token_server import CLIENT_ID, CLIENT_SECRET, TokenServer
-from tests.support.zones import Zone
 
 pytestmark = pytest.mark.usefixtures("database")
 IMAP_HOST, TOKEN_HOST = "imap.provider.test", "login.provider.test"
@@ -43,7 +43,7 @@ class Provider:
 
     mails: imap.Mails
     tokens: TokenServer
-    network: LoopbackNetwork
+    network: LiveNetwork
     microsoft: ImapMicrosoftConfig
     gmail: ImapGmailConfig
 
@@ -65,14 +65,17 @@ def account_id() -> UUID:
 
 
 @pytest.fixture
-def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+def provider(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Provider]:
     monkeypatch.setenv("SSL_CERT_FILE", token_server.trust(AUTHORITY, tmp_path))
     mails = imap.numbered([mail(1), mail(2)])
     with ExitStack() as stack:
         tokens = stack.enter_context(token_server.serving(AUTHORITY, TOKEN_HOST))
         mails.tokens = tokens.access_tokens
         access = stack.enter_context(pulled_from(mails, IMAP_HOST))
-        zone = Zone({(host, "A"): ["127.0.0.1"] for host in (IMAP_HOST, TOKEN_HOST)})
+        ports = {IMAP_HOST: access.port, TOKEN_HOST: tokens.port}
+        connect_to = tuple((host, "127.0.0.1", port) for host, port in ports.items() if port)
         servers: dict[str, Any] = {
             **{"host": IMAP_HOST, "port": access.port, "token_host": TOKEN_HOST},
             **{"username": access.username, "client_id": CLIENT_ID},
@@ -80,7 +83,7 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provid
         yield Provider(
             mails=mails,
             tokens=tokens,
-            network=LoopbackNetwork(zone, port=tokens.port),
+            network=LiveNetwork(settings.replace(egress_connect_to=connect_to)),
             microsoft=ImapMicrosoftConfig(
                 tenant="acme.test", client_secret=CLIENT_SECRET, **servers
             ),
@@ -195,7 +198,12 @@ def test_response_without_a_token_is_a_failure(
 def test_secrets_are_never_sent_to_another_server(account_id: UUID, provider: Provider) -> None:
     row = provider.add(account_id, provider.gmail)
     without = replace(provider.gmail, client_secret="", refresh_token="")
-    for change in ({"token_host": "login.evil.test"}, {"host": "imap.evil.test"}):
+    changes: list[dict[str, Any]] = [
+        {"token_host": "login.evil.test"},
+        {"host": "imap.evil.test"},
+        {"port": 994},
+    ]
+    for change in changes:
         with pytest.raises(InvalidRequest, match="Enter it again"):
             mailboxes.change(account_id, row.id, replace(without, **change), actor=ACTOR)
     mailboxes.change(account_id, row.id, replace(without, folder="Reports"), actor=ACTOR)
@@ -212,7 +220,7 @@ def test_secrets_are_never_sent_to_another_server(account_id: UUID, provider: Pr
     ],
 )
 def test_invalid_options_are_refused(
-    account_id: UUID, provider: Provider, change: dict[str, str], field: str
+    account_id: UUID, provider: Provider, change: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=field):
         provider.add(account_id, replace(provider.microsoft, **change))

@@ -52,7 +52,7 @@ class FolderConfig(MailboxConfig):
 
     @property
     def location(self) -> str:
-        return "folder of the worker"
+        return "below MAILBOX_FOLDER_ROOT"
 
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the path."""

@@ -150,7 +150,10 @@ def _foreign(posture: AccountPosture) -> Iterable[AlertDraft]:
 
 
 def _unhealthy(posture: AccountPosture) -> Iterable[AlertDraft]:
-    """Alerts on mailboxes that failed for an hour; a single failed poll is retried without loss."""
+    """Alerts on mailboxes that failed for an hour, or immediately if nothing but a person can help.
+
+    A single failed poll is retried without loss.
+    """
     return [
         AlertDraft(
             type="reports.source_unhealthy",
@@ -167,7 +170,7 @@ def _unhealthy(posture: AccountPosture) -> Iterable[AlertDraft]:
             },
         )
         for mailbox in posture.failing
-        if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER
+        if mailbox.needs_sign_in or posture.now - mailbox.failing_since >= UNHEALTHY_AFTER
     ][:MAX_SAMPLES]
 
 

@@ -179,12 +179,16 @@ class GradedPosture:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox that could not be polled since ``failing_since``, and the last error."""
+    """A mailbox that could not be polled since ``failing_since``, and the last error.
+
+    needs_sign_in  whether the access was refused, so that it is not polled until a person acts
+    """
 
     id: str
     name: str
     failing_since: datetime
     failure: str
+    needs_sign_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
             name=mailboxes.name_of(row),
             failing_since=row.failing_since,
             failure=row.failure or "",
+            needs_sign_in=row.paused_at is not None,
         )
         for row in rows
         if row.failing_since

@@ -311,6 +311,22 @@ def test_mailbox_that_fails_for_an_hour_has_an_alert_until_it_succeeds(
     assert unhealthy() == []
 
 
+def test_mailbox_that_was_paused_because_access_was_refused_has_an_alert_immediately(
+    database: Engine,
+) -> None:
+    row = mailbox(make_account().id)
+    polling.poll(row.id, is_forced=True)
+    with transaction() as session:
+        session.execute(update(ReportMailbox).values(paused_at=now(session)))
+    [alert] = unhealthy()
+    assert alert.subject == ids.public("mbx", row.id)
+    mailboxes.pause(row.account_id, row.id, actor=ACTOR)
+    assert len(unhealthy()) == 1
+    mailboxes.resume(row.account_id, row.id, actor=ACTOR)
+    mailboxes.pause(row.account_id, row.id, actor=ACTOR)
+    assert unhealthy() == []
+
+
 def test_every_domain_is_evaluated_once_an_hour(domain: Domain) -> None:
     store_dmarc_facts(domain, RUA)
     report_monitor.enqueue_if_due()

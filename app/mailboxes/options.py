@@ -91,15 +91,15 @@ class Option:
 
     def problems(self, value: Any) -> Iterator[str]:
         """Yield what is wrong with a value."""
-        if value in ("", None):
+        if self.choices is not None:
+            if value not in self.choices:
+                yield f"Choose one of: {', '.join(self.choices)}"
+        elif value in ("", None):
             if self.is_required:
                 yield self._range if self.kind is Kind.NUMBER else f"Enter {self._length}"
         elif self.kind is Kind.NUMBER:
             if not self.least <= value <= self.most:
                 yield self._range
-        elif self.choices is not None:
-            if value not in self.choices:
-                yield f"Choose one of: {', '.join(self.choices)}"
         else:
             yield from self._text_problems(value)
 

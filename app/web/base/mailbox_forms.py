@@ -51,7 +51,6 @@ class MailboxForm(BaseForm):
 
         raises  InvalidRequest
         """
-        self.check()
         try:
             texts = {name: self[name].data or "" for name in self.config_type.options()}
             return self.config_type.parsed(texts).checked(requires_secrets=False)

@@ -1,6 +1,7 @@
 """The form of every mailbox type."""
 
 import re
+from dataclasses import MISSING
 from typing import Any
 
 import pytest
@@ -46,8 +47,10 @@ def test_every_type_has_a_form_with_its_options(browser: Browser, type: str) -> 
 def test_empty_form_names_every_field_that_is_required(browser: Browser, type: str) -> None:
     response = browser.post(f"{PAGE}/new/{type}")
     assert response.status_code == 400
-    for name, option in MAILBOX_TYPES[type].options().items():
-        if option.is_required and option.kind in (Kind.TEXT, Kind.HOST, Kind.CHOICE):
+    for name, item in MAILBOX_TYPES[type].fields().items():
+        option = MAILBOX_TYPES[type].options()[name]
+        is_entered = option.kind in (Kind.TEXT, Kind.HOST) and item.default is MISSING
+        if is_entered or option.kind is Kind.CHOICE:
             assert f'id="error-{name}"' in response.text, name
 
 

@@ -2,7 +2,7 @@
 
 Only regular files are read, no symbolic link is followed, and a file is left alone until it has not
 changed for some seconds. Folders are opened one below the other without following links, so that
-nobody who can write to one of them can redirect the worker in between.
+a person who can write to one of them cannot redirect the worker in between.
 """
 
 import os

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.folder import FolderConfig
 from app.mailboxes.imap import ImapConfig
 from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
+from app.mailboxes.local.folder import FolderConfig
 from app.mailboxes.pop3 import Pop3Config
 from app.mailboxes.s3.bucket import S3Config
 

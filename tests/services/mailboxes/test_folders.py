@@ -11,8 +11,8 @@ import pytest
 
 from app import settings as app_settings
 from app.errors import InvalidRequest, NotFound
-from app.mailboxes import folder as folders
-from app.mailboxes.folder import FolderConfig, FolderMailbox
+from app.mailboxes.local import folder as folders
+from app.mailboxes.local.folder import FolderConfig, FolderMailbox
 from app.mailboxes.types import MessageError
 from app.protocols.report_formats.limits import LIMITS
 from app.services.mailboxes import setup
@@ -164,7 +164,7 @@ POLL = """
 import os, sys
 from uuid import UUID
 from app import runtime
-from app.mailboxes import folder
+from app.mailboxes.local import folder
 from app.services.mailboxes import polling
 from app.settings import Settings
 folder.QUIET_SECONDS = -60.0

@@ -214,7 +214,7 @@ def test_secrets_are_never_sent_to_another_server(account_id: UUID, provider: Pr
     [
         ({"client_secret": ""}, "client_secret"),
         ({"sign_in": "person"}, "refresh_token"),
-        ({"sign_in": "nobody"}, "sign_in"),
+        ({"sign_in": "other"}, "sign_in"),
         ({"tenant": "a/b"}, "tenant"),
         ({"token_host": "a b"}, "token_host"),
     ],

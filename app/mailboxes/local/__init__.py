@@ -1,0 +1,1 @@
+"""Mailboxes on the machine of the worker."""

@@ -8,6 +8,11 @@ ApplicationError
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
+from uuid import UUID
+
+from app import ids
+
+NOT_FOUND = "Not found"  # the message of an error that names no resource
 
 
 class ApplicationError(Exception):
@@ -58,8 +63,18 @@ class NotFound(ApplicationError):
 
     code, status = "not_found", 404
 
-    def __init__(self, message: str = "Not found") -> None:
+    def __init__(self, message: str = NOT_FOUND) -> None:
         super().__init__(message)
+
+    @classmethod
+    def of(cls, prefix: str, ref: UUID | str) -> Self:
+        """Return the error that names the resource.
+
+        prefix  of the ids of its type
+        ref     its id, or the text in the request that should be one
+        """
+        text = ids.public(prefix, ref) if isinstance(ref, UUID) else ref
+        return cls(f"{ids.NOUNS[prefix]} {text[:253]!r} was not found in this account.")
 
 
 class Conflict(ApplicationError):

@@ -11,6 +11,17 @@ _lock = threading.Lock()
 _last = 0  # the last value, without version and variant bits
 # Prefixes of earlier versions that are still accepted as input.
 _FORMER_PREFIXES = {"file": "int"}
+# What a resource of an account is called in messages, by the prefix of its id.
+NOUNS = {
+    "alert": "Alert",
+    "batch": "Scan batch",
+    "dmr": "DMARC report",
+    "dom": "Domain",
+    "file": "Report file",
+    "flr": "Failure report",
+    "scan": "Scan",
+    "tlr": "TLS report",
+}
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 
 

@@ -32,6 +32,7 @@ from app.services.ingest.tokens import Sender
 bp = Blueprint("ingest", __name__, url_prefix="/ingest")
 
 MAX_PARTS = 100
+UNKNOWN_ADDRESS = "No account receives reports at this address."
 _SNIFFED = 64 * 1024
 _GZIP = ("gzip", "x-gzip")
 _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
@@ -106,7 +107,7 @@ def _bound() -> None:
     if unresolved is not None:
         raise unresolved
     if sender_or_none() is None:
-        raise NotFound
+        raise NotFound(UNKNOWN_ADDRESS)
     if has_bad_token():
         raise Unauthorized("Invalid upload token")
     _check_content_encoding()
@@ -148,7 +149,7 @@ def ingest_tls(token: str) -> Response:
 def _store(raw: bytes, name: str | None) -> StoredFile:
     sender = sender_or_none()
     if sender is None:
-        raise NotFound
+        raise NotFound(UNKNOWN_ADDRESS)
     claims: SenderMetadata = {"address": request.remote_addr, "content_type": request.content_type}
     uploader = uploader_or_none()
     if uploader is not None:

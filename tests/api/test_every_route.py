@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import trustme
@@ -45,6 +46,16 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/reports/files/<id>"): (None, "files"),
     ("GET", "/v1/reports/files/<id>/raw"): (None, "files"),
     ("POST", "/v1/reports/files/<id>/reprocess"): (None, "files"),
+}
+NOUNS = {
+    "domain": "Domain",
+    "scan": "Scan",
+    "batch": "Scan batch",
+    "alert": "Alert",
+    "dmarc": "DMARC report",
+    "tls": "TLS report",
+    "failure": "Failure report",
+    "files": "Report file",
 }
 SHARED = (("PATCH", "/v1/profiles/<profile>"),)  # every account has the same profiles
 LISTS = (
@@ -129,6 +140,7 @@ def test_resource_of_another_account_is_404(
             response = stranger(method, path, headers=headers, **options)
             answers.append((response.status_code, response.data.replace(thing.encode(), b"ID")))
         assert answers[0][0] == 404, f"{method} {rule}"
+        assert b"'ID' was not found in this account." in answers[0][1], f"{method} {rule}"
         assert answers[0] == answers[1], f"{method} {rule}"
     assert client.data("GET", "/v1/domains/acme.test")["tags"] == []
 
@@ -146,6 +158,26 @@ def test_time_outside_the_range_of_utc_is_refused(
             response = client(method, path)
             assert response.status_code == 400, path
             assert "1970" in response.json["error"]["details"][0]["message"]
+
+
+@pytest.mark.parametrize("text", ["x", "scan_x", "%C3%A4", "x" * 300])
+def test_message_about_an_invalid_id_names_the_resource(client: Client, text: str) -> None:
+    for (method, rule), (body, kind) in CALLS.items():
+        options: dict[str, Any] = {"json": body} if body is not None else {}
+        path = rule.replace("<domain>", text).replace("<id>", text)
+        response = client(method, path, **options)
+        message = f"{NOUNS[kind]} {unquote(text)[:253]!r} was not found in this account."
+        assert response.status_code == 404, f"{method} {rule}"
+        assert response.json["error"]["message"] == message, f"{method} {rule}"
+
+
+def test_scan_to_compare_with_is_named_when_it_is_unknown(
+    client: Client, things: dict[str, str]
+) -> None:
+    unknown = ids.public("scan", ids.new())
+    response = client("GET", f"/v1/scans/{things['scan']}/diff?base={unknown}")
+    message = f"Scan {unknown!r} was not found in this account."
+    assert (response.status_code, response.json["error"]["message"]) == (404, message)
 
 
 def test_names_of_another_account_are_unknown(stranger: Client, things: dict[str, str]) -> None:
@@ -269,8 +301,22 @@ def test_invalid_idempotency_key_is_refused(client: Client, key: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "message"),
     [
-        ("GET", "/v1/domains/no.example", None, "Domain 'no.example' not found in this account"),
-        ("GET", "/v1/alerts/alert_x", None, "'alert_x' not found in this account"),
+        (
+            "GET",
+            "/v1/domains/no.example",
+            None,
+            "Domain 'no.example' was not found in this account.",
+        ),
+        (
+            "GET",
+            "/v1/scans?domain=no.example",
+            None,
+            "Domain 'no.example' was not found in this account.",
+        ),
+        ("GET", "/v1/nothing", None, "Path '/v1/nothing' was not found."),
+        ("GET", "/nothing", None, "Path '/nothing' was not found."),
+        ("GET", "/metrics", None, "Path '/metrics' was not found."),
+        ("POST", "/ingest/none", None, "No account receives reports at this address."),
         ("DELETE", "/v1/domains", None, "Method DELETE is not allowed here. Allowed: GET, POST"),
         ("GET", "/v1/me?foo=1", None, "foo: unknown parameter"),
         ("GET", "/v1/domains?foo=1", None, "foo: unknown parameter"),
@@ -279,7 +325,7 @@ def test_invalid_idempotency_key_is_refused(client: Client, key: str) -> None:
             "POST",
             "/v1/scans",
             {"domains": ["none.example"]},
-            "domains[0]: domain 'none.example' not found in this account",
+            "domains[0]: domain 'none.example' was not found in this account",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import settings
-from app.errors import ApplicationError, NotFound, ServiceUnavailable
+from app.errors import NOT_FOUND, ApplicationError, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +29,7 @@ def envelope(code: str, message: str, status: int, **extra: Any) -> Response:
 
 
 def _application_error(error: ApplicationError) -> Response:
-    message, id = error.message, (request.view_args or {}).get("id")
-    if isinstance(error, NotFound) and message == "Not found" and id is not None:
-        message = f"{id[:100]!r} not found in this account"
+    message = _unknown_path() if error.message == NOT_FOUND else error.message
     response = envelope(error.code, message, error.status, **error.extra)
     if error.status == 429:
         g.retry_after = error.extra["retryAfter"]
@@ -65,7 +63,11 @@ def _message(error: HTTPException) -> str:
         return f"Method {request.method} is not allowed here. Allowed: {methods}"
     if error.code == 413:
         return f"The body has more than {_max_body_bytes()} bytes"
-    return "Not found" if error.code == 404 else error.description or error.name
+    return _unknown_path() if error.code == 404 else error.description or error.name
+
+
+def _unknown_path() -> str:
+    return f"Path {request.path[:253]!r} was not found."
 
 
 def _max_body_bytes() -> int:

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from app import ids
 from app.api.http.endpoint import Query
+from app.errors import NotFound
 from app.protocols.report_formats.limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
 
@@ -66,3 +69,14 @@ class PeriodQuery(Listing):
 
 class NoQuery(Query):
     """A query string without parameters."""
+
+
+def path_id(prefix: str, text: str) -> UUID:
+    """Return the id in a path.
+
+    raises  NotFound for an invalid id
+    """
+    id = ids.parse(prefix, text)
+    if id is None:
+        raise NotFound.of(prefix, text)
+    return id

@@ -247,7 +247,7 @@ def change_many(
             alert = alerts.get(alert_id) if alert_id else None
             try:
                 if alert is None:
-                    raise NotFound
+                    raise NotFound.of("alert", text)
                 _change(session, alert, requested, actor)
                 changed.append(Changed(text, alert))
             except ApplicationError as error:
@@ -396,5 +396,5 @@ def owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = Fa
     statement = select(Alert).where(Alert.account_id == account_id, Alert.id == alert_id)
     alert = session.scalar(statement.with_for_update() if lock else statement)
     if alert is None:
-        raise NotFound
+        raise NotFound.of("alert", alert_id)
     return alert

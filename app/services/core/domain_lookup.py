@@ -30,7 +30,7 @@ def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -
     statement = select(Domain).where(*matching(account_id, ref))
     domain = session.scalar(statement.with_for_update() if lock else statement)
     if domain is None:
-        raise NotFound(f"Domain {ref[:253]!r} not found in this account")
+        raise NotFound.of("dom", ref)
     return domain
 
 

@@ -66,7 +66,9 @@ def set_followed(
     """
     available = {profile.id: profile for profile in profiles.available()}
     if profile_id not in available:
-        raise NotFound(f"Profile {profile_id[:50]!r} not found; see GET /v1/profiles")
+        raise NotFound(
+            f"Profile {profile_id[:50]!r} was not found. GET /v1/profiles lists all profiles."
+        )
     with transaction() as session:
         account = session.get_one(Account, account_id, with_for_update=True)
         followed = {*account.followed_profiles, profile_id}

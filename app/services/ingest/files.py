@@ -240,9 +240,11 @@ def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
 
 
 def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
-    """Return the bytes of a file as they were received; runs in the caller's transaction.
+    """Return the bytes of a file of the account as they were received.
 
-    raises  NotFound, also when the bytes are no longer stored
+    Runs in the caller's transaction.
+
+    raises  NotFound if the bytes are no longer stored
     """
     content = session.scalar(
         select(RawFile.content)
@@ -253,7 +255,8 @@ def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
         .where(ReportFile.account_id == account_id, ReportFile.id == report_file_id)
     )
     if content is None:
-        raise NotFound
+        public_id = ids.public("file", report_file_id)
+        raise NotFound(f"The bytes of report file {public_id!r} are no longer stored.")
     return content
 
 

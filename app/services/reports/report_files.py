@@ -42,6 +42,7 @@ def download(account_id: UUID, public_id: str, *, actor: str) -> bytes:
     """
     report_file_id = _parsed(public_id)
     with transaction() as session:
+        _read(session, account_id, report_file_id)
         content = files.raw_of(session, account_id, report_file_id)
         audit_log.record(
             session, account_id, actor=actor, action="report_file.downloaded", target=public_id
@@ -73,12 +74,12 @@ def _read(session: Session, account_id: UUID, report_file_id: UUID) -> Any:
         )
     ).one_or_none()
     if row is None:
-        raise NotFound
+        raise NotFound.of("file", report_file_id)
     return row
 
 
 def _parsed(public_id: str) -> UUID:
     report_file_id = ids.parse("file", public_id)
     if report_file_id is None:
-        raise NotFound
+        raise NotFound.of("file", public_id)
     return report_file_id

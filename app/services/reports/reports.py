@@ -155,7 +155,7 @@ def download(table: Table, account_id: UUID, public_id: str, *, actor: str) -> b
     """
     report_id = ids.parse(PREFIXES[table], public_id)
     if report_id is None:
-        raise NotFound
+        raise NotFound.of(PREFIXES[table], public_id)
     with transaction() as session:
         report = read(session, table, account_id, report_id)
         content = files.raw_of(session, account_id, report.report_file_id)
@@ -196,7 +196,7 @@ def read(session: Session, table: Table, account_id: UUID, report_id: UUID) -> R
         columns(table).where(table.account_id == account_id, table.id == report_id)
     ).first()
     if row is None:
-        raise NotFound
+        raise NotFound.of(PREFIXES[table], report_id)
     return row
 
 

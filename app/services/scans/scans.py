@@ -294,7 +294,7 @@ def find_batch(account_id: UUID, batch_id: UUID) -> Batch:
             select(ScanBatch).where(ScanBatch.account_id == account_id, ScanBatch.id == batch_id)
         )
         if batch is None:
-            raise NotFound
+            raise NotFound.of("batch", batch_id)
         rows: Sequence[Any] = session.execute(
             select(Scan.id, Scan.domain_name, Scan.status, Scan.finished_at)
             .join(BatchScan, BatchScan.scan_id == Scan.id)
@@ -320,7 +320,7 @@ def _owned(session: Session, account_id: UUID, scan_id: UUID) -> Scan:
         .where(Scan.account_id == account_id, Scan.id == scan_id)
     )
     if scan is None:
-        raise NotFound
+        raise NotFound.of("scan", scan_id)
     return scan
 
 
@@ -375,7 +375,7 @@ def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dic
                 {
                     "field": f"domains[{index}]",
                     "code": "not_found",
-                    "message": f"domain {refs[index][:100]!r} not found in this account",
+                    "message": f"domain {refs[index][:100]!r} was not found in this account",
                 }
                 for index in unknown[:100]
             ]

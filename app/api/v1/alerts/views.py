@@ -13,7 +13,6 @@ from app.api.http.endpoint import Body, endpoint
 from app.api.http.row_cache import SerializedRowCache
 from app.api.v1.alerts import schemas
 from app.api.v1.domains.views import problem
-from app.api.v1.scans.views import parsed
 from app.checks.engine.types import Severity
 from app.models.keys import Scope
 from app.services.alerts import alerts
@@ -75,7 +74,7 @@ def index(query: AlertQuery) -> Response:
 @endpoint(scopes=(Scope.ALERTS_READ,), returns=schemas.Alert)
 def show(id: str) -> Response:
     """Get an alert."""
-    alert = alerts.find(current().account_id, parsed("alert", id))
+    alert = alerts.find(current().account_id, fields.path_id("alert", id))
     return responses.item(outbox.alert_as_json(alert), version=alert.updated_at)
 
 
@@ -87,7 +86,7 @@ def show(id: str) -> Response:
 )
 def history(id: str) -> Response:
     """List the changes of an alert."""
-    rows = alerts.history(current().account_id, parsed("alert", id))
+    rows = alerts.history(current().account_id, fields.path_id("alert", id))
     data = [
         {
             "id": ids.public("evt", row.id),
@@ -111,7 +110,7 @@ def change(id: str, body: ChangeBody) -> Response:
     caller = current()
     alert = alerts.change(
         caller.account_id,
-        parsed("alert", id),
+        fields.path_id("alert", id),
         body.change,
         actor=caller.actor,
         expected=responses.expected_version(),

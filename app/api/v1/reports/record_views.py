@@ -12,7 +12,6 @@ from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
 from app.api.v1.reports import exports, schemas
 from app.api.v1.reports.exports import Exportable
-from app.api.v1.scans.views import parsed
 from app.models.keys import Scope
 from app.protocols.timestamps import FIRST, LAST
 from app.services.reports import dmarc_records, serialization, tls_records
@@ -120,7 +119,9 @@ def of_tls(query: TlsRecordQuery) -> Response:
 @endpoint(scopes=READ, query=RecordQuery, returns=schemas.DmarcRecord, is_list=True, exports=True)
 def of_report(id: str, query: RecordQuery) -> Response:
     """List the records of an aggregate report."""
-    listing = dmarc_records.of_report(current().account_id, parsed("dmr", id), query.filter)
+    listing = dmarc_records.of_report(
+        current().account_id, http_fields.path_id("dmr", id), query.filter
+    )
     return exports.answer(
         listing, query, schemas.DmarcRecord, serialization.of_report, "dmarc-records"
     )

@@ -12,7 +12,6 @@ from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
 from app.api.v1.reports import exports, schemas
 from app.api.v1.reports.exports import Exportable
-from app.api.v1.scans.views import parsed
 from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
 from app.services.ingest import files
@@ -86,7 +85,7 @@ def dmarc_index(query: DmarcQuery) -> Response:
 @endpoint(scopes=READ, returns=schemas.DmarcReport)
 def dmarc_show(id: str) -> Response:
     """Get an aggregate report."""
-    row = reports.find(DmarcReport, current().account_id, parsed("dmr", id))
+    row = reports.find(DmarcReport, current().account_id, fields.path_id("dmr", id))
     return responses.item(dmarc_schema(row))
 
 
@@ -110,7 +109,7 @@ def tls_index(query: TlsQuery) -> Response:
 @endpoint(scopes=READ, returns=schemas.TlsReportDetail)
 def tls_show(id: str) -> Response:
     """Get a TLS report."""
-    detail = reports.tls_report(current().account_id, parsed("tlr", id))
+    detail = reports.tls_report(current().account_id, fields.path_id("tlr", id))
     policies = [policy_schema(policy) for policy in detail.policies]
     return responses.item({**tls_schema(detail.report), "policies": policies})
 
@@ -141,7 +140,7 @@ def failure_index(query: FailureQuery) -> Response:
 @endpoint(scopes=READ, returns=schemas.FailureReport)
 def failure_show(id: str) -> Response:
     """Get a failure report."""
-    row = reports.find(FailureReport, current().account_id, parsed("flr", id))
+    row = reports.find(FailureReport, current().account_id, fields.path_id("flr", id))
     return responses.item(failure_schema(row))
 
 

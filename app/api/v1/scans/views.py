@@ -3,7 +3,6 @@
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from flask import Blueprint, Response, url_for
 from pydantic import Field, model_validator
@@ -15,7 +14,7 @@ from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
 from app.api.v1 import schemas
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest
 from app.models.keys import Scope
 from app.services.scans import scans, serialization
 from app.services.scans.scans import ScanFilter, Selection
@@ -101,7 +100,9 @@ def trigger_many(body: BatchBody) -> Response:
 @endpoint(scopes=READ, returns=schemas.ScanBatch)
 def show_batch(id: str) -> Response:
     """Get batch progress."""
-    return responses.item(batch_schema(scans.find_batch(current().account_id, parsed("batch", id))))
+    return responses.item(
+        batch_schema(scans.find_batch(current().account_id, fields.path_id("batch", id)))
+    )
 
 
 @bp.get("/scans")
@@ -116,7 +117,7 @@ def index(query: ScanQuery) -> Response:
 @endpoint(scopes=READ, returns=schemas.Scan)
 def show(id: str) -> Response:
     """Get a scan with its results."""
-    return responses.item(detail(scans.find(current().account_id, parsed("scan", id))))
+    return responses.item(detail(scans.find(current().account_id, fields.path_id("scan", id))))
 
 
 @bp.get("/scans/<id>/diff")
@@ -126,7 +127,7 @@ def compare(id: str, query: DiffQuery) -> Response:
     base_id = ids.parse("scan", query.base) if query.base else None
     if query.base and base_id is None:
         raise InvalidRequest.field("base", "not the id of a scan")
-    scan, base = scans.find_pair(current().account_id, parsed("scan", id), base_id)
+    scan, base = scans.find_pair(current().account_id, fields.path_id("scan", id), base_id)
     before = base.result["checks"] if base and base.result else []
     after = scan.result["checks"] if scan.result else []
     changes = diff(before, after) if base else {"dnsChanges": [], "checks": []}
@@ -138,18 +139,7 @@ def compare(id: str, query: DiffQuery) -> Response:
 @endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan)
 def cancel(id: str) -> Response:
     """Cancel a queued scan."""
-    return responses.item(detail(scans.cancel(current().account_id, parsed("scan", id))))
-
-
-def parsed(prefix: str, text: str) -> UUID:
-    """Return the id in a path.
-
-    raises  NotFound for an invalid id
-    """
-    id = ids.parse(prefix, text)
-    if id is None:
-        raise NotFound
-    return id
+    return responses.item(detail(scans.cancel(current().account_id, fields.path_id("scan", id))))
 
 
 def head(row: Any) -> dict[str, Any]:

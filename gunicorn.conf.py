@@ -28,6 +28,7 @@ control_socket_disable = True  # otherwise gunicorn opens a socket in $HOME, whi
 def on_starting(server):
     """Print invalid settings once and exit; otherwise each worker would fail repeatedly."""
     from app import interpreter, logs
+    from app.jobs import queue
     from app.services.core import profiles
     from app.settings import InvalidSettings, Settings
     from app.web_server.limits import Limits
@@ -42,6 +43,8 @@ def on_starting(server):
         sys.exit(str(error))
     logs.configure(settings.log_level)
     interpreter.warn_if_outdated()
+    queue.bind(settings.redis_client_url)
+    queue.is_ready()  # logs why not; limits are then counted in each process
     BufferedWorker.limits = Limits(
         head_seconds=settings.request_head_seconds,
         body_seconds=settings.request_body_seconds,

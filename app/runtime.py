@@ -19,7 +19,7 @@ def start(chosen: Settings, network: Network | None = None) -> None:
     logs.configure(chosen.log_level)
     settings.use(chosen)
     transactions.bind(engine.connect(chosen.database_url))
-    queue.bind(chosen.redis_url)
+    queue.bind(chosen.redis_client_url)
     _network = network or LiveNetwork(chosen)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from limits import parse as parse_limit
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
@@ -115,6 +116,18 @@ def _existing_folder(text: str) -> str:
     if not Path(text).is_dir():
         raise ValueError("must be the path of a folder")
     return str(Path(text).absolute())
+
+
+def redis_url_with_tls(url: str, ca_file: str | None, is_verified: bool) -> str:
+    """Return the URL of Redis with the options of its client for TLS in the query."""
+    if not url.startswith("rediss://"):
+        return url
+    options = {} if is_verified else {"ssl_cert_reqs": "none"}
+    if ca_file:
+        options["ssl_ca_certs"] = ca_file
+    parts = urlsplit(url)
+    query = urlencode({**dict(parse_qsl(parts.query)), **options})
+    return urlunsplit(parts._replace(query=query))
 
 
 def _email_sender(text: str) -> str:

@@ -40,6 +40,7 @@ from app.setting_types import (
     SmtpListener,
     SmtpUrl,
     Token,
+    redis_url_with_tls,
 )
 
 # Seconds before each attempt of a delivery (Standard Webhooks 1.0): three days and three hours.
@@ -71,7 +72,15 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl
     """`postgresql://…` (`postgres://…` is the same), or `sqlite:////absolute/path.db`."""
     redis_url: RedisUrl
-    """`redis://…`, `rediss://…` (TLS) or `unix://…`."""
+    """`redis://…`, `rediss://…` (TLS) or `unix://…`. See [Redis over TLS](#redis-over-tls)."""
+    redis_ca_file: ExistingFile | None = None
+    """Path of a PEM file with the certificate authorities of a `rediss://` server, if the system
+    does not trust them.
+    """
+    redis_tls_verify: bool = True
+    """`off`: accept every certificate of a `rediss://` server, so that TLS protects only from
+    eavesdropping.
+    """
     secret_key_previous: Secrets = ()
     """Former values, comma-separated, that are still accepted for existing data. See [Rotate
     SECRET_KEY](#rotate-secret_key).
@@ -359,6 +368,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             messages = setting_messages.of_error(error)
             raise InvalidSettings("\n".join(messages)) from None
+
+    @property
+    def redis_client_url(self) -> str:
+        """The URL of Redis with the options of TLS; every client of this process uses it."""
+        return redis_url_with_tls(self.redis_url, self.redis_ca_file, self.redis_tls_verify)
 
     @property
     def largest_body_bytes(self) -> int:

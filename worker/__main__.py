@@ -59,6 +59,7 @@ def main(names: list[str]) -> int:
         return BAD_SETTINGS
     runtime.start(settings)
     interpreter.warn_if_outdated()
+    queue.is_ready()  # logs why not
     shutdown.listen(signal.SIGTERM, signal.SIGINT)
     children = {name: _start(name) for name in names or queue.QUEUES}
     status = _watch(children)

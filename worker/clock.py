@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import interpreter, runtime
+from app.jobs import queue
 from app.services.accounts import deletion
 from app.services.alerts import alerts
 from app.services.analytics import sender_hosts
@@ -96,6 +97,7 @@ def main() -> int:
     shutdown.listen(signal.SIGTERM, signal.SIGINT)
     runtime.start(settings)
     interpreter.warn_if_outdated()
+    queue.is_ready()  # logs why not
     run(tasks(settings))
     return 0
 

@@ -71,7 +71,7 @@ class ScanWorker(Worker):
 
 def main(name: str) -> int:
     """Run jobs of this queue until SIGTERM; the settings of the process are loaded already."""
-    connection = Redis.from_url(settings.current().redis_url, socket_connect_timeout=5)
+    connection = Redis.from_url(settings.current().redis_client_url, socket_connect_timeout=5)
     worker = ScanWorker(
         [name],
         connection=connection,

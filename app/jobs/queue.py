@@ -51,7 +51,7 @@ class _QueueConnection:
         except (RedisError, OSError) as error:
             with self._lock:
                 self._open_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
-            logger.warning("Redis unavailable", extra={"reason": str(error)})
+            logger.warning("Redis unavailable", extra={"reason": redis.failure_reason(error)})
             return default
 
 

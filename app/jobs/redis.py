@@ -10,6 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 TIMEOUT_SECONDS = 0.3  # to connect, and for a response
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+_TRUST = "Set REDIS_CA_FILE to a file with its certificate authority, or REDIS_TLS_VERIFY=off."
 
 
 def connect(url: str) -> Redis:
@@ -20,6 +22,12 @@ def connect(url: str) -> Redis:
     return Redis.from_url(
         url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
     )
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why Redis is unavailable, with the settings that help if it is the certificate."""
+    reason = str(error)
+    return f"{reason} {_TRUST}" if _UNTRUSTED in reason else reason
 
 
 class Script:

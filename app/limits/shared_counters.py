@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from app.jobs.redis import Script
+from app.jobs.redis import Script, failure_reason
 
 logger = logging.getLogger(__name__)
 
@@ -41,5 +41,5 @@ class SharedCounters:
         except (RedisError, OSError) as error:
             self._failed_at = time.monotonic()
             message = f"{self._kind} falls back to counters of each process"
-            logger.warning(message, extra={"reason": str(error)})
+            logger.warning(message, extra={"reason": failure_reason(error)})
             return None

@@ -21,7 +21,7 @@ from app.web.views.reports import (
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register hooks, pages and error pages, in the order in which a request meets them."""
-    app.extensions["login_throttle"] = login_throttle.LoginThrottle(settings.redis_url)
+    app.extensions["login_throttle"] = login_throttle.LoginThrottle(settings.redis_client_url)
     web = Blueprint(
         "web",
         __name__,

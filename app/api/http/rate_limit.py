@@ -23,8 +23,8 @@ _EXEMPT = ("health", "docs", "static", "web")
 
 def init_app(app: Flask, chosen: Settings) -> None:
     """Count each request, and add the headers; must be registered after ``auth.init_app``."""
-    rate_limiter.init_app(app, chosen.redis_url)
-    app.extensions["slots"] = Slots(chosen.redis_url)
+    rate_limiter.init_app(app, chosen.redis_client_url)
+    app.extensions["slots"] = Slots(chosen.redis_client_url)
     app.before_request(_count)
     app.after_request(_add_headers)
 

@@ -7,9 +7,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
+from app.checks.engine.types import StoredFix
 from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.accounts import utc_now
-from app.models.stored_json import StoredFix
 from app.protocols.json_values import JsonObject
 
 # A dismissed alert still counts as live, so that the same problem opens no other alert.

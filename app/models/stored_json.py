@@ -1,8 +1,9 @@
 """The types of JSON columns."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import NotRequired, TypeAlias, TypedDict
 
+from app.checks.engine.types import StoredFix
 from app.protocols.json_values import JsonObject, JsonValue
 
 
@@ -105,8 +106,8 @@ class StoredFinding(TypedDict):
     remediation: NotRequired[str]
     reference: str
     subject: str
-    evidence: dict[str, Any]
-    fix: dict[str, Any] | None
+    evidence: JsonObject
+    fix: StoredFix | None
 
 
 class StoredCheck(TypedDict):
@@ -119,7 +120,7 @@ class StoredCheck(TypedDict):
     logicVersion: int
     elapsedMs: int
     records: list[StoredDnsAnswer]
-    facts: dict[str, Any]
+    facts: JsonObject
     findings: list[StoredFinding]
 
 
@@ -145,7 +146,7 @@ class StoredRecommendation(TypedDict):
     code: str
     summary: str
     scoreGain: int
-    fix: dict[str, Any] | None
+    fix: StoredFix | None
 
 
 class StoredScore(TypedDict, total=False):
@@ -216,16 +217,40 @@ class StoredScanResult(TypedDict):
     alerts: ChangedAlerts
 
 
-class StoredFix(TypedDict):
-    """The change in DNS that fixes an alert, as in ``checks.engine.types.Fix``."""
+class StoredAlert(TypedDict):
+    """An alert as events and clients get it; the keys of ``evidence`` depend on ``type``.
 
-    action: str
-    name: str
+    why, remediation           None for types without such a text
+    why, remediation, docsUrl  missing in events that were stored before these texts were introduced
+    """
+
+    id: str
+    domainId: str | None
+    domainName: str | None
     type: str
-    before: str | None
-    after: str | None
-    rollback: str
-    why: str
+    subject: str
+    dedupKey: str
+    severity: str
+    status: str
+    title: str
+    message: str
+    evidence: JsonObject
+    fix: StoredFix | None
+    reference: str | None
+    runbook: str
+    why: NotRequired[str | None]
+    remediation: NotRequired[str | None]
+    docsUrl: NotRequired[str]
+    firstSeenAt: str
+    lastSeenAt: str
+    occurrences: int
+    snoozedUntil: str | None
+    acceptedUntil: str | None
+    riskOwner: str | None
+    resolvedAt: str | None
+    scanId: str | None
+    causeId: str
+    updatedAt: str
 
 
 class StoredTransition(TypedDict):
@@ -245,7 +270,7 @@ class EventData(TypedDict, total=False):
     channelId, message  of a test event
     """
 
-    alert: Mapping[str, Any]
+    alert: StoredAlert
     transition: StoredTransition
     channelId: str
     message: str

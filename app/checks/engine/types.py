@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from app.checks.engine.evidence import Record
 from app.ports.dns import LookupFailed
@@ -70,6 +70,18 @@ MAX_PER_FINDING_TYPE = (
 _VERDICT_ORDER = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
+class StoredFix(TypedDict):
+    """A fix as it is stored and shown to clients; its keys are the fields of ``Fix``."""
+
+    action: str
+    name: str
+    type: str
+    before: str | None
+    after: str | None
+    rollback: str
+    why: str
+
+
 class Fix(NamedTuple):
     """The exact change to make in DNS, how to undo it, and the reason for it.
 
@@ -120,9 +132,17 @@ class Fix(NamedTuple):
         """The number of characters in the records of the change."""
         return len(self.before or "") + len(self.after or "") + len(self.rollback)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> StoredFix:
         """The fix as it is stored and shown to clients."""
-        return self._asdict()
+        return StoredFix(
+            action=self.action,
+            name=self.name,
+            type=self.type,
+            before=self.before,
+            after=self.after,
+            rollback=self.rollback,
+            why=self.why,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,10 @@ class Period(Protocol):
 
 
 def apply_filters(
-    statement: Select[Any], equals: Iterable[tuple[Any, Any]], time_column: Any, period: Period
+    statement: Select[*tuple[Any, ...]],
+    equals: Iterable[tuple[Any, Any]],
+    time_column: Any,
+    period: Period,
 ) -> Select[Any]:
     """Return the statement, limited to rows with these values and a time in the period.
 
@@ -56,7 +59,7 @@ class Listing:
     convert  makes the value that a reader gets from a row
     """
 
-    statement: Select[Any]
+    statement: Select[*tuple[Any, ...]]
     order: tuple[Any, ...]
     convert: Callable[[Any], Any] | None = None
 
@@ -123,7 +126,7 @@ class Listing:
 
 
 def _fetch(
-    statement: Select[Any], parameters: dict[str, Any], session: Session | None
+    statement: Select[*tuple[Any, ...]], parameters: dict[str, Any], session: Session | None
 ) -> Sequence[Any]:
     if session is None:
         return transactions.fetch_all(statement, parameters)

@@ -117,7 +117,7 @@ def _tls_record(
         for value in row["values"]
         if tls_rpt.is_attempt(value)
     ]
-    alias = result["facts"]["alias"]
+    alias = str(result["facts"]["alias"] or "") or None
     if alias or len(attempts) > 1 or any(map(evidence.is_truncated, attempts)):
         return TlsRecord("\n".join(sorted(attempts)), None, alias)
     before = attempts[0] if attempts else None

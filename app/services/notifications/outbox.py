@@ -13,7 +13,7 @@ from app import ids
 from app.db.transactions import after_commit
 from app.jobs import queue
 from app.models import Alert, Channel, Event
-from app.models.stored_json import EventBody, EventData
+from app.models.stored_json import EventBody, EventData, StoredAlert
 from app.protocols import timestamps
 from app.services.core import finding_docs, privacy
 from app.services.record_log import record_log
@@ -66,7 +66,7 @@ def as_json(event: Any) -> dict[str, Any]:
     return {"id": ids.public("evt", event.id), "sequence": event.sequence, **event.body}
 
 
-def alert_as_json(alert: Any) -> dict[str, Any]:
+def alert_as_json(alert: Any) -> StoredAlert:
     """Return the JSON of an alert, or of a row with its columns."""
     return {
         "id": ids.public("alert", alert.id),

@@ -15,9 +15,15 @@ MAX_NAMED = 12  # domains per key, because thousands of domains may share the ke
 def of(last_results: Mapping[str, StoredLastResult]) -> frozenset[str]:
     """Return the digests of the keys in the last results of a domain."""
     dkim = last_results.get("dkim")
-    selectors = dkim["facts"].get("selectors", {}) if dkim else {}
-    digests = (facts.get("key_sha256") for facts in selectors.values())
-    return frozenset(digest for digest in digests if digest and len(digest) == DkimKey.SIZE)
+    selectors = dkim["facts"].get("selectors") if dkim else None
+    if not isinstance(selectors, Mapping):
+        return frozenset()
+    digests = (
+        facts.get("key_sha256") for facts in selectors.values() if isinstance(facts, Mapping)
+    )
+    return frozenset(
+        digest for digest in digests if isinstance(digest, str) and len(digest) == DkimKey.SIZE
+    )
 
 
 def replace(session: Session, keys: Iterable[tuple[UUID, UUID, frozenset[str]]]) -> None:

@@ -73,8 +73,8 @@ def test_scan_reports_a_policy_that_differs_from_the_published_one(
         state = session.get_one(DomainState, domain.id)
         dmarc = state.last_results["dmarc"]
         since = timestamps.text(now(session) - 5 * DAY)
-        aged = dmarc | {"facts": dmarc["facts"] | {"policy_since": since}}
-        state.last_results = {**state.last_results, "dmarc": aged}
+        aged = {**dmarc["facts"], "policy_since": since}
+        state.last_results = {**state.last_results, "dmarc": {**dmarc, "facts": aged}}
     assert _codes(domain, zone) == ["dmarc.observed_differs_from_published"]
 
 

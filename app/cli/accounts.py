@@ -8,6 +8,7 @@ from flask import Flask
 
 from app import ids
 from app.cli.base import OPERATOR, Commands, confirm, print_json
+from app.protocols.quantities import quantity
 from app.services.accounts import account_list, accounts, deletion
 from app.services.accounts import export as accounts_export
 from app.services.accounts.account_list import Summary
@@ -86,7 +87,7 @@ def export(account: str, path: Path) -> None:
         count = accounts_export.write(account, path, actor=OPERATOR)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
-    print(f"{path}: {count} rows")
+    print(f"{path}: {quantity(count, 'row')}")
 
 
 @accounts_group.command("delete")

@@ -12,6 +12,7 @@ from flask import Flask
 
 from app import logs
 from app.cli.base import OPERATOR, Command
+from app.protocols.quantities import quantity
 from app.services.accounts import accounts
 from app.services.audit import audit_log
 from app.services.forwarding import kinds, stream
@@ -93,7 +94,7 @@ def _write(file: BinaryIO, position: Position, batches: Iterator[Batch]) -> None
             count, position = count + len(batch.records), batch.position
             if time.monotonic() > reported_at + PROGRESS_SECONDS:
                 reported_at = time.monotonic()
-                click.echo(f"{count} records, cursor {position.text()}", err=True)
+                click.echo(f"{quantity(count, 'record')}, cursor {position.text()}", err=True)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
-    click.echo(f"{count} records. Continue with: --since {position.text()}", err=True)
+    click.echo(f"{quantity(count, 'record')}. Continue with: --since {position.text()}", err=True)

@@ -14,6 +14,7 @@ from app import ids
 from app.cli.base import Command
 from app.mailboxes import files
 from app.mailboxes.files import Item, TooLarge
+from app.protocols.quantities import quantity
 from app.services.accounts import accounts
 from app.services.ingest import files as ingest_files
 from app.services.ingest import imports
@@ -64,9 +65,10 @@ class Run:
         """The progress in one line."""
         now = self.outcomes
         return (
-            f"{self.files} files, {now.parsed} reports, {now.duplicate + self.again} duplicates, "
+            f"{quantity(self.files, 'file')}, {quantity(now.parsed, 'report')}, "
+            f"{quantity(now.duplicate + self.again, 'duplicate')}, "
             f"{now.rejected + now.unattributed + now.conflict} rejected, {now.waiting} waiting, "
-            f"{self.files / max(time.monotonic() - self.started, 0.001):.0f} files/s"
+            f"{quantity(self.files / max(time.monotonic() - self.started, 0.001), 'file')}/s"
         )
 
 
@@ -168,9 +170,10 @@ def _wait(run: Run, progress: _Progress) -> bool:
 
 def _print_summary(run: Run) -> None:
     now = run.outcomes
-    print(f"{run.stored} imported, {run.again} duplicates, {run.unreadable} unreadable")
+    print(f"{run.stored} imported, {quantity(run.again, 'duplicate')}, {run.unreadable} unreadable")
     print(
-        f"{now.parsed} reports, {now.duplicate} duplicates, {now.conflict} in conflict, "
+        f"{quantity(now.parsed, 'report')}, {quantity(now.duplicate, 'duplicate')}, "
+        f"{now.conflict} in conflict, "
         f"{now.unattributed} unattributed, {now.rejected} rejected, {now.waiting} waiting"
     )
     for reason, number in sorted((now.reasons or {}).items()):

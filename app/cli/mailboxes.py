@@ -17,6 +17,7 @@ from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.ports.network import Network
+from app.protocols.quantities import quantity
 from app.services.accounts import accounts
 from app.services.mailboxes import access, mailboxes, polling
 from app.services.mailboxes.access import Connection, TokenStore
@@ -173,7 +174,7 @@ def _test(connection: Connection, options: Mapping[str, Any]) -> None:
         hint = "Use --skip-test to save the mailbox without a test."
         raise click.ClickException(f"The test failed: {error}. {hint}") from None
     if options["dry_run"]:
-        messages = "" if count is None else f" The mailbox has {count} messages."
+        messages = "" if count is None else f" The mailbox has {quantity(count, 'message')}."
         print(f"The test passed.{messages} Nothing was changed.")
 
 
@@ -270,7 +271,7 @@ def pull(mailbox_id: str, dry_run: bool) -> None:
     if result is None:
         raise click.ClickException(f"Not found: {mailbox_id}")
     print(
-        f"{result.imported_count} imported, {result.duplicate_count} duplicates, "
+        f"{result.imported_count} imported, {quantity(result.duplicate_count, 'duplicate')}, "
         f"{result.too_large} too large, {len(result.skipped)} skipped"
     )
     for name, reason in result.skipped.items():
@@ -288,7 +289,7 @@ def _preview(row: ReportMailbox) -> None:
     for message in preview.messages:
         outcome = f"skipped: {message.reason}" if message.reason else "would be fetched"
         print(f"{message.name}  {message.size_bytes} bytes  {outcome}")
-    print(f"{len(preview.messages)} messages. Nothing was changed.")
+    print(f"{quantity(len(preview.messages), 'message')}. Nothing was changed.")
     _print_read_count(preview.read_count)
 
 

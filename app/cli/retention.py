@@ -4,6 +4,7 @@ import click
 from flask import Flask
 
 from app.cli.base import OPERATOR, Commands, parse_time, print_json
+from app.protocols.quantities import quantity
 from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.operations import retention
@@ -52,7 +53,7 @@ def run() -> None:
     deleted = retention.run()
     for name, count in deleted.items():
         print(f"{count:10}  {name}")
-    print(f"{sum(deleted.values())} rows deleted")
+    print(f"{quantity(sum(deleted.values()), 'row')} deleted")
 
 
 @domains_group.command("hold")

@@ -19,6 +19,7 @@ from limits.storage import MemoryStorage, Storage
 
 from app.errors import ApplicationError
 from app.limits.shared_counters import SharedCounters
+from app.protocols.quantities import quantity
 
 # Count one request; the first one of a window fixes its end, by the clock of Redis. A second key
 # is counted only if the first one is within its limit.
@@ -120,7 +121,7 @@ class RateLimitExceeded(ApplicationError):
     def __init__(self, limit: RateLimitStatus) -> None:
         self.limit = limit
         self.retry_after = max(1, math.ceil(limit.reset - time.time()))
-        message = f"Rate limit exceeded. Please retry after {self.retry_after} seconds."
+        message = f"Rate limit exceeded. Please retry after {quantity(self.retry_after, 'second')}."
         super().__init__(message, retryAfter=self.retry_after)
 
 

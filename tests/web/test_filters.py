@@ -1,5 +1,6 @@
 """Template filters."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,3 +39,21 @@ def test_file_size_is_in_the_largest_unit(size_bytes: int, text: str) -> None:
 )
 def test_numbers_and_truth_values_of_evidence_differ(value: Any, text: str) -> None:
     assert filters.words(value) == text
+
+
+def test_sentences_keep_the_capitals_of_names() -> None:
+    assert filters.sentence("MAIL_URL is not set") == "MAIL_URL is not set."
+    assert filters.sentence("the server uses no TLS.") == "The server uses no TLS."
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(seconds=-2), "just now"),
+        (timedelta(seconds=20), "in a moment"),
+        (timedelta(minutes=-1, seconds=-5), "1 minute ago"),
+        (timedelta(minutes=2, seconds=5), "in 2 minutes"),
+    ],
+)
+def test_times_from_now_tell_the_past_from_the_future(span: timedelta, text: str) -> None:
+    assert filters.ago(datetime.now(UTC) + span) == text

@@ -74,7 +74,7 @@ def test_the_refusal_says_when_to_try_again(app: Flask, signed_out: Browser) -> 
     response = sign_in(app)
     assert response.status_code == 429
     assert 55 <= int(response.headers["Retry-After"]) <= 60
-    assert "Too many attempts. Try again in a minute." in response.text
+    assert "Too many attempts. Try again in 1 minute." in response.text
 
 
 def test_successful_sign_ins_do_not_count(app: Flask, signed_out: Browser) -> None:

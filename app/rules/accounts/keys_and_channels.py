@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
 from app.protocols.json_values import JsonValue
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 
 WINDOW = timedelta(days=7)  # how long an alert about a past event stays open
@@ -162,7 +163,8 @@ def _used(posture: AccountPosture) -> Iterator[AlertDraft]:
                 key,
                 Severity.HIGH,
                 "API key used without the required scope",
-                f"got 403 responses {key.denied} times today because it lacks a scope. It may have "
+                f"got 403 responses {quantity(key.denied, 'time')} today because it lacks a "
+                f"scope. It may have "
                 "been leaked. If you don't recognize these calls, revoke the key; otherwise create "
                 "one with the scope that the application needs.",
                 observed=key.denied,
@@ -174,7 +176,8 @@ def _used(posture: AccountPosture) -> Iterator[AlertDraft]:
                 key,
                 Severity.MEDIUM,
                 "API key exceeds its rate limit",
-                f"got 429 responses {key.limited} times today because it called too often. Send "
+                f"got 429 responses {quantity(key.limited, 'time')} today because it called "
+                f"too often. Send "
                 "fewer requests, or raise its rate limit.",
                 observed=key.limited,
                 threshold=LIMITED_A_DAY,
@@ -226,8 +229,9 @@ def _digests(posture: AccountPosture) -> Iterator[AlertDraft]:
                 subject=channel.id,
                 severity=Severity.MEDIUM,
                 title="Email digest could not be sent",
-                message=f"The digest of the channel “{channel.name}” failed {channel.failures} "
-                "times in a row. The channel's delivery log shows the error.",
+                message=f"The digest of the channel “{channel.name}” failed "
+                f"{quantity(channel.failures, 'time')} in a row. "
+                "The channel's delivery log shows the error.",
                 evidence={
                     "channel": channel.name,
                     "observed": channel.failures,

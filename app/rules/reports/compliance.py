@@ -9,6 +9,7 @@ from statistics import mean, pstdev
 
 from app.checks.engine.types import Severity
 from app.protocols.json_values import JsonObject, JsonValue
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.baseline import MIN_BASELINE, MIN_MESSAGES, Comparison, compare
 from app.rules.reports.drafts import first_draft, percent
@@ -61,7 +62,7 @@ def _spiked(posture: ReportPosture, compared: Comparison, severity: Severity) ->
         subject=posture.domain,
         severity=severity,
         title="Spike in DMARC failures",
-        message=f"{posture.domain}: {worst} messages of one day failed DMARC (usual: "
+        message=f"{posture.domain}: {quantity(worst, 'message')} of one day failed DMARC (usual: "
         f"{mean(usual):.0f}). Either the domain is being spoofed, or one of your services stopped "
         "aligning. Check the sources in the evidence.",
         evidence=_evidence(
@@ -86,7 +87,8 @@ def _unusual(posture: ReportPosture, compared: Comparison, severity: Severity) -
         subject=posture.domain,
         severity=severity,
         title="Unusually high email volume",
-        message=f"{posture.domain}: {most} messages on one day (usual: {usual:.0f}). If you have "
+        message=f"{posture.domain}: {quantity(most, 'message')} on one day (usual: "
+        f"{usual:.0f}). If you have "
         "no campaign running, check which source sent them.",
         evidence=_evidence(
             posture,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from app.checks.engine.types import Severity
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.baseline import MIN_DAYS, MIN_MESSAGES
 from app.rules.reports.drafts import MAX_SAMPLES, first_draft
@@ -31,7 +32,8 @@ def _none_received(posture: ReportPosture) -> list[AlertDraft] | None:
             title="No aggregate reports received",
             message=f"{posture.domain}: the DMARC record sends aggregate reports to "
             f"{', '.join(posture.rua[:3])}, but mailwatch received none in "
-            f"{(posture.now - since).days} days. Check that this address is delivered to "
+            f"{quantity((posture.now - since).days, 'day')}. Check that this address is "
+            f"delivered to "
             "mailwatch.",
             evidence={
                 "observed": {"reports": 0, "rua": list(posture.rua[:10])},
@@ -53,9 +55,11 @@ def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
             subject=reporter.name,
             severity=posture.capped(Severity.MEDIUM),
             title="A reporter stopped sending reports",
-            message=f"{posture.domain}: {reporter.name} reported on {reporter.days} days, usually "
-            f"every {reporter.typical_interval} hours, but sent nothing for "
-            f"{(posture.now_hour - reporter.last) // 24} days. If all reporters are silent, check "
+            message=f"{posture.domain}: {reporter.name} reported on "
+            f"{quantity(reporter.days, 'day')}, usually "
+            f"every {quantity(reporter.typical_interval, 'hour')}, but sent nothing for "
+            f"{quantity((posture.now_hour - reporter.last) // 24, 'day')}. If all reporters "
+            f"are silent, check "
             "the rua address of the DMARC record and the mailbox.",
             evidence={
                 "observed": {"silentHours": posture.now_hour - reporter.last},
@@ -66,7 +70,8 @@ def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
             },
         )
         for reporter in posture.reporters
-        if reporter.has_stopped and reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
+        if reporter.has_stopped and reporter.typical_interval is not None
+        if reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
     ][:MAX_SAMPLES]
 
 

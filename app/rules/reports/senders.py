@@ -7,6 +7,7 @@ from app.analysis.mail.sources import Source
 from app.analysis.mail.unused import SelectorUse
 from app.checks.engine.types import Severity
 from app.protocols.json_values import JsonObject
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import Mail, ReportPosture
 
@@ -67,7 +68,8 @@ def _of_new(posture: ReportPosture, source: Source) -> AlertDraft:
         subject=source.key,
         severity=severity,
         title=title,
-        message=f"{posture.domain}: {name} sent {source.messages} messages as this domain; "
+        message=f"{posture.domain}: {name} sent {quantity(source.messages, 'message')} as this "
+        f"domain; "
         f"{source.failed} of them failed DMARC. Classification: {source.reason}. Approve or block "
         "the source.",
         evidence={
@@ -150,7 +152,8 @@ def _subdomains(posture: ReportPosture) -> list[AlertDraft] | None:
             subject=subdomain.name,
             severity=posture.capped(_unless_spoofed(subdomain.passed)),
             title="New subdomain sends email",
-            message=f"{posture.domain}: {subdomain.messages} messages had {subdomain.name} in the "
+            message=f"{posture.domain}: {quantity(subdomain.messages, 'message')} had "
+            f"{subdomain.name} in the "
             f"From address for the first time; {subdomain.passed} of them passed DMARC. If the "
             "subdomain is yours, set up SPF and DKIM for it. Otherwise the sp and np tags of the "
             "DMARC record protect it.",
@@ -198,7 +201,7 @@ def _new_selector(posture: ReportPosture, use: SelectorUse) -> AlertDraft:
         subject=use.selector,
         severity=Severity.INFO,
         title="New DKIM selector in use",
-        message=f"{posture.domain}: {use.messages} messages have valid signatures of "
+        message=f"{posture.domain}: {quantity(use.messages, 'message')} had valid signatures of "
         f"{use.selector}._domainkey.{posture.domain}, which was not seen before. If your team "
         "didn't rotate keys, find out who signs.",
         evidence={"observed": {"messages": use.messages, "published": use.is_published}},
@@ -238,9 +241,11 @@ def _gone(posture: ReportPosture) -> list[AlertDraft] | None:
             subject=signer.name,
             severity=posture.capped(Severity.LOW),
             title="DKIM selector no longer signs email",
-            message=f"{posture.domain}: {usual[signer.name]} messages in four weeks had valid "
+            message=f"{posture.domain}: {quantity(usual[signer.name], 'message')} in four "
+            f"weeks had valid "
             f"signatures of {signer.name}._domainkey.{posture.domain}, but none in the last "
-            f"{(posture.now_hour - signer.last) // 24} days. If you replaced it, remove its key "
+            f"{quantity((posture.now_hour - signer.last) // 24, 'day')}. If you replaced it, "
+            f"remove its key "
             "from DNS.",
             evidence={
                 "observed": {

@@ -12,6 +12,7 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Flow
 from app.checks.engine.types import Severity
 from app.protocols.json_values import JsonObject
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.drafts import first_draft
 from app.rules.reports.posture import BASELINE_DAYS, RECENT_DAYS, Mail, ReportPosture
@@ -87,7 +88,8 @@ def _of_spoofing(
         subject=posture.domain,
         severity=severity,
         title="Suspected spoofing from many addresses",
-        message=f"{posture.domain}: {now.messages} messages from {len(now.addresses)} addresses "
+        message=f"{posture.domain}: {quantity(now.messages, 'message')} from "
+        f"{quantity(len(now.addresses), 'address', 'addresses')} "
         f"passed neither SPF nor DKIM (usual: {usual:.0f}). Receivers rejected or quarantined "
         f"{now.refused} of them. With the DMARC policy p=reject receivers reject such email.",
         evidence={
@@ -127,7 +129,8 @@ def _parked(posture: ReportPosture) -> list[AlertDraft] | None:
             subject=posture.domain,
             severity=Severity.HIGH if is_proven else Severity.INFO,
             title="Parked domain sends email that passes DMARC",
-            message=f"{posture.domain} is declared as parked, but {passed} messages of the last "
+            message=f"{posture.domain} is declared as parked, but "
+            f"{quantity(passed, 'message')} of the last "
             "days passed DMARC. If you didn't send them, revoke its DKIM keys and review its SPF "
             "record. Otherwise change the usage of the domain.",
             evidence={

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY
 from app.checks.engine.types import Fix, Severity
 from app.protocols.json_values import JsonObject
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import ReportPosture
 
@@ -52,7 +53,8 @@ def _still_none(posture: ReportPosture, observed: JsonObject) -> Iterator[AlertD
             subject=posture.domain,
             severity=posture.capped(Severity.LOW),
             title="DMARC policy still p=none although ready to enforce",
-            message=f"{posture.domain}: the DMARC policy has been p=none for {days} days, so "
+            message=f"{posture.domain}: the DMARC policy has been p=none for "
+            f"{quantity(days, 'day')}, so "
             "receivers deliver spoofed email. Publish the stricter record.",
             evidence={
                 "observed": {"days": days, **observed},

@@ -1,6 +1,7 @@
 """Alerts on TLS sessions with the domain's mail servers that failed."""
 
 from app.checks.engine.types import Severity
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.drafts import percent
 from app.rules.reports.posture import ReportPosture
@@ -13,7 +14,8 @@ def _tls(posture: ReportPosture) -> list[AlertDraft] | None:
     if not measured:
         return None
     windows = {
-        f"{tls.days} days": {"successful": tls.successful, "failed": tls.failed} for tls in measured
+        f"{quantity(tls.days, 'day')}": {"successful": tls.successful, "failed": tls.failed}
+        for tls in measured
     }
     for tls in measured:
         # A failure keeps the alert open for a week, so that it does not flap.
@@ -27,7 +29,8 @@ def _tls(posture: ReportPosture) -> list[AlertDraft] | None:
                     severity=severity,
                     title="TLS sessions with your mail servers fail",
                     message=f"{posture.domain}: {percent(share)} of the TLS sessions of the last "
-                    f"{tls.days} days failed ({', '.join(list(tls.result_types)[:3])}). Senders "
+                    f"{quantity(tls.days, 'day')} failed "
+                    f"({', '.join(list(tls.result_types)[:3])}). Senders "
                     "that enforce TLS do not deliver. Check the hosts in the evidence.",
                     evidence={
                         "observed": {

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.checks.engine.types import Severity
 from app.protocols.json_values import JsonObject
+from app.protocols.quantities import quantity
 from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 EXPIRING = "cert.expiring"
@@ -94,7 +95,7 @@ def _about(
         state = "has expired"
     else:
         state = (
-            f"expires in {remaining_days:.0f} days"
+            f"expires in {quantity(remaining_days, 'day')}"
             if remaining_days > 1
             else "expires within a day"
         )

@@ -25,6 +25,7 @@ from app.errors import InvalidRequest
 from app.models import DmarcReport, Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
+from app.protocols.quantities import quantity
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import published_policies, sending
 from app.services.analytics.sending import SendingReport
@@ -245,7 +246,8 @@ def _unmet_requirements(
         unverified = sending.unverified_messages(session, report.domain.id, report.window)
         if unverified:
             unmet.append(
-                f"trusted reports ({unverified} messages in unverified reports do not count)"
+                f"trusted reports ({quantity(unverified, 'message')} in unverified reports do "
+                f"not count)"
             )
     return unmet
 

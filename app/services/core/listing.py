@@ -31,10 +31,7 @@ class Period(Protocol):
 
 
 def apply_filters(
-    statement: Select[*tuple[Any, ...]],
-    equals: Iterable[tuple[Any, Any]],
-    time_column: Any,
-    period: Period,
+    statement: Select[Any], equals: Iterable[tuple[Any, Any]], time_column: Any, period: Period
 ) -> Select[Any]:
     """Return the statement, limited to rows with these values and a time in the period.
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.models import DmarcRecord, DmarcReport, TlsPolicy
 from app.models import TlsReport as StoredTls
+from app.protocols.quantities import quantity
 from app.protocols.report_formats.aggregate import AggregateReport, figures
 from app.protocols.report_formats.tls_rpt import tls_figures
 from app.protocols.report_formats.tls_rpt.tls import FailureDetail, Policy, TlsReport
@@ -204,4 +205,5 @@ def describe(session: Session, report_id: UUID, row: Mapping[str, Any]) -> str:
 
 
 def _text(messages: int, passed: int, records: int) -> str:
-    return f"{messages} messages in {records} records, {passed} messages passed DMARC"
+    counts = f"{quantity(messages, 'message')} in {quantity(records, 'record')}"
+    return f"{counts}, {quantity(passed, 'message')} passed DMARC"

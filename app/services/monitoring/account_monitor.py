@@ -26,6 +26,7 @@ from app.models import (
     TokenLeak,
 )
 from app.models.alerts import LIVE
+from app.protocols.quantities import quantity
 from app.rules.accounts import acceptances, keys_and_channels
 from app.rules.accounts.acceptances import AcceptedRisk, AcceptedRisks
 from app.rules.accounts.keys_and_channels import AccountPosture
@@ -118,7 +119,7 @@ def remind() -> int:
         ).all()
         for alert in due:
             days = (now - alert.first_seen_at).days
-            note = f"still open; first seen {days} days ago"
+            note = f"still open; first seen {quantity(days, 'day')} ago"
             transitions.transition(
                 session, alert, Transition("open", note=note, event="alert.reminded"), now
             )

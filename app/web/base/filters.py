@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 from app import ids
 from app.protocols import names
+from app.protocols.quantities import quantity
 from app.protocols.report_formats import deviations
 from app.services.emails.browser_names import browser
 from app.web.base.charts import bar_width, spark
@@ -58,7 +59,6 @@ def add_to(blueprint: Blueprint) -> None:
         breakable,
         browser,
         check_name,
-        count,
         date,
         day,
         disposition,
@@ -68,7 +68,9 @@ def add_to(blueprint: Blueprint) -> None:
         percent,
         private,
         public,
+        quantity,
         received_via,
+        sentence,
         short,
         spark,
         unicode_name,
@@ -92,15 +94,15 @@ def with_code(text: str) -> Markup:
 
 
 def ago(when: datetime | str | None) -> str:
-    """Return the time from now: ``3 hours ago``, ``in 2 days``, ``just now``, or ``never``."""
+    """Return the time from now: ``3 hours ago``, ``in 2 days``, ``just now`` or ``never``."""
     if when is None:
         return "never"
     span = datetime.now(UTC) - _datetime(when)
     for unit, name in _UNITS:
         if abs(span) >= unit:
-            text = count(int(abs(span) / unit), name)
+            text = quantity(int(abs(span) / unit), name)
             return f"{text} ago" if span > timedelta(0) else f"in {text}"
-    return "just now"
+    return "just now" if span >= timedelta(0) else "in a moment"
 
 
 def utc_time(when: datetime | str) -> str:
@@ -118,6 +120,11 @@ def date(when: datetime | str) -> str:
     at = _datetime(when).astimezone(UTC)
     text = f"{at.day} {at:%b}"
     return text if at.year == datetime.now(UTC).year else f"{text} {at.year}"
+
+
+def sentence(text: str) -> str:
+    """Return the text with a capital first letter and the rest as it is, ending with a period."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def label(word: str) -> str:
@@ -153,17 +160,12 @@ def file_size(size_bytes: int) -> str:
     for unit_bytes, unit in ((1024**2, "MiB"), (1024, "KiB")):
         if size_bytes >= unit_bytes:
             return f"{size_bytes / unit_bytes:.1f}".removesuffix(".0") + f" {unit}"
-    return count(size_bytes, "byte")
+    return quantity(size_bytes, "byte")
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
     """Return the rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
     return "–" if rate is None else f"{100 * rate:.{digits}f} %"
-
-
-def count(value: int, noun: str, plural: str = "") -> str:
-    """Return the number with its noun, such as ``1 message`` or ``12,345 messages``."""
-    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
 def public(id: Any, prefix: str) -> str:

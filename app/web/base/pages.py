@@ -31,6 +31,7 @@ from app.db.cursors import Cursor
 from app.errors import ApplicationError
 from app.keyring import Purpose
 from app.limits.rate_limiter import RateLimitExceeded
+from app.protocols.quantities import quantity
 from app.services.audit import refusals
 from app.services.audit.refusals import Refusal
 from app.services.sign_in import sessions
@@ -210,7 +211,7 @@ class Paging:
 def too_many(wait: int) -> str:
     """Return the message for a user who has to wait this many seconds."""
     minutes = math.ceil(wait / 60)
-    span = f"{minutes} minutes" if minutes > 1 else "a minute" if wait > 30 else f"{wait} seconds"
+    span = quantity(wait, "second") if wait <= 30 else quantity(minutes, "minute")
     return f"Too many attempts. Try again in {span}."
 
 
@@ -308,7 +309,7 @@ def _application_error(error: ApplicationError) -> Response:
         g.retry_after = error.extra["retryAfter"]
     if isinstance(error, RateLimitExceeded):
         wait = error.extra["retryAfter"]
-        message = f"You sent too many requests. Try again in {wait} seconds."
+        message = f"You sent too many requests. Try again in {quantity(wait, 'second')}."
     return _error_page(error.status, message)
 
 

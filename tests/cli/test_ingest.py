@@ -122,7 +122,7 @@ def test_summary_counts_what_the_workers_made_of_the_files(run: Run, tmp_path: P
     assert result.exit_code == ingest_command.INCOMPLETE
     assert "7 imported, 0 duplicates, 0 unreadable" in result.stdout
     assert (
-        "5 reports, 1 duplicates, 0 in conflict, 1 unattributed, 1 rejected, 0 waiting"
+        "5 reports, 1 duplicate, 0 in conflict, 1 unattributed, 1 rejected, 0 waiting"
         in result.stdout
     )
     assert "  no_verified_domain: 1" in result.stdout
@@ -178,4 +178,4 @@ def test_without_a_worker_the_files_are_stored_and_the_exit_code_says_so(
     result = run(tmp_path)
     assert result.exit_code == ingest_command.NOT_PROCESSED
     assert "Start a worker" in result.stderr
-    assert "1 files, 0 reports, 0 duplicates, 0 rejected, 1 waiting" in result.stderr
+    assert "1 file, 0 reports, 0 duplicates, 0 rejected, 1 waiting" in result.stderr

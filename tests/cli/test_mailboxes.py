@@ -140,7 +140,7 @@ def test_dry_run_shows_what_would_be_fetched(run: Run, port: int) -> None:
     for _ in range(2):
         output = run("pull", "--dry-run", mailbox_id)
         assert f"INBOX 1  {len(MAIL)} bytes  would be fetched" in output
-        assert "1 messages. Nothing was changed." in output
+        assert "1 message. Nothing was changed." in output
     assert "never polled  0 imported" in run("list", "--account", "Acme")
     assert "1 imported" in run("pull", mailbox_id)
     assert "1 read messages are left alone." in run("pull", "--dry-run", mailbox_id)

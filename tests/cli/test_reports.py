@@ -112,7 +112,7 @@ def test_files_folders_mbox_and_maildir_are_imported(
 ) -> None:
     some_files(tmp_path)
     output = run("ingest", "--no-wait", "--account", "Acme", tmp_path, tmp_path / "one.xml")
-    assert "5 imported, 1 duplicates, 0 unreadable" in output
+    assert "5 imported, 1 duplicate, 0 unreadable" in output
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
     assert {(row.status, row.received_via) for row in rows} == {("parsed", "cli")}

@@ -210,7 +210,7 @@ def test_conflict_shows_the_figures_of_both_reports(account_id: UUID) -> None:
     store_file(account_id, dmarc_xml(records=ROWS))
     detail = store_file(account_id, dmarc_xml(records=ROWS[:1])).detail or ""
     assert "Counted report: 7 messages in 2 records, 7 messages passed DMARC" in detail
-    assert "This report: 3 messages in 1 records, 3 messages passed DMARC" in detail
+    assert "This report: 3 messages in 1 record, 3 messages passed DMARC" in detail
 
 
 def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from app import models
 from app.db import engine as db_engine
 from app.db import types
+from app.db.engine import TransactionKind, engine_for
 from app.setting_types import database_url
 
 _LOCK = 7_102_026  # any number, but always the same
@@ -36,7 +37,7 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 def migrate() -> None:
     """Bring the database to the revision that was asked for, in one transaction."""
     engine = db_engine.connect(_url(), statement_seconds=600)
-    with engine.connect() as connection:
+    with engine_for(engine, TransactionKind.WRITE).connect() as connection:
         # SQLite changes a table by a copy and drops the old one, which must not take its children.
         # The pragma is one of the connection's, and does nothing within a transaction.
         _pragma(connection, "foreign_keys=OFF")

@@ -1,11 +1,14 @@
 """Engines for SQLite (WAL) and PostgreSQL, with the options that this service relies on."""
 
+import enum
+import select
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DisconnectionError
 
 from app.db.text import dump_json
 
@@ -26,8 +29,24 @@ _PLANNING = {
 }
 
 
+class TransactionKind(enum.Enum):
+    """What a transaction does.
+
+    WRITE     reads and writes
+    READ      only reads; each query sees the latest committed state, which saves BEGIN and COMMIT
+    SNAPSHOT  only reads; all queries see the same state
+    """
+
+    WRITE = enum.auto()
+    READ = enum.auto()
+    SNAPSHOT = enum.auto()
+
+
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
-    """Return an engine with the pragmas and timeouts that this service relies on."""
+    """Return an engine with the pragmas and timeouts that this service relies on.
+
+    On PostgreSQL each statement is a separate transaction, except on an engine of ``engine_for``.
+    """
     if url.startswith("sqlite"):
         engine = create_engine(
             url,
@@ -42,13 +61,32 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         f"-c {name}={value}"
         for name, value in (_PLANNING | {"statement_timeout": f"{statement_seconds}s"}).items()
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
-        pool_pre_ping=True,  # replaces connections that were lost while idle
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         connect_args={"connect_timeout": 3, "options": options},
         **_JSON,
     )
+    event.listen(engine, "checkout", _check_is_open)
+    return engine
+
+
+def _check_is_open(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Refuse a connection that the server has closed while it was idle.
+
+    The socket of an idle connection has something to read only if the server has closed it. This
+    test needs no round trip, unlike that of ``pool_pre_ping``.
+
+    raises  DisconnectionError, after which the pool opens another connection
+    """
+    if connection.closed:
+        raise DisconnectionError
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -63,12 +101,14 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if is_read_only else "BEGIN IMMEDIATE")
 
 
-def read_options(dialect: Dialect, *, is_snapshot: bool) -> dict[str, Any]:
-    """Return the execution options of a connection that only reads.
-
-    is_snapshot  all queries see the same state
-    """
-    if dialect.name == "sqlite":
-        return {READ_ONLY: True}  # a transaction of SQLite is always a snapshot
-    # Without a snapshot each query is a separate transaction, which saves BEGIN and COMMIT.
-    return {"isolation_level": "REPEATABLE READ" if is_snapshot else "AUTOCOMMIT"}
+def engine_for(engine: Engine, kind: TransactionKind) -> Engine:
+    """Return an engine for one kind of transaction, with the same connections."""
+    if engine.dialect.name == "sqlite":  # each transaction of SQLite is a snapshot
+        return engine.execution_options(**{READ_ONLY: kind is not TransactionKind.WRITE})
+    match kind:
+        case TransactionKind.WRITE:
+            return engine.execution_options(isolation_level="READ COMMITTED")
+        case TransactionKind.SNAPSHOT:
+            return engine.execution_options(isolation_level="REPEATABLE READ")
+        case TransactionKind.READ:
+            return engine

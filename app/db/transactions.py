@@ -13,21 +13,22 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db import errors
-from app.db.engine import read_options
+from app.db.engine import TransactionKind, engine_for
 from app.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
 
-_sessions: sessionmaker[Session] | None = None
-_engine: Engine | None = None
+_sessions: dict[TransactionKind, sessionmaker[Session]] = {}
+_reader: Engine | None = None
 
 
 def bind(engine: Engine) -> None:
     """Run the transactions of this process on ``engine``."""
-    global _sessions, _engine
-    _sessions = sessionmaker(engine, expire_on_commit=False)
-    _engine = engine
+    global _reader
+    for kind in TransactionKind:
+        _sessions[kind] = sessionmaker(engine_for(engine, kind), expire_on_commit=False)
+    _reader = engine_for(engine, TransactionKind.READ)
 
 
 @contextmanager
@@ -39,13 +40,11 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     raises    ServiceUnavailable if the database cannot be reached or does not answer in time
     effects   callbacks of ``after_commit`` run in order once the transaction is committed
     """
-    if _sessions is None:
-        raise RuntimeError("runtime.start() has not been called in this process")
-    with _translated_errors(), _sessions() as session:
+    kind = TransactionKind.WRITE
+    if readonly:
+        kind = TransactionKind.SNAPSHOT if snapshot else TransactionKind.READ
+    with _translated_errors(), _sessions[kind]() as session:
         with session.begin():
-            if readonly:
-                options = read_options(current_engine().dialect, is_snapshot=snapshot)
-                session.connection(execution_options=options)
             yield session
         callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     for callback in callbacks:
@@ -59,17 +58,15 @@ def fetch_all(statement: Executable, parameters: Mapping[str, Any]) -> Sequence[
 
     raises  ServiceUnavailable as ``transaction``
     """
-    engine = current_engine()
-    options = read_options(engine.dialect, is_snapshot=False)
-    with _translated_errors(), engine.connect() as connection:
-        return connection.execution_options(**options).execute(statement, parameters).all()
+    with _translated_errors(), current_engine().connect() as connection:
+        return connection.execute(statement, parameters).all()
 
 
 def current_engine() -> Engine:
-    """Return the engine of this process."""
-    if _engine is None:
+    """Return the engine of this process, for queries that only read."""
+    if _reader is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    return _engine
+    return _reader
 
 
 @contextmanager

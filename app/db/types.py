@@ -1,7 +1,8 @@
 """Column types, the naming of constraints, and the base class of every table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -98,25 +99,26 @@ def _escaped(value: str | None) -> str | None:
     return None if value is None else escape(value)
 
 
-class WordList(TypeDecorator[list[str]]):
-    """A list of words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
+class WordList(TypeDecorator[Sequence[str]]):
+    """Words without commas, stored as ``,a,b,`` to be searched with LIKE '%,a,%'."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> str | None:
         return None if value is None else escape("".join(f",{word}" for word in value)) + ","
 
     def result_processor(
         self, dialect: Dialect, coltype: object
-    ) -> Callable[[str | None], list[str] | None]:
+    ) -> Callable[[str | None], tuple[str, ...] | None]:
         return _split_words
 
 
-def _split_words(text: str | None) -> list[str] | None:
+@lru_cache(maxsize=4_096)  # the rows of a list have few different values
+def _split_words(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
-    return text[1:-1].split(",") if len(text) > 1 else []
+    return tuple(text[1:-1].split(",")) if len(text) > 1 else ()
 
 
 Json = JSON  # not JSONB: read and written as a whole, never searched

@@ -1,5 +1,6 @@
 """Accounts, their users and sessions, and the audit log."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -42,7 +43,9 @@ class Account(Base):
     status: Mapped[str] = mapped_column(BoundedText(16), default="active")
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_record_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    followed_profiles: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
+    followed_profiles: Mapped[Sequence[str]] = mapped_column(
+        WordList, default=list, server_default=","
+    )
     deletion_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

@@ -1,5 +1,6 @@
 """Domains, their last results, and changes in their DNS."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
@@ -62,8 +63,8 @@ class Domain(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     name: Mapped[DomainName] = mapped_column(BoundedText(253))
     usage: Mapped[str] = mapped_column(BoundedText(20), default=Usage.BOTH.value)
-    tags: Mapped[list[str]] = mapped_column(WordList, default=list)
-    dkim_selectors: Mapped[list[str]] = mapped_column(WordList, default=list)
+    tags: Mapped[Sequence[str]] = mapped_column(WordList, default=list)
+    dkim_selectors: Mapped[Sequence[str]] = mapped_column(WordList, default=list)
     schedule: Mapped[str] = mapped_column(BoundedText(8), default="daily")
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -76,7 +77,9 @@ class Domain(Base):
     last_scan_id: Mapped[UUID | None] = mapped_column()
     last_scan_status: Mapped[str | None] = mapped_column(BoundedText(16))
     last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    profile_results: Mapped[list[str]] = mapped_column(WordList, default=list, server_default=",")
+    profile_results: Mapped[Sequence[str]] = mapped_column(
+        WordList, default=list, server_default=","
+    )
     legal_hold_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     legal_hold_reason: Mapped[str | None] = mapped_column(BoundedText(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

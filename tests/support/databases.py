@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app import models
 from app import settings as app_settings
 from app.db import transactions
+from app.db.engine import TransactionKind, engine_for
 from app.jobs import queue
 from app.settings import Settings
 from tests.support.paths import ROOT
@@ -47,7 +48,7 @@ def empty(engine: Engine) -> None:
     """
     for is_last in (False, False, True):
         try:
-            with engine.begin() as connection:
+            with engine_for(engine, TransactionKind.WRITE).begin() as connection:
                 for table in reversed(models.Base.metadata.sorted_tables):
                     connection.execute(table.delete())
             return

@@ -67,7 +67,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
-        *("app.checks", "app.channels", "app.mailboxes", "app.ports"),
+        *("app.checks", "app.channels", "app.mailboxes", "app.ports", "app.protocols"),
         *("app.sinks", "app.logs"),
     ),
     "worker": (

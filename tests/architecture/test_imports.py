@@ -41,7 +41,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.interpreter": (),
     "app.settings": ("app.setting_messages", "app.setting_types"),
     "app.setting_types": ("app.listen_address",),
-    "app.limits": ("app.limits", "app.errors", "app.jobs.redis"),
+    "app.limits": ("app.limits", "app.errors", "app.jobs.redis", "app.protocols.quantities"),
     "app.web_server": ("app.web_server",),
     "app.runtime": ("app.db", "app.jobs", "app.logs", "app.network", "app.settings", "app.ports"),
     "app.services": (

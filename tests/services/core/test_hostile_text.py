@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
 from app.db import bulk
+from app.db.engine import TransactionKind, engine_for
 from app.db.text import escape
 from app.db.types import Base, BoundedText, Json, PlainText, WordList
 from app.models import DmarcRecord
@@ -36,7 +37,8 @@ class Copies:
 
 @pytest.fixture
 def copies(database: Engine) -> Iterator[Copies]:
-    with database.connect() as connection, Session(connection) as session:
+    engine = engine_for(database, TransactionKind.WRITE)  # a rollback drops the tables
+    with engine.connect() as connection, Session(connection) as session:
         metadata = MetaData()
         for table in Base.metadata.tables.values():
             columns = [Column(column.name, column.type) for column in table.columns]
@@ -58,7 +60,7 @@ def stored(column: Column[Any], text: str) -> tuple[Any, Any]:
     if isinstance(column.type, Json):
         return {f"a{text}": [text, {"b": text}]}, {f"a{readable}": [readable, {"b": readable}]}
     if isinstance(column.type, WordList):
-        return [text.replace(",", "")], [readable.replace(",", "")]
+        return [text.replace(",", "")], (readable.replace(",", ""),)
     length = column.type.length if isinstance(column.type, BoundedText) else None
     if length is not None and len(readable) > length:
         return text, readable[: length - 1] + "…"

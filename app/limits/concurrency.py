@@ -45,12 +45,12 @@ class Slot:
     """The permission to run one request; ``release`` may be called more than once."""
 
     def __init__(self, slots: "Slots", key: str) -> None:
-        self._slots, self._key = slots, key
+        self._slots, self.key = slots, key
         self.id = secrets.token_hex(8)
 
     def release(self) -> None:
         """Let another request run."""
-        self._slots.release(self._key, self.id)
+        self._slots.release(self.key, self.id)
 
     def __enter__(self) -> "Slot":
         return self
@@ -106,6 +106,16 @@ class Slots:
         if is_acquired is None:
             is_acquired = self._acquire_locally(key, slot.id, limit, seconds)
         if not is_acquired:
+            raise ConcurrencyLimitExceeded(kind, limit)
+        return slot
+
+    def acquire_in_process(self, kind: str, limit: int, seconds: int) -> Slot:
+        """Return one of the slots of this process, which all accounts share.
+
+        raises  ConcurrencyLimitExceeded
+        """
+        slot = Slot(self, f"process:{kind}")
+        if not self._acquire_locally(slot.key, slot.id, limit, seconds):
             raise ConcurrencyLimitExceeded(kind, limit)
         return slot
 

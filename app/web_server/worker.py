@@ -229,6 +229,8 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
                 request, outgoing, connection.address, connection.server, self.cfg
             )
             environ["wsgi.multithread"] = True
+            environ["web_server.threads"] = self.cfg.threads
+            environ["web_server.is_stopping"] = lambda: not self.alive
             if connection.is_closing or not self.alive or not self.cfg.keepalive:
                 response.force_close()
             blocks = self.wsgi(environ, response.start_response)

@@ -19,6 +19,11 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator
     path = environ["PATH_INFO"]
     if path == "/sleep":
         time.sleep(float(query["seconds"][0]))
+    if path == "/until-stopping":
+        environ["wsgi.errors"].write(f"{path}\n")  # the test sees that the request waits
+        environ["wsgi.errors"].flush()
+        while not environ["web_server.is_stopping"]():
+            time.sleep(0.05)
     if path == "/fail":
         raise RuntimeError("as the test asks")
     if path == "/large":
@@ -29,6 +34,8 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator
         return iter(())
     body = environ["wsgi.input"].read()
     received = {"path": path, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    answer = json.dumps({**received, "address": environ["REMOTE_ADDR"]}).encode()
+    answer = json.dumps(
+        {**received, "address": environ["REMOTE_ADDR"], "threads": environ["web_server.threads"]}
+    ).encode()
     start_response("200 OK", [("Content-Length", str(len(answer)))])
     return iter([answer])

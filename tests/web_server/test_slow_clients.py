@@ -150,6 +150,20 @@ def test_sigterm_lets_a_running_request_finish(tmp_path: Path) -> None:
         stop(server)
 
 
+def test_sigterm_tells_a_waiting_request_that_the_process_stops(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    try:
+        wire = server.connect()
+        wire.send(b"GET /until-stopping HTTP/1.1\r\nHost: a\r\n\r\n")
+        while b"until-stopping" not in server.log.read_bytes():
+            time.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        answer = json.loads(wire.response().body)
+        assert (answer["path"], answer["threads"]) == ("/until-stopping", 2)
+    finally:
+        stop(server)
+
+
 def test_worker_is_replaced_after_its_maximum_of_requests(tmp_path: Path) -> None:
     server = start(tmp_path, "--max-requests", "20", "--max-requests-jitter", "0")
     try:

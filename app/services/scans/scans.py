@@ -244,6 +244,18 @@ def find(account_id: UUID, scan_id: UUID) -> Scan:
         return _owned(session, account_id, scan_id)
 
 
+def is_finished(account_id: UUID, scan_id: UUID) -> bool:
+    """Return whether the scan is neither queued nor running; a short query.
+
+    raises  NotFound
+    """
+    statement = select(Scan.status).where(Scan.account_id == account_id, Scan.id == scan_id)
+    rows = transactions.fetch_all(statement, {})
+    if not rows:
+        raise NotFound.of("scan", scan_id)
+    return rows[0].status not in UNFINISHED
+
+
 def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Scan, Scan | None]:
     """Return the scan and the scan to compare it with: ``base_id``, or the previous completed one.
 

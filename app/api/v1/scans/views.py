@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from app import ids
 from app.analysis.scan.diff import diff
-from app.api.http import fields, lists, responses
+from app.api.http import fields, lists, responses, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
 from app.api.v1 import schemas
 from app.errors import InvalidRequest
+from app.limits.concurrency import RETRY_SECONDS
 from app.models.keys import Scope
 from app.services.scans import scans, serialization
 from app.services.scans.scans import ScanFilter, Selection
@@ -49,6 +50,14 @@ class ScanQuery(fields.PeriodQuery):
     domain: fields.Name | None = None
     status: fields.ScanStatus | None = None
     trigger: Literal["api", "schedule", "dashboard", "cli"] | None = None
+
+
+class WaitQuery(Query):
+    """How long to wait for a scan that is queued or running."""
+
+    wait: Annotated[int, Field(ge=0, le=30)] = Field(
+        default=0, description="seconds to wait until the scan is finished"
+    )
 
 
 class DiffQuery(Query):
@@ -114,10 +123,16 @@ def index(query: ScanQuery) -> Response:
 
 
 @bp.get("/scans/<id>")
-@endpoint(scopes=READ, returns=schemas.Scan)
-def show(id: str) -> Response:
+@endpoint(scopes=READ, query=WaitQuery, returns=schemas.Scan)
+def show(id: str, query: WaitQuery) -> Response:
     """Get a scan with its results."""
-    return responses.item(detail(scans.find(current().account_id, fields.path_id("scan", id))))
+    account_id, scan_id = current().account_id, fields.path_id("scan", id)
+    is_finished = partial(scans.is_finished, account_id, scan_id)
+    has_waited = not query.wait or slots.wait_until(is_finished, query.wait)
+    response = responses.item(detail(scans.find(account_id, scan_id)))
+    if not has_waited:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
 
 
 @bp.get("/scans/<id>/diff")

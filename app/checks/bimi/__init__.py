@@ -136,8 +136,10 @@ CNAME_CONFLICT = cname_conflict.finding_type(
 )
 
 
-# The host and the path of a location.
-_LOCATION = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+/[^\s;,:'\"<>\\]*", re.ASCII | re.IGNORECASE)
+# The host and the path of a location; one match begins only where no other host has begun.
+_LOCATION = re.compile(
+    r"(?<![a-z0-9.-])[a-z0-9-]++(?:\.[a-z0-9-]++)++/[^\s;,:'\"<>\\]*+", re.ASCII | re.IGNORECASE
+)
 
 
 async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:

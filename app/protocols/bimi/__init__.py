@@ -1,7 +1,6 @@
 """BIMI records (draft-brand-indicators-for-message-identification §4.2); logos: ``bimi_logo``."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from app.protocols import tags, uris
 
@@ -39,7 +38,6 @@ class Record:
     a: uris.Uri | None = None
     avp: str = "brand"
     lps: tuple[str, ...] = ()
-    problems: tuple[tags.Problem, ...] = ()
 
     @property
     def declined(self) -> bool:
@@ -82,7 +80,6 @@ def parse_record(text: str) -> Record:
         a=authority,
         avp="personal" if tags.lowered(values.get("avp", "")) == "personal" else "brand",
         lps=tags.items(values.get("lps", ""), ","),
-        problems=tuple(_problems(values, logo)),
     )
 
 
@@ -99,16 +96,3 @@ def _location(code: str, name: str, value: str, faults: list[tuple[str, str]]) -
         faults.append((code, f"{name}: only https: URLs are allowed"))
         return None
     return uri
-
-
-def _problems(values: dict[str, str], logo: uris.Uri | None) -> list[tags.Problem]:
-    problems = []
-    if logo is None and values.get("a"):
-        problems.append(
-            tags.Problem("l", "", "empty although a names a mark certificate for a logo")
-        )
-    if logo is not None and not urlsplit(logo).path.lower().endswith((".svg", ".svgz")):
-        problems.append(tags.Problem("l", logo, "the path does not end in .svg or .svgz"))
-    if tags.lowered(values.get("avp", "brand")) not in ("brand", "personal"):
-        problems.append(tags.Problem("avp", values["avp"], "not one of brand, personal"))
-    return problems

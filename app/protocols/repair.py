@@ -18,6 +18,7 @@ _INVISIBLE = re.compile("[\u00a0\u200b-\u200f\u2060\ufeff]")  # pasted from a we
 _EDGES = " \t\r\n;,:'"
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _MAILTO = re.compile(r"(?:mailto:[ \t]*/*[ \t]*)+", re.IGNORECASE)
+_HTTPS = re.compile(r"(?:https?:/*)*https:/*", re.ASCII | re.IGNORECASE)
 _SIZE = re.compile(r"![0-9]+[kmgt]?$", re.ASCII | re.IGNORECASE)
 _MAILBOX = re.compile(
     r"[a-z0-9_][a-z0-9_.%+=&'~#-]{0,63}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+(?:\?.*)?",
@@ -104,6 +105,7 @@ def _address(text: str) -> str | None:
         address = f"mailto:{address[match.end() :]}"
     elif "@" in address and not _SCHEME.match(address):
         address = f"mailto:{address}"
+    address = with_one_scheme(address)
     plain = _SIZE.sub("", address)
     try:
         uri = uris.parse(plain)
@@ -111,6 +113,11 @@ def _address(text: str) -> str | None:
         return None
     is_plausible = uri.scheme != "mailto" or _MAILBOX.fullmatch(plain[len("mailto:") :])
     return address if is_plausible else None
+
+
+def with_one_scheme(url: str) -> str:
+    """The URL with ``https://`` once; unchanged if that is not its scheme."""
+    return _HTTPS.sub("https://", url, count=1) if _HTTPS.match(url) else url
 
 
 def joined(pairs: Sequence[tuple[str, str]]) -> str:

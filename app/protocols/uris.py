@@ -73,6 +73,8 @@ def _mail_host(text: str) -> DomainName:
 def _web_host(text: str) -> DomainName:
     parts = urlsplit(text)  # raises ValueError for invalid brackets
     _ = parts.port  # raises ValueError for an invalid port
+    if parts.netloc.lower() in ("https:", "http:"):
+        raise ValueError(f"{parts.netloc.lower()} is written twice")
     return _host(parts.hostname or "")
 
 

@@ -78,6 +78,6 @@ def _value(rdtype: str, line: str) -> Rdata:
             return Mx(int(preference), host.removesuffix("."))
         case "TLSA", [usage, selector, matching, data]:
             return Tlsa(usage=int(usage), selector=int(selector), matching=int(matching), data=data)
-        case "CAA", [flags, tag, value]:
-            return Caa(int(flags), tag, value.strip('"'))
+        case "CAA", [flags, tag, *_]:
+            return Caa(int(flags), tag, line.split(" ", 2)[2][1:-1])
     return line

@@ -105,7 +105,7 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
         *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
         *(PROVIDER_DEFAULT, CNAME_CONFLICT, *key_hygiene.FINDING_TYPES),
     ),
-    logic_version=4,
+    logic_version=5,
     keeps=keeps,
 )
 async def dkim(subject: Subject, dns: Resolver) -> Outcome:

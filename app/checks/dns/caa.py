@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from app.checks.engine.types import (
     Finding,
@@ -96,7 +97,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _PARAMETER = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?[ \t]*=(?:[ \t]*[\x21-\x3a\x3c-\x7e]+)?"
 _ISSUER = re.compile(
     rf"[ \t]*(?:({_LABEL}(?:\.{_LABEL})*)[ \t]*)?"
-    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*(?:;[ \t]*)?)?)?",
+    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*)?)?",
     re.IGNORECASE,
 )
 
@@ -114,7 +115,7 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
         *(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN, UNRESTRICTED, WILDCARDS_ONLY),
         IODEF_INVALID,
     ),
-    logic_version=3,
+    logic_version=4,
     keeps=keeps,
 )
 async def caa(subject: Subject, dns: Resolver) -> Outcome:
@@ -186,11 +187,11 @@ def _unknown_critical(records: Sequence[Caa]) -> list[Caa]:
 
 
 def _issuers(records: Sequence[Caa], tag: str) -> list[str]:
-    issuers = {_issuer(record.value) for record in records if record.tag.lower() == tag}
+    issuers = {issuer(record.value) for record in records if record.tag.lower() == tag}
     return sorted(issuer for issuer in issuers if issuer)
 
 
-def _issuer(value: str) -> str | None:
+def issuer(value: str) -> str | None:
     """The CA's domain; "" where the value names none (RFC 8659 §4.2); None if it cannot be read."""
     match = _ISSUER.fullmatch(value)
     return (match[1] or "").lower() if match else None
@@ -203,15 +204,14 @@ def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
         why = "CAs that do not know a critical property must refuse to issue. Remove the record."
         yield UNKNOWN_CRITICAL.at(owner, fix=_removal(owner, unknown, why), records=_texts(unknown))
     issuing = [record for record in records if record.tag.lower() in ISSUERS]
-    unreadable = [record for record in issuing if _issuer(record.value) is None]
+    unreadable = [record for record in issuing if issuer(record.value) is None]
     if unreadable:
-        why = "CAs treat a value that they cannot read as allowing no CA. Correct or remove it."
-        yield SYNTAX.at(owner, fix=_removal(owner, unreadable, why), records=_texts(unreadable))
+        yield SYNTAX.at(owner, fix=_correction(owner, unreadable), records=_texts(unreadable))
     for record in records:
         if record.tag.lower() == "iodef" and (reason := _iodef_problem(record.value)):
             yield IODEF_INVALID.at(f"{owner} {record.value}", reason=reason)
     issue, wildcard = (
-        [_issuer(record.value) for record in issuing if record.tag.lower() == tag]
+        [issuer(record.value) for record in issuing if record.tag.lower() == tag]
         for tag in ("issue", "issuewild")
     )
     if not issue and records and not unknown:
@@ -234,6 +234,31 @@ def _iodef_problem(value: str) -> str | None:
 
 def _texts(records: Sequence[Caa]) -> list[str]:
     return [str(record) for record in records]
+
+
+def _correction(owner: str, records: Sequence[Caa]) -> Fix:
+    """The fix that writes the values as they were meant; their removal if one is not evident."""
+    corrected = [replace(record, value=_repaired(record.value)) for record in records]
+    if any(issuer(record.value) is None for record in corrected):
+        why = "CAs treat a value that they cannot read as allowing no CA. Correct or remove it."
+        return _removal(owner, records, why)
+    before, after = "\n".join(_texts(records)), "\n".join(_texts(corrected))
+    return Fix(
+        action="replace",
+        name=owner,
+        type="CAA",
+        before=before,
+        after=after,
+        rollback=f"Publish {owner}. CAA again: {before}",
+        why="CAs treat a value that they cannot read as allowing no CA.",
+    )
+
+
+def _repaired(value: str) -> str:
+    """The value without a semicolon to which no parameter belongs, and without quotes around it."""
+    parts = [part.strip(" \t") for part in value.strip(" \t\"'").split(";")]
+    domain, *parameters = parts
+    return "; ".join((domain, *filter(None, parameters)))
 
 
 def _removal(owner: str, records: Sequence[Caa], why: str) -> Fix:

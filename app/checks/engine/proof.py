@@ -21,7 +21,7 @@ from app.checks.engine.types import (
     Severity,
     Subject,
 )
-from app.ports.dns import Answer, LookupFailed, Mx, Rdata, ServerAnswer, Tlsa, or_failure
+from app.ports.dns import Answer, Caa, LookupFailed, Mx, Rdata, ServerAnswer, Tlsa, or_failure
 from app.ports.http import Page, Request
 from app.ports.network import NetworkSession
 
@@ -284,6 +284,8 @@ def _rdata(rdtype: str, text: str) -> Rdata:
             return host.lower().removesuffix(".")
         case "TLSA", [usage, selector, matching, data]:
             return Tlsa(usage=int(usage), selector=int(selector), matching=int(matching), data=data)
+        case "CAA", [flags, tag, *_]:
+            return Caa(int(flags), tag, text.split(None, 2)[2][1:-1])
         case "TXT", _:
             return text
     raise ValueError(f"no record of type {rdtype}")

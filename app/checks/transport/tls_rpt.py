@@ -126,7 +126,7 @@ MALFORMED_TAG = FindingType(
     summary="TLS-RPT: malformed tag, so some senders ignore the record",
     why="Senders that verify the whole record send no reports.",
     remediation="Correct or remove the part.",
-    note="A part between two semicolons is not of the form `name=value`.",
+    note="A part between two semicolons is not of the form `name=value`, without blanks.",
     reference="RFC 8460 §3",
     is_syntax=True,
 )
@@ -157,7 +157,7 @@ async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: Netwo
         *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE, NO_MAILBOX, CNAME_CONFLICT),
         *(DUPLICATE_TAG, MALFORMED_TAG),
     ),
-    logic_version=5,
+    logic_version=6,
     keeps=keeps,
 )
 async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:

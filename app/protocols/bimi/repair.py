@@ -8,7 +8,6 @@ from app.protocols import bimi, repair
 KNOWN = ("v", "l", "a", "avp", "lps")
 DROP = ""  # without this tag, receivers do what they do with its invalid value
 _HOST = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]+/", re.ASCII | re.IGNORECASE)
-_HTTPS = re.compile(r"(?:https?:/*)*https:/*", re.ASCII | re.IGNORECASE)
 
 
 def repaired(text: str) -> str | None:
@@ -46,7 +45,7 @@ def _location(value: str) -> str:
     url = re.sub(r"\s+", "", value).strip("<>")
     if _HOST.match(url):
         return f"https://{url}"
-    return _HTTPS.sub("https://", url, count=1) if _HTTPS.match(url) else url
+    return repair.with_one_scheme(url)
 
 
 def _avatar(value: str) -> str:

@@ -13,6 +13,7 @@ VERSION = "DKIM1"
 MAX_KEY_BYTES = 8192  # decoded; no verifier accepts a larger key
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # RFC 6376 §3.2
+_EMPTY_TAG = re.compile(r"(?:^|;)[ \t\r\n]*+;")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SPACE = re.compile(r"[ \t\r\n]+")
 _ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")  # RFC 8410 §4
@@ -121,6 +122,8 @@ def parse_record(text: str) -> Key:
 def _tag_list(text: str) -> dict[str, str]:
     """The tags by case-sensitive name; one syntax error makes the whole list invalid (§3.2)."""
     pairs = tags.split(text)
+    if _EMPTY_TAG.search(text):
+        raise Unusable("syntax", "a semicolon too many")
     for name, value in pairs:
         if not _NAME.fullmatch(name):
             raise Unusable("syntax", f"not a tag: {(name or value)[:40]!r}")

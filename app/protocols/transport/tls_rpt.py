@@ -1,11 +1,15 @@
 """TLS-RPT records, which name the destinations of TLS reports (RFC 8460 §3)."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.protocols import tags, uris
 
 VERSION = "TLSRPTv1"
 SCHEMES = ("mailto", "https")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_FIELD_VALUE = re.compile(r"[\x21-\x3a\x3c\x3e-\x7e]+")
 
 
 class NotTlsRpt(ValueError):
@@ -28,7 +32,7 @@ class TlsRptRecord:
     """One TLS-RPT record.
 
     rua             the usable URIs in order, including repeated ones; at least one
-    problems        unusable URIs, and parts that are not tags
+    problems        unusable URIs, and parts that are no fields
     duplicate_tags  tag names that occur more than once; the first occurrence counts
     """
 
@@ -57,9 +61,7 @@ def parse_record(text: str) -> TlsRptRecord:
     if not is_record(text):
         raise NotTlsRpt(f"the record does not begin with v={VERSION};")
     pairs = tags.split(text)
-    problems = [
-        tags.Problem("", value, tags.why_not_a_tag(value)) for name, value in pairs if not name
-    ]
+    problems = list(_malformed(text))
     values = [value for name, value in pairs if name == "rua"]
     if not values or not values[0]:
         raise TlsRptUnusable("rua_missing", "tag rua is required")
@@ -73,6 +75,23 @@ def parse_record(text: str) -> TlsRptRecord:
         raise TlsRptUnusable("rua_invalid", f"rua has no usable address: {problems[-1].reason}")
     duplicates = tags.repeated(name for name, _ in pairs if name)
     return TlsRptRecord(tuple(read), tuple(problems), duplicates)
+
+
+def _malformed(text: str) -> Iterator[tags.Problem]:
+    """The parts after the version that are no fields by the grammar, with an empty name."""
+    *parts, last = (part.strip(" \t") for part in text.split(";")[1:])
+    for part in (*parts, *([last] if last else ())):
+        name, equals, value = part.partition("=")
+        is_blank = name != name.rstrip(" \t") or value != value.lstrip(" \t")
+        is_value = name == "rua" or _FIELD_VALUE.fullmatch(value)
+        if not part:
+            yield tags.Problem("", ";", "a semicolon too many")
+        elif not equals:
+            yield tags.Problem("", part, tags.why_not_a_tag(part))
+        elif is_blank:
+            yield tags.Problem("", part, "no blank is allowed before or after =")
+        elif not _FIELD_NAME.fullmatch(name) or not is_value:
+            yield tags.Problem("", part, "the name or the value has an invalid character")
 
 
 def _destination(text: str) -> uris.Uri:

@@ -37,6 +37,7 @@ ISSUE = Caa(0, "issue", "ca.example")
         ([ISSUE, Caa(0, "tbs", "unknown")], []),
         ([ISSUE, Caa(128, "tbs", "unknown")], ["caa.unknown_critical"]),
         ([ISSUE, Caa(0, "issue", "%%%%%")], ["caa.syntax_error"]),
+        ([ISSUE, Caa(0, "issue", "b.example; policy=ev;")], ["caa.syntax_error"]),
         ([ISSUE, Caa(0, "issuewild", "ca.example policy=ev")], ["caa.syntax_error"]),
     ],
 )
@@ -105,6 +106,14 @@ async def test_set_of_policy_host_is_checked_too() -> None:
     assert [(finding.kind.code, finding.subject) for finding in outcome.findings] == [
         ("caa.issuance_forbidden", "mta-sts.example.org")
     ]
+
+
+async def test_fix_removes_the_semicolon_that_no_parameter_follows() -> None:
+    value = '0 issue "ca.example; policy=ev;"'
+    zone = Zone({AT: [Caa(0, "issue", "ca.example; policy=ev;")]})
+    [finding] = (await run_check(caa, SUBJECT, zone)).findings
+    assert finding.fix is not None
+    assert (finding.fix.before, finding.fix.after) == (value, '0 issue "ca.example; policy=ev"')
 
 
 async def test_fix_removes_records_that_block_every_ca() -> None:

@@ -173,6 +173,7 @@ DAMAGES = [
     *(("v=spf1", "v:spf1"), ("-all", "-all ip4:192.0.2.9"), ("-all", "-allip4:192.0.2.9")),
     *(("192.0.2.7", "192.0.2.7,192.0.2.8"), ("include:", "inlude:"), ("all", "al")),
     ("@acme", " @acme"),
+    *(("; rua=", "; _x=y; rua="), ("rua=", "rua= "), ("https://", "https://https://")),
     *(("https://", ""), ("https:", "http:"), ("l=", "L="), ("; a=", " a="), ("BIMI1", "bimi1")),
     *(("l=", "l:"), ("; a=", "; l="), ("brand", "brands"), ("mx", "mx="), ("include:", "include=")),
 ]

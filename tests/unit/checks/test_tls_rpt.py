@@ -32,6 +32,11 @@ TABLE: list[tuple[list[str], list[str]]] = [
     ([f"{GOOD},mailto:tls@example.org"], ["tls_rpt.rua_duplicate"]),
     ([f"{GOOD}; rua=mailto:other@example.org"], ["tls_rpt.duplicate_tag"]),
     ([f"{GOOD}; stray"], ["tls_rpt.malformed_tag"]),
+    ([f"{GOOD};;"], ["tls_rpt.malformed_tag"]),
+    ([f"{GOOD}; _x=y"], ["tls_rpt.malformed_tag"]),
+    ([f"{GOOD}; x=y=z"], ["tls_rpt.malformed_tag"]),
+    ([GOOD.replace("rua=", "rua = ")], ["tls_rpt.malformed_tag"]),
+    (["v=TLSRPTv1; rua=https://https://example.org/in"], ["tls_rpt.rua_invalid_scheme"]),
 ]
 MISSING = [
     (Usage.BOTH, {}, ["tls_rpt.missing"]),

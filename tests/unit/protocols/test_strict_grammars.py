@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.protocols import bimi, dmarc
+from app.protocols import bimi, dkim, dmarc
 from app.protocols.transport import mta_sts, tls_rpt
 
 
@@ -55,3 +55,10 @@ def test_bimi_record_names_all_of_its_problems() -> None:
     with pytest.raises(bimi.Unusable) as caught:
         bimi.parse_record("v=BIMI1; l=http://a.test/a.svg; a=x; stray")
     assert all(part in caught.value.reason for part in ("stray", "l: ", "a: "))
+
+
+@pytest.mark.parametrize("text", ["v=DKIM1; p=;;", "v=DKIM1;; p=", "; p=", "v=DKIM1; ; p="])
+def test_key_record_with_an_empty_tag_is_refused(text: str) -> None:
+    with pytest.raises(dkim.Unusable) as caught:
+        dkim.parse_record(text)
+    assert caught.value.code == "syntax"

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from tests.support.api_client import Client, make_client
+from tests.support.api_reports import with_reports
 from tests.support.factories import make_account
 
 
@@ -23,3 +24,9 @@ def stranger(app: Flask) -> Client:
 def caller(app: Flask) -> Client:
     """A client with a high rate limit."""
     return make_client(app, make_account().id, rate_limit="1000000 per minute")
+
+
+@pytest.fixture
+def full(client: Client) -> Client:
+    """A client with two aggregate reports, a TLS report, a failure report and a bad file."""
+    return with_reports(client)

@@ -5,42 +5,12 @@ import gzip
 import json
 
 import pytest
-from sqlalchemy import delete, select, update
 
-from app.db.transactions import transaction
-from app.models import AuditEvent, RawFile, ReportFile
 from app.services.filing import processor
 from app.services.ingest import files as ingest_files
 from tests.support.api_client import Client
-from tests.support.api_reports import rows
-from tests.support.factories import make_domain
-from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
-
-FIRST = dmarc_xml(report_id="first", begin=YESTERDAY - DAY, end=YESTERDAY - 1)
-SECOND = dmarc_xml(
-    report_id="second",
-    org="other.test",
-    records=[
-        record(ip="192.0.2.7", count=5),
-        record(ip="2001:db8::1", count=2, dkim="fail", spf="fail"),
-        record(ip="192.0.2.8", count=1, dkim="fail"),
-    ],
-)
-
-
-@pytest.fixture
-def full(client: Client) -> Client:
-    """A client with two aggregate reports, a TLS report, a failure report and a bad file."""
-    for name in ("acme.test", "empty.test"):
-        make_domain(client.account_id, name)
-    upload(client, FIRST, SECOND, tls_json(), failure_mail(), b"hello")
-    return client
-
-
-def upload(client: Client, *files: bytes) -> None:
-    for raw in files:
-        ingest_files.store(client.account_id, raw, received_via="upload", file_name="a.bin")
-    processor.run([])
+from tests.support.api_reports import read_by_earlier_version, rows, upload
+from tests.support.report_documents import YESTERDAY, dmarc_xml, record, tls_json
 
 
 def ids_of(client: Client, path: str) -> list[str]:
@@ -266,35 +236,6 @@ def test_failure_reports_have_no_private_data(full: Client) -> None:
     assert not any(word in json.dumps(report) for word in ("victim", "bounce", "Good day"))
 
 
-def test_every_file_is_listed_with_its_status(full: Client) -> None:
-    listed_files = full.data("GET", "/v1/reports/files")
-    assert [item["status"] for item in listed_files] == ["rejected", *["parsed"] * 4]
-    assert [str(item["reportId"])[:4] for item in listed_files] == [
-        "None",
-        "flr_",
-        "tlr_",
-        "dmr_",
-        "dmr_",
-    ]
-    assert listed_files[0]["reason"]
-    assert len(full.data("GET", "/v1/reports/files?status=rejected")) == 1
-    assert len(full.data("GET", "/v1/reports/files?kind=tls&policyDomain=acme.test")) == 1
-
-
-def test_files_with_failed_authentication_are_listed(full: Client) -> None:
-    with transaction() as session:
-        report_file = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
-        report_file.authenticity, report_file.author = "failed", "evil.test"
-    (failed_file,) = full.data("GET", "/v1/reports/files?authenticity=failed")
-    assert (failed_file["kind"], failed_file["author"], failed_file["authenticity"]) == (
-        "tls",
-        "evil.test",
-        "failed",
-    )
-    assert full.data("GET", "/v1/reports/files?authenticity=verified") == []
-    assert full("GET", "/v1/reports/files?authenticity=maybe").status_code == 400
-
-
 @pytest.mark.parametrize("how", ["format", "accept"])
 def test_lists_can_be_exported_as_csv_and_ndjson(full: Client, how: str) -> None:
     path = "/v1/reports/dmarc"
@@ -345,53 +286,3 @@ def test_every_csv_cell_is_quoted(full: Client) -> None:
         assert line.startswith('"')
         assert line.endswith('"')
         assert len(next(csv.reader([line]))) == line.count('","') + 1
-
-
-def test_any_report_file_is_downloaded_unchanged(full: Client) -> None:
-    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
-    response = full("GET", f"/v1/reports/files/{file['id']}/raw")
-    assert (response.status_code, response.data) == (200, b"hello")
-    assert response.headers["Content-Type"] == "application/octet-stream"
-    with transaction(readonly=True) as session:
-        actions = session.scalars(select(AuditEvent.action)).all()
-    assert "report_file.downloaded" in actions
-
-
-def test_deleted_bytes_are_not_found(full: Client) -> None:
-    (file,) = full.data("GET", "/v1/reports/files?status=rejected")
-    with transaction() as session:
-        session.execute(delete(RawFile).where(RawFile.account_id == full.account_id))
-    assert full("GET", f"/v1/reports/files/{file['id']}/raw").status_code == 404
-    response = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
-    assert (response.status_code, response.json["error"]["code"]) == (409, "conflict")
-
-
-def test_unattributed_file_is_reprocessed(full: Client) -> None:
-    upload(full, dmarc_xml("later.test", "later"))
-    (file,) = full.data("GET", "/v1/reports/files?status=unattributed")
-    refused = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
-    assert refused.status_code == 409
-    assert "no domain was added or verified" in refused.json["error"]["message"]
-    assert "Add and verify later.test" in refused.json["error"]["message"]
-    make_domain(full.account_id, "another.test")
-    queued = full.data("POST", f"/v1/reports/files/{file['id']}/reprocess", 202)
-    assert queued == {
-        **file,
-        **{"status": "received", "reason": None, "detail": None, "finishedAt": None},
-    }
-    processor.run([])
-    (again,) = full.data("GET", "/v1/reports/files?status=unattributed")
-    assert (again["id"], again["policyDomain"]) == (file["id"], "later.test")
-    assert again["finishedAt"] > file["finishedAt"]
-
-
-def read_by_earlier_version() -> None:
-    with transaction() as session:
-        session.execute(update(ReportFile).values(parser_version=1))
-
-
-def test_parsed_file_is_not_reprocessed(full: Client) -> None:
-    file = full.data("GET", "/v1/reports/files?status=parsed")[0]
-    response = full("POST", f"/v1/reports/files/{file['id']}/reprocess")
-    assert response.status_code == 409
-    assert response.json["error"]["message"].endswith("The status of this file is parsed")

@@ -16,10 +16,12 @@ from app.checks.spf import evaluate as spf_evaluate
 from app.ports.http import Page
 from app.protocols import spf
 from app.protocols.names import DomainName
+from tests.support import fixed_zones
 from tests.support.mark_certificates import CERTIFIED
 from tests.support.zones import Zone
 
 EXAMPLES = int(os.environ.get("FIX_EXAMPLES", "150"))
+MAX_FIXES = 40  # of one domain, one after another
 DOMAIN = "acme.test"
 KEY = (
     "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf"
@@ -214,6 +216,29 @@ def test_every_fix_is_sound(check: str, data: Any) -> None:
     for name, finding in before:
         if finding.fix is not None and finding.fix.type == "TXT":
             _check(zone, subject, name, finding, before)
+
+
+@settings(max_examples=EXAMPLES // 5)
+@given(data=st.data())
+def test_fixes_of_several_damaged_records_come_to_an_end_in_any_order(data: Any) -> None:
+    zone: dict[Any, Any] = dict(BASE)
+    for check in data.draw(st.lists(st.sampled_from(sorted(RECORDS)), min_size=1, unique=True)):
+        zone[NAMES[check]] = data.draw(damaged(data.draw(RECORDS[check])))
+    subject = Subject(DomainName(DOMAIN), dkim_selectors=("s1",))
+    solved: set[tuple[str, str]] = set()
+    random = data.draw(st.randoms(use_true_random=False))
+    for _ in range(MAX_FIXES):
+        current = findings_of(zone, subject)
+        assert not solved & {(item.kind.code, item.subject) for _, item in current}
+        fixable = [(check, item) for check, item in current if item.fix and item.fix.type == "TXT"]
+        if not fixable:
+            return
+        check, finding = random.choice(fixable)
+        _check(zone, subject, check, finding, current)
+        solved.add((finding.kind.code, finding.subject))
+        assert finding.fix is not None
+        zone = fixed_zones.published(zone, finding.fix)
+    raise AssertionError(solved)
 
 
 def _check(

@@ -72,3 +72,9 @@ def test_no_two_public_classes_of_a_package_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 other = packages.setdefault(package, {}).setdefault(node.name, path)
                 assert other == path, f"{node.name} is in {other} and in {path}"
+
+
+def test_no_file_suppresses_the_formatter() -> None:
+    marker, table = "# fmt" + ":", "senders.py"  # a table with one line for each service
+    files = sources("app", "worker", "migrations", "tests", "bench", "demo", "devtools")
+    assert [path.name for path in files if marker in path.read_text()] == [table]

@@ -9,9 +9,13 @@ from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
 from app.mailboxes.local.folder import FolderConfig
 from app.mailboxes.pop3 import Pop3Config
 from app.mailboxes.s3.bucket import S3Config
+from app.mailboxes.web_api.gmail import GmailConfig
+from app.mailboxes.web_api.graph import GraphConfig
 
 _TYPES: tuple[type[MailboxConfig], ...] = (
     ImapConfig,
+    GraphConfig,
+    GmailConfig,
     ImapMicrosoftConfig,
     ImapGmailConfig,
     Pop3Config,

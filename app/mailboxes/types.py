@@ -24,6 +24,10 @@ class SignInRequired(MailboxError):
     """The access has expired or was revoked: the mailbox is paused until a person changes it."""
 
 
+class ResponseTooLarge(MailboxError):
+    """The response to an HTTPS request is larger than the request allows."""
+
+
 class MessageError(MailboxError):
     """The server refused one message; others can still be fetched. The message is the reason."""
 
@@ -115,7 +119,7 @@ class Access(ABC):
 
         The body is read if ``request.max_response_bytes`` is set. Connections are reused.
 
-        raises  MailboxError if there is no response
+        raises  ResponseTooLarge; MailboxError if there is no response
         """
 
     @abstractmethod

@@ -20,7 +20,7 @@ from app.errors import InvalidRequest
 from app.mailboxes import registry
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.options import InvalidOptions
-from app.mailboxes.types import Access, Mailbox, MailboxError, StoredToken
+from app.mailboxes.types import Access, Mailbox, MailboxError, ResponseTooLarge, StoredToken
 from app.models import ReportMailbox
 from app.ports.dns import LookupFailed
 from app.ports.http import Page, Request
@@ -113,6 +113,8 @@ class _ConnectionAccess(Access):
             page = self._fetch(host, path, request, seconds=REQUEST_SECONDS)
         except LookupFailed as error:
             raise MailboxError(f"the request to {host} failed: {error.reason}") from None
+        if page.failure == "too_large":
+            raise ResponseTooLarge(f"the response of {host} is too large")
         if page.failure:
             detail = f": {page.detail}" if page.detail else ""
             raise MailboxError(f"the request to {host} failed ({page.failure}){detail}")

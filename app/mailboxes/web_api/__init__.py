@@ -1,0 +1,1 @@
+"""Mailboxes with a web API: Microsoft Graph and the Gmail API."""

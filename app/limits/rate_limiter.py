@@ -161,6 +161,20 @@ def count(identifier: str, limits: str, policy: str = "default") -> RateLimitSta
     return shortest
 
 
+def count_and_show(identifier: str, limits: str, *, is_refused: bool = True) -> None:
+    """Count one request, and have ``add_headers`` show this count.
+
+    is_refused  whether a request above the limit is refused
+    raises      RateLimitExceeded
+    """
+    try:
+        g.rate_limit_status = count(identifier, limits)
+    except RateLimitExceeded as error:
+        g.rate_limit_status = error.limit
+        if is_refused:
+            raise
+
+
 def count_next(limits: str, following: str, following_limits: str) -> None:
     """Have the next ``count``, for ``limits``, count ``following`` in the same round trip.
 

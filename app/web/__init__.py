@@ -47,6 +47,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     for group in (*groups, *settings_groups, recipients, audit, results):
         web.register_blueprint(group.bp)
+    web.register_blueprint(keys.first_page)
     web.register_blueprint(reporting.former)
     app.register_blueprint(web)
     app.after_request(pages.set_security_headers)

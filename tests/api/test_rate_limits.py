@@ -1,10 +1,12 @@
 """The rate limit over HTTP, on a real Redis and without one."""
 
+import re
 import signal
 
 import pytest
 import redis
 from flask import Flask
+from werkzeug.datastructures import Headers
 
 from tests.support import servers
 from tests.support.api_client import Client, make_client
@@ -75,10 +77,41 @@ def test_valid_key_is_not_limited_by_failures_of_its_address(
     assert client("GET", "/v1/me").status_code == 200
 
 
-def test_health_checks_are_not_counted(limited: Client) -> None:
-    response = limited.app.test_client().get("/healthz")
-    assert response.status_code == 200
-    assert not set(HEADERS) & set(response.headers.keys())
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/docs/static/docs.css"])
+def test_public_pages_are_counted_by_address_and_never_refused(
+    redis_url: str, app: Flask, path: str
+) -> None:
+    caller = app.test_client()
+    remaining = []
+    for _ in range(32):
+        with caller.get(path) as response:
+            assert response.status_code == 200
+            remaining.append(int(response.headers["X-RateLimit-Remaining"]))
+    assert remaining == [*range(29, -1, -1), 0, 0]
+    assert caller.get("/v1/me").headers["X-RateLimit-Remaining"] == "29"
+
+
+def test_response_of_every_route_has_the_headers(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        path = re.sub("<[^>]+>", "x", rule.rule)
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            for host in ("localhost", "unknown.example"):
+                url = f"http://{host}"
+                with app.test_client().open(path, method=method, base_url=url) as response:
+                    headers = response.headers
+                expect_rate_limit(headers, f"{method} {path} of {host}")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/assets/none.js", "/settings"])
+def test_response_of_other_paths_has_the_headers(app: Flask, path: str) -> None:
+    expect_rate_limit(app.test_client().get(path).headers, path)
+
+
+def expect_rate_limit(headers: Headers, route: str) -> None:
+    for name in HEADERS:
+        values = headers.getlist(name)
+        assert len(values) == 1, f"{route}: {name}"
+        assert values[0].isdigit(), f"{route}: {name}"
 
 
 def test_counting_continues_after_redis_closed_its_connections(

@@ -50,8 +50,14 @@ def test_every_page_has_the_security_headers(browser: Browser) -> None:
             assert headers[name] == value, path
         if not path.startswith("/assets"):
             assert headers["Cache-Control"] == "no-store", path
-        assert "X-RateLimit-Limit" not in headers
+        assert headers["X-RateLimit-Limit"].isdigit(), path
         assert "Strict-Transport-Security" not in headers
+
+
+def test_settings_redirect_to_their_first_page(browser: Browser) -> None:
+    response = browser.client.get("/settings")
+    assert (response.status_code, response.headers["Location"]) == (303, "/settings/keys")
+    assert "Create API key" in browser.get("/settings/keys")
 
 
 def test_page_over_tls_has_hsts(app: Flask) -> None:

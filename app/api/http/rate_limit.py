@@ -18,6 +18,7 @@ from app.protocols.client_networks import client_network
 from app.services.api_keys.callers import Caller
 from app.settings import Settings
 
+# Public pages and files are never refused, and the dashboard counts its requests itself.
 _EXEMPT = ("health", "docs", "static", "web")
 
 
@@ -81,8 +82,11 @@ def _count_caller(caller: Caller) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    if (status := g.get("rate_limit_status")) is not None:
-        rate_limiter.add_headers(response, status)
+    if "rate_limit_status" not in g:  # nothing limits this request: count it for the headers
+        network = client_network(request.remote_addr or "unknown")
+        limit = settings.current().unauthenticated_rate_limit
+        rate_limiter.count_and_show(f"public:{network}", limit, is_refused=False)
+    rate_limiter.add_headers(response, g.rate_limit_status)
     return response
 
 

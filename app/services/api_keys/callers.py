@@ -73,7 +73,7 @@ def resolve(token: str | None, address: str) -> Caller | None:
     """
     if token is None:
         return None
-    caller = _cached(token) or _find(token)
+    caller = _cached(token) or _find(token, address)
     if caller is None or caller.is_allowed_from(address):
         return caller
     usage.record(caller.id, usage.REFUSED_ADDRESS, 401, address)  # shown to the account
@@ -97,7 +97,7 @@ def _cache_key(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _find(token: str) -> Caller | None:
+def _find(token: str, address: str) -> Caller | None:
     if not key_tokens.is_well_formed(token):
         return None
     with transaction(readonly=True) as session:
@@ -116,6 +116,8 @@ def _find(token: str) -> Caller | None:
         return None
     if reason := _refusal(key, any(matches), now, status):
         _note_refusal(key.account_id, key.key_id, reason)
+        if any(matches):  # the key id alone is not secret, and must not change what is shown
+            usage.record(key.id, f"refused: {reason}", 401, address)
         return None
     if not matches[0]:
         _update_digest(key.id, digests[0])

@@ -9,7 +9,7 @@ from app.services.sign_in.sessions import UserSession
 
 
 def count(user: UserSession | None) -> None:
-    """Count this request.
+    """Count this request; its response has the headers of this count.
 
     All sessions of a user share one limit, so that signing in again does not reset it.
 
@@ -17,8 +17,8 @@ def count(user: UserSession | None) -> None:
     """
     current = settings.current()
     if user is not None:
-        rate_limiter.count(f"dashboard:user:{user.user_id}", current.dashboard_rate_limit)
+        counter, limit = f"dashboard:user:{user.user_id}", current.dashboard_rate_limit
     else:
         network = client_network(request.remote_addr or "unknown")
-        limit = current.dashboard_anonymous_rate_limit
-        rate_limiter.count(f"dashboard:network:{network}", limit)
+        counter, limit = f"dashboard:network:{network}", current.dashboard_anonymous_rate_limit
+    rate_limiter.count_and_show(counter, limit)

@@ -26,6 +26,9 @@ from app.web.base.forms import (
 
 bp = Blueprint("keys", __name__, url_prefix="/settings/keys")
 
+# The first page of the settings.
+first_page = Blueprint("settings", __name__, url_prefix="/settings")
+
 MEANINGS = {
     Scope.DOMAINS_READ: "List domains and read their check results, scans and DNS history.",
     Scope.DOMAINS_WRITE: "Add, change, verify and delete domains.",
@@ -113,6 +116,12 @@ class RotateKeyForm(BaseForm):
     """Rotate an API key."""
 
     grace = ChoiceField("Old key expires", GRACES, default="24")
+
+
+@first_page.get("")
+def redirect_to_first_page() -> ResponseReturnValue:
+    """Redirect to the first page of the settings."""
+    return redirect(url_for("web.keys.index"), 303)
 
 
 @bp.get("")

@@ -13,7 +13,7 @@ from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, AuditEvent
 from app.models.keys import Scope
 from app.services.accounts import accounts
-from app.services.api_keys import api_keys, callers, key_tokens
+from app.services.api_keys import api_keys, callers, key_pages, key_tokens, usage
 from tests.support.factories import ACTOR, make_account, make_key
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -78,6 +78,19 @@ def test_revoked_key_stops_working_immediately() -> None:
     assert callers.resolve(token, ADDRESS)
     api_keys.revoke(account.id, key.key_id, actor=ACTOR)
     assert callers.resolve(token, ADDRESS) is None
+
+
+def test_calls_with_a_revoked_key_show_in_its_activity() -> None:
+    account = make_account()
+    key, token = make_key(account.id)
+    api_keys.revoke(account.id, key.key_id, actor=ACTOR)
+    for _ in range(3):
+        assert callers.resolve(token, ADDRESS) is None
+    body = token[:15] + key_tokens.mint()[15:47]
+    assert callers.resolve(body + key_tokens.checksum(body), ADDRESS) is None
+    assert usage.today(key.id) == [("refused: revoked", 401, 3)]
+    page = key_pages.find(account.id, key.key_id)
+    assert [address.address for address in page.activity.addresses] == [ADDRESS]
 
 
 def test_expired_key_does_not_authenticate() -> None:

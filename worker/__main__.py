@@ -3,8 +3,8 @@
 ``lmtp`` can be one of the names: the SMTP and LMTP listener.
 
 The processes are forks of this one, which has imported all modules, so a killed worker is replaced
-within a second. A worker also ends when Redis fails during a job. The row of the job is claimed
-again by the next attempt, so the supervisor only has to start another worker.
+within a second. A worker also ends when Redis fails, and another one starts when Redis is
+available again. The row of an interrupted job is claimed again by the next attempt.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
@@ -22,6 +23,7 @@ from app.jobs import queue
 from app.services.core import profiles
 from app.settings import InvalidSettings, Settings
 from worker import rq_worker, shutdown, smtp_receiver
+from worker.redis_wait import RedisWait
 
 LMTP = "lmtp"
 LOOK_SECONDS = 0.1
@@ -59,10 +61,9 @@ def main(names: list[str]) -> int:
         return BAD_SETTINGS
     runtime.start(settings)
     interpreter.warn_if_outdated()
-    queue.is_ready()  # logs why not
     shutdown.listen(signal.SIGTERM, signal.SIGINT)
-    children = {name: _start(name) for name in names or queue.QUEUES}
-    status = _watch(children)
+    children: dict[str, _Child] = {}
+    status = _watch(names or queue.QUEUES, children, RedisWait(settings.redis_client_url))
     for child in children.values():
         child.process.terminate()
     for child in children.values():
@@ -70,15 +71,23 @@ def main(names: list[str]) -> int:
     return status
 
 
-def _watch(children: dict[str, _Child]) -> int:
-    """Replace workers that end, until a stop is requested; return 2 if one cannot run."""
+def _watch(names: Sequence[str], children: dict[str, _Child], redis: RedisWait) -> int:
+    """Start workers, and replace those that end, until a stop is requested.
+
+    A worker of a queue starts only while Redis is available.
+
+    effects  ``children`` has the current process for each name
+    returns  2 if a worker cannot run
+    """
     while not shutdown.is_requested():
-        time.sleep(LOOK_SECONDS)
-        for name, child in children.items():
-            if child.process.exitcode == BAD_SETTINGS:
+        for name in names:
+            child = children.get(name)
+            if child is not None and child.process.exitcode == BAD_SETTINGS:
                 return BAD_SETTINGS
-            if child.should_be_replaced() and not shutdown.is_requested():
+            is_due = child is None or child.should_be_replaced()
+            if is_due and (name == LMTP or redis.is_over()) and not shutdown.is_requested():
                 children[name] = _start(name)
+        time.sleep(LOOK_SECONDS)
     return 0
 
 

@@ -49,6 +49,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(settings.delivery_sweep_seconds, emails.enqueue_if_due),
         Task(settings.requeue_interval_seconds, processor.requeue_stale),
         Task(settings.requeue_interval_seconds, rollup_queue.enqueue_if_pending),
+        Task(10, queue.report_clock_seen),
         Task(30, runner.start_due),
         Task(60, sender_hosts.enqueue_if_due),
         Task(60, report_monitor.enqueue_if_due),

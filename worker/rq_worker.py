@@ -3,11 +3,14 @@
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -19,6 +22,7 @@ from worker import jobs, shutdown
 WORKER_TTL = 60  # seconds without a heartbeat after which a worker counts as dead
 MAINTENANCE_SECONDS = 30
 HEARTBEAT_SECONDS = 10
+REDIS_UNAVAILABLE = 3  # exit status
 _STOP_HORSE = signal.SIGUSR1
 
 
@@ -63,6 +67,18 @@ class ScanWorker(Worker):
                 os.kill(self.horse_pid, _STOP_HORSE)
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ's
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Store that this worker runs; end it if Redis stays unavailable.
+
+        RQ would retry in this process, and log each failure.
+        """
+        try:
+            super().heartbeat(timeout, pipeline)
+        except RedisError:
+            sys.exit(REDIS_UNAVAILABLE)
+        for name in self.queue_names():
+            queue.report_seen(name)
+
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ's
         # Some platforms send SIGTERM to every process, including the job's.
@@ -70,7 +86,17 @@ class ScanWorker(Worker):
 
 
 def main(name: str) -> int:
-    """Run jobs of this queue until SIGTERM; the settings of the process are loaded already."""
+    """Run jobs of this queue until SIGTERM; the settings of the process are loaded already.
+
+    returns  REDIS_UNAVAILABLE if Redis fails; the supervisor logs it
+    """
+    try:
+        return _work(name)
+    except (RedisError, OSError):
+        return REDIS_UNAVAILABLE
+
+
+def _work(name: str) -> int:
     connection = Redis.from_url(settings.current().redis_client_url, socket_connect_timeout=5)
     worker = ScanWorker(
         [name],

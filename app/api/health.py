@@ -29,7 +29,18 @@ def ready() -> Response:
     state = {
         "status": "ok" if has_database else "unavailable",
         "database": "ok" if has_database else "unavailable",
-        "redis": "ok" if queue.is_ready() else "degraded",
+        **_processes(),
     }
     status = 200 if has_database else 503
     return Response(orjson.dumps(state), status, content_type="application/json")
+
+
+def _processes() -> dict[str, object]:
+    """Return the state of Redis, and of the processes that report to it each minute."""
+    seen = queue.seen()
+    if seen is None:
+        unknown = dict.fromkeys(queue.QUEUES, "unknown")
+        return {"redis": "degraded", "workers": unknown, "clock": "unknown"}
+    states = {name: "ok" if is_seen else "missing" for name, is_seen in seen.items()}
+    clock = states.pop(queue.CLOCK)
+    return {"redis": "ok", "workers": states, "clock": clock}

@@ -7,7 +7,7 @@ rows are stored, and the clock process enqueues the job later.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -27,6 +27,9 @@ JOB_SECONDS = 900  # far more than a batch takes; scans have their own, shorter 
 MAILBOX_JOB_SECONDS = 60  # for mailboxes: far more than a batch of them takes
 FAILURE_SECONDS = 24 * 3600  # how long a failed job is stored for inspection
 CIRCUIT_OPEN_SECONDS = 1.0  # after a failure, Redis is not tried again for this long
+CLOCK = "clock"
+SEEN_SECONDS = 60  # workers report every 45 seconds at least, the clock every 10
+_SEEN_KEY = "mailwatch:seen:"
 
 T = TypeVar("T")
 
@@ -210,6 +213,35 @@ def length(name: str) -> int | None:
     """Return the number of jobs waiting in the queue; None while Redis is unavailable."""
     connection = _bound()
     return connection.attempt(lambda: len(connection.queue(name)), None)
+
+
+def report_seen(name: str) -> bool:
+    """Store that a process runs: the name of a queue for its worker, or CLOCK.
+
+    returns  False if Redis is unavailable
+    """
+    connection = _bound()
+    key, seconds = _SEEN_KEY + name, SEEN_SECONDS
+    return connection.attempt(lambda: bool(connection.redis.set(key, 1, ex=seconds)), False)
+
+
+def report_clock_seen() -> bool:
+    """Store that the clock process runs, as ``report_seen`` does."""
+    return report_seen(CLOCK)
+
+
+def seen() -> Mapping[str, bool] | None:
+    """Return for each queue and CLOCK whether its process was seen in the last SEEN_SECONDS.
+
+    returns  None while Redis is unavailable
+    """
+    connection = _bound()
+    names = (*QUEUES, CLOCK)
+    keys = [_SEEN_KEY + name for name in names]
+    values = connection.attempt(lambda: list(connection.redis.mget(keys)), None)
+    return (
+        None if values is None else {n: v is not None for n, v in zip(names, values, strict=True)}
+    )
 
 
 def is_ready() -> bool:

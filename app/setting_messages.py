@@ -26,11 +26,15 @@ _TEMPLATES = {
 }
 
 
-def of_error(error: ValidationError) -> Sequence[str]:
+def of_error(error: ValueError) -> Sequence[str]:
     """Return one sentence for each invalid setting, which begins with its name.
+
+    error  one of pydantic, or one with such a sentence as its text
 
     No message has the value of a setting with a secret.
     """
+    if not isinstance(error, ValidationError):
+        return [str(error)]
     messages: dict[str, str] = {}
     for details in error.errors(include_url=False, include_input=False):
         name = str(details["loc"][0])

@@ -7,10 +7,10 @@ The docstring of a field is its description in the table of docs/operating.md, w
 from datetime import timedelta
 from typing import Any, Self
 
-from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import setting_messages
+from app.setting_files import FileSource
 from app.setting_types import (
     AllowedHosts,
     ByteCount,
@@ -351,11 +351,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where values come from: the arguments, or the environment if there are none.
+        """Return where values come from: the arguments, or the environment and files that it names.
 
         Settings that are made in code therefore do not depend on the environment.
         """
-        return (init_settings,) if init_settings() else (env_settings,)
+        return (init_settings,) if init_settings() else (env_settings, FileSource(settings_cls))
 
     @classmethod
     def load(cls) -> Self:
@@ -365,7 +365,7 @@ class Settings(BaseSettings):
         """
         try:
             return cls()
-        except ValidationError as error:
+        except ValueError as error:  # also a ValidationError
             messages = setting_messages.of_error(error)
             raise InvalidSettings("\n".join(messages)) from None
 

@@ -3,9 +3,9 @@
 from flask import Blueprint, Flask
 
 from app.settings import Settings
-from app.web.base import filters, pages
+from app.web.base import filters, notices, pages
 from app.web.sign_in import login_throttle
-from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks
+from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo
 from app.web.views.domains import domains, followed_profiles, overview, profiles
 from app.web.views.people import account, audit, auth, results, security, team
 from app.web.views.reports import (
@@ -32,6 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.require_session)
     pages.handle_errors(web)
     filters.add_to(web)
+    notices.add_to(web)
     groups = (auth, overview, domains, profiles, mail, records, tls_records, reports, files, alerts)
     settings_groups = (
         keys,
@@ -45,7 +46,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         followed_profiles,
         account,
     )
-    for group in (*groups, *settings_groups, recipients, audit, results):
+    for group in (*groups, *settings_groups, recipients, audit, results, undo):
         web.register_blueprint(group.bp)
     web.register_blueprint(keys.first_page)
     web.register_blueprint(reporting.former)

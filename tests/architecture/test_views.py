@@ -91,6 +91,25 @@ def test_a_page_or_answer_is_one_service_call(path: Path) -> None:
     assert several == set()
 
 
+@pytest.mark.parametrize("path", sources("app/web/views"), ids=module_of)
+def test_a_form_is_answered_with_a_notice(path: Path) -> None:
+    functions = {
+        node.name: node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)
+    }
+    without_notice = {
+        function.name
+        for function in functions.values()
+        if decorated_with(function, "post")
+        and any(
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "redirect"
+            for node in executed(function, functions)
+        )
+    }
+    assert without_notice == set()
+
+
 def executed(function: ast.FunctionDef, functions: dict[str, ast.FunctionDef]) -> Iterator[ast.AST]:
     """The nodes of a function, and of the functions of its module that it calls."""
     for node in ast.walk(function):
@@ -114,8 +133,13 @@ def service_modules(path: Path) -> Iterator[str]:
 
 def is_read(function: ast.FunctionDef) -> bool:
     """Whether the function is a view of a GET route."""
+    return decorated_with(function, "get")
+
+
+def decorated_with(function: ast.FunctionDef, method: str) -> bool:
+    """Whether the function is a view of a route with this method."""
     return any(
-        isinstance(decorator, ast.Call) and name_of(decorator.func) == "get"
+        isinstance(decorator, ast.Call) and name_of(decorator.func) == method
         for decorator in function.decorator_list
     )
 

@@ -158,6 +158,7 @@ def test_revoked_key_is_refused_on_the_next_request(ann: Person) -> None:
     page.get_by_role("link", name="Done").click()
     page.get_by_role("link", name="old program", exact=True).click()
     page.get_by_text("Revoke…").click()
+    page.get_by_label("to confirm").fill("old program")
     page.get_by_role("button", name=re.compile("Revoke")).click()
     expect(page.get_by_role("row", name="old program")).to_contain_text("Revoked")
     time.sleep(1)  # the caches of other processes

@@ -117,6 +117,7 @@ def test_webhook_secret_is_rotated_and_the_webhook_deleted(ann: Person, receiver
     expect(page.get_by_role("button", name="Send test")).to_have_count(0)
     ann.assert_no_problems()
     page.get_by_text("Delete…").click()
+    page.get_by_label("to confirm").fill("ops hook")
     page.get_by_role("button", name="Delete ops hook").click()
     expect(page.get_by_role("heading", name="No notifications yet")).to_be_visible()
     ann.assert_no_problems()

@@ -37,9 +37,15 @@ class Browser:
         return match[1]
 
     def post(self, path: str, **form: Any) -> TestResponse:
-        """Send a form with the CSRF token; it is never answered with a page, except for errors."""
+        """Send a form with the CSRF token; answered with an error, or a redirect and a notice."""
         response = self.client.post(path, data={"csrf": self.csrf(), **form})
         assert response.status_code == 303 or response.status_code >= 400, path
+        if response.status_code == 303:
+            has_notice = any(
+                cookie.startswith("notice=") for cookie in response.headers.getlist("Set-Cookie")
+            )
+            is_signed_out = response.headers["Location"].startswith("/auth/login?next=")
+            assert has_notice or is_signed_out or "/results/" in response.headers["Location"], path
         return response
 
     def submit(self, path: str, **form: Any) -> str:

@@ -25,6 +25,7 @@ LEAST = {
     "web.domains.release": "admin",
     "web.followed_profiles.update": "admin",
     "web.mail.decide": "member",
+    "web.undo.undo": "member",
     "web.alerts.accept": "member",
     "web.alerts.change": "member",
     "web.alerts.change_many": "member",

@@ -208,7 +208,7 @@ def test_invalid_key_shows_an_error_next_to_the_field(
 
 def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None:
     key, token = make_key(browser.account_id)
-    assert browser.post(f"/settings/keys/{key.key_id}/revoke").status_code == 303
+    assert browser.post(f"/settings/keys/{key.key_id}/revoke", confirm=key.name).status_code == 303
     assert callers.resolve(token, "127.0.0.1") is None
     assert 'class="mark revoked"' in browser.get("/settings/keys")
 

@@ -112,7 +112,7 @@ def test_sink_is_edited_paused_resumed_skipped_and_deleted(
     assert "Enter the secret again" in moved.text
     for act in ("pause", "resume", "skip"):
         assert browser.post(f"{path(row)}/{act}").status_code == 303
-    assert browser.post(f"{path(row)}/remove").status_code == 303
+    assert browser.post(f"{path(row)}/remove", confirm="Other").status_code == 303
     assert sinks.search(browser.account_id) == []
     with transaction(readonly=True) as session:
         actions = set(session.scalars(select(AuditEvent.action)))

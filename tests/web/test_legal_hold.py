@@ -37,7 +37,7 @@ def test_a_hold_needs_a_reason(browser: Browser) -> None:
 def test_a_held_domain_is_not_deleted_by_a_form_or_the_api(app: Flask, browser: Browser) -> None:
     make_domain(browser.account_id, "acme.test")
     domains.hold(browser.account_id, "acme.test", "case 12", actor="test")
-    response = browser.post(f"{PATH}/delete")
+    response = browser.post(f"{PATH}/delete", confirm="acme.test")
     assert response.status_code == 409
     assert "legal hold" in response.text
     _, token = make_key(browser.account_id)

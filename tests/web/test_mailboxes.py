@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app import ids
 from app.db.transactions import transaction
+from app.mailboxes import registry
 from app.models import AuditEvent, ReportMailbox
 from app.services.accounts import accounts
 from app.services.mailboxes import mailboxes, polling, setup
@@ -53,6 +54,11 @@ def form(app: Flask, mails: imap.Mails) -> Iterator[dict[str, Any]]:
             "messages": "unread",
             "ca_certificates": AUTHORITY.cert_pem.bytes().decode().replace("\n", "\r\n"),
         }
+
+
+def title_of(row: ReportMailbox) -> str:
+    """The name of the mailbox on its page."""
+    return registry.stored(row.type, row.options, {}).title
 
 
 def add(browser: Browser, form: dict[str, Any]) -> ReportMailbox:
@@ -169,7 +175,7 @@ def test_connection_is_tested_and_the_mailbox_paused_resumed_and_deleted(
     assert reload(row).paused_at is not None
     browser.post(f"{path(row)}/resume")
     assert reload(row).paused_at is None
-    assert browser.post(f"{path(row)}/remove").status_code == 303
+    assert browser.post(f"{path(row)}/remove", confirm=title_of(row)).status_code == 303
     assert "No mailboxes yet" in browser.get(PAGE)
     with transaction(readonly=True) as session:
         rows = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()

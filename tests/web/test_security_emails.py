@@ -141,7 +141,7 @@ def test_changes_of_roles_and_removals_are_emailed_to_the_person_and_the_owners(
     browser.post(user_path(member, "role"), role="admin")
     subject = "A role in your account was changed"
     assert received(inbox) == {"member@acme.test": [subject], "ann@acme.test": [subject]}
-    browser.post(user_path(member, "remove"))
+    browser.post(user_path(member, "remove"), confirm=member.user.email)
     subject = "A person was removed from your account"
     assert received(inbox) == {"member@acme.test": [subject], "ann@acme.test": [subject]}
     assert "member@acme.test can no longer sign in" in inbox.bodies()[-1]
@@ -174,7 +174,7 @@ def test_keys_are_emailed_to_their_creator_and_the_owners(
     (key,) = api_keys.search(browser.account_id)
     assert all(key.key_id in body and "mp_" not in body for body in inbox.bodies())
     browser.post(f"/settings/keys/{key.key_id}/rotate", grace="0")
-    browser.post(f"/settings/keys/{key.key_id}/revoke")
+    browser.post(f"/settings/keys/{key.key_id}/revoke", confirm=key.name)
     subjects = received(inbox)
     assert subjects["admin@acme.test"] == ["API key ci rotated", "API key ci revoked"]
     assert subjects["ann@acme.test"] == ["API key ci rotated", "API key ci revoked"]

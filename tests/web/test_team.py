@@ -30,7 +30,7 @@ def test_admin_cannot_create_or_change_owners(app: Flask, browser: Browser) -> N
     assert admin.post("/settings/team", email="x@acme.test", role="owner").status_code == 400
     assert admin.post(user_path(member, "role"), role="owner").status_code == 400
     assert admin.post(user_path(browser, "role"), role="viewer").status_code == 400
-    assert admin.post(user_path(browser, "remove")).status_code == 400
+    assert admin.post(user_path(browser, "remove"), confirm=browser.user.email).status_code == 400
     assert (role_of(browser), role_of(member)) == ("owner", "member")
     assert admin.post(user_path(member, "role"), role="admin").status_code == 303
     assert role_of(member) == "admin"
@@ -38,7 +38,7 @@ def test_admin_cannot_create_or_change_owners(app: Flask, browser: Browser) -> N
 
 def test_last_owner_cannot_be_demoted_or_removed(app: Flask, browser: Browser) -> None:
     assert browser.post(user_path(browser, "role"), role="member").status_code == 409
-    assert browser.post(user_path(browser, "remove")).status_code == 409
+    assert browser.post(user_path(browser, "remove"), confirm=browser.user.email).status_code == 409
     other = colleague(app, browser, "owner")
     assert browser.post(user_path(other, "role"), role="member").status_code == 303
     assert role_of(browser) == "owner"
@@ -53,7 +53,7 @@ def test_role_change_applies_to_the_next_request(app: Flask, browser: Browser) -
 
 def test_removed_user_is_signed_out_immediately(app: Flask, browser: Browser) -> None:
     member = colleague(app, browser, "member")
-    assert browser.post(user_path(member, "remove")).status_code == 303
+    assert browser.post(user_path(member, "remove"), confirm=member.user.email).status_code == 303
     assert member.client.get("/domains").status_code == 303
     assert member.sign_in().status_code == 400
     assert "user.removed" in browser.get("/settings/audit")
@@ -98,7 +98,7 @@ def test_api_keys_of_a_removed_user_are_listed_and_revoked_together(
     key_ids = make_keys(member, "ci", "deploy")
     own, _ = make_key(browser.account_id)
     assert "ci, deploy" in browser.get("/settings/team")
-    browser.post(user_path(member, "remove"))
+    browser.post(user_path(member, "remove"), confirm=member.user.email)
     assert details_of("user.removed")["activeKeys"] == key_ids
     page = browser.get("/settings/team")
     assert "Revoke all 2 API keys" in page
@@ -139,6 +139,6 @@ def test_user_demoted_during_a_request_changes_nothing(app: Flask, browser: Brow
         account_members.remove(stale, member.user.id)
     with pytest.raises(InvalidRequest):
         invitations.create(stale, "x@acme.test", "viewer")
-    browser.post(user_path(admin, "remove"))
+    browser.post(user_path(admin, "remove"), confirm=admin.user.email)
     with pytest.raises(NotFound):
         account_members.change_role(stale, member.user.id, "viewer")

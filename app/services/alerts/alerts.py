@@ -1,9 +1,9 @@
-"""Alerts: rules open, refresh and resolve them; people acknowledge, snooze and dismiss them."""
+"""Alerts: lists of them, and changes by people, who acknowledge, snooze and dismiss them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -13,15 +13,12 @@ from app import ids
 from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
-from app.models import Account, Alert, AlertTransition, Domain
+from app.models import Alert, AlertTransition
 from app.models.alerts import LIVE
-from app.models.stored_json import AuditDetails, ChangedAlerts, NotEvaluated
+from app.models.stored_json import AuditDetails
 from app.protocols import timestamps
-from app.rules.engine import reconcile
-from app.rules.engine.types import Causes, P, Rule
 from app.services.alerts import transitions
-from app.services.alerts.causes import CauseIds
-from app.services.alerts.transitions import Sighting, Transition
+from app.services.alerts.transitions import Transition
 from app.services.audit import audit_log
 from app.services.core import alert_types
 from app.services.core.listing import FilteredTable
@@ -105,12 +102,22 @@ class AlertChange:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoStep:
+    """How to undo the change of one alert: the state before it, and the change itself."""
+
+    alert_id: UUID
+    before: AlertChange
+    after: AlertChange
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
-    """The result for one alert of a bulk change: the alert, or the error."""
+    """The result for one alert of a bulk change: the alert with how to undo it, or the error."""
 
     id: str
     alert: Alert | None = None
     error: ApplicationError | None = None
+    undo: UndoStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +136,10 @@ class BulkChange:
         """The number of alerts that were not changed."""
         return len(self.results) - self.changed_count
 
-
-@dataclass(frozen=True, slots=True)
-class Evaluation(Generic[P]):
-    """What the rules are applied to.
-
-    owner    the domain or account that the alerts are about
-    live     the unresolved alerts of the owner, locked
-    scan_id  the scan that triggered the evaluation; None for scheduled tasks
-    causes   of a scan: what a root cause holds back, and which alerts have one cause
-    """
-
-    owner: Domain | Account
-    posture: P
-    live: Iterable[Alert]
-    scan_id: UUID | None = None
-    causes: Causes | None = None
+    @property
+    def undo_steps(self) -> Sequence[UndoStep]:
+        """How to undo the changes, for ``undo``."""
+        return [result.undo for result in self.results if result.undo is not None]
 
 
 def search(
@@ -247,12 +242,34 @@ def change_many(
             alert = alerts.get(alert_id) if alert_id else None
             try:
                 if alert is None:
+<<<<<<< HEAD
                     raise NotFound.of("alert", text)
+=======
+                    raise NotFound
+                step = UndoStep(alert.id, _state(session, alert), requested)
+>>>>>>> 2ebdea0 (web: say what each form has changed, and offer undo)
                 _change(session, alert, requested, actor)
-                changed.append(Changed(text, alert))
+                changed.append(Changed(text, alert, undo=step))
             except ApplicationError as error:
                 changed.append(Changed(text, error=error))
         return BulkChange(changed)
+
+
+def undo(account_id: UUID, steps: Sequence[UndoStep], *, actor: str) -> int:
+    """Restore the state before a change, and return how many alerts were restored.
+
+    An alert stays unchanged if it has another state than the one that the change gave it, and if
+    the time until which it was snoozed or accepted has passed.
+    """
+    by_id = {step.alert_id: step for step in steps}
+    with transaction() as session:
+        rows = session.scalars(
+            select(Alert)
+            .where(Alert.account_id == account_id, Alert.id.in_(by_id))
+            .order_by(Alert.id)
+            .with_for_update()
+        )
+        return sum(_restore(session, alert, by_id[alert.id], actor) for alert in rows)
 
 
 def reopen_snoozed() -> int:
@@ -276,66 +293,34 @@ def reopen_snoozed() -> int:
         return len(alerts)
 
 
-def live_alerts(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list[Alert]]:
-    """Return the unresolved alerts by domain, locked; runs in the caller's transaction."""
-    by_domain: dict[UUID, list[Alert]] = {}
-    for alert in session.scalars(
-        select(Alert)
-        .where(Alert.domain_id.in_(list(domain_ids)), Alert.status.in_(LIVE))
-        .order_by(Alert.id)
-        .with_for_update()
-    ):
-        by_domain.setdefault(cast(UUID, alert.domain_id), []).append(alert)
-    return by_domain
+def _state(session: Session, alert: Alert) -> AlertChange:
+    """Return the alert's state as a change that restores it."""
+    note: str | None = "the last change was undone"
+    if alert.accepted_until is not None:  # the list of accepted risks shows the reason
+        note = session.scalar(
+            select(AlertTransition.note)
+            .where(AlertTransition.alert_id == alert.id, AlertTransition.to_status == "dismissed")
+            .order_by(AlertTransition.id.desc())
+            .limit(1)
+        )
+    return AlertChange(
+        status=alert.status,
+        note=note,
+        snoozed_until=alert.snoozed_until,
+        accepted_until=alert.accepted_until,
+        risk_owner=alert.risk_owner,
+    )
 
 
-def live_account_alerts(session: Session, account_id: UUID) -> Sequence[Alert]:
-    """Return the unresolved alerts about the account itself, locked.
-
-    Runs in the caller's transaction.
-    """
-    return session.scalars(
-        select(Alert)
-        .where(Alert.account_id == account_id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))
-        .order_by(Alert.id)
-        .with_for_update()
-    ).all()
-
-
-def evaluate(
-    session: Session, evaluation: Evaluation[P], rules: Sequence[Rule[P]]
-) -> ChangedAlerts:
-    """Apply the rules to the live alerts, and return the ids of the alerts that changed.
-
-    Runs in the caller's transaction. Alerts of types that no rule has are ignored.
-    """
-    posture, scan_id = evaluation.posture, evaluation.scan_id
-    plan = reconcile.plan(evaluation.live, posture, rules, evaluation.causes)
-    seen = Sighting(posture.now, scan_id, CauseIds(evaluation.causes, plan.sustained))
-    for alert, draft in plan.sustained:
-        transitions.refresh(session, alert, draft, seen)
-    evidence_by_type = {type: rule.resolution_evidence for rule in rules for type in rule.types}
-    for alert in plan.resolved:
-        evidence = dict(evidence_by_type[alert.type](posture))
-        if scan_id is not None:
-            alert.scan_id = scan_id
-            evidence["scanId"] = ids.public("scan", scan_id)
-        note = "the problem is no longer seen"
-        change = Transition("resolved", note=note, evidence=evidence or None)
-        transitions.transition(session, alert, change, posture.now)
-    opened = transitions.open_alert(session, evaluation.owner, plan.opened, seen)
-    return {
-        "opened": [ids.public("alert", alert_id) for alert_id in opened],
-        "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],
-        "resolved": [ids.public("alert", alert.id) for alert in plan.resolved],
-        "notEvaluated": _not_evaluated(plan.not_evaluated, evaluation.causes),
-    }
-
-
-def _not_evaluated(types: Sequence[str], causes: Causes | None) -> NotEvaluated | None:
-    if causes is None or not types:
-        return None
-    return {"types": list(types), "reason": causes.reason}
+def _restore(session: Session, alert: Alert, step: UndoStep, actor: str) -> bool:
+    state = (alert.status, alert.snoozed_until, alert.accepted_until)
+    if state != (step.after.status, step.after.snoozed_until, step.after.accepted_until):
+        return False
+    try:
+        _change(session, alert, step.before, actor)
+    except InvalidRequest:
+        return False
+    return True
 
 
 def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) -> None:

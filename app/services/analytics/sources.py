@@ -166,8 +166,8 @@ def read_coverage(session: Session, domain: Domain, window: Window) -> Coverage:
 
 def classify(
     account_id: UUID, ref: str, classification: ManualClassification, *, actor: str
-) -> None:
-    """Classify a source of the domain, or reset its classification.
+) -> ManualClassification:
+    """Classify a source of the domain, or reset its classification; return the previous one.
 
     raises  NotFound if the domain is not in the account, or the source never sent as it
     """
@@ -175,6 +175,10 @@ def classify(
     source, decision = classification.source, classification.decision
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref)
+        previous = session.get(SourceDecision, (domain.id, source), with_for_update=True)
+        before = ManualClassification(
+            source, previous.decision if previous else None, previous.note if previous else None
+        )
         if decision is None:
             session.execute(
                 delete(SourceDecision).where(
@@ -204,6 +208,7 @@ def classify(
             state=decision,
             note=classification.note,
         )
+        return before
 
 
 def _expect_source(session: Session, domain: Domain, source: str) -> None:

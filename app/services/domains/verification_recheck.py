@@ -24,8 +24,8 @@ from app.models import Domain
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.network import Network, SessionFactory
 from app.rules.accounts import ownership as rules
-from app.services.alerts import alerts
-from app.services.alerts.alerts import Evaluation
+from app.services.alerts import evaluation
+from app.services.alerts.evaluation import Evaluation
 from app.services.audit import audit_log
 from app.services.core.leases import LeaseTable
 
@@ -167,5 +167,5 @@ def _evaluate(session: Session, domain: Domain) -> None:
         text=values(domain.account_id, domain.name)[0],
         failures=domain.ownership_failures,
     )
-    live = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
-    alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)
+    live = evaluation.live_alerts(session, [domain.id]).get(domain.id, [])
+    evaluation.evaluate(session, Evaluation(domain, posture, live), rules.RULES)

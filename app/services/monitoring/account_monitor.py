@@ -30,8 +30,8 @@ from app.protocols.quantities import quantity
 from app.rules.accounts import acceptances, keys_and_channels
 from app.rules.accounts.acceptances import AcceptedRisk, AcceptedRisks
 from app.rules.accounts.keys_and_channels import AccountPosture
-from app.services.alerts import alerts, transitions
-from app.services.alerts.alerts import Evaluation
+from app.services.alerts import evaluation, transitions
+from app.services.alerts.evaluation import Evaluation
 from app.services.alerts.transitions import Transition
 
 REMIND_AFTER = timedelta(days=7)
@@ -65,8 +65,8 @@ def check_account(session: Session, account_id: UUID) -> None:
         sinks=_failing_sinks(session, account_id),
         leaks=_leaks(session, account_id, now),
     )
-    live = alerts.live_account_alerts(session, owner.id)
-    alerts.evaluate(session, Evaluation(owner, posture, live), keys_and_channels.RULES)
+    live = evaluation.live_account_alerts(session, owner.id)
+    evaluation.evaluate(session, Evaluation(owner, posture, live), keys_and_channels.RULES)
 
 
 def check_accepted_risks() -> int:
@@ -88,7 +88,7 @@ def check_accepted_risks() -> int:
             )
             posture = AcceptedRisks(now, _accepted_risks(owner_alerts))
             live = [alert for alert in owner_alerts if alert.type == acceptances.EXPIRING]
-            alerts.evaluate(session, Evaluation(owner, posture, live), acceptances.RULES)
+            evaluation.evaluate(session, Evaluation(owner, posture, live), acceptances.RULES)
         return len(by_owner)
 
 

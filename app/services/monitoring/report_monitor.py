@@ -31,8 +31,8 @@ from app.rules.reports.posture import (
     Mailbox,
     SuspectReport,
 )
-from app.services.alerts import alerts
-from app.services.alerts.alerts import Evaluation
+from app.services.alerts import evaluation
+from app.services.alerts.evaluation import Evaluation
 from app.services.core import domain_lookup
 from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
@@ -125,8 +125,8 @@ def evaluate_domain(domain_id: UUID) -> None:
         if owner is None:
             return
         if posture is not None:
-            live = alerts.live_alerts(session, [domain_id]).get(domain_id, [])
-            alerts.evaluate(session, Evaluation(owner, posture, live), RULES)
+            live = evaluation.live_alerts(session, [domain_id]).get(domain_id, [])
+            evaluation.evaluate(session, Evaluation(owner, posture, live), RULES)
         session.execute(
             update(ReportMonitor)
             .where(ReportMonitor.domain_id == domain_id)
@@ -175,8 +175,8 @@ def _evaluate_account(session: Session, account: Account) -> None:
         failing=_failing(session, account.id),
         suspect_reports=_suspect_reports(session, account.id, now),
     )
-    live = alerts.live_account_alerts(session, account.id)
-    alerts.evaluate(session, Evaluation(account, posture, live), reports.ACCOUNT_RULES)
+    live = evaluation.live_account_alerts(session, account.id)
+    evaluation.evaluate(session, Evaluation(account, posture, live), reports.ACCOUNT_RULES)
 
 
 def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFiles, DayFiles]:

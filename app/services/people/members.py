@@ -24,6 +24,15 @@ def read(session: Session, account_id: UUID) -> Sequence[User]:
     return session.scalars(statement).all()
 
 
+def find(account_id: UUID, user_id: UUID) -> User:
+    """Return a member of the account.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return _owned(session, account_id, user_id)
+
+
 def change_role(by: UserSession, user_id: UUID, role: str) -> None:
     """Change the role of a member, effective from the next request.
 
@@ -89,10 +98,15 @@ def _member(session: Session, by: UserSession, user_id: UUID) -> User:
     The lock prevents two owners from demoting each other at the same time.
     """
     ranks.lock_account(session, by.account_id)
-    user = session.scalar(select(User).where(User.account_id == by.account_id, User.id == user_id))
+    user = _owned(session, by.account_id, user_id)
+    ranks.check(session, by, user.role)
+    return user
+
+
+def _owned(session: Session, account_id: UUID, user_id: UUID) -> User:
+    user = session.scalar(select(User).where(User.account_id == account_id, User.id == user_id))
     if user is None:
         raise NotFound
-    ranks.check(session, by, user.role)
     return user
 
 

@@ -12,10 +12,15 @@ from app.errors import ServiceUnavailable
 from app.models import Domain, Scan
 from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
+<<<<<<< HEAD
 from app.services.alerts import alerts
 from app.services.alerts.alerts import Evaluation
 from app.services.core.leases import Lease
 from app.services.scans.claims import LEASES
+=======
+from app.services.alerts import evaluation
+from app.services.alerts.evaluation import Evaluation
+>>>>>>> 2ebdea0 (web: say what each form has changed, and offer undo)
 
 SCANS_EXAMINED = 5  # last scans that are counted
 
@@ -40,12 +45,12 @@ def record(scan_ids: Sequence[UUID]) -> None:
             .order_by(Domain.id)
             .with_for_update(key_share=True)
         ).all()
-        live_alerts = alerts.live_alerts(session, domain_ids)
+        live_alerts = evaluation.live_alerts(session, domain_ids)
         for domain in domains:
             count = _failed_in_a_row(session, domain.id)
             posture = Posture(domain.name, now(session), {}, failed_scans=count)
             live = live_alerts.get(domain.id, [])
-            alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)
+            evaluation.evaluate(session, Evaluation(domain, posture, live), rules.RULES)
 
 
 def _failed_in_a_row(session: Session, domain_id: UUID) -> int:

@@ -29,8 +29,8 @@ from app.rules.scans import causes
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.rules.scans.causes import ScanCauses
-from app.services.alerts import alerts
-from app.services.alerts.alerts import Evaluation
+from app.services.alerts import evaluation
+from app.services.alerts.evaluation import Evaluation
 from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.record_log import record_log
@@ -78,7 +78,7 @@ def _store(session: Session, results: Sequence[Result]) -> None:
     now = transactions.now(session)
     recent = _recent_changes(session, rows, now)
     followed = profiles.followed(session, {row.account_id for row in rows.values()})
-    live_alerts = alerts.live_alerts(session, rows)
+    live_alerts = evaluation.live_alerts(session, rows)
     scan_rows = []
     for claim, scan_result in results:
         domain = rows.get(claim.domain_id)
@@ -90,8 +90,8 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         )
         followed_ids = followed.get(domain.account_id, ())
         posture = scan_outcome.posture(recent.get(domain.id, []), followed_ids)
-        evaluation = _evaluation(domain, posture, live_alerts.get(domain.id, []), claim.scan_id)
-        outcome = alerts.evaluate(session, evaluation, RULES)
+        subject = _evaluation(domain, posture, live_alerts.get(domain.id, []), claim.scan_id)
+        outcome = evaluation.evaluate(session, subject, RULES)
         scan_rows.append(scan_outcome.rows(outcome, followed_ids))
     if scan_rows:
         _write(session, scan_rows)

@@ -62,6 +62,7 @@ ROLES = {
     "web.domains.release": "admin",
     "web.mail": "member",
     "web.alerts": "member",
+    "web.undo": "member",
     "web.files": "member",
     "web.keys": "admin",
     "web.reporting": "admin",

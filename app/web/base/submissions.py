@@ -13,13 +13,15 @@ from flask.typing import ResponseReturnValue
 from app import keyring
 from app.keyring import Purpose
 from app.services.sign_in import form_results
+from app.web.base import notices
 
 
 def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseReturnValue:
     """Run the action once for this form, and redirect to the page that shows its result.
 
     kind     selects the page; see ``app.web.views.people.results``
-    action   returns the values of the page, or ``location``: the path to redirect to
+    action   returns the values of the page with the ``notice`` that it shows, and ``location`` to
+             redirect to another page
     effects  a form that is submitted again, as by a double click, gets the same redirect
     """
     id = _id()
@@ -30,7 +32,7 @@ def process(kind: str, action: Callable[[], Mapping[str, Any]]) -> ResponseRetur
             stack.pop_all()  # the action was not refused
         form_results.finish(g.session_token, id, values)
         if "location" in values:
-            return redirect(values["location"], 303)
+            return notices.redirect(values["location"], values["notice"])
     return redirect(url_for("web.results.show", id=id), 303)
 
 

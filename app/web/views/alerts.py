@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.validators import ValidationError
 from wtforms.widgets import DateInput
@@ -12,9 +12,10 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
 from app.services.alerts import accepted_risks, alert_pages, alerts
-from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.alerts import AlertChange, AlertFilter, BulkChange
 from app.services.core import alert_types
-from app.web.base import dates, pages, query
+from app.web.base import dates, notices, pages, query
+from app.web.base.filters import count
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -32,6 +33,18 @@ MAX_NOTE = 1000
 MAX_OWNER = 200
 SERVICE_NAMES = {"acceptedUntil": "accepted_until", "riskOwner": "risk_owner"}
 ACCEPTED_FOR = timedelta(days=90)  # the default that the form suggests
+
+
+NOTHING_SELECTED = (
+    "No alerts were changed: none were selected. Select alerts, then choose an action."
+)
+RESULTS = {  # by status
+    "open": "reopened",
+    "acknowledged": "acknowledged",
+    "snoozed": "snoozed",
+    "dismissed": "dismissed",
+    "accepted": "dismissed until the acceptance of the risk expires",
+}
 
 
 class ChangeForm(BaseForm):
@@ -107,7 +120,6 @@ def index() -> ResponseReturnValue:
         severities=list(Severity),
         snoozes=SNOOZES,
         types=[*(f"{group}.*" for group in alert_types.GROUPS), *alert_types.TYPES],
-        is_nothing_selected=request.args.get("selected") == "0",
     )
 
 
@@ -120,25 +132,23 @@ def show(id: str) -> ResponseReturnValue:
 @bp.post("/<id>")
 def change(id: str) -> ResponseReturnValue:
     """Acknowledge, dismiss, snooze or reopen an alert."""
-    user, alert_id = pages.user_session(), _parsed(id)
     change = ChangeForm.submitted().change()
-    alerts.change(user.account_id, alert_id, change, actor=user.actor)
-    return _back(url_for(".show", id=id))
+    return _changed(_change(id, change), url_for(".show", id=id))
 
 
 @bp.post("/<id>/accept")
 def accept(id: str) -> ResponseReturnValue:
     """Accept the risk until a date: the alert is dismissed until then, and then reopens."""
-    user, form = pages.user_session(), AcceptForm.submitted()
+    form = AcceptForm.submitted()
     try:
         form.check()
-        alerts.change(user.account_id, _parsed(id), form.change(), actor=user.actor)
+        changed = _change(id, form.change())
     except InvalidRequest as error:
         if any(detail["field"] == "status" for detail in error.extra["details"]):
             raise  # the alert is resolved: its page has no form to show the errors in
         form.add_errors(error, otherwise="note", names=SERVICE_NAMES)
         return _show(id, error.status, form)
-    return redirect(url_for(".show", id=id), 303)
+    return _changed(changed, url_for(".show", id=id))
 
 
 @bp.get("/accepted")
@@ -161,12 +171,10 @@ def change_many() -> ResponseReturnValue:
     """Change the selected alerts; one that cannot be changed does not stop the others."""
     user, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
     if not selected_ids:
-        path = pages.safe_path(request.form.get("back", url_for(".index")))
-        separator = "&" if "?" in path else "?"
-        return redirect(f"{path}{separator}selected=0", 303)
+        return notices.refuse(_path(url_for(".index")), NOTHING_SELECTED)
     change = ChangeForm.submitted().change()
-    alerts.change_many(user.account_id, selected_ids, change, actor=user.actor)
-    return _back(url_for(".index"))
+    changed = alerts.change_many(user.account_id, selected_ids, change, actor=user.actor)
+    return _changed(changed, url_for(".index"))
 
 
 def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseReturnValue:
@@ -196,9 +204,32 @@ def _filters() -> dict[str, str]:
     }
 
 
-def _back(otherwise: str) -> ResponseReturnValue:
-    """Redirect to the page that the form was on."""
-    return redirect(pages.safe_path(request.form.get("back", otherwise)), 303)
+def _change(id: str, change: AlertChange) -> BulkChange:
+    """Change one alert; raises the error if it cannot be changed."""
+    user = pages.user_session()
+    changed = alerts.change_many(user.account_id, [id], change, actor=user.actor)
+    for result in changed.results:
+        if result.error is not None:
+            raise result.error
+    return changed
+
+
+def _changed(changed: BulkChange, otherwise: str) -> ResponseReturnValue:
+    """Redirect to the page that the form was on, which says how many alerts were changed."""
+    url, done = _path(otherwise), next(iter(changed.undo_steps), None)
+    if done is None:
+        return notices.refuse(url, "No alerts were changed. Resolved alerts can't be changed.")
+    result = RESULTS["accepted" if done.after.accepted_until else done.after.status]
+    message = f"{count(changed.changed_count, 'alert')} {result}."
+    if changed.rejected_count:
+        message += f" {count(changed.rejected_count, 'alert')} could not be changed."
+    undo = {"kind": "alerts", "url": url, "steps": changed.undo_steps}
+    return notices.redirect(url, message, undo=undo)
+
+
+def _path(otherwise: str) -> str:
+    """Return the path of the page that the form was on."""
+    return pages.safe_path(request.form.get("back", otherwise))
 
 
 def _parsed(id: str) -> UUID:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, current_app, redirect, request, url_for
+from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from app import ids
@@ -14,7 +14,7 @@ from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, Servic
 from app.models import Channel
 from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField, WordsField
 
@@ -76,7 +76,7 @@ def create() -> ResponseReturnValue:
     form = NewChannelForm.submitted()
     try:
         form.check()
-        return submissions.process("channel", lambda: _shown(*_add(form)))
+        return submissions.process("channel", lambda: _add(form))
     except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
         form.add_errors(error, otherwise="target", names=FORM_NAMES)
         return _list(error.status, form)
@@ -96,7 +96,6 @@ def show(id: str) -> ResponseReturnValue:
         can_rotate_secret=type.has_signing_secret,
         entries=page.deliveries,
         rotate_form=RotateSecretForm(),
-        done=request.args.get("done"),
     )
 
 
@@ -105,7 +104,8 @@ def test(id: str) -> ResponseReturnValue:
     """Send a test event."""
     user = pages.user_session()
     channels.test(user.account_id, id, actor=user.actor)
-    return redirect(url_for(".show", id=id, done="test"), 303)
+    message = "Test sent. The result appears below; reload the page to see it."
+    return notices.redirect(url_for(".show", id=id), message)
 
 
 @bp.post("/<id>/recipients/<recipient_id>/resend")
@@ -118,7 +118,8 @@ def resend(id: str, recipient_id: str) -> ResponseReturnValue:
     except ValueError:
         raise NotFound from None
     recipients.resend(user.account_id, channel.id, row_id, actor=user.actor)
-    return redirect(url_for(".show", id=id, done="resend"), 303)
+    message = "A new confirmation email is being sent. Earlier links are no longer valid."
+    return notices.redirect(url_for(".show", id=id), message)
 
 
 @bp.post("/<id>/enable")
@@ -126,7 +127,7 @@ def enable(id: str) -> ResponseReturnValue:
     """Enable the channel."""
     user = pages.user_session()
     channels.enable(user.account_id, id, actor=user.actor)
-    return redirect(url_for(".show", id=id), 303)
+    return notices.redirect(url_for(".show", id=id), "The channel was enabled.")
 
 
 @bp.post("/<id>/disable")
@@ -134,7 +135,8 @@ def disable(id: str) -> ResponseReturnValue:
     """Disable the channel."""
     user = pages.user_session()
     channels.disable(user.account_id, id, actor=user.actor)
-    return redirect(url_for(".show", id=id), 303)
+    message = "The channel was disabled. It sends no notifications until it is enabled."
+    return notices.redirect(url_for(".show", id=id), message)
 
 
 @bp.post("/<id>/replay")
@@ -142,7 +144,8 @@ def replay(id: str) -> ResponseReturnValue:
     """Retry the failed deliveries."""
     user = pages.user_session()
     dispatcher.replay(user.account_id, id, actor=user.actor)
-    return redirect(url_for(".show", id=id, done="replay"), 303)
+    message = "Failed deliveries are being retried. Reload the page to see the results."
+    return notices.redirect(url_for(".show", id=id), message)
 
 
 @bp.post("/<id>/rotate")
@@ -153,7 +156,8 @@ def rotate(id: str) -> ResponseReturnValue:
     grace = timedelta(hours=int(form.grace.text))
 
     def replace() -> dict[str, Any]:
-        return _shown(*channels.rotate_secret(user.account_id, id, grace, actor=user.actor))
+        channel, secret = channels.rotate_secret(user.account_id, id, grace, actor=user.actor)
+        return _shown(channel, secret, f"The secret of {channel.name} was rotated.")
 
     return submissions.process("channel", replace)
 
@@ -162,17 +166,21 @@ def rotate(id: str) -> ResponseReturnValue:
 def remove(id: str) -> ResponseReturnValue:
     """Delete the channel with its delivery log."""
     user = pages.user_session()
+    name = channels.find(user.account_id, id).name
+    if not notices.is_confirmed(name):
+        return notices.refuse(url_for(".show", id=id), f"Enter {name} to delete the channel.")
     channels.remove(user.account_id, id, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), f"The channel {name} was deleted.")
 
 
-def _add(form: NewChannelForm) -> tuple[Channel, str | None]:
-    """Create the channel that the form describes; returns its secret if it has one to show.
+def _add(form: NewChannelForm) -> dict[str, Any]:
+    """Create the channel that the form describes, and return what the next page shows.
 
     raises  InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable
     """
     user, network = pages.user_session(), current_app.extensions["network"]
-    return channels.add(user.account_id, form.new_channel(), network, actor=user.actor)
+    channel, secret = channels.add(user.account_id, form.new_channel(), network, actor=user.actor)
+    return _shown(channel, secret, f"The channel {channel.name} was added.")
 
 
 def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseReturnValue:
@@ -186,9 +194,9 @@ def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseRetu
     )
 
 
-def _shown(channel: Channel, secret: str | None) -> dict[str, Any]:
+def _shown(channel: Channel, secret: str | None, notice: str) -> dict[str, Any]:
     """Return what the next page shows; a channel without a secret has its own page."""
     url = url_for(".show", id=ids.public("chan", channel.id))
     if secret is None:
-        return {"location": url}
-    return {"name": channel.name, "secret": secret, "url": url}
+        return {"location": url, "notice": notice}
+    return {"name": channel.name, "secret": secret, "url": url, "notice": notice}

@@ -4,7 +4,7 @@ import ipaddress
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.validators import DataRequired, Optional, Regexp, ValidationError
 
@@ -14,7 +14,7 @@ from app.models import ApiKey
 from app.models.keys import Scope
 from app.services.api_keys import api_keys, key_pages
 from app.services.api_keys.api_keys import NewKey
-from app.web.base import charts, pages, submissions
+from app.web.base import charts, notices, pages, submissions
 from app.web.base.forms import (
     BaseForm,
     ChoiceField,
@@ -136,7 +136,8 @@ def create() -> ResponseReturnValue:
     user, form = pages.user_session(), NewKeyForm.submitted()
 
     def issue() -> dict[str, Any]:
-        return _made(*api_keys.issue(user.account_id, form.new_key(), actor=user.actor))
+        key, token = api_keys.issue(user.account_id, form.new_key(), actor=user.actor)
+        return _made(key, token) | {"notice": f"The API key {key.name} was created."}
 
     try:
         form.check()
@@ -185,7 +186,11 @@ def rotate(key_id: str) -> ResponseReturnValue:
     def replace() -> dict[str, Any]:
         key, token = api_keys.rotate(user.account_id, key_id, grace, actor=user.actor)
         old = key_pages.find(user.account_id, key_id).key
-        return _made(key, token) | {"old_id": old.key_id, "old_expires_at": old.expires_at}
+        return _made(key, token) | {
+            "old_id": old.key_id,
+            "old_expires_at": old.expires_at,
+            "notice": f"The API key {key.name} was rotated.",
+        }
 
     try:
         return submissions.process("api_key", replace)
@@ -207,8 +212,11 @@ def _made(key: ApiKey, token: str) -> dict[str, Any]:
 def revoke(key_id: str) -> ResponseReturnValue:
     """Revoke the key; requests with it get 401."""
     user = pages.user_session()
+    name = key_pages.find(user.account_id, key_id).key.name
+    if not notices.is_confirmed(name):
+        return notices.refuse(url_for(".show", key_id=key_id), f"Enter {name} to revoke the key.")
     api_keys.revoke(user.account_id, key_id, actor=user.actor, reason="by a user")
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), f"The API key {name} was revoked.")
 
 
 def _list(status: int = 200, form: NewKeyForm | None = None) -> ResponseReturnValue:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, current_app, redirect, request, url_for
+from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from app import ids
@@ -15,11 +15,18 @@ from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.services.core.encryption import DecryptionError
 from app.services.mailboxes import mailboxes, setup
-from app.web.base import pages
+from app.web.base import notices, pages
 from app.web.base.mailbox_forms import MailboxForm, details_of, form_of
 
 bp = Blueprint("mailboxes", __name__, url_prefix="/settings/mailboxes")
 
+MESSAGES = {
+    "added": "The connection test passed, and the mailbox was added. It is polled within a minute.",
+    "changed": "The connection test passed, and the changes were saved.",
+    "test": "The connection test passed: mailwatch opened the mailbox.",
+    "paused": "The mailbox is paused. Resume it to fetch reports again.",
+    "resumed": "The mailbox is polled again.",
+}
 MAX_SHOWN = 50  # skipped messages on the page of a mailbox
 
 
@@ -52,7 +59,7 @@ def create(type: str) -> ResponseReturnValue:
     except (InvalidRequest, Conflict, ServiceUnavailable) as error:
         form.add_errors(error, otherwise=form.first_name)
         return _new(config_type, form, error.status)
-    return redirect(url_for(".show", id=_public(row), done="added"), 303)
+    return _done(_public(row), "added")
 
 
 @bp.get("/<id>")
@@ -74,7 +81,7 @@ def update(id: str) -> ResponseReturnValue:
     except (InvalidRequest, Conflict, ServiceUnavailable) as error:
         form.add_errors(error, otherwise=form.first_name)
         return _show(row, error.status, form)
-    return redirect(url_for(".show", id=id, done="changed"), 303)
+    return _done(id, "changed")
 
 
 @bp.post("/<id>/test")
@@ -85,7 +92,7 @@ def test(id: str) -> ResponseReturnValue:
         setup.test(row.account_id, row.id, current_app.extensions["network"])
     except (MailboxError, DecryptionError) as error:
         return _show(row, 400, problem=str(error))
-    return redirect(url_for(".show", id=id, done="test"), 303)
+    return _done(id, "test")
 
 
 @bp.post("/<id>/pause")
@@ -93,7 +100,7 @@ def pause(id: str) -> ResponseReturnValue:
     """Stop polling the mailbox."""
     user = pages.user_session()
     mailboxes.pause(user.account_id, _id(id), actor=user.actor)
-    return redirect(url_for(".show", id=id, done="paused"), 303)
+    return _done(id, "paused")
 
 
 @bp.post("/<id>/resume")
@@ -101,15 +108,26 @@ def resume(id: str) -> ResponseReturnValue:
     """Poll the mailbox again."""
     user = pages.user_session()
     mailboxes.resume(user.account_id, _id(id), actor=user.actor)
-    return redirect(url_for(".show", id=id, done="resumed"), 303)
+    return _done(id, "resumed")
 
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
     """Delete the mailbox with its secrets."""
     user = pages.user_session()
+    name = _title(_row(id))
+    if not notices.is_confirmed(name):
+        return notices.refuse(url_for(".show", id=id), f"Enter {name} to delete the mailbox.")
     mailboxes.remove(user.account_id, _id(id), actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), f"The mailbox {name} was deleted.")
+
+
+def _done(id: str, change: str) -> ResponseReturnValue:
+    return notices.redirect(url_for(".show", id=id), MESSAGES[change])
+
+
+def _title(row: ReportMailbox) -> str:
+    return registry.stored(row.type, row.options, {}).title
 
 
 def _new(
@@ -133,8 +151,7 @@ def _show(
     }
     if not config.is_operator_only:
         details["form"] = form or form_of(type(config)).of_config(config)
-    done = request.args.get("done")
-    return pages.render("mailbox.html", status, problem=problem, done=done, **details)
+    return pages.render("mailbox.html", status, problem=problem, **details)
 
 
 def _type(name: str) -> type[MailboxConfig]:

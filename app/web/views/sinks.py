@@ -5,9 +5,8 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, current_app, request, url_for
+from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.utils import redirect
 
 from app import ids
 from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, ServiceUnavailable
@@ -18,7 +17,7 @@ from app.services.forwarding.sink_tests import SinkStatus
 from app.services.forwarding.sinks import NewSink
 from app.sinks.registry import SINK_TYPES
 from app.sinks.types import Option, SinkType
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.forms import (
     BaseForm,
     ChoiceField,
@@ -30,6 +29,14 @@ from app.web.base.forms import (
 
 bp = Blueprint("sinks", __name__, url_prefix="/settings/integrations")
 
+MESSAGES = {
+    "added": "The integration was added. Send a test record to check it.",
+    "changed": "The changes were saved.",
+    "test": "The receiver accepted the test record.",
+    "paused": "Forwarding is paused. Records wait until you resume it.",
+    "resumed": "Records are forwarded again.",
+    "skipped": "The waiting records were skipped. New records are forwarded.",
+}
 STARTS = {"new": "Records that are stored from now on", "all": "All records that are stored"}
 _LABELS = {
     "dmarc_record": "DMARC records",
@@ -116,10 +123,10 @@ def create(type_name: str) -> ResponseReturnValue:
 
     def action() -> dict[str, Any]:
         row, secret = sinks.add(user.account_id, form.new_sink(type), actor=user.actor)
-        url = url_for(".show", id=_public(row), done="added")
+        values = {"url": url_for(".show", id=_public(row)), "notice": MESSAGES["added"]}
         if secret is None:
-            return {"location": url}
-        return {"name": row.name, "secret": secret, "url": url}
+            return {"location": values["url"], **values}
+        return {"name": row.name, "secret": secret, **values}
 
     try:
         form.check()
@@ -193,8 +200,11 @@ def skip(id: str) -> ResponseReturnValue:
 def remove(id: str) -> ResponseReturnValue:
     """Delete the sink with its secret."""
     user = pages.user_session()
+    name = _row(id).name
+    if not notices.is_confirmed(name):
+        return notices.refuse(url_for(".show", id=id), f"Enter {name} to delete the integration.")
     sinks.remove(user.account_id, _id(id), actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), f"The integration {name} was deleted.")
 
 
 def _add_page(type: SinkType, form: SinkForm, status: int = 200) -> ResponseReturnValue:
@@ -226,12 +236,11 @@ def _render(
         skipped=list((row.skipped or {}).items()),
         form=form or form_of(type)(data=data),
         problem=problem,
-        done=request.args.get("done"),
     )
 
 
 def _done(id: str, result: str) -> ResponseReturnValue:
-    return redirect(url_for(".show", id=id, done=result), 303)
+    return notices.redirect(url_for(".show", id=id), MESSAGES[result])
 
 
 def _add_errors(form: SinkForm, error: ApplicationError) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, request, url_for
+from flask import Blueprint, current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from app.checks import CHECKS
@@ -16,7 +16,8 @@ from app.services.domain_status.domain_list import DomainFilter
 from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
-from app.web.base import pages, query, submissions
+from app.web.base import notices, pages, query, submissions
+from app.web.base.filters import count
 from app.web.views.domains.domain_forms import (
     HoldForm,
     MonitoringForm,
@@ -26,6 +27,9 @@ from app.web.views.domains.domain_forms import (
 
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
+NOT_VERIFIED = (
+    "We couldn't find the record yet. DNS changes can take a few minutes; try again shortly."
+)
 SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
 GRADES = ("A", "B", "C", "D", "F")
 PROFILE_RESULTS = {"fail": "Fails", "pass": "Passes", "undetermined": "Undetermined"}
@@ -49,7 +53,8 @@ def create() -> ResponseReturnValue:
         form.add_errors(error, otherwise="name")
         return _list(error.status, form, error.extra.get("existingId"))
     scans.trigger(user.account_id, domain.name, actor=user.actor, trigger="dashboard")
-    return redirect(url_for(".show", domain=domain.name), 303)
+    message = f"{domain.name} was added. Its first scan is running."
+    return notices.redirect(url_for(".show", domain=domain.name), message)
 
 
 @bp.get("/add")
@@ -73,7 +78,12 @@ def create_many() -> ResponseReturnValue:
             selection = scans.Selection(refs=added.created)
             scans.trigger_many(user.account_id, selection, actor=user.actor)
         rejected = [(row.name, row.error.message) for row in added.results if row.error]
-        return {"added": added.created, "rejected": rejected, "total": len(added.results)}
+        return {
+            "added": added.created,
+            "rejected": rejected,
+            "total": len(added.results),
+            "notice": f"{count(len(added.created), 'domain')} added.",
+        }
 
     return submissions.process("domains", create_all)
 
@@ -93,7 +103,6 @@ def show(domain: str) -> ResponseReturnValue:
         accepted=page.accepted,
         challenge=page.challenge,
         score_trend=page.score_trend,
-        is_checked=request.args.get("checked") == "1",
     )
 
 
@@ -112,7 +121,8 @@ def scan(domain: str) -> ResponseReturnValue:
     """Start a scan."""
     user = pages.user_session()
     triggered = scans.trigger(user.account_id, domain, actor=user.actor, trigger="dashboard")
-    return redirect(url_for(".show", domain=triggered.scan.domain_name), 303)
+    name = triggered.scan.domain_name
+    return notices.redirect(url_for(".show", domain=name), f"A scan of {name} was started.")
 
 
 @bp.post("/<domain>/verify")
@@ -121,7 +131,10 @@ def verify(domain: str) -> ResponseReturnValue:
     user = pages.user_session()
     network = current_app.extensions["network"]
     row = verification.verify(user.account_id, domain, network, actor=user.actor)
-    return redirect(url_for(".show", domain=row.name, checked=1), 303)
+    url = url_for(".show", domain=row.name)
+    if row.verified_at is None:
+        return notices.refuse(url, NOT_VERIFIED)
+    return notices.redirect(url, f"{row.name} is verified.")
 
 
 @bp.get("/<domain>/history")
@@ -153,7 +166,8 @@ def update(domain: str) -> ResponseReturnValue:
     changes = form.settings()
     changes["usage"] = changes["usage"].value
     row = domains.update(user.account_id, domain, changes, actor=user.actor)
-    return redirect(url_for(".show", domain=row.name), 303)
+    url = url_for(".show", domain=row.name)
+    return notices.redirect(url, f"The settings of {row.name} were saved.")
 
 
 @bp.post("/<domain>/hold")
@@ -167,7 +181,7 @@ def hold(domain: str) -> ResponseReturnValue:
         form.add_errors(error, otherwise="reason")
         row = domain_lookup.find(user.account_id, domain)
         return _edit_form(row, error.status, hold_form=form)
-    return redirect(url_for(".edit", domain=domain), 303)
+    return notices.redirect(url_for(".edit", domain=domain), f"{domain} is on legal hold.")
 
 
 @bp.post("/<domain>/release")
@@ -175,15 +189,19 @@ def release(domain: str) -> ResponseReturnValue:
     """Release the legal hold."""
     user = pages.user_session()
     domains.release_hold(user.account_id, domain, actor=user.actor)
-    return redirect(url_for(".edit", domain=domain), 303)
+    message = f"The legal hold of {domain} was released."
+    return notices.redirect(url_for(".edit", domain=domain), message)
 
 
 @bp.post("/<domain>/delete")
 def delete(domain: str) -> ResponseReturnValue:
     """Delete the domain and all its data."""
     user = pages.user_session()
+    name = domain_lookup.find(user.account_id, domain).name
+    if not notices.is_confirmed(name):
+        return notices.refuse(url_for(".edit", domain=name), f"Enter {name} to delete it.")
     domains.delete(user.account_id, domain, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), f"{name} and its data were deleted.")
 
 
 def _list(

@@ -1,10 +1,10 @@
 """The settings page of the compliance profiles that the account follows."""
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.services.domains import profiles
-from app.web.base import pages
+from app.web.base import notices, pages
 
 bp = Blueprint("followed_profiles", __name__, url_prefix="/settings/profiles")
 
@@ -21,4 +21,4 @@ def update() -> ResponseReturnValue:
     """Follow the selected profiles, and no others."""
     user = pages.user_session()
     profiles.follow(user.account_id, request.form.getlist("profile"), actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The followed profiles were saved.")

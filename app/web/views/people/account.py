@@ -1,11 +1,11 @@
 """The page of the account: its name, and the form to delete it."""
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import Conflict, InvalidRequest
 from app.services.accounts import deletion
-from app.web.base import pages
+from app.web.base import notices, pages
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.sign_in import guesses
 from app.web.views.people.auth import without_cookie
@@ -42,7 +42,8 @@ def delete() -> ResponseReturnValue:
     except (InvalidRequest, Conflict) as error:
         form.add_errors(error, otherwise="name")
         return _page(error.status, form)
-    return without_cookie(redirect(url_for("web.auth.login"), 303))
+    message = "The account is being deleted. All of its users are signed out."
+    return without_cookie(notices.redirect(url_for("web.auth.login"), message))
 
 
 def _page(status: int = 200, form: DeleteAccountForm | None = None) -> ResponseReturnValue:

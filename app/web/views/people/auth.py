@@ -11,7 +11,7 @@ from wtforms.widgets import EmailInput
 from app.errors import Conflict, InvalidRequest
 from app.services.people import invitations
 from app.services.sign_in import sessions
-from app.web.base import pages
+from app.web.base import notices, pages
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.sign_in import known_devices
 from app.web.sign_in.login_throttle import Attempt, LoginThrottle
@@ -20,7 +20,7 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 logger = logging.getLogger(__name__)
 
 WRONG = "Incorrect email or password."
-NOTES = {"joined": "Your account is ready. Sign in to continue."}
+JOINED = "Your account is ready. Sign in to continue."
 WRONG_CODE = "Invalid or already used code."
 
 
@@ -78,8 +78,7 @@ def login() -> ResponseReturnValue:
         return _sign_in(following)
     if g.user is not None:
         return redirect(following, 303)
-    note = NOTES.get(request.args.get("done", ""))
-    return pages.render("login.html", following=following, note=note, form=LoginForm())
+    return pages.render("login.html", following=following, form=LoginForm())
 
 
 @bp.route("/code", methods=["GET", "POST"])
@@ -112,7 +111,7 @@ def code() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """End the session; copies of its cookie stop working too."""
     sessions.end(g.session_token)
-    return without_cookie(redirect(url_for("web.auth.login"), 303))
+    return without_cookie(notices.redirect(url_for("web.auth.login"), "You are signed out."))
 
 
 @bp.route("/invitation/<token>", methods=["GET", "POST"])
@@ -127,7 +126,7 @@ def invitation(token: str) -> ResponseReturnValue:
     except (InvalidRequest, Conflict) as error:
         form.add_errors(error, otherwise="password")
         return pages.render("invitation.html", error.status, invited=invited, form=form)
-    return redirect(url_for(".login", done="joined"), 303)
+    return notices.redirect(url_for(".login"), JOINED)
 
 
 def without_cookie(response: Response) -> Response:

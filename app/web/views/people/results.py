@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from flask import Blueprint, g, redirect
+from flask import Blueprint, g
 from flask.typing import ResponseReturnValue
 
+from app.errors import NotFound
 from app.services.sign_in import form_results
-from app.web.base import pages
+from app.web.base import notices, pages
 
 bp = Blueprint("results", __name__, url_prefix="/results")
 
@@ -72,7 +73,9 @@ REPEATABLE = frozenset(kind for kind, page in PAGES.items() if not page.advice)
 def show(id: str) -> ResponseReturnValue:
     """Show the result; a secret only the first time."""
     result = form_results.read(g.session_token, id[:64], repeatable=REPEATABLE)
-    page = PAGES[result.kind]
+    page = PAGES.get(result.kind)
+    if page is None:
+        raise NotFound
     if result.values is None:
         if result.was_shown:
             return pages.render("result_shown.html", 410, page=page)
@@ -80,5 +83,6 @@ def show(id: str) -> ResponseReturnValue:
         response.headers["Refresh"] = "1"
         return response
     if "location" in result.values:
-        return redirect(pages.safe_path(result.values["location"]), 303)
+        path = pages.safe_path(result.values["location"])
+        return notices.redirect(path, result.values["notice"])
     return pages.render(page.template, **result.values)

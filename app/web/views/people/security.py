@@ -3,7 +3,7 @@
 from typing import Any
 
 import segno
-from flask import Blueprint, abort, g, redirect, request, url_for
+from flask import Blueprint, abort, g, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import HiddenField
 from wtforms.validators import EqualTo
@@ -11,12 +11,19 @@ from wtforms.validators import EqualTo
 from app.errors import InvalidRequest
 from app.services.people import people_pages
 from app.services.sign_in import credentials, sessions, two_factor
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.sign_in import guesses
 from app.web.views.people.auth import without_cookie
 
 bp = Blueprint("security", __name__, url_prefix="/settings/security")
+
+
+MESSAGES = {
+    "password": "Your password was changed. Your other sessions have ended.",
+    "factor": "Two-factor authentication is off. Your other sessions have ended.",
+    "session": "The session was signed out.",
+}
 
 
 class PasswordForm(BaseForm):
@@ -69,7 +76,7 @@ class EnableTwoFactorForm(BaseForm):
 @bp.get("")
 def index() -> ResponseReturnValue:
     """Show the security settings, with the forms to change them."""
-    return _page(done=request.args.get("done"))
+    return _page()
 
 
 @bp.post("/password")
@@ -85,7 +92,7 @@ def change_password() -> ResponseReturnValue:
     except InvalidRequest as error:
         form.add_errors(error, otherwise="password")
         return _page(error.status, form)
-    return redirect(url_for(".index", done="password"), 303)
+    return notices.redirect(url_for(".index"), MESSAGES["password"])
 
 
 @bp.get("/second-factor")
@@ -108,7 +115,7 @@ def turn_on() -> ResponseReturnValue:
                 (form.offer.data or "")[:1000],
                 form.code.text,
             )
-        return {"codes": codes}
+        return {"codes": codes, "notice": "Two-factor authentication is on."}
 
     try:
         form.check()
@@ -128,7 +135,7 @@ def turn_off() -> ResponseReturnValue:
     except InvalidRequest as error:
         form.add_errors(error, otherwise="current")
         return _page(error.status, form)
-    return redirect(url_for(".index", done="factor"), 303)
+    return notices.redirect(url_for(".index"), MESSAGES["factor"])
 
 
 @bp.post("/recovery-codes")
@@ -141,7 +148,7 @@ def renew_codes() -> ResponseReturnValue:
             codes = credentials.renew_codes(
                 pages.user_session(), g.session_token, form.current.text
             )
-        return {"codes": codes}
+        return {"codes": codes, "notice": "The recovery codes were replaced."}
 
     try:
         return submissions.process("recovery_codes", renew)
@@ -157,19 +164,18 @@ def end_session(id: str) -> ResponseReturnValue:
         sessions.end_one(pages.user_session().user_id, bytes.fromhex(id))
     except ValueError:
         abort(404)
-    return redirect(url_for(".index", done="session"), 303)
+    return notices.redirect(url_for(".index"), MESSAGES["session"])
 
 
 @bp.post("/sessions/end-all")
 def end_all() -> ResponseReturnValue:
     """End all sessions, including this one."""
     sessions.end_all(pages.user_session())
-    return without_cookie(redirect(url_for("web.auth.login"), 303))
+    signed_out = notices.redirect(url_for("web.auth.login"), "You are signed out on all devices.")
+    return without_cookie(signed_out)
 
 
-def _page(
-    status: int = 200, submitted: BaseForm | None = None, *, done: str | None = None
-) -> ResponseReturnValue:
+def _page(status: int = 200, submitted: BaseForm | None = None) -> ResponseReturnValue:
     """Render the page, with the submitted form in place of an empty one."""
     forms = (PasswordForm(), RenewCodesForm(), DisableTwoFactorForm())
     by_type = {type(form): form for form in (*forms, *([submitted] if submitted else ()))}
@@ -182,7 +188,6 @@ def _page(
         password_form=by_type[PasswordForm],
         codes_form=by_type[RenewCodesForm],
         factor_form=by_type[DisableTwoFactorForm],
-        done=done,
     )
 
 
@@ -190,7 +195,7 @@ def _offer(status: int = 200, form: EnableTwoFactorForm | None = None) -> Respon
     user, form = pages.user_session(), form or EnableTwoFactorForm()
     offer = two_factor.offer(user.user_id, user.email, form.offer.data or None)
     if offer is None:
-        return redirect(url_for(".index"), 303)
+        return notices.refuse(url_for(".index"), "Two-factor authentication is already on.")
     form.offer.data = offer.secret_encrypted
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [

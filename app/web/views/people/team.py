@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.widgets import EmailInput, RadioInput
 
@@ -11,7 +11,7 @@ from app import ids
 from app.errors import Conflict, InvalidRequest
 from app.models.accounts import ROLES
 from app.services.people import invitations, key_creators, members, people_pages
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
@@ -53,7 +53,8 @@ def invite() -> ResponseReturnValue:
 
     def create() -> dict[str, Any]:
         created = invitations.create(pages.user_session(), form.email.text, form.role.text)
-        return {"email": created.email, "link": created.link}
+        notice = f"{created.email} was invited."
+        return {"email": created.email, "link": created.link, "notice": notice}
 
     try:
         form.check()
@@ -67,28 +68,32 @@ def invite() -> ResponseReturnValue:
 def withdraw(id: str) -> ResponseReturnValue:
     """Revoke an invitation; its link stops working."""
     invitations.revoke(pages.user_session(), _parsed("inv", id))
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The invitation was revoked.")
 
 
 @bp.post("/<id>/role")
 def change_role(id: str) -> ResponseReturnValue:
     """Change the role of a user."""
     members.change_role(pages.user_session(), _parsed("usr", id), request.form.get("role", ""))
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The role was changed.")
 
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
     """Remove a user; the page then lists the API keys that the user created."""
-    members.remove(pages.user_session(), _parsed("usr", id))
-    return redirect(url_for(".index"), 303)
+    user, member_id = pages.user_session(), _parsed("usr", id)
+    email = members.find(user.account_id, member_id).email
+    if not notices.is_confirmed(email):
+        return notices.refuse(url_for(".index"), f"Enter {email} to remove this person.")
+    members.remove(user, member_id)
+    return notices.redirect(url_for(".index"), f"{email} was removed from the account.")
 
 
 @bp.post("/api-keys/revoke")
 def revoke_keys() -> ResponseReturnValue:
     """Revoke every API key of a user who is no longer in the account."""
     key_creators.revoke_all(pages.user_session(), request.form.get("creator", "")[:300])
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The API keys were revoked.")
 
 
 def _page(status: int = 200, form: InviteForm | None = None) -> ResponseReturnValue:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -11,8 +11,8 @@ from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
 from app.services.filing import conflicts, retries
 from app.services.reports import file_pages, report_files
-from app.web.base import pages, query
-from app.web.base.filters import file_size
+from app.web.base import notices, pages, query
+from app.web.base.filters import count, file_size
 
 bp = Blueprint("files", __name__, url_prefix="/reports/files")
 
@@ -45,7 +45,10 @@ def upload() -> ResponseReturnValue:
         counts = file_pages.upload(user.account_id, _contents(files), user.email)
     except QuotaExceeded as error:
         abort(429, error.message)
-    return redirect(url_for(".index", taken=counts.new, again=counts.duplicates), 303)
+    message = f"{count(counts.new, 'file')} uploaded and being processed."
+    if counts.duplicates:
+        message += f" {count(counts.duplicates, 'duplicate')} skipped."
+    return notices.redirect(url_for(".index"), message)
 
 
 @bp.post("/retry")
@@ -57,13 +60,13 @@ def retry() -> ResponseReturnValue:
     if report_file_id is None and not reason:
         abort(400, "Choose the files to retry.")
     if report_file_id is None:
-        retries.retry(reason=reason, account_id=user.account_id, actor=user.actor)
-        return redirect(url_for(".index"), 303)
+        retried = retries.retry(reason=reason, account_id=user.account_id, actor=user.actor)
+        return notices.redirect(url_for(".index"), f"{count(retried, 'file')} being retried.")
     try:
         report_files.reprocess(user.account_id, request.form["id"], actor=user.actor)
     except Conflict as error:
         abort(400, error.message)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The file is being processed again.")
 
 
 @bp.post("/use")
@@ -77,7 +80,7 @@ def use() -> ResponseReturnValue:
         conflicts.use(user.account_id, report_file_id, actor=user.actor)
     except Conflict as error:
         abort(400, error.message)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The chosen report now counts.")
 
 
 def _contents(files: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
@@ -95,7 +98,6 @@ def _page() -> ResponseReturnValue:
     filters = {"status": query.choice("status", STATUSES)}
     paging = pages.Paging(filters)
     page = file_pages.page(account, filters["status"] or None, paging.cursor_values)
-    uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
         "files.html",
         page=page,
@@ -103,6 +105,5 @@ def _page() -> ResponseReturnValue:
         status=filters["status"],
         prefixes=PREFIXES,
         max_bytes=settings.current().ingest_max_bytes,
-        uploaded={name: int(text) for name, text in uploaded.items() if text.isdecimal()},
         is_waiting=page.statuses["received"] > 0,
     )

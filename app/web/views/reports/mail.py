@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, abort, redirect, request, url_for
+from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.analysis.mail.flow_index import RecordLink
@@ -20,7 +20,7 @@ from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sources import ManualClassification
 from app.services.analytics.tls import TlsSummary
-from app.web.base import charts, pages, record_lists
+from app.web.base import charts, notices, pages, record_lists
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
@@ -168,8 +168,12 @@ def decide(domain: str) -> ResponseReturnValue:
     classification = ManualClassification(
         form.source.text, form.state.text or None, form.note.text or None
     )
-    sources.classify(user.account_id, domain, classification, actor=user.actor)
-    return redirect(url_for(".show", domain=domain, days=_days()), 303)
+    previous = sources.classify(user.account_id, domain, classification, actor=user.actor)
+    url = url_for(".show", domain=domain, days=_days())
+    undo = {"kind": "source", "url": url, "domain": domain, "classification": previous}
+    decision = label(form.state.text) if form.state.text else "reset"
+    message = f"The classification of {classification.source} was saved: {decision}."
+    return notices.redirect(url, message, undo=undo)
 
 
 @bp.get("/policy")

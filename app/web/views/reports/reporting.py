@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from app.services.domains import reporting_setup
 from app.services.ingest import tokens as ingest_tokens
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.forms import BaseForm, ChoiceField
 
 bp = Blueprint("reporting", __name__, url_prefix="/settings/reporting")
@@ -50,7 +50,7 @@ def create() -> ResponseReturnValue:
 
     def add() -> dict[str, Any]:
         ingest_tokens.create(user.account_id, actor=user.actor)
-        return {"location": url_for(".index")}
+        return {"location": url_for(".index"), "notice": "A report address was created."}
 
     return submissions.process("redirect", add)
 
@@ -64,7 +64,7 @@ def rotate(token: str) -> ResponseReturnValue:
 
     def replace() -> dict[str, Any]:
         ingest_tokens.rotate(user.account_id, token, overlap, actor=user.actor)
-        return {"location": url_for(".index")}
+        return {"location": url_for(".index"), "notice": "The report address was rotated."}
 
     return submissions.process("redirect", replace)
 
@@ -74,7 +74,8 @@ def revoke(token: str) -> ResponseReturnValue:
     """Revoke the address; reports sent there are rejected."""
     user = pages.user_session()
     ingest_tokens.revoke(user.account_id, token, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    message = "The report address was revoked. Reports sent there are rejected."
+    return notices.redirect(url_for(".index"), message)
 
 
 @former.get("")

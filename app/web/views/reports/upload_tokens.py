@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
 from app.services.api_keys import key_pages, upload_tokens
 from app.services.ingest import tokens as ingest_tokens
-from app.web.base import pages, submissions
+from app.web.base import notices, pages, submissions
 from app.web.base.forms import BaseForm, ExpiryField, TextField
 
 bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
@@ -40,7 +40,8 @@ def create() -> ResponseReturnValue:
             expires_at=form.days.expires_at,
         )
         address = ingest_tokens.usable_address(user.account_id)
-        return {"name": row.name, "token": token, "address": address}
+        notice = f"The upload token {row.name} was created."
+        return {"name": row.name, "token": token, "address": address, "notice": notice}
 
     try:
         form.check()
@@ -55,7 +56,7 @@ def revoke(token_id: str) -> ResponseReturnValue:
     """Revoke the token; uploads with it are rejected."""
     user = pages.user_session()
     upload_tokens.revoke(user.account_id, token_id, actor=user.actor)
-    return redirect(url_for(".index"), 303)
+    return notices.redirect(url_for(".index"), "The upload token was revoked.")
 
 
 def _list(status: int = 200, form: UploadTokenForm | None = None) -> ResponseReturnValue:

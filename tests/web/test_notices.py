@@ -70,6 +70,13 @@ def test_a_notice_is_shown_once(browser: Browser) -> None:
     assert NOTICE.search(browser.get(response.headers["Location"])) is None
 
 
+def test_a_request_of_a_script_leaves_the_notice_to_the_next_page(browser: Browser) -> None:
+    url = browser.post("/settings/reporting").headers["Location"]
+    script = browser.client.get(url, headers={"Sec-Fetch-Dest": "empty"})
+    assert NOTICE.search(script.text) is None
+    assert notice(browser.get(url)) == "A report address was created."
+
+
 @pytest.mark.parametrize("value", ["", "x", "eyJtZXNzYWdlIjoieCJ9.00", "."])
 def test_a_forged_notice_is_not_shown(browser: Browser, value: str) -> None:
     browser.client.set_cookie("notice", value)

@@ -82,7 +82,12 @@ def add_to(blueprint: Blueprint) -> None:
 
 
 def take() -> Notice | None:
-    """Return the notice for this page, if there is one; it is shown once."""
+    """Return the notice for this page, if there is one; it is shown once.
+
+    Requests of scripts, as those that follow the redirect of an upload, show no page to a reader.
+    """
+    if request.headers.get("Sec-Fetch-Dest") == "empty":
+        return None
     payload, _, signature = request.cookies.get(_cookie_name(), "").rpartition(".")
     expected = [_signature(key, payload) for key in keyring.usable(Purpose.CSRF)]
     if not any(hmac.compare_digest(signature.encode(), item.encode()) for item in expected):

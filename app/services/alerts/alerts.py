@@ -242,12 +242,8 @@ def change_many(
             alert = alerts.get(alert_id) if alert_id else None
             try:
                 if alert is None:
-<<<<<<< HEAD
                     raise NotFound.of("alert", text)
-=======
-                    raise NotFound
                 step = UndoStep(alert.id, _state(session, alert), requested)
->>>>>>> 2ebdea0 (web: say what each form has changed, and offer undo)
                 _change(session, alert, requested, actor)
                 changed.append(Changed(text, alert, undo=step))
             except ApplicationError as error:

@@ -12,15 +12,10 @@ from app.errors import ServiceUnavailable
 from app.models import Domain, Scan
 from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
-<<<<<<< HEAD
-from app.services.alerts import alerts
-from app.services.alerts.alerts import Evaluation
-from app.services.core.leases import Lease
-from app.services.scans.claims import LEASES
-=======
 from app.services.alerts import evaluation
 from app.services.alerts.evaluation import Evaluation
->>>>>>> 2ebdea0 (web: say what each form has changed, and offer undo)
+from app.services.core.leases import Lease
+from app.services.scans.claims import LEASES
 
 SCANS_EXAMINED = 5  # last scans that are counted
 

@@ -11,11 +11,11 @@ from wtforms.widgets import DateInput
 from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
+from app.protocols.quantities import quantity
 from app.services.alerts import accepted_risks, alert_pages, alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter, BulkChange
 from app.services.core import alert_types
 from app.web.base import dates, notices, pages, query
-from app.web.base.filters import count
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -220,9 +220,9 @@ def _changed(changed: BulkChange, otherwise: str) -> ResponseReturnValue:
     if done is None:
         return notices.refuse(url, "No alerts were changed. Resolved alerts can't be changed.")
     result = RESULTS["accepted" if done.after.accepted_until else done.after.status]
-    message = f"{count(changed.changed_count, 'alert')} {result}."
+    message = f"{quantity(changed.changed_count, 'alert')} {result}."
     if changed.rejected_count:
-        message += f" {count(changed.rejected_count, 'alert')} could not be changed."
+        message += f" {quantity(changed.rejected_count, 'alert')} could not be changed."
     undo = {"kind": "alerts", "url": url, "steps": changed.undo_steps}
     return notices.redirect(url, message, undo=undo)
 

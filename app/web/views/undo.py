@@ -7,13 +7,13 @@ from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter
 
 from app.errors import NotFound
+from app.protocols.quantities import quantity
 from app.services.alerts import alerts
 from app.services.alerts.alerts import UndoStep
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
 from app.services.sign_in import form_results
 from app.web.base import notices, pages
-from app.web.base.filters import count
 
 bp = Blueprint("undo", __name__, url_prefix="/undo")
 
@@ -40,7 +40,7 @@ def _undo_alerts(url: str, stored: Any) -> ResponseReturnValue:
     restored = alerts.undo(user.account_id, steps, actor=user.actor)
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
-    return notices.redirect(url, f"Undone: {count(restored, 'alert')} restored.")
+    return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")
 
 
 def _undo_classification(url: str, domain: str, stored: Any) -> ResponseReturnValue:

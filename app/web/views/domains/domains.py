@@ -10,6 +10,7 @@ from app.checks import CHECKS
 from app.checks.engine.types import Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
+from app.protocols.quantities import quantity
 from app.services.core import domain_lookup
 from app.services.domain_status import domain_pages
 from app.services.domain_status.domain_list import DomainFilter
@@ -17,7 +18,6 @@ from app.services.domains import domains, verification
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
 from app.web.base import notices, pages, query, submissions
-from app.web.base.filters import count
 from app.web.views.domains.domain_forms import (
     HoldForm,
     MonitoringForm,
@@ -82,7 +82,7 @@ def create_many() -> ResponseReturnValue:
             "added": added.created,
             "rejected": rejected,
             "total": len(added.results),
-            "notice": f"{count(len(added.created), 'domain')} added.",
+            "notice": f"{quantity(len(added.created), 'domain')} added.",
         }
 
     return submissions.process("domains", create_all)

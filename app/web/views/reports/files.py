@@ -9,10 +9,11 @@ from werkzeug.datastructures import FileStorage
 from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATUSES
+from app.protocols.quantities import quantity
 from app.services.filing import conflicts, retries
 from app.services.reports import file_pages, report_files
 from app.web.base import notices, pages, query
-from app.web.base.filters import count, file_size
+from app.web.base.filters import file_size
 
 bp = Blueprint("files", __name__, url_prefix="/reports/files")
 
@@ -45,9 +46,9 @@ def upload() -> ResponseReturnValue:
         counts = file_pages.upload(user.account_id, _contents(files), user.email)
     except QuotaExceeded as error:
         abort(429, error.message)
-    message = f"{count(counts.new, 'file')} uploaded and being processed."
+    message = f"{quantity(counts.new, 'file')} uploaded and being processed."
     if counts.duplicates:
-        message += f" {count(counts.duplicates, 'duplicate')} skipped."
+        message += f" {quantity(counts.duplicates, 'duplicate')} skipped."
     return notices.redirect(url_for(".index"), message)
 
 
@@ -61,7 +62,7 @@ def retry() -> ResponseReturnValue:
         abort(400, "Choose the files to retry.")
     if report_file_id is None:
         retried = retries.retry(reason=reason, account_id=user.account_id, actor=user.actor)
-        return notices.redirect(url_for(".index"), f"{count(retried, 'file')} being retried.")
+        return notices.redirect(url_for(".index"), f"{quantity(retried, 'file')} being retried.")
     try:
         report_files.reprocess(user.account_id, request.form["id"], actor=user.actor)
     except Conflict as error:

@@ -4,7 +4,7 @@ import ipaddress
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 from wtforms.validators import DataRequired, Optional, Regexp, ValidationError
 

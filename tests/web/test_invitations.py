@@ -63,7 +63,7 @@ def test_invitation_link_of_a_former_owner_does_not_work(
     mallory = colleague(app, browser, "owner", "mallory@acme.test")
     path = invite(mallory, "way-back@evil.test", "owner")
     assert app.test_client().get(path).status_code == 200
-    browser.post(user_path(mallory, action), role="viewer")
+    browser.post(user_path(mallory, action), role="viewer", confirm="mallory@acme.test")
     assert app.test_client().get(path).status_code == 404
     assert accept(app, path) == 404
     assert role_in_account(browser, "way-back@evil.test") is None

@@ -13,6 +13,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "flask_limiter": ("app.limits.rate_limiter",),
     "pydantic": (
         "app.api",
+        "app.web.views.undo",
         "app.settings",
         "app.setting_files",
         "app.setting_types",

@@ -179,25 +179,7 @@ def classify(
         before = ManualClassification(
             source, previous.decision if previous else None, previous.note if previous else None
         )
-        if decision is None:
-            session.execute(
-                delete(SourceDecision).where(
-                    SourceDecision.domain_id == domain.id, SourceDecision.source == source
-                )
-            )
-        else:
-            _expect_source(session, domain, source)
-            values = {
-                "decision": decision,
-                "note": classification.note,
-                "actor": actor,
-                "at": now(session),
-            }
-            session.execute(
-                bulk.insert(session, SourceDecision)
-                .values(domain_id=domain.id, source=source, **values)
-                .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
-            )
+        _store(session, domain, classification, actor)
         audit_log.record(
             session,
             account_id,
@@ -209,6 +191,31 @@ def classify(
             note=classification.note,
         )
         return before
+
+
+def _store(
+    session: Session, domain: Domain, classification: ManualClassification, actor: str
+) -> None:
+    source, decision = classification.source, classification.decision
+    if decision is None:
+        session.execute(
+            delete(SourceDecision).where(
+                SourceDecision.domain_id == domain.id, SourceDecision.source == source
+            )
+        )
+        return
+    _expect_source(session, domain, source)
+    values = {
+        "decision": decision,
+        "note": classification.note,
+        "actor": actor,
+        "at": now(session),
+    }
+    session.execute(
+        bulk.insert(session, SourceDecision)
+        .values(domain_id=domain.id, source=source, **values)
+        .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
+    )
 
 
 def _expect_source(session: Session, domain: Domain, source: str) -> None:

@@ -81,6 +81,18 @@ def test_scan_progress_is_shown_and_then_its_result(ann: Person) -> None:
     ann.assert_no_problems()
 
 
+def test_link_to_a_check_opens_it(ann: Person) -> None:
+    page = ann.go(f"/domains/{scanned(ann)}#check-mx")
+    checks = page.locator("details.check")
+    expect(page.locator("#check-mx")).to_have_attribute("open", "")
+    page.get_by_role("button", name="Expand all").click()
+    expect(page.locator("details.check[open]")).to_have_count(checks.count())
+    page.get_by_role("button", name="Collapse all").click()
+    expect(page.locator("details.check[open]")).to_have_count(0)
+    page.evaluate("location.hash = '#check-spf'")
+    expect(page.locator("#check-spf")).to_have_attribute("open", "")
+
+
 def test_scan_result_appears_without_scripts_after_refresh(
     chromium: Browser, service: Service
 ) -> None:

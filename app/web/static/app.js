@@ -67,3 +67,27 @@ document.addEventListener("submit", (event) => {
   request.open("POST", form.action);
   request.send(new FormData(form));
 });
+
+// Open the part of the page that the address names, such as #check-dnssec.
+function openTarget() {
+  const target = document.getElementById(location.hash.slice(1));
+  if (!target?.matches("details") || target.open) return;
+  target.open = true;
+  target.scrollIntoView();
+}
+
+addEventListener("hashchange", openTarget);
+openTarget();
+
+// Open all parts of the page at once, or close them again.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-expand]");
+  if (!button) return;
+  const parts = [...document.querySelectorAll(button.dataset.expand)];
+  const expand = parts.some((part) => !part.open);
+  parts.forEach((part) => { part.open = expand; });
+  button.textContent = expand ? "Collapse all" : "Expand all";
+});
+
+// On a narrow screen, a chart is wider than the screen: begin with its latest days.
+document.querySelectorAll(".chart-scroll").forEach((chart) => { chart.scrollLeft = chart.scrollWidth; });

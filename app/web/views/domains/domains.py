@@ -1,6 +1,6 @@
 """Pages about domains: the list, one domain with its results, and its scans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from flask import Blueprint, current_app, url_for
@@ -95,7 +95,7 @@ def show(domain: str) -> ResponseReturnValue:
     return pages.render(
         "domain.html",
         domain=page.domain,
-        checks=_checks(page.state),
+        checks=_checks(page.state, {step["check"] for step in page.recommendations}),
         next_steps=page.recommendations,
         scan=page.scan,
         alerts=page.open_alerts,
@@ -265,11 +265,13 @@ def _edit_form(
     )
 
 
-def _checks(state: DomainState | None) -> list[dict[str, Any]]:
+def _checks(state: DomainState | None, linked: Set[str]) -> list[dict[str, Any]]:
     """Return the last result of each check, in the order of the checks.
 
+    linked   the checks that the list of next steps links to
     returns  ``check``, ``known`` (the last definite result, or None), ``undetermined_reason`` (the
-             reason why the last scan could not determine it, or None) and ``is_set_up``
+             reason why the last scan could not determine it, or None), ``is_set_up`` and
+             ``is_linked``
     """
     if state is None:
         return []
@@ -279,6 +281,7 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
             "known": known and serialization.last_result(known),
             "undetermined_reason": state.undetermined.get(check.name),
             "is_set_up": _is_set_up(known),
+            "is_linked": check.name in linked,
         }
         for check in CHECKS
         for known in [state.last_results.get(check.name)]

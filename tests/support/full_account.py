@@ -21,6 +21,7 @@ from app.models import (
     FormResult,
     IdempotentCall,
     IngestSource,
+    MailboxMessage,
     MailHost,
     RecoveryCode,
     SignInNetwork,
@@ -50,6 +51,7 @@ from app.services.scans.scans import Selection
 from app.services.sign_in import sessions
 from app.services.sign_in.sessions import UserSession
 from tests.support.factories import add_email_channel, make_account, make_domain, make_key
+from tests.support.forwarding_sinks import add_sink
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
 from tests.support.zones import Zone, ZoneNetwork
 
@@ -238,7 +240,10 @@ def _channels(full: FullAccount, actor: str) -> None:
     alerts.change(full.account.id, open_alert.id, change, actor=actor)
     feed.distribute_all()
     access = ImapConfig(host="imap.reports.test", username="reports", password="secret password")
-    mailboxes.add(full.account.id, access, actor=actor)
+    mailbox = mailboxes.add(full.account.id, access, actor=actor)
+    with transaction() as session:
+        session.add(MailboxMessage(mailbox_id=mailbox.id, key_digest=bytes(32)))
+    add_sink(full.account.id, "webhook", {"url": "https://siem.test/records"})
     tokens.create(full.account.id, actor=actor)
     upload_tokens.issue(full.account.id, "pipeline", actor=actor)
 

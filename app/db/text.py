@@ -14,6 +14,8 @@ import orjson
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # The same in the output of orjson, where a pair of backslashes is one character.
 _JSON_CONTROL = re.compile(rb"\\(?:u00([01][0-9a-f])|(.))|\x7f|\xc2[\x80-\x9f]")
+# Found in every text that the pattern above changes, and in few others.
+_JSON_SUSPECT = re.compile(rb"\\(?:u00[01]|[bf])|\x7f|\xc2[\x80-\x9f]")
 _SHORT = {b"b": b"\b", b"f": b"\f"}  # their short forms in JSON
 TRUNCATED = "…"  # the last character of text that was too long
 
@@ -39,7 +41,7 @@ def dump_json(value: Any) -> bytes:
         body = orjson.dumps(value)
     except TypeError:  # also for lone surrogates
         body = orjson.dumps(_without_surrogates(value))
-    if b"\\" in body or b"\x7f" in body or b"\xc2" in body:
+    if _JSON_SUSPECT.search(body):
         return _JSON_CONTROL.sub(_escaped_json, body)
     return body
 

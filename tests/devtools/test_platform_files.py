@@ -125,7 +125,7 @@ def test_composed_container_cannot_write_and_has_no_privileges(name: str) -> Non
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@pytest.mark.parametrize("name", set(OURS) - {"release"})
+@pytest.mark.parametrize("name", sorted(OURS.keys() - {"release"}))
 def test_composed_process_starts_after_the_migrations(name: str) -> None:
     condition = OURS[name]["depends_on"]["release"]["condition"]
     assert condition == "service_completed_successfully"

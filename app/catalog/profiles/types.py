@@ -1,7 +1,7 @@
 """The types of compliance profiles: what a published guideline requires, clause by clause."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -69,6 +69,7 @@ class Clause:
     unknown_on           finding codes with which the checks cannot decide
     remediation          what to do if it fails
     unobservable_reason  why the checks cannot see it; None if they can
+    checks               the checks that it uses, without duplicates
     """
 
     id: str
@@ -82,18 +83,18 @@ class Clause:
     unknown_on: tuple[str, ...] = ()
     remediation: str | None = None
     unobservable_reason: str | None = None
+    checks: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        codes = (*self.fails_on, *self.unknown_on)
+        names = [code.partition(".")[0] for code in codes]
+        checks = dict.fromkeys([*names, *(condition.check for condition in self.facts)])
+        object.__setattr__(self, "checks", tuple(checks))  # once: each scan reads it
 
     @property
     def is_observable(self) -> bool:
         """Whether checks can decide it."""
         return self.unobservable_reason is None
-
-    @property
-    def checks(self) -> tuple[str, ...]:
-        """The checks that it uses, without duplicates."""
-        codes = (*self.fails_on, *self.unknown_on)
-        names = [code.partition(".")[0] for code in codes]
-        return tuple(dict.fromkeys([*names, *(condition.check for condition in self.facts)]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
     for raw in files:
         ingest_files.store(account_id, raw, received_via="http")
     took = _timed(lambda: processor.run([]))
-    assert {row.state for row in ingest_files.counts(account_id)} == {"parsed"}
+    assert {row.status for row in ingest_files.counts(account_id)} == {"parsed"}
     return took
 
 

@@ -3,7 +3,6 @@
 The servers are options, because national clouds have their own. Secrets are bound to them.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -68,9 +67,7 @@ class ImapMicrosoftConfig(MailboxConfig):
 
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the tenant and the folders."""
-        if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tenant):
-            message = "Enter the ID of the tenant, or one of its domains"
-            yield OptionError("tenant", message)
+        yield from oauth.tenant_problems(self.tenant)
         yield from imap.folder_problems(self)
 
     def missing_secrets(self) -> Iterator[OptionError]:

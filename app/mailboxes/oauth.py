@@ -5,12 +5,14 @@ A token endpoint that refuses the credentials will refuse them until a person ch
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError, SignInRequired, StoredToken
 from app.ports.http import Page, Request
 from app.protocols import retry_after
@@ -48,6 +50,13 @@ class Grant:
         """A digest of the endpoint and the credentials."""
         values = [self.host, self.path, *self.parameters.items(), self.refresh_token]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def tenant_problems(tenant: str) -> Iterator[OptionError]:
+    """Yield what is wrong with the tenant of Microsoft 365, which is a part of a path."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", tenant):
+        message = "Enter the ID of the tenant, or one of its domains"
+        yield OptionError("tenant", message)
 
 
 def client_credentials(

@@ -5,7 +5,6 @@ listed in the order in which they were received, and each further page begins at
 last message: pages that count messages would leave some out, because stored messages disappear.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,9 +113,7 @@ class GraphConfig(MailboxConfig):
 
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the tenant and the folders."""
-        if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tenant):
-            message = "Enter the ID of the tenant, or one of its domains"
-            yield OptionError("tenant", message)
+        yield from oauth.tenant_problems(self.tenant)
         if self.done_folder.lower() == self.folder.lower():
             message = "Enter a different folder from the one that receives the reports"
             yield OptionError("done_folder", message)

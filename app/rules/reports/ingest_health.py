@@ -56,11 +56,10 @@ def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
             severity=posture.capped(Severity.MEDIUM),
             title="A reporter stopped sending reports",
             message=f"{posture.domain}: {reporter.name} reported on "
-            f"{quantity(reporter.days, 'day')}, usually "
-            f"every {quantity(reporter.typical_interval, 'hour')}, but sent nothing for "
-            f"{quantity((posture.now_hour - reporter.last) // 24, 'day')}. If all reporters "
-            f"are silent, check "
-            "the rua address of the DMARC record and the mailbox.",
+            f"{quantity(reporter.days, 'day')}, usually every "
+            f"{quantity(reporter.typical_interval, 'hour')}, but sent nothing for "
+            f"{quantity((posture.now_hour - reporter.last) // 24, 'day')}. If all reporters are "
+            "silent, check the rua address of the DMARC record and the mailbox.",
             evidence={
                 "observed": {"silentHours": posture.now_hour - reporter.last},
                 "baseline": {

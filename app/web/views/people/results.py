@@ -47,7 +47,7 @@ PAGES = {
     ),
     "sink": Page(
         template="channel_secret.html",
-        advice="If you did not copy the secret, delete the sink and add it again.",
+        advice="If you did not copy the secret, delete the integration and add it again.",
         endpoint="web.sinks.index",
         link="Integrations",
     ),

@@ -24,7 +24,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import setting_types, settings
+from app import settings
 from app.analysis.mail.periods import Window
 from app.db import engine, transactions
 from app.jobs import queue
@@ -35,6 +35,7 @@ from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.queries import SeriesQuery
 from app.settings import Settings
+from app.settings import types as setting_types
 from bench import backends, reports_made, rollup_cost, tls_made
 from bench.reports_made import LARGEST, ORDINARY
 from tests.support import servers

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from app import setting_types
 from app import settings as app_settings
 from app.db.bulk import insert_many
 from app.db.engine import connect
@@ -26,6 +25,7 @@ from app.services.filing import processor
 from app.services.ingest import files as ingest_files
 from app.services.rollups import rollup_queue
 from app.settings import Settings
+from app.settings import types as setting_types
 from bench import backends, reports
 from tests.support.factories import make_account, make_domain
 

@@ -7,11 +7,12 @@ that takes 50 ms, which no process of the service should spend at its start.
 import ast
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
 
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
 from app.settings import Settings
 from devtools import ROOT
@@ -30,13 +31,16 @@ def table() -> str:
 
 def descriptions() -> Mapping[str, str]:
     """Return the docstring of each field, as one line."""
-    [definition] = ast.parse(inspect.getsource(Settings)).body
-    texts = {}
+    groups = [base for base in Settings.__bases__ if base is not BaseSettings]
+    return {name: text for group in groups for name, text in _docstrings(group)}
+
+
+def _docstrings(group: type) -> Iterator[tuple[str, str]]:
+    [definition] = ast.parse(inspect.getsource(group)).body
     for field, text in pairwise(ast.iter_child_nodes(definition)):
         match field, text:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(docstring))):
-                texts[name] = " ".join(docstring.split())
-    return texts
+                yield name, " ".join(docstring.split())
 
 
 def page(text: str) -> str:

@@ -15,7 +15,7 @@ from app import models
 from app.db import engine as db_engine
 from app.db import types
 from app.db.engine import TransactionKind, engine_for
-from app.setting_types import database_url
+from app.settings.types import database_url
 
 _LOCK = 7_102_026  # any number, but always the same
 

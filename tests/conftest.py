@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from sqlalchemy.engine import Engine, make_url
 
-from app import setting_types
 from app.db import engine as db_engine
 from app.settings import Settings
+from app.settings import types as setting_types
 from tests.support import servers
 from tests.support.servers import NO_REDIS
 from tests.support.zones import Zone

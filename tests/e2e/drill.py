@@ -14,12 +14,12 @@ from uuid import UUID
 from alembic import command
 from alembic.config import Config
 
-from app import setting_types
 from app import settings as app_settings
 from app.db import engine as db_engine
 from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
+from app.settings import types as setting_types
 from tests.e2e import drills, hostile_ingest_drill, ingest_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import SECRET, Service

@@ -33,7 +33,7 @@ from app.services.ingest import files
 from app.services.mailboxes import access, mailboxes
 from app.services.monitoring import report_monitor
 from app.services.rollups import rollups
-from app.setting_types import database_url as driver_url
+from app.settings.types import database_url as driver_url
 from tests.support.api_client import Client, make_client
 from tests.support.checked_domains import store_results
 from tests.support.factories import ACTOR, make_account, make_domain

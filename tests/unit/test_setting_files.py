@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.setting_files import MAX_BYTES
 from app.settings import InvalidSettings, Settings
+from app.settings.files import MAX_BYTES
 
 VALUES = {
     "SECRET_KEY": "s" * 32,

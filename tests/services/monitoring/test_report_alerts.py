@@ -25,8 +25,8 @@ from app.services.analytics.sources import ManualClassification
 from app.services.mailboxes import mailboxes, polling
 from app.services.monitoring import report_monitor
 from app.services.rollups import rollup_queue
-from app.setting_types import DomainVerification
 from app.settings import Settings
+from app.settings.types import DomainVerification
 from tests.support.factories import ACTOR, make_account
 from tests.support.report_alerts import (
     GOOD,

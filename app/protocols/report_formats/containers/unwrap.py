@@ -86,7 +86,9 @@ class _Unwrapping:
             yield Entry(path, None, rejected=rejected)
 
     def _file(self, content: bytes, path: str, depth: _Depth) -> Iterator[Entry]:
-        if compression := inflation.compression(content):
+        if file_types.is_evident(content):
+            yield Entry(path, "dmarc", content)
+        elif compression := inflation.compression(content):
             yield from self._decompressed(content, compression, path, self._deeper(depth))
         elif content.startswith(ZIP):
             yield from self._archive(self._zip(content), path, self._deeper(depth))
@@ -320,6 +322,8 @@ def _may_have_reports(content: bytes, media_type: str | None = None) -> bool:
 
 def _may_have_documents(content: bytes, media_type: str | None) -> bool:
     """As ``_may_have_reports``, for content that is no archive."""
+    if media_type is None and file_types.is_evident(content):
+        return True
     if parsedmarc.is_output(content):
         return True
     if file_type := file_types.identify(content):

@@ -10,6 +10,7 @@ from app.models.accounts import (
     Invitation,
     RecoveryCode,
     SignInNetwork,
+    StoredFormDraft,
     User,
 )
 from app.models.alerts import Alert, AlertTransition
@@ -101,6 +102,7 @@ __all__ = [
     "SenderHost",
     "SignInNetwork",
     "SourceDecision",
+    "StoredFormDraft",
     "TlsPolicy",
     "TlsReport",
     "TokenLeak",

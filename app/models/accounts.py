@@ -153,6 +153,18 @@ class FormResult(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class StoredFormDraft(Base):
+    """What a user entered into a form whose session had ended, until they have signed in again."""
+
+    __tablename__ = "form_drafts"
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(BoundedText(32), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    text_encrypted: Mapped[str] = mapped_column(PlainText)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class SignInNetwork(Base):
     """A network that a person has signed in from, like ``192.0.2.0/24``."""
 

@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask
 
 from app.settings import Settings
+from app.web.access import requirements
 from app.web.base import filters, notices, pages
 from app.web.sign_in import login_throttle
 from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo
@@ -29,7 +30,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         static_folder="static",
         static_url_path="/assets",
     )
-    web.before_request(pages.require_session)
+    web.before_request(requirements.require_session)
     pages.handle_errors(web)
     filters.add_to(web)
     notices.add_to(web)

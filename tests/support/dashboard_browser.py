@@ -32,7 +32,7 @@ class Browser:
 
     def csrf(self) -> str:
         """The token of this session's forms."""
-        match = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.get("/domains"))
+        match = re.search(r'name="csrf" value="([0-9a-f]{64}\.[\w.-]+)"', self.get("/domains"))
         assert match is not None
         return match[1]
 

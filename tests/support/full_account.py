@@ -25,6 +25,7 @@ from app.models import (
     MailHost,
     RecoveryCode,
     SignInNetwork,
+    StoredFormDraft,
     TokenLeak,
     User,
 )
@@ -220,6 +221,14 @@ def _browser_session(session: Session, full: FullAccount, at: datetime) -> None:
             id="f" * 64,
             kind="api_key",
             expires_at=at + timedelta(minutes=10),
+        )
+    )
+    session.add(
+        StoredFormDraft(
+            id=full.person.id.hex,
+            user_id=full.person.id,
+            text_encrypted="encrypted",
+            expires_at=at + timedelta(hours=1),
         )
     )
 

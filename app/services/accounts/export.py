@@ -33,6 +33,7 @@ EXCLUDED_COLUMNS = frozenset(
         *("report_mailboxes.secrets_encrypted", "report_mailboxes.token_encrypted"),
         "upload_tokens.digest",
         *("form_results.session_id", "form_results.text_encrypted"),
+        *("form_drafts.id", "form_drafts.text_encrypted"),
     }
 )
 README = (

@@ -33,6 +33,7 @@ from app.models import (
     RefusalCount,
     ScanBatch,
     SignInNetwork,
+    StoredFormDraft,
     TlsReport,
     TokenLeak,
     UploadToken,
@@ -282,6 +283,13 @@ RULES: Sequence[Rule] = (
         setting="",
         what="results of forms that a page has shown",
         condition=conditions.older(FormResult.expires_at, timedelta(0)),
+    ),
+    Rule(
+        name="form_drafts",
+        table="form_drafts",
+        setting="",
+        what="entered values of forms whose session had ended",
+        condition=conditions.older(StoredFormDraft.expires_at, timedelta(0)),
     ),
     Rule(
         name="invitations",

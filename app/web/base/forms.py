@@ -1,7 +1,7 @@
 """The base of the dashboard's forms, and their fields.
 
 A form validates what was submitted, shows each error next to its field, and keeps the input. The
-CSRF token is not part of it: ``pages.require_session`` checks it before a view runs.
+CSRF token is not part of it: ``requirements.require_session`` checks it before a view runs.
 """
 
 import re

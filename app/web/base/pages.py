@@ -1,4 +1,4 @@
-"""Shared parts of all pages: access, headers, CSRF, pagination and error pages."""
+"""Shared parts of all pages: roles, headers, CSRF values, pagination and error pages."""
 
 import functools
 import hashlib
@@ -12,18 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from flask import (
-    Blueprint,
-    Response,
-    abort,
-    g,
-    make_response,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
-from flask.typing import ResponseReturnValue
+from flask import Blueprint, Response, g, make_response, render_template, request, url_for
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app import keyring, settings
@@ -32,11 +21,10 @@ from app.errors import ApplicationError
 from app.keyring import Purpose
 from app.limits.rate_limiter import RateLimitExceeded
 from app.protocols.quantities import quantity
-from app.services.audit import refusals
-from app.services.audit.refusals import Refusal
-from app.services.sign_in import sessions
 from app.services.sign_in.sessions import UserSession
-from app.web.base import dashboard_limits, filters, privacy, query
+from app.web.access import drafts, tickets
+from app.web.access.tickets import Ticket
+from app.web.base import filters, privacy, query
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +74,6 @@ HEADERS = {
 }
 UPLOADS = frozenset({"web.files.upload"})
 _SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%*,:@ ]*", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 NOT_FOUND = "This page doesn't exist, or it isn't in this account. Check the address."
 _TITLES = {
     400: "We couldn't do that",
@@ -100,43 +87,20 @@ _TITLES = {
 }
 
 
-def require_session() -> ResponseReturnValue | None:
-    """Require a session, and for forms a same-origin request, a CSRF token and the role."""
-    if request.endpoint == "web.static":
-        return None  # the same for all users
-    g.session_token = request.cookies.get(cookie_name(), "")
-    g.user = sessions.find(g.session_token) if g.session_token else None
-    dashboard_limits.count(g.user)
-    if request.method == "POST":
-        _check_origin()
-        if request.endpoint in UPLOADS and g.user is not None:
-            largest = settings.current().ingest_max_bytes
-            request.max_content_length = settings.UPLOAD_FILES * largest
-        _check_text()
-    if request.endpoint in PUBLIC:
-        return None
-    if g.user is None:
-        path = request.full_path.rstrip("?") if request.method == "GET" else None
-        return redirect(url_for("web.auth.login", next=path), 303)
-    if request.method == "POST":
-        _check_form()
-    return None
-
-
 def user_session() -> UserSession:
-    """Return the session's user; only for views behind ``require_session``."""
+    """Return the session's user; only for views that require a session."""
     current: UserSession = g.user
     return current
 
 
 def render(template: str, code: int = 200, **values: Any) -> Response:
     """Return the rendered page, with the values that the layout needs."""
-    current = g.get("user")
-    csrf = csrf_token(g.session_token) if current else ""
+    message, draft = drafts.take()
     page = render_template(
         template,
-        user=current,
-        csrf=csrf,
+        user=g.get("user"),
+        csrf=_csrf(),
+        draft_message=message,
         submission=secrets.token_hex(16),
         rejected_filters=query.rejected(),
         may=can,
@@ -144,7 +108,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
         sees_addresses=privacy.sees_addresses,
         **values,
     )
-    return make_response(page, code)
+    return make_response(drafts.fill(page, draft) if draft else page, code)
 
 
 def can(endpoint: str) -> bool:
@@ -161,9 +125,26 @@ def asset(name: str) -> str:
     return url_for("web.static", filename=name, v=_version(name))
 
 
-def csrf_token(session_token: str) -> str:
-    """Return the CSRF token of this session's forms."""
-    return _csrf_token(keyring.current(Purpose.CSRF), session_token)
+def _csrf() -> str:
+    """Return the CSRF value of the forms of this page: the session's token, and a ticket.
+
+    A page that shows an error of a form keeps the ticket of the page that the form was on.
+    """
+    user: UserSession | None = g.get("user")
+    if user is None:
+        return ""
+    shown = None
+    if request.method == "POST":
+        shown = tickets.read(request.form.get("csrf", "").partition(".")[2])
+    page = shown.page if shown else request.full_path.rstrip("?")
+    token = _csrf_token(keyring.current(Purpose.CSRF), g.session_token)
+    return f"{token}.{tickets.issue(Ticket(user.user_id, page))}"
+
+
+def is_csrf_token(token: str) -> bool:
+    """Whether this is the CSRF token of the session of this request."""
+    valid = [_csrf_token(key, g.session_token) for key in keyring.usable(Purpose.CSRF)]
+    return any(hmac.compare_digest(token.encode(), item.encode()) for item in valid)
 
 
 def _csrf_token(key: bytes, session_token: str) -> str:
@@ -252,46 +233,6 @@ def set_security_headers(response: Response) -> Response:
 @functools.cache
 def _version(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-
-
-def _check_origin() -> None:
-    """Refuse forms from other sites, by Sec-Fetch-Site or, in older browsers, by Origin.
-
-    Origin is ``null`` on our own pages, which send no referrer, so it is only the fallback.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        is_ours = site in ("same-origin", "none")
-    else:
-        is_ours = origin is None or urlsplit(origin).netloc == request.host
-    if not is_ours:
-        abort(400, "The form was sent from another site. Open the page in mailwatch and try again.")
-
-
-def _check_text() -> None:
-    if any(_CONTROL.search(value) for values in request.form.listvalues() for value in values):
-        abort(400, "Remove the special characters and try again.")
-
-
-def _check_form() -> None:
-    token = request.form.get("csrf", "")
-    valid = [_csrf_token(key, g.session_token) for key in keyring.usable(Purpose.CSRF)]
-    if not any(hmac.compare_digest(token.encode(), item.encode()) for item in valid):
-        abort(400, "Your session changed. Reload the page and try again.")
-    if not can(request.endpoint or ""):
-        user, target = user_session(), (request.endpoint or "").removeprefix("web.")
-        reason = f"the role {user.role} is not allowed to do this"
-        refusals.note(
-            Refusal(
-                account_id=user.account_id,
-                actor=user.actor,
-                action="user.role_refused",
-                target=target,
-                reason=reason,
-            )
-        )
-        abort(403, f"The role {user.role} can't change this. Ask an admin.")
 
 
 def _wants_page() -> bool:

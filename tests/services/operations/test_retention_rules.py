@@ -87,6 +87,7 @@ def test_data_of_a_domain_on_hold_is_not_deleted(full: FullAccount) -> None:
         "idempotent_calls",
         "sessions",
         "form_results",
+        "form_drafts",
         "invitations",
         "emails",
         "daily_ingest_usage",

@@ -49,7 +49,12 @@ class LiveNetwork(Network):
     async def _sessions(self) -> AsyncIterator[SessionFactory]:
         settings = self._settings
         resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
-        shared = Shared(Transport(resolvers, settings.dns_query_seconds))
+        transport = Transport(
+            resolvers,
+            settings.dns_query_seconds,
+            max_outstanding=settings.scan_outstanding_queries,
+        )
+        shared = Shared(transport)
         egress = Egress(
             settings.egress_allow_cidrs,
             settings.egress_proxy,

@@ -34,6 +34,10 @@ class ScanSettings(BaseModel):
     """
     dns_query_seconds: Seconds = 2.0
     """Seconds that a name server has to answer one query."""
+    scan_outstanding_queries: PositiveCount = 480
+    """Maximum number of queries of one job that a resolver has not answered yet.
+    A job starts with at most 240, and sends fewer queries while the resolver fails.
+    """
     scan_query_budget: PositiveCount = 120
     """Maximum number of DNS queries of one scan; checks without an answer are undetermined."""
     scan_seconds: Seconds = 60.0

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
-from app.network.dns.transport import NoAnswer, ServerReply, Transport
+from app.network.dns.server import NoAnswer
+from app.network.dns.transport import ServerReply, Transport
 from app.ports.dns import Answer, LookupFailed, Resolver, ServerAnswer
 
 MAX_ALIASES = 8

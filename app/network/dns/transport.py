@@ -1,52 +1,35 @@
 """Queries to name servers: over UDP, or TCP if the answer does not fit, with one retry.
 
-An answer is accepted if it comes from the address of the server (the kernel ensures this, because
-the sockets are connected), to the port and with the id of the query, and repeats the question (RFC
-5452 §9.1) in our random upper and lower case. If the case differs, the query is repeated over TCP.
-A server that has never preserved the case is not expected to, nor is a server on this machine,
-where an attacker cannot answer.
+If the case of the question differs in the answer, the query is repeated over TCP. A server that has
+never preserved the case is not expected to, nor is a server on this machine, where an attacker
+cannot answer.
 
 A query needs no task, no timer and one system call in each direction: its outcome is passed to a
-callback, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
+callback, and all deadlines share one timer (docs/decisions/0008-dns-codec.md). The number of
+queries at one server is limited, and a failure in a burst is not believed before the query was
+repeated (docs/decisions/0070-outstanding-queries.md).
 """
 
 import asyncio
-import ipaddress
-import secrets
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from app.network.dns import wire
 from app.network.dns.entropy import EntropyBuffer
+from app.network.dns.server import NoAnswer, Server, UdpSocket
 from app.network.dns.timers import TimerQueue
+from app.protocols.public_suffix import registrable
 
-BURST = 240  # queries that fit the socket buffer of a server that does not read yet (208 KiB)
-BURST_SECONDS = 0.05  # after which the server has read them
-MAX_OUTSTANDING = (
-    480  # queries while the server answers: it has read those before the answered ones
-)
-STARVATION_LIMIT = 4  # answers for each query above BURST
-SOCKETS = 8  # for each server, used in rotation
-USES = 32  # queries from one port before it is replaced
-_BURST = 16  # datagrams read before other callbacks run
-_MAX_DATAGRAM = 4096
-
-_LOST_IN_TRANSIT = suppress(BlockingIOError)  # the buffer is full, which is like a lost packet
+MAX_OUTSTANDING = 480  # queries that nearly always fit the socket buffer of a busy server
+PAUSE_SECONDS = 1.2  # before a query is repeated; BIND caches its own SERVFAIL for one second
+FAILING_SECONDS = 30.0  # for which the failures of a domain are believed after a repetition
+MAX_FAILING = 10_000  # domains
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
+_SIGNS_OF_OVERLOAD = frozenset({"servfail", "refused", "timeout"})
 
 ServerReply = tuple[wire.Message, bool] | str
 """A message with NOERROR or NXDOMAIN and whether its AD bit can be trusted, or the reason for a
 failure (as in ``LookupFailed``)."""
-
-
-class NoAnswer(Exception):
-    """No server gave a definite answer; ``reason`` as in ``LookupFailed``."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Transport:
@@ -54,6 +37,7 @@ class Transport:
 
     seconds          timeout of one query including its retry
     trusts_loopback  servers on this machine need not preserve the case of the question
+    max_outstanding  the maximum number of unanswered queries at one server
     """
 
     def __init__(
@@ -62,17 +46,21 @@ class Transport:
         seconds: float,
         *,
         trusts_loopback: bool = True,
+        max_outstanding: int = MAX_OUTSTANDING,
     ) -> None:
-        self.servers = [_Server(*server, trusts_loopback=trusts_loopback) for server in servers]
+        self.servers = [
+            Server(*server, trusts_loopback=trusts_loopback, max_outstanding=max_outstanding)
+            for server in servers
+        ]
         self.seconds = seconds
         self.preferred = 0
         self._loop = asyncio.get_running_loop()
         self.timers = TimerQueue(self._loop)
         self.random_bytes = EntropyBuffer()
         self.is_closed = False
-        self._free_slots = self._limit = BURST
-        self._answers = 0
         self._waiting: deque[_Exchange] = deque()
+        self._paused: set[_Exchange] = set()
+        self._failing: dict[str, float] = {}
         self._tcp_tasks: set[asyncio.Task[None]] = set()
 
     def send(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
@@ -80,31 +68,28 @@ class Transport:
 
         query  its message is sent with a new id
         """
-        exchange = _Exchange(self, query, done)
-        if self._free_slots > 0:
-            self._free_slots -= 1
-            exchange.start()
-        else:
-            self._waiting.append(exchange)
+        self._enqueue(_Exchange(self, query, done))
 
-    def free_slot(self) -> None:
-        """Free one slot of the burst and send the next query."""
-        if self._waiting and self._free_slots >= 0:
+    def release(self, server: Server) -> None:
+        """Free the place of a query at the server, and send waiting queries."""
+        server.limit.outstanding -= 1
+        while self._waiting and self._preferred_server.limit.has_room:
             self._waiting.popleft().start()
-        else:
-            self._free_slots += 1
 
-    def widen(self) -> None:
-        """Widen the burst after an answer, because the server reads (as in RFC 5681 §3.1)."""
-        self._answers += 1
-        if self._limit < MAX_OUTSTANDING and self._answers % STARVATION_LIMIT == 0:
-            self._limit += 1
-            self.free_slot()
+    def pause(self, exchange: "_Exchange") -> None:
+        """Repeat a query later, when the burst is over."""
+        self._paused.add(exchange)
+        self.timers.at(self._loop.time() + PAUSE_SECONDS, lambda: self._resume(exchange))
 
-    def narrow(self) -> None:
-        """Reset the burst to its initial size after a timeout, which may be a full buffer."""
-        self._free_slots -= self._limit - BURST
-        self._limit = BURST
+    def is_failing(self, domain: str) -> bool:
+        """Whether a query for this domain has recently failed twice."""
+        return self._failing.get(domain, 0.0) > self._loop.time()
+
+    def mark_failing(self, domain: str) -> None:
+        """Believe further failures of this domain, and do not attribute them to a burst."""
+        if len(self._failing) >= MAX_FAILING:
+            self._failing.clear()
+        self._failing[domain] = self._loop.time() + FAILING_SECONDS
 
     def spawn(self, task: "asyncio.Task[None]") -> None:
         """Keep a reference to a task until it ends."""
@@ -119,16 +104,36 @@ class Transport:
             task.cancel()
         for server in self.servers:
             server.close()
-        while self._waiting:
-            self._waiting.popleft().fail("network")
+        for exchange in (*self._waiting, *self._paused):
+            exchange.fail("network")
+        self._waiting.clear()
+        self._paused.clear()
+
+    @property
+    def _preferred_server(self) -> Server:
+        return self.servers[self.preferred]
+
+    def _resume(self, exchange: "_Exchange") -> None:
+        self._paused.discard(exchange)
+        self._enqueue(exchange)
+
+    def _enqueue(self, exchange: "_Exchange") -> None:
+        if self._preferred_server.limit.has_room:
+            exchange.start()
+        else:
+            self._waiting.append(exchange)
 
 
 class _Exchange:
-    """One query, until it has a definite answer or was tried twice."""
+    """One query, until it has a definite answer or was tried twice, and repeated after a burst.
+
+    query, sent, garbled  see ``PendingQuery``
+    """
 
     __slots__ = (
-        *("_deadline", "_done", "_has_slot", "_id", "_is_second", "_server", "_socket"),
-        *("_transport", "_rotation", "_until", "garbled", "query", "sent"),
+        *("_answers_before", "_deadline", "_done", "_id", "_is_repeated", "_is_second", "_round"),
+        *("_rotation", "_server", "_socket", "_transport", "_until", "_was_busy"),
+        *("garbled", "query", "sent"),
     )
 
     def __init__(
@@ -136,57 +141,117 @@ class _Exchange:
     ) -> None:
         self.query, self.sent, self.garbled = query, query, False
         self._transport, self._done = transport, done
-        self._has_slot = self._is_second = False
-        self._socket: _Socket | None = None
+        self._is_second = self._is_repeated = False
+        self._server: Server | None = None  # where this query has a place
+        self._socket: UdpSocket | None = None
 
     def start(self) -> None:
-        """Send the query in a slot of the burst."""
+        """Send the query."""
         transport = self._transport
         now = transport.timers.loop.time()
-        self._has_slot, self._rotation = True, transport.preferred
+        self._rotation, self._is_second = transport.preferred, False
+        self._deadline = now + transport.seconds
+        server = self._move_to(self._rotation)
+        self._was_busy, self._answers_before = server.limit.is_busy, server.limit.answers
+        self._round = server.limit.round
         if transport.is_closed:
             transport.timers.loop.call_soon(self.fail, "network")
             return
-        self._deadline = now + transport.seconds
-        transport.timers.at(now + BURST_SECONDS, self._free_slot)
-        self._try(self._deadline - transport.seconds / 2)
+        self._try(server, self._deadline - transport.seconds / 2)
 
     def handle_response(self, message: wire.Message, data: bytes) -> None:
         """Handle a response to this query, decoded and raw."""
         self._detach()
-        self._transport.widen()
-        if message.truncated or not self._server.is_accepted(data, self.sent, self.query):
+        server = self._server
+        if server is None:
+            return
+        if message.rcode in (wire.NOERROR, wire.NXDOMAIN):
+            server.limit.note_answer()
+        if message.truncated or not server.is_accepted(data, self.sent, self.query):
             loop = self._transport.timers.loop
-            self._transport.spawn(loop.create_task(self._query_by_tcp()))
+            self._transport.spawn(loop.create_task(self._query_by_tcp(server)))
         else:
-            self._complete(message)
+            self._complete(message, is_trusted=server.is_loopback)
 
     def fail(self, reason: str) -> None:
         """Handle the failure of this attempt; retry if it was the first."""
         self._detach()
         transport = self._transport
-        if self._is_second or transport.is_closed:
+        if transport.is_closed:
             self._end(reason)
+            return
+        self._note_failure(reason)
+        if self._is_second:
+            self._give_up(reason)
             return
         if reason in ("timeout", "network"):
             transport.preferred = (self._rotation + 1) % len(transport.servers)
         elif len(transport.servers) == 1 and reason != "garbage":
-            self._end(reason)  # a retry would get the same answer
+            self._give_up(reason)  # a retry at once would get the same answer
             return
         self._is_second, self.garbled = True, False
         self._rotation += 1
-        self._try(self._deadline)
+        self._try(self._move_to(self._rotation), self._deadline)
 
-    def _try(self, until: float) -> None:
+    def _note_failure(self, reason: str) -> None:
+        """Count the failure, unless the domain is known to fail at any time."""
+        if reason in _SIGNS_OF_OVERLOAD and self._server and not self._is_repeated:
+            domain = self._domain
+            if not self._transport.is_failing(domain):
+                self._server.limit.note_failure(domain, self._round)
+
+    def _give_up(self, reason: str) -> None:
+        """End with this reason, or repeat the query once if it failed in a burst."""
+        server = self._server
+        if server is None or reason not in _SIGNS_OF_OVERLOAD:
+            self._end(reason)
+        elif self._is_repeated:
+            server.limit.note_repetition(is_answered=False)
+            self._transport.mark_failing(self._domain)
+            self._end(reason)
+        elif self._is_in_burst(server, reason) and not self._transport.is_failing(self._domain):
+            self._is_repeated, self.garbled = True, False
+            self._transport.pause(self)
+            self._leave()
+        else:
+            self._end(reason)
+
+    def _is_in_burst(self, server: Server, reason: str) -> bool:
+        """Whether the server may have failed because of the number of queries.
+
+        If it has answered nothing since then, it does not work at all.
+        """
+        limit = server.limit
+        if reason == "timeout" and limit.answers == self._answers_before:
+            return False
+        return self._was_busy or limit.is_busy or limit.round > self._round
+
+    @property
+    def _domain(self) -> str:
+        name = self.query.question[0]
+        return registrable(name) or name
+
+    def _move_to(self, rotation: int) -> Server:
+        """Take a place at this server instead of the previous one."""
+        server = self._transport.servers[rotation % len(self._transport.servers)]
+        if server is not self._server:
+            server.limit.outstanding += 1
+            self._leave()
+            self._server = server
+        return server
+
+    def _leave(self) -> None:
+        if (server := self._server) is not None:
+            self._server = None
+            self._transport.release(server)
+
+    def _try(self, server: Server, until: float) -> None:
         self._until = until
-        self._server = self._transport.servers[self._rotation % len(self._transport.servers)]
         self._transport.timers.at(until, self._expire)
         try:
-            udp_socket = self._server.next_socket()
+            udp_socket = server.next_socket()
             random_bytes = self._transport.random_bytes
-            self.sent = (
-                wire.mixed(self.query, random_bytes) if self._server.is_mixed else self.query
-            )
+            self.sent = wire.mixed(self.query, random_bytes) if server.is_mixed else self.query
             self._id = udp_socket.send(self, random_bytes)
         except OSError:  # fail later: callers do not expect an immediate result
             self._transport.timers.loop.call_soon(self.fail, "network")
@@ -195,7 +260,6 @@ class _Exchange:
 
     def _expire(self) -> None:
         if self._socket and self._transport.timers.loop.time() >= self._until:
-            self._transport.narrow()
             self.fail("garbage" if self.garbled else "timeout")
 
     def _detach(self) -> None:
@@ -203,196 +267,25 @@ class _Exchange:
             self._socket.forget(self._id)
             self._socket = None
 
-    def _complete(self, message: wire.Message) -> None:
-        if message.rcode in (wire.NOERROR, wire.NXDOMAIN):
-            self._end((message, message.authenticated and self._server.is_loopback))
-        else:
+    def _complete(self, message: wire.Message, *, is_trusted: bool) -> None:
+        if message.rcode not in (wire.NOERROR, wire.NXDOMAIN):
             self.fail(_REASONS.get(message.rcode, "garbage"))
+            return
+        if self._is_repeated and self._server:
+            self._server.limit.note_repetition(is_answered=True)
+        self._end((message, message.authenticated and is_trusted))
 
     def _end(self, outcome: ServerReply) -> None:
-        self._free_slot()
+        self._leave()
         self._done(outcome)
 
-    def _free_slot(self) -> None:
-        if self._has_slot:
-            self._has_slot = False
-            self._transport.free_slot()
-
-    async def _query_by_tcp(self) -> None:
+    async def _query_by_tcp(self, server: Server) -> None:
         try:
-            message = await self._server.query_by_tcp(self.query, self._deadline)
+            message = await server.query_by_tcp(self.query, self._deadline)
         except NoAnswer as failure:
             self.fail(failure.reason)
         except asyncio.CancelledError:
             self._end("network")
             raise
         else:
-            self._complete(message)
-
-
-class _Server:
-    """One name server and its open sockets."""
-
-    def __init__(self, host: str, port: int, *, trusts_loopback: bool) -> None:
-        address = ipaddress.ip_address(host)
-        self.is_loopback = address.is_loopback
-        self._address = (str(address), port)
-        self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        # None: unknown yet; False: not expected, so queries are sent in lower case
-        self._preserves_case = False if self.is_loopback and trusts_loopback else None
-        self._sockets: list[_Socket] = []
-        self._retired: set[_Socket] = set()
-        self._rotation = 0
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether queries to this server have random case."""
-        return self._preserves_case is not False
-
-    def is_accepted(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
-        """Whether a response over UDP is accepted; if not, the query is repeated over TCP.
-
-        sent   the query with random case
-        query  the query in lower case
-        """
-        if wire.is_repeated(data, sent):
-            if sent.section != query.section:
-                self._preserves_case = True
-            return True
-        is_trusted, self._preserves_case = (
-            self._preserves_case is False,
-            self._preserves_case or False,
-        )
-        return is_trusted
-
-    def next_socket(self) -> "_Socket":
-        """The next socket in rotation.
-
-        raises  OSError
-        """
-        if len(self._sockets) < SOCKETS:
-            self._sockets.append(_Socket(self._family, self._address))
-            return self._sockets[-1]
-        self._rotation = (self._rotation + 1) % SOCKETS
-        udp_socket = self._sockets[self._rotation]
-        if udp_socket.uses >= USES:
-            self._retired.add(udp_socket)
-            udp_socket.retire(self._retired.discard)
-            udp_socket = self._sockets[self._rotation] = _Socket(self._family, self._address)
-        return udp_socket
-
-    async def query_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
-        """The response over TCP, where two bytes with the length precede a message (RFC 7766)."""
-        try:
-            async with asyncio.timeout_at(until):
-                sent = secrets.token_bytes(2) + query.message[2:]
-                message = wire.parse_response(await self._exchange_by_tcp(sent))
-        except TimeoutError:
-            raise NoAnswer("timeout") from None
-        except (OSError, EOFError):
-            raise NoAnswer("network") from None
-        except wire.Malformed:
-            raise NoAnswer("garbage") from None
-        if message.id != int.from_bytes(sent[:2]) or message.question != query.question:
-            raise NoAnswer("garbage")
-        return message
-
-    async def _exchange_by_tcp(self, query: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(*self._address)
-        try:
-            writer.write(len(query).to_bytes(2) + query)
-            size = int.from_bytes(await reader.readexactly(2))
-            return await reader.readexactly(size)
-        finally:
-            writer.close()
-
-    def close(self) -> None:
-        for open_socket in (*self._sockets, *self._retired):
-            open_socket.fail("network")
-            open_socket.close()
-        self._sockets = []
-
-
-class _Socket:
-    """A UDP socket on a port that the kernel chose at random, connected to one server."""
-
-    __slots__ = ("_loop", "_on_closed", "_pending", "_socket", "uses")
-
-    def __init__(self, family: int, address: tuple[str, int]) -> None:
-        self.uses = 0
-        self._on_closed: Callable[[_Socket], None] | None = None
-        self._pending: dict[bytes, _Exchange] = {}
-        self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            self._socket.setblocking(False)
-            self._socket.connect(address)
-        except OSError:
-            self._socket.close()
-            raise
-        self._loop.add_reader(self._socket.fileno(), self._read)
-
-    def send(self, exchange: _Exchange, random_bytes: EntropyBuffer) -> bytes:
-        """Send the query and return its id.
-
-        raises  OSError if it cannot be sent
-        """
-        id = random_bytes.take(2)
-        while id in self._pending:
-            id = random_bytes.take(2)
-        self.uses += 1
-        with _LOST_IN_TRANSIT:
-            self._socket.send(id + exchange.sent.message[2:])
-        self._pending[id] = exchange
-        return id
-
-    def forget(self, id: bytes) -> None:
-        """Remove a pending query that has ended."""
-        del self._pending[id]
-        if self._on_closed and not self._pending:
-            self.close()
-
-    def retire(self, on_closed: "Callable[[_Socket], None]") -> None:
-        """Close the socket as soon as no query is pending, and call ``on_closed``."""
-        self._on_closed = on_closed
-        if not self._pending:
-            self.close()
-
-    def fail(self, reason: str) -> None:
-        for exchange in list(self._pending.values()):
-            exchange.fail(reason)
-
-    def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
-        if self._on_closed:
-            self._on_closed(self)
-
-    def _read(self) -> None:
-        for _ in range(_BURST):
-            try:
-                data = self._socket.recv(_MAX_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError:  # connection refused: the port is closed
-                self.fail("network")
-                return
-            self._handle(data)
-            if not self._pending:
-                return  # unexpected datagrams can wait
-
-    def _handle(self, data: bytes) -> None:
-        """Complete the query that this datagram answers; ignore any other datagram."""
-        exchange = self._pending.get(data[:2])
-        if exchange is None:
-            return
-        try:
-            message = wire.parse_response(data, exchange.sent)
-        except wire.Malformed:
-            exchange.garbled = True
-            return
-        if message.question == exchange.query.question:
-            exchange.handle_response(message, data)
-        else:
-            exchange.garbled = True
+            self._complete(message, is_trusted=server.is_loopback)

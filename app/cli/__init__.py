@@ -8,9 +8,10 @@ import click
 from flask import Flask
 
 from app import ids, settings
+from app.cli import accounts as account_commands
 from app.cli import (
-    account_limits,
     channels,
+    domains,
     export,
     mailboxes,
     reports,
@@ -19,8 +20,16 @@ from app.cli import (
     upload_tokens,
     users,
 )
-from app.cli import accounts as account_commands
-from app.cli.base import OPERATOR, Command, Commands, parse_duration, parse_time
+from app.cli.base import (
+    JSON,
+    OPERATOR,
+    Command,
+    Commands,
+    iso,
+    parse_duration,
+    parse_time,
+    print_json,
+)
 from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys
@@ -38,7 +47,6 @@ scans_group = Commands("scans", help="Run scans.")
 def init_app(app: Flask) -> None:
     """Register the commands with ``flask``."""
     account_commands.init_app(app)
-    account_commands.accounts_group.add_command(account_limits.limits)
     users.init_app(app)
     for command in (keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)
@@ -49,6 +57,7 @@ def init_app(app: Flask) -> None:
     mailboxes.init_app(app)
     upload_tokens.init_app(app)
     retention.init_app(app)
+    domains.init_app(app)
 
 
 @keys_group.command("create")
@@ -72,10 +81,30 @@ def create_key(account: str, scopes: Sequence[str], expires: str | None, **prope
 
 @keys_group.command("list")
 @click.option("--account", required=True, help="Name or id of the account.")
-def list_keys(account: str) -> None:
+@JSON
+def list_keys(account: str, as_json: bool) -> None:
     """List the API keys of an account, newest first."""
     now = datetime.now(UTC)
-    for key in api_keys.search(accounts.find(account).id):
+    keys = api_keys.search(accounts.find(account).id)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": key.key_id,
+                    "name": key.name,
+                    "status": key.status(now),
+                    "scopes": key.scopes,
+                    "allowedNetworks": key.allow_cidrs,
+                    "rateLimit": key.rate_limit,
+                    "createdAt": iso(key.created_at),
+                    "expiresAt": iso(key.expires_at),
+                    "lastUsedAt": iso(key.last_used_at),
+                }
+                for key in keys
+            ]
+        )
+        return
+    for key in keys:
         used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else None
         expires = key.expires_at.isoformat(timespec="seconds") if key.expires_at else None
         print(
@@ -113,11 +142,11 @@ def rotate_key(account: str, grace: str, key_id: str) -> None:
 
 @scans_group.command("trigger")
 @click.option("--account", required=True, help="Name or id of the account.")
-@click.argument("domains", nargs=-1, required=True)
-def trigger_scans(account: str, domains: Sequence[str]) -> None:
+@click.argument("domain_refs", metavar="DOMAIN...", nargs=-1, required=True)
+def trigger_scans(account: str, domain_refs: Sequence[str]) -> None:
     """Start scans of domains, given by name or id."""
     account_id = accounts.find(account).id
-    for domain in domains:
+    for domain in domain_refs:
         result = scans.trigger(account_id, domain, actor=OPERATOR, trigger="cli")
         print(f"{ids.public('scan', result.scan.id)}  {result.scan.domain_name}  {result.outcome}")
 

@@ -1,4 +1,4 @@
-"""The ``flask accounts`` commands: create, list, suspend, export and delete accounts."""
+"""The ``flask accounts`` commands: create, list, limit, suspend, export and delete accounts."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,15 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import OPERATOR, Commands, confirm, print_json
+from app.cli.base import JSON, OPERATOR, Commands, confirm, iso, print_json
 from app.protocols.quantities import quantity
 from app.services.accounts import account_list, accounts, deletion
 from app.services.accounts import export as accounts_export
 from app.services.accounts.account_list import Summary
+from app.services.api_keys import account_limits
+from app.services.api_keys.account_limits import Changes
 
 accounts_group = Commands("accounts", help="Manage accounts.")
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def init_app(app: Flask) -> None:
@@ -32,7 +32,7 @@ def create(name: str) -> None:
 
 
 @accounts_group.command("list")
-@_JSON
+@JSON
 def list_accounts(as_json: bool) -> None:
     """List all accounts."""
     rows = account_list.search()
@@ -50,7 +50,7 @@ def list_accounts(as_json: bool) -> None:
 
 
 @accounts_group.command("show")
-@_JSON
+@JSON
 @click.argument("account")
 def show(account: str, as_json: bool) -> None:
     """Show one account."""
@@ -76,6 +76,36 @@ def suspend(account: str) -> None:
 def resume(account: str) -> None:
     """Undo a suspension."""
     accounts.resume(account, actor=OPERATOR)
+
+
+@accounts_group.command("limits")
+@click.option("--rate-limit", help="API requests of all API keys together, like '1000 per minute'.")
+@click.option("--max-api-keys", help="Maximum number of active API keys.")
+@click.option("--concurrent-evaluations", help="Concurrent calls of POST /v1/checks/evaluate.")
+@click.option("--concurrent-exports", help="Concurrent CSV and NDJSON exports.")
+@click.argument("account")
+def limits(
+    rate_limit: str | None,
+    max_api_keys: str | None,
+    concurrent_evaluations: str | None,
+    concurrent_exports: str | None,
+    account: str,
+) -> None:
+    """Show and change the limits of an account.
+
+    The value 'default' restores the value of the setting.
+    """
+    changes = Changes(
+        rate_limit=rate_limit,
+        max_api_keys=max_api_keys,
+        concurrent_evaluations=concurrent_evaluations,
+        concurrent_exports=concurrent_exports,
+    )
+    current = account_limits.change(accounts.find(account).id, changes, actor=OPERATOR)
+    print(f"API requests            {current.rate_limit}")
+    print(f"active API keys         {current.max_api_keys}")
+    print(f"concurrent evaluations  {current.concurrent_evaluations}")
+    print(f"concurrent exports      {current.concurrent_exports}")
 
 
 @accounts_group.command("export")
@@ -110,7 +140,7 @@ def _as_json(row: Summary) -> dict[str, Any]:
         "id": ids.public("acc", row.id),
         "name": row.name,
         "status": row.status,
-        "createdAt": row.created_at.isoformat(),
-        "deletionRequestedAt": row.deletion_requested_at and row.deletion_requested_at.isoformat(),
+        "createdAt": iso(row.created_at),
+        "deletionRequestedAt": iso(row.deletion_requested_at),
         "counts": row.counts,
     }

@@ -23,6 +23,9 @@ _NAMES = (
 )
 
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 class Command(click.Command):
     """A command that prints errors as one sentence on stderr and exits with status 1."""
 
@@ -53,6 +56,11 @@ def confirm(name: str, is_confirmed: bool) -> None:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     print(json.dumps(value, indent=2))
+
+
+def iso(at: datetime | None) -> str | None:
+    """Return a time as JSON has it."""
+    return at.isoformat() if at else None
 
 
 def parse_duration(text: str) -> timedelta:

@@ -10,7 +10,7 @@ from app import ids
 from app.channels.registry import CHANNEL_TYPES
 from app.channels.types import ChannelType
 from app.checks.engine.types import Severity
-from app.cli.base import OPERATOR, Commands, parse_duration
+from app.cli.base import JSON, OPERATOR, Commands, iso, parse_duration, print_json
 from app.models import Channel
 from app.services.accounts import accounts
 from app.services.notifications import channel_pages, channels, dispatcher
@@ -95,9 +95,14 @@ for _type in CHANNEL_TYPES.values():
 
 @group.command("list")
 @_ACCOUNT
-def list_channels(account: str) -> None:
+@JSON
+def list_channels(account: str, as_json: bool) -> None:
     """List the channels of an account by name."""
-    for item in channel_pages.listing(accounts.find(account).id):
+    items = channel_pages.listing(accounts.find(account).id)
+    if as_json:
+        print_json([_as_json(item) for item in items])
+        return
+    for item in items:
         _print(item)
 
 
@@ -113,10 +118,29 @@ def test_channel(account: str, channel: str) -> None:
 @group.command("log")
 @_ACCOUNT
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@JSON
 @_CHANNEL
-def show_log(account: str, channel: str, limit: int) -> None:
+def show_log(account: str, channel: str, limit: int, as_json: bool) -> None:
     """Show the last deliveries of a channel, newest first."""
-    for entry in dispatcher.log(accounts.find(account).id, channel, limit=limit):
+    entries = dispatcher.log(accounts.find(account).id, channel, limit=limit)
+    if as_json:
+        print_json(
+            [
+                {
+                    "eventId": ids.public("evt", entry.event_id),
+                    "type": entry.type,
+                    "status": entry.delivery.status,
+                    "attempts": entry.delivery.attempts,
+                    "responseStatus": entry.delivery.response_status,
+                    "error": entry.delivery.error,
+                    "finishedAt": iso(entry.delivery.finished_at),
+                    "nextAttemptAt": iso(entry.delivery.next_at),
+                }
+                for entry in entries
+            ]
+        )
+        return
+    for entry in entries:
         at = entry.delivery.finished_at or entry.delivery.next_at
         result = entry.delivery.error or entry.delivery.response_status or ""
         print(
@@ -176,12 +200,30 @@ def _print_one(channel: Channel) -> None:
     _print(channel_pages.find(channel.account_id, ids.public("chan", channel.id)))
 
 
+def _status(item: ListedChannel | ChannelPage) -> str:
+    failing_since = item.channel.failing_since
+    if failing_since and not item.channel.disabled_at:
+        return f"failing since {failing_since:%Y-%m-%d %H:%M}"
+    return item.problem or "ready"
+
+
+def _as_json(item: ListedChannel) -> dict[str, Any]:
+    channel = item.channel
+    return {
+        "id": ids.public("chan", channel.id),
+        "name": channel.name,
+        "type": channel.kind,
+        "target": channel.target,
+        "cadence": channel.cadence,
+        "minSeverity": channel.min_severity,
+        "status": _status(item),
+    }
+
+
 def _print(item: ListedChannel | ChannelPage) -> None:
-    channel, status = item.channel, item.problem or "ready"
-    if not channel.disabled_at and channel.failing_since:
-        status = f"failing since {channel.failing_since:%Y-%m-%d %H:%M}"
+    channel = item.channel
     cadence = "" if channel.cadence == "immediate" else f" {channel.cadence}"
     print(
         f"{ids.public('chan', channel.id)}  {channel.name}  {channel.kind}{cadence}  "
-        f"{channel.target}  {channel.min_severity}+  {status}"
+        f"{channel.target}  {channel.min_severity}+  {_status(item)}"
     )

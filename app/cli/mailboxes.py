@@ -10,7 +10,7 @@ import click
 from flask import Flask, current_app
 
 from app import ids
-from app.cli.base import OPERATOR, Commands
+from app.cli.base import JSON, OPERATOR, Commands, iso, print_json
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.options import InvalidOptions, Kind, Option
 from app.mailboxes.registry import MAILBOX_TYPES
@@ -185,21 +185,46 @@ def _network() -> Network:
 
 @mailboxes_group.command("list")
 @_ACCOUNT
-def list_mailboxes(account: str) -> None:
+@JSON
+def list_mailboxes(account: str, as_json: bool) -> None:
     """List the mailboxes of an account with their status."""
-    for row in mailboxes.search(accounts.find(account).id):
+    rows = mailboxes.search(accounts.find(account).id)
+    if as_json:
+        print_json([_as_json(row) for row in rows])
+        return
+    for row in rows:
         print(ids.public("mbx", row.id), *_details(row), sep="  ")
 
 
 @mailboxes_group.command("show")
 @_ACCOUNT
+@JSON
 @click.argument("mailbox_id")
-def show(account: str, mailbox_id: str) -> None:
+def show(account: str, mailbox_id: str, as_json: bool) -> None:
     """Show a mailbox, and the mails that could not be imported with the reasons."""
     row = mailboxes.find(accounts.find(account).id, _id(mailbox_id))
+    if as_json:
+        print_json(_as_json(row) | {"skipped": row.skipped or {}})
+        return
     print(mailbox_id, *_details(row), sep="\n")
     for name, reason in (row.skipped or {}).items():
         print(f"skipped {name}: {reason}")
+
+
+def _as_json(row: ReportMailbox) -> dict[str, Any]:
+    return {
+        "id": ids.public("mbx", row.id),
+        "type": row.type,
+        "name": mailboxes.name_of(row),
+        "pausedAt": iso(row.paused_at),
+        "polledAt": iso(row.polled_at),
+        "trustedServer": row.authserv_id,
+        "importedCount": row.imported_count,
+        "tooLargeCount": row.too_large or 0,
+        "skippedCount": len(row.skipped or {}),
+        "readCount": row.read_count or 0,
+        "failure": row.failure,
+    }
 
 
 def _details(row: ReportMailbox) -> Iterator[str]:

@@ -7,7 +7,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import OPERATOR, Commands, parse_duration
+from app.cli.base import JSON, OPERATOR, Commands, iso, parse_duration, print_json
 from app.cli.ingest import ingest
 from app.errors import NotFound
 from app.models import IngestToken
@@ -39,10 +39,27 @@ def create_token(account: str) -> None:
 
 @tokens_group.command("list")
 @_ACCOUNT
-def list_tokens(account: str) -> None:
+@JSON
+def list_tokens(account: str, as_json: bool) -> None:
     """List the report addresses of an account, newest first."""
-    for token in tokens.search(accounts.find(account).id):
-        _print(token)
+    rows = tokens.search(accounts.find(account).id)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": ids.public(tokens.PREFIX, row.id),
+                    "status": row.status(datetime.now(UTC)),
+                    "address": tokens.address(row.token),
+                    "tlsRecord": tokens.tls_line(row.token),
+                    "createdAt": iso(row.created_at),
+                    "expiresAt": iso(row.expires_at),
+                }
+                for row in rows
+            ]
+        )
+        return
+    for row in rows:
+        _print(row)
 
 
 @tokens_group.command("rotate")
@@ -70,10 +87,30 @@ def revoke_token(account: str, token: str) -> None:
 @click.option("--status", type=click.Choice(STATUSES))
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
-def list_files(account: str, status: str | None, reason: str | None, limit: int) -> None:
+@JSON
+def list_files(
+    account: str, status: str | None, reason: str | None, limit: int, as_json: bool
+) -> None:
     """List report files with their status, newest first."""
     filters = ReportFileFilter(status=status, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": ids.public("file", row.id),
+                    "receivedAt": iso(row.received_at),
+                    "status": row.status,
+                    "reason": row.reason,
+                    "detail": row.detail,
+                    "policyDomain": row.policy_domain,
+                    "fileName": row.file_name,
+                    "entry": row.entry,
+                }
+                for row in rows
+            ]
+        )
+        return
     for row in rows:
         details = (row.status, row.reason, row.policy_domain, row.file_name, row.entry, row.detail)
         print(
@@ -113,9 +150,16 @@ def use_report(account: str, report_file_id: str) -> None:
 
 @files_group.command("counts")
 @click.option("--account", help="Name or id of the account; default: all accounts.")
-def count_files(account: str | None) -> None:
+@JSON
+def count_files(account: str | None, as_json: bool) -> None:
     """Count report files by status and reason."""
-    for row in ingest_files.counts(accounts.find(account).id if account else None):
+    rows = ingest_files.counts(accounts.find(account).id if account else None)
+    if as_json:
+        print_json(
+            [{"status": row.status, "reason": row.reason, "count": row.number} for row in rows]
+        )
+        return
+    for row in rows:
         print(f"{row.number:8}  {row.status:12}  {row.reason or ''}".rstrip())
 
 

@@ -9,7 +9,7 @@ import click
 from flask import Flask, current_app
 
 from app import ids
-from app.cli.base import OPERATOR, Commands
+from app.cli.base import JSON, OPERATOR, Commands, iso, print_json
 from app.services.accounts import accounts
 from app.services.forwarding import kinds, sink_tests, sinks
 from app.services.forwarding.sink_tests import SinkStatus
@@ -91,21 +91,45 @@ def _values(type: SinkType, options: Sequence[str]) -> Iterator[tuple[str, str]]
 
 @sinks_group.command("list")
 @_ACCOUNT
-def list_sinks(account: str) -> None:
+@JSON
+def list_sinks(account: str, as_json: bool) -> None:
     """List the sinks of an account with their status."""
-    for status in sink_tests.overview(accounts.find(account).id):
+    statuses = sink_tests.overview(accounts.find(account).id)
+    if as_json:
+        print_json([_as_json(status) for status in statuses])
+        return
+    for status in statuses:
         print(ids.public(sinks.PREFIX, status.row.id), *_details(status), sep="  ")
 
 
 @sinks_group.command("show")
 @_ACCOUNT
+@JSON
 @click.argument("sink_id")
-def show(account: str, sink_id: str) -> None:
+def show(account: str, sink_id: str, as_json: bool) -> None:
     """Show a sink, and the records that the receiver refused with the reasons."""
     status = sink_tests.status(accounts.find(account).id, _id(sink_id))
+    if as_json:
+        print_json(_as_json(status) | {"skipped": status.row.skipped or {}})
+        return
     print(sink_id, *_details(status), sep="\n")
     for id, reason in (status.row.skipped or {}).items():
         print(f"skipped {id}: {reason}")
+
+
+def _as_json(status: SinkStatus) -> dict[str, Any]:
+    row = status.row
+    return {
+        "id": ids.public(sinks.PREFIX, row.id),
+        "name": row.name,
+        "type": row.kind,
+        "destination": SINK_TYPES[row.kind].destination(row.options),
+        "pausedAt": iso(row.paused_at),
+        "forwardedCount": row.forwarded_count,
+        "skippedCount": row.skipped_count,
+        "waitingSince": iso(status.waiting_since),
+        "failure": row.failure,
+    }
 
 
 def _details(status: SinkStatus) -> Iterator[str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 from flask import Flask
 
-from app.cli.base import OPERATOR, Commands, parse_time
+from app.cli.base import JSON, OPERATOR, Commands, iso, parse_time, print_json
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 
@@ -35,10 +35,27 @@ def create_token(account: str, name: str, expires: str | None) -> None:
 
 @upload_tokens_group.command("list")
 @_ACCOUNT
-def list_tokens(account: str) -> None:
+@JSON
+def list_tokens(account: str, as_json: bool) -> None:
     """List the upload tokens of an account, newest first."""
     now = datetime.now(UTC)
-    for row in upload_tokens.search(accounts.find(account).id):
+    rows = upload_tokens.search(accounts.find(account).id)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": row.token_id,
+                    "name": row.name,
+                    "status": row.status(now),
+                    "createdAt": iso(row.created_at),
+                    "expiresAt": iso(row.expires_at),
+                    "lastUsedAt": iso(row.last_used_at),
+                }
+                for row in rows
+            ]
+        )
+        return
+    for row in rows:
         expires = row.expires_at.isoformat(timespec="seconds") if row.expires_at else None
         used = row.last_used_at.isoformat(timespec="seconds") if row.last_used_at else "never"
         print(

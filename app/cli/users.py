@@ -6,7 +6,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import OPERATOR, Commands, confirm, print_json
+from app.cli.base import JSON, OPERATOR, Commands, confirm, iso, print_json
 from app.models.accounts import ROLES
 from app.services.accounts import accounts
 from app.services.people import users
@@ -40,7 +40,7 @@ def create(account: str, email: str, role: str, ask_password: bool) -> None:
 
 @users_group.command("list")
 @click.option("--account", help="Name or id of the account; default: all accounts.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 def list_users(account: str | None, as_json: bool) -> None:
     """List users."""
     rows = users.search(account)
@@ -53,8 +53,8 @@ def list_users(account: str | None, as_json: bool) -> None:
                     "role": row.role,
                     "account": row.account_name,
                     "twoFactor": row.has_two_factor,
-                    "createdAt": row.created_at.isoformat(),
-                    "disabledAt": row.disabled_at and row.disabled_at.isoformat(),
+                    "createdAt": iso(row.created_at),
+                    "disabledAt": iso(row.disabled_at),
                 }
                 for row in rows
             ]

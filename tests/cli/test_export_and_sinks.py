@@ -124,6 +124,9 @@ def test_sink_is_added_tested_listed_and_removed(
     assert "waiting since" in run("sinks", "list", "--account", "Acme")
     forwarding.run(LoopbackNetwork())
     assert len(engine.documents) == 2
+    [row] = json.loads(run("sinks", "list", "--account", "Acme", "--json"))
+    assert (row["id"], row["forwardedCount"], row["waitingSince"]) == (sink_id, 1, None)
+    assert json.loads(run("sinks", "show", "--json", *target))["skipped"] == {}
     shown = run("sinks", "show", *target)
     assert "1 forwarded" in shown
     assert "waiting since" not in shown

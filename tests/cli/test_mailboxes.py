@@ -1,5 +1,6 @@
 """The commands `flask mailboxes`, against a real IMAP server."""
 
+import json
 import re
 import ssl
 from collections.abc import Callable, Iterator
@@ -81,6 +82,9 @@ def test_mailbox_is_added_polled_listed_and_removed(run: Run, port: int) -> None
     assert "reports@acme.test at 127.0.0.1, INBOX" in listed
     assert "1 imported" in listed
     assert "1 read" in listed
+    [row] = json.loads(run("list", "--account", "Acme", "--json"))
+    assert (row["id"], row["importedCount"], row["readCount"]) == (mailbox_id, 1, 1)
+    assert json.loads(run("show", "--account", "Acme", "--json", mailbox_id))["skipped"] == {}
     run("remove", "--account", "Acme", mailbox_id)
     assert run("list", "--account", "Acme") == ""
 

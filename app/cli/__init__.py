@@ -13,10 +13,8 @@ from app.cli import (
     channels,
     domains,
     export,
-    mailboxes,
     reports,
     retention,
-    sinks,
     upload_tokens,
     users,
 )
@@ -30,6 +28,7 @@ from app.cli.base import (
     parse_time,
     print_json,
 )
+from app.cli.connections import mailboxes, sinks
 from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys

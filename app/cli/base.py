@@ -1,6 +1,7 @@
 """The base of all commands: error messages, confirmation, and the formats of times."""
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,6 @@ _NAMES = (
     "key_id",
     "token",
     "report_file_id",
-    "mailbox_id",
-    "sink_id",
     "person",
     "domain",
 )
@@ -46,10 +45,20 @@ class Commands(AppGroup):
 
 
 def confirm(name: str, is_confirmed: bool) -> None:
-    """Prompt for the name of what will be deleted, unless ``--yes`` was given."""
+    """Prompt for the name of what will be deleted, unless ``--yes`` was given.
+
+    raises  ClickException, also without an answer, as of a script
+    """
     if is_confirmed:
         return
-    if click.prompt(f"This can't be undone. Type {name} to confirm") != name:
+    try:
+        answer = click.prompt(f"This can't be undone. Type {name} to confirm")
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # a person has pressed Ctrl-C
+        message = "There is no terminal to confirm on. Add --yes to confirm. Nothing was deleted."
+        raise click.ClickException(message) from None
+    if answer != name:
         raise click.ClickException("The name doesn't match. Nothing was deleted.")
 
 

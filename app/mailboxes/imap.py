@@ -23,11 +23,12 @@ from imapclient.exceptions import (
     ProtocolError,
 )
 
-from app.mailboxes import certificates, options
 from app.mailboxes.bounded_socket import ReceiveLimit, StartTls, TlsConnector
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
+from app.mailboxes.emails import ALL, UNREAD, Places
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
+from app.options import certificates, fields
+from app.options.fields import OptionError
 from app.protocols.report_formats.limits import LIMITS
 
 IDLE_SECONDS = 10.0  # without data from the server
@@ -49,6 +50,12 @@ logging.getLogger("imapclient").setLevel(logging.WARNING)  # below, it logs mess
 
 
 PORTS = {"tls": 993, "starttls": 143}
+FOLDERS = Places(
+    name="folder",
+    imported_hint="Imported emails are moved to this folder. Without it, they stay and are marked "
+    "as read.",
+    is_case_relevant=True,
+)
 
 
 class Server(NamedTuple):
@@ -88,40 +95,10 @@ class LoginRefused(MailboxError):
     """The server refused the user name, or the password or token."""
 
 
-def folder_option() -> Any:
-    """Return the field for the folder that reports arrive in."""
-    return options.text("Folder", default="INBOX", is_required=True)
-
-
-def messages_option() -> Any:
-    """Return the field for the messages to fetch."""
-    choices = {
-        "unread": "Unread emails only",
-        "all": "All emails (needs a folder for imported ones)",
-    }
-    return options.choice("Emails to fetch", choices, default="unread")
-
-
-def done_folder_option() -> Any:
-    """Return the field for the folder for stored messages."""
-    hint = "Imported emails are moved to this folder. Without it, they stay and are marked as read."
-    return options.text("Folder for imported emails (optional)", default="", hint=hint)
-
-
-def missing_folder_option() -> Any:
-    """Return the field for what to do if that folder is missing."""
-    choices = {"fail": "Report an error", "create": "Create it"}
-    return options.choice("If that folder is missing", choices, default="fail")
-
-
 def folder_problems(config: FolderOptions) -> Iterator[OptionError]:
     """Yield what is wrong with the folders."""
-    if config.done_folder == config.folder:
-        message = "Enter a different folder from the one that receives the reports"
-        yield OptionError("done_folder", message)
-    if config.messages == "all" and not config.done_folder:
-        message = "Enter a folder for imported emails, or fetch unread emails only"
-        yield OptionError("done_folder", message)
+    done = ("done_folder", config.done_folder)
+    return FOLDERS.problems(config.messages, config.folder, done)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,20 +109,20 @@ class ImapConfig(MailboxConfig):
     label: ClassVar[str] = "IMAP"
     description: ClassVar[str] = "A mail server with a user name and a password."
 
-    host: str = options.host("IMAP server", placeholder="imap.example.com")
-    security: str = options.choice(
+    host: str = fields.host("IMAP server", placeholder="imap.example.com")
+    security: str = fields.choice(
         "Encryption",
         {"tls": "TLS (port 993)", "starttls": "STARTTLS (port 143)"},
         default="tls",
         is_bound=True,
     )
-    port: int | None = options.port()
-    username: str = options.text("User name", most=320, is_bound=True)
-    password: str = options.secret("Password", most=500)
-    folder: str = folder_option()
-    messages: str = messages_option()
-    done_folder: str = done_folder_option()
-    missing_folder: str = missing_folder_option()
+    port: int | None = fields.port()
+    username: str = fields.text("User name", most=320, is_bound=True)
+    password: str = fields.secret("Password", most=500)
+    folder: str = FOLDERS.source(default="INBOX")
+    messages: str = FOLDERS.messages()
+    done_folder: str = FOLDERS.done()
+    missing_folder: str = FOLDERS.missing()
     ca_certificates: str = certificates.option()
 
     @property
@@ -206,7 +183,7 @@ class ImapMailbox:
     @property
     def read_count(self) -> int | None:
         """The number of messages that ``messages`` left out because they are marked as seen."""
-        if self.message_count is None or self._config.messages == "all":
+        if self.message_count is None or self._config.messages == ALL:
             return None
         return max(0, self.message_count - self._unread_count)
 
@@ -215,7 +192,7 @@ class ImapMailbox:
 
         raises  MailboxError
         """
-        criteria = ["UNSEEN", "UNDELETED"] if self._config.messages == "unread" else ["UNDELETED"]
+        criteria = ["UNSEEN", "UNDELETED"] if self._config.messages == UNREAD else ["UNDELETED"]
         with self._command():
             uids = self._client.search(criteria)
         self._unread_count = len(uids)

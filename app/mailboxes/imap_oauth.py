@@ -10,12 +10,13 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import quote
 
-from app.mailboxes import imap, oauth, options
+from app.mailboxes import imap, oauth
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.imap import FolderOptions, ImapMailbox, LoginRefused, Server
 from app.mailboxes.oauth import Grant
-from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError
+from app.options import fields
+from app.options.fields import OptionError
 
 PORT = 993
 MICROSOFT_HOST, MICROSOFT_TOKEN_HOST = "outlook.office365.com", "login.microsoftonline.com"
@@ -32,30 +33,38 @@ class ImapMicrosoftConfig(MailboxConfig):
         "A mailbox of Microsoft 365 over IMAP, with an application or a refresh token."
     )
 
-    username: str = options.text(
+    username: str = fields.text(
         "Mailbox address", most=320, placeholder="dmarc@example.com", is_bound=True
     )
-    tenant: str = options.text("Directory (tenant) ID", most=253, is_bound=True)
-    client_id: str = options.text("Application (client) ID", most=100, is_bound=True)
-    sign_in: str = options.choice(
+    tenant: str = fields.text("Directory (tenant) ID", most=253, is_bound=True)
+    client_id: str = fields.text("Application (client) ID", most=100, is_bound=True)
+    sign_in: str = fields.choice(
         "Sign in as",
         {"application": "The application (client secret)", "person": "A person (refresh token)"},
         default="application",
         is_bound=True,
     )
-    client_secret: str = options.secret(
-        "Client secret", most=500, default="", hint="Required to sign in as the application."
+    client_secret: str = fields.secret(
+        "Client secret",
+        most=500,
+        default="",
+        hint="Required to sign in as the application.",
+        needed_with={"sign_in": ("application",)},
+        is_used_otherwise=True,
     )
-    refresh_token: str = options.secret(
-        "Refresh token", default="", hint="Required to sign in as a person."
+    refresh_token: str = fields.secret(
+        "Refresh token",
+        default="",
+        hint="Required to sign in as a person.",
+        needed_with={"sign_in": ("person",)},
     )
-    folder: str = imap.folder_option()
-    messages: str = imap.messages_option()
-    done_folder: str = imap.done_folder_option()
-    missing_folder: str = imap.missing_folder_option()
-    host: str = options.host("IMAP server", default=MICROSOFT_HOST, is_advanced=True)
-    port: int | None = options.port(is_advanced=True)
-    token_host: str = options.host("Sign-in server", default=MICROSOFT_TOKEN_HOST, is_advanced=True)
+    folder: str = imap.FOLDERS.source(default="INBOX")
+    messages: str = imap.FOLDERS.messages()
+    done_folder: str = imap.FOLDERS.done()
+    missing_folder: str = imap.FOLDERS.missing()
+    host: str = fields.host("IMAP server", default=MICROSOFT_HOST, is_advanced=True)
+    port: int | None = fields.port(is_advanced=True)
+    token_host: str = fields.host("Sign-in server", default=MICROSOFT_TOKEN_HOST, is_advanced=True)
 
     @property
     def title(self) -> str:
@@ -69,13 +78,6 @@ class ImapMicrosoftConfig(MailboxConfig):
         """Yield what is wrong with the tenant and the folders."""
         yield from oauth.tenant_problems(self.tenant)
         yield from imap.folder_problems(self)
-
-    def missing_secrets(self) -> Iterator[OptionError]:
-        """Yield the secret that this way of signing in needs and that is empty."""
-        if self.sign_in == "application" and not self.client_secret:
-            yield OptionError("client_secret", "Enter the client secret of the application")
-        if self.sign_in == "person" and not self.refresh_token:
-            yield OptionError("refresh_token", "Enter the refresh token of the person")
 
     @property
     def grant(self) -> Grant:
@@ -116,19 +118,19 @@ class ImapGmailConfig(MailboxConfig):
         "A mailbox of Gmail or Google Workspace over IMAP, with a refresh token."
     )
 
-    username: str = options.text(
+    username: str = fields.text(
         "Email address", most=320, placeholder="dmarc@example.com", is_bound=True
     )
-    client_id: str = options.text("OAuth client ID", most=200, is_bound=True)
-    client_secret: str = options.secret("OAuth client secret", most=500)
-    refresh_token: str = options.secret("Refresh token")
-    folder: str = imap.folder_option()
-    messages: str = imap.messages_option()
-    done_folder: str = imap.done_folder_option()
-    missing_folder: str = imap.missing_folder_option()
-    host: str = options.host("IMAP server", default=GOOGLE_HOST, is_advanced=True)
-    port: int | None = options.port(is_advanced=True)
-    token_host: str = options.host("Sign-in server", default=GOOGLE_TOKEN_HOST, is_advanced=True)
+    client_id: str = fields.text("OAuth client ID", most=200, is_bound=True)
+    client_secret: str = fields.secret("OAuth client secret", most=500)
+    refresh_token: str = fields.secret("Refresh token")
+    folder: str = imap.FOLDERS.source(default="INBOX")
+    messages: str = imap.FOLDERS.messages()
+    done_folder: str = imap.FOLDERS.done()
+    missing_folder: str = imap.FOLDERS.missing()
+    host: str = fields.host("IMAP server", default=GOOGLE_HOST, is_advanced=True)
+    port: int | None = fields.port(is_advanced=True)
+    token_host: str = fields.host("Sign-in server", default=GOOGLE_TOKEN_HOST, is_advanced=True)
 
     @property
     def title(self) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError, SignInRequired, StoredToken
+from app.options.fields import OptionError
 from app.ports.http import Page, Request
 from app.protocols import retry_after
 

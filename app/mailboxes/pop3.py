@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, ClassVar
 
-from app.mailboxes import certificates, options
 from app.mailboxes.bounded_socket import ReceiveLimit, StartTls, TlsConnector
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
+from app.options import certificates, fields
+from app.options.fields import OptionError
 from app.protocols.report_formats.limits import LIMITS
 
 IDLE_SECONDS = 10.0  # without data from the server
@@ -48,17 +48,17 @@ class Pop3Config(MailboxConfig):
         "A mail server that has no IMAP. All emails of the mailbox are fetched."
     )
 
-    host: str = options.host("POP3 server", placeholder="pop.example.com")
-    security: str = options.choice(
+    host: str = fields.host("POP3 server", placeholder="pop.example.com")
+    security: str = fields.choice(
         "Encryption",
         {"tls": "TLS (port 995)", "starttls": "STARTTLS (port 110)"},
         default="tls",
         is_bound=True,
     )
-    port: int | None = options.port()
-    username: str = options.text("User name", most=320, is_bound=True)
-    password: str = options.secret("Password", most=500)
-    after_import: str = options.choice(
+    port: int | None = fields.port()
+    username: str = fields.text("User name", most=320, is_bound=True)
+    password: str = fields.secret("Password", most=500)
+    after_import: str = fields.choice(
         "Imported emails",
         {"keep": "Stay on the server", "delete": "Are deleted from the server"},
         default="keep",

@@ -2,23 +2,19 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import orjson
 
+from app.channels.webhook import WebhookUrl
+from app.options import fields
+from app.options.fields import OptionError
 from app.ports.network import NetworkSession
-from app.sinks import requests, types
-from app.sinks.requests import Post
-from app.sinks.types import (
-    CA_CERTIFICATES,
-    BadOption,
-    Option,
-    Outcome,
-    Record,
-    SinkConfig,
-    SinkType,
-    Target,
-)
+from app.sinks import requests
+from app.sinks.requests import HttpSinkConfig, Post
+from app.sinks.types import Deployment, Outcome, Record
 
 _PATH = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
 _INDEX = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
@@ -26,85 +22,72 @@ _BUSY = (429, 500, 502, 503, 504)  # statuses of items that are accepted later
 _EXISTS = 409  # of an item with the operation create: it was accepted before
 
 
-class Bulk(SinkType):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkConfig(HttpSinkConfig):
     """Documents in an index or a data stream; the id of a record is that of its document."""
 
-    name = "bulk"
-    label = "OpenSearch or Elasticsearch"
-    description = "Index records with the Bulk API of OpenSearch or Elasticsearch."
-    options = (
-        Option("url", "URL", "https://…:9200, without /_bulk"),
-        Option("index", "Index or data stream", default="mailwatch", max_length=200),
-        Option(
-            "operation",
-            "Operation",
-            default="index",
-            choices={"index": "Index (for an index)", "create": "Create (for a data stream)"},
-        ),
-        Option(
-            "authentication",
-            "Authentication",
-            default="basic",
-            choices={"basic": "User name and password", "api_key": "API key", "none": "None"},
-        ),
-        Option(
-            "secret",
-            "Password or API key",
-            "user:password, or the encoded API key",
-            is_required=False,
-            is_secret=True,
-        ),
-        CA_CERTIFICATES,
+    type: ClassVar[str] = "bulk"
+    label: ClassVar[str] = "OpenSearch or Elasticsearch"
+    description: ClassVar[str] = "Index records with the Bulk API of OpenSearch or Elasticsearch."
+
+    index: str = fields.text("Index or data stream", default="mailwatch")
+    operation: str = fields.choice(
+        "Operation",
+        {"index": "Index (for an index)", "create": "Create (for a data stream)"},
+        default="index",
+    )
+    authentication: str = fields.choice(
+        "Authentication",
+        {"basic": "User name and password", "api_key": "API key", "none": "None"},
+        default="basic",
+    )
+    secret: str = fields.secret(
+        "Password or API key",
+        default="",
+        most=1_000,
+        hint="The user name and the password with a colon between, or the encoded API key.",
+        needed_with={"authentication": ("basic", "api_key")},
     )
 
-    def check(self, options: Mapping[str, str]) -> None:
-        url = requests.parse_url(options)
-        if "?" in url.path:
-            raise BadOption("url", "Enter the URL without a query")
-        if not _INDEX.fullmatch(options["index"]):
-            message = "Enter lowercase letters, digits, dots, underscores and hyphens"
-            raise BadOption("index", message)
-        secret, kind = options["secret"], options["authentication"]
-        if kind != "none" and not secret:
-            raise BadOption("secret", "Enter a password or API key, or choose no authentication")
-        if kind == "basic" and ":" not in secret:
-            raise BadOption("secret", "Enter the user name and the password with a colon between")
-        types.check_certificates(options)
+    @property
+    def destination(self) -> str:
+        return f"{self.parsed_url.host}, {self.index}"
 
-    def destination(self, options: Mapping[str, str]) -> str:
-        return f"{requests.parse_url(options).host}, {options['index']}"
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the index and the password."""
+        yield from super(BulkConfig, self).problems()
+        if not _INDEX.fullmatch(self.index):
+            message = "Enter lowercase letters, digits, dots, underscores and hyphens"
+            yield OptionError("index", message)
+        if self.authentication == "basic" and self.secret and ":" not in self.secret:
+            message = "Enter the user name and the password with a colon between"
+            yield OptionError("secret", message)
+
+    def url_problem(self, url: WebhookUrl) -> str | None:
+        return "Enter the URL without a query" if "?" in url.path else None
 
     async def send(
-        self,
-        records: Sequence[Record],
-        target: Target,
-        network: NetworkSession,
-        config: SinkConfig,
+        self, records: Sequence[Record], network: NetworkSession, deployment: Deployment
     ) -> Outcome:
-        headers = {"Content-Type": "application/x-ndjson", **_authorization(target)}
-        body = b"".join(_lines(record, target.options) for record in records)
-        post = Post(headers, body, _suffix(target.options))
-        page, outcome = await requests.send(post, target, network, config)
+        headers = {"Content-Type": "application/x-ndjson", **self._authorization}
+        body = b"".join(self._lines(record) for record in records)
+        suffix = _PATH[1:] if self.parsed_url.path.endswith("/") else _PATH
+        page, outcome = await self.post(Post(headers, body, suffix), network, deployment)
         if page is None or outcome.error is not None:
             return outcome
         return _by_item(requests.parse_json(page), len(records))
 
+    @property
+    def _authorization(self) -> Mapping[str, str]:
+        if self.authentication == "basic":
+            return {"Authorization": f"Basic {base64.b64encode(self.secret.encode()).decode()}"}
+        is_key = self.authentication == "api_key"
+        return {"Authorization": f"ApiKey {self.secret}"} if is_key else {}
 
-def _suffix(options: Mapping[str, str]) -> str:
-    return _PATH[1:] if requests.parse_url(options).path.endswith("/") else _PATH
-
-
-def _authorization(target: Target) -> Mapping[str, str]:
-    kind = target.options["authentication"]
-    if kind == "basic":
-        return {"Authorization": f"Basic {base64.b64encode(target.secret.encode()).decode()}"}
-    return {"Authorization": f"ApiKey {target.secret}"} if kind == "api_key" else {}
-
-
-def _lines(record: Record, options: Mapping[str, str]) -> bytes:
-    action = {options["operation"]: {"_index": options["index"], "_id": record["mailwatchId"]}}
-    document = {"@timestamp": record["at"], **record}
-    return orjson.dumps(action) + b"\n" + orjson.dumps(document) + b"\n"
+    def _lines(self, record: Record) -> bytes:
+        action = {self.operation: {"_index": self.index, "_id": record["mailwatchId"]}}
+        document = {"@timestamp": record["at"], **record}
+        return orjson.dumps(action) + b"\n" + orjson.dumps(document) + b"\n"
 
 
 def _by_item(response: Mapping[str, object], count: int) -> Outcome:

@@ -1,7 +1,7 @@
-"""The HTTPS requests of sinks."""
+"""Sinks that are HTTPS servers: their URL, and the requests to it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -9,9 +9,11 @@ import orjson
 from app.channels import post, webhook
 from app.channels.types import BadTarget
 from app.channels.webhook import WebhookUrl
+from app.options import fields
+from app.options.fields import OptionError
 from app.ports.dns import LookupFailed
 from app.ports.http import HttpClient, Page, Request
-from app.sinks.types import BadOption, Outcome, SinkConfig, Target
+from app.sinks.types import Deployment, Outcome, SinkConfig
 
 MAX_RESPONSE_BYTES = 1024 * 1024
 MAX_REASON = 200  # characters of a response in an error
@@ -31,44 +33,66 @@ class Post:
     suffix: str = ""
 
 
-def parse_url(options: Mapping[str, str]) -> WebhookUrl:
-    """Return the parts of the option ``url``; any port is accepted.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSinkConfig(SinkConfig):
+    """The options of a sink that is an HTTPS server."""
 
-    raises  BadOption
-    """
-    try:
-        return webhook.parse_url(options["url"], _PORTS)
-    except BadTarget as error:
-        raise BadOption("url", str(error)) from None
+    url: str = fields.text("URL", most=1_000, is_bound=True)
+
+    @property
+    def destination(self) -> str:
+        return self.parsed_url.host
+
+    @property
+    def parsed_url(self) -> WebhookUrl:
+        """The parts of the URL, which has any port; raises BadTarget."""
+        return webhook.parse_url(self.url, _PORTS)
+
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the URL and the certificates."""
+        try:
+            problem = self.url_problem(self.parsed_url)
+        except BadTarget as error:
+            problem = str(error)
+        if problem is not None:
+            yield OptionError("url", problem)
+        yield from super(HttpSinkConfig, self).problems()
+
+    def url_problem(self, url: WebhookUrl) -> str | None:
+        """Return what is wrong with a valid URL of this type; None if nothing is."""
+        return None
+
+    async def post(
+        self, post_: Post, http: HttpClient, deployment: Deployment
+    ) -> tuple[Page | None, Outcome]:
+        """Send the request, and return the response, if there is one, and the outcome."""
+        url = self.parsed_url
+        request = Request(
+            method="POST",
+            headers=post_.headers,
+            body=post_.body,
+            port=url.port,
+            ca_certificates=self.trusted,
+            max_response_bytes=MAX_RESPONSE_BYTES,
+        )
+        try:
+            async with asyncio.timeout(deployment.timeout_seconds):
+                page = await http.fetch(url.host, url.path + post_.suffix, request)
+        except TimeoutError:
+            return None, Outcome(post.REASONS["timeout"])
+        except LookupFailed as error:
+            reason = post.REASONS.get(error.reason, "the DNS lookup of the endpoint failed")
+            return None, Outcome(reason)
+        return page, _outcome(page)
 
 
-async def send(
-    post_: Post, target: Target, http: HttpClient, config: SinkConfig
-) -> tuple[Page | None, Outcome]:
-    """Send the request; returns the response, if there is one, and the outcome by its status."""
-    url = parse_url(target.options)
-    request = Request(
-        method="POST",
-        headers=post_.headers,
-        body=post_.body,
-        port=url.port,
-        ca_certificates=target.ca_certificates,
-        max_response_bytes=MAX_RESPONSE_BYTES,
-    )
-    try:
-        async with asyncio.timeout(config.timeout_seconds):
-            page = await http.fetch(url.host, url.path + post_.suffix, request)
-    except TimeoutError:
-        return None, Outcome(post.REASONS["timeout"])
-    except LookupFailed as error:
-        reason = post.REASONS.get(error.reason, "the DNS lookup of the endpoint failed")
-        return None, Outcome(reason)
+def _outcome(page: Page) -> Outcome:
     if page.failure:
         detail = f": {page.detail}" if page.failure == "tls" and page.detail else ""
-        return None, Outcome(post.FAILURES[page.failure] + detail)
+        return Outcome(post.FAILURES[page.failure] + detail)
     if 200 <= page.status < 300:
-        return page, Outcome()
-    return page, Outcome(
+        return Outcome()
+    return Outcome(
         f"the endpoint returned {page.status}{_reason(page)}",
         is_refused=page.status in _REFUSED,
         retry_after=page.retry_after,

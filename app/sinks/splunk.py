@@ -1,63 +1,46 @@
 """Events for the HTTP Event Collector (HEC) of Splunk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 import orjson
 
+from app.channels.webhook import WebhookUrl
+from app.options import fields
 from app.ports.network import NetworkSession
-from app.sinks import requests, types
-from app.sinks.requests import Post
-from app.sinks.types import (
-    CA_CERTIFICATES,
-    BadOption,
-    Option,
-    Outcome,
-    Record,
-    SinkConfig,
-    SinkType,
-    Target,
-)
+from app.sinks import requests
+from app.sinks.requests import HttpSinkConfig, Post
+from app.sinks.types import Deployment, Outcome, Record
 
 _PATH = "/services/collector/event"
 
 
-class Splunk(SinkType):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplunkConfig(HttpSinkConfig):
     """Events of the source type ``mailwatch``."""
 
-    name = "splunk"
-    label = "Splunk"
-    description = "Send records to the HTTP Event Collector (HEC) of Splunk."
-    options = (
-        Option("url", "URL", "https://…:8088"),
-        Option("token", "HEC token", is_secret=True, max_length=100),
-        Option("index", "Index", "the default of the token unless set", is_required=False),
-        CA_CERTIFICATES,
-    )
+    type: ClassVar[str] = "splunk"
+    label: ClassVar[str] = "Splunk"
+    description: ClassVar[str] = "Send records to the HTTP Event Collector (HEC) of Splunk."
 
-    def check(self, options: Mapping[str, str]) -> None:
-        if requests.parse_url(options).path != "/":
-            raise BadOption("url", "Enter the URL without a path")
-        types.check_certificates(options)
+    token: str = fields.secret("HEC token", most=100)
+    index: str = fields.text("Index", default="", hint="The default of the token unless set.")
 
-    def destination(self, options: Mapping[str, str]) -> str:
-        return requests.parse_url(options).host
+    def url_problem(self, url: WebhookUrl) -> str | None:
+        return None if url.path == "/" else "Enter the URL without a path"
 
     async def send(
-        self,
-        records: Sequence[Record],
-        target: Target,
-        network: NetworkSession,
-        config: SinkConfig,
+        self, records: Sequence[Record], network: NetworkSession, deployment: Deployment
     ) -> Outcome:
         headers = {
-            "Authorization": f"Splunk {target.secret}",
+            "Authorization": f"Splunk {self.token}",
             "Content-Type": "application/json",
         }
-        index = target.options["index"]
-        body = b"\n".join(_event(record, index, config.host_name) for record in records)
-        post = Post(headers, body, _PATH[1:])
-        page, outcome = await requests.send(post, target, network, config)
+        events = (_event(record, self.index, deployment.host_name) for record in records)
+        post = Post(headers, b"\n".join(events), _PATH[1:])
+        page, outcome = await self.post(post, network, deployment)
         if page is None or outcome.error is not None:
             return outcome
         response = requests.parse_json(page)

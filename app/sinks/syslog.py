@@ -1,26 +1,20 @@
 """Records as syslog messages (RFC 5424) over TCP (RFC 6587) or TLS (RFC 5425), octet-counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import orjson
 
+from app.options import fields
+from app.options.fields import OptionError
 from app.ports.dns import LookupFailed
 from app.ports.network import NetworkSession
 from app.ports.streams import StreamRequest
 from app.protocols import names
-from app.sinks import types
-from app.sinks.types import (
-    CA_CERTIFICATES,
-    BadOption,
-    Option,
-    Outcome,
-    Record,
-    SinkConfig,
-    SinkType,
-    Target,
-)
+from app.sinks.types import Deployment, Outcome, Record, SinkConfig
 
-PORTS = {"tls": "6514", "tcp": "601"}
+PORTS = {"tls": 6514, "tcp": 601}
 _SEVERITIES = {"critical": 2, "high": 3, "medium": 4, "low": 5}
 _INFORMATIONAL = 6
 _FACILITIES = {
@@ -30,65 +24,58 @@ _FACILITIES = {
 }
 
 
-class Syslog(SinkType):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogConfig(SinkConfig):
     """Syslog messages with a record as JSON."""
 
-    name = "syslog"
-    label = "Syslog"
-    description = "Send records as syslog messages (RFC 5424) over TLS or TCP."
-    options = (
-        Option("host", "Host", "a host name", max_length=253),
-        Option("port", "Port", "6514 for TLS, 601 for TCP", is_required=False, max_length=5),
-        Option(
-            "transport",
-            "Transport",
-            default="tls",
-            choices={"tls": "TLS", "tcp": "TCP, not encrypted"},
-        ),
-        Option("facility", "Facility", default="16", choices=_FACILITIES),
-        CA_CERTIFICATES,
+    type: ClassVar[str] = "syslog"
+    label: ClassVar[str] = "Syslog"
+    description: ClassVar[str] = "Send records as syslog messages (RFC 5424) over TLS or TCP."
+
+    host: str = fields.host("Host", placeholder="logs.example.com")
+    port: int | None = fields.port(hint="The default is 6514 for TLS and 601 for TCP.")
+    transport: str = fields.choice(
+        "Transport",
+        {"tls": "TLS", "tcp": "TCP, not encrypted"},
+        default="tls",
+        is_bound=True,
     )
+    facility: str = fields.choice("Facility", _FACILITIES, default="16")
 
-    def check(self, options: Mapping[str, str]) -> None:
-        host = options["host"]
+    @property
+    def destination(self) -> str:
+        return f"{self.host}:{self._port}"
+
+    @property
+    def _port(self) -> int:
+        return self.port or PORTS[self.transport]
+
+    def problems(self) -> Iterator[OptionError]:
+        """Yield what is wrong with the host and the certificates."""
         try:
-            is_name = names.parse_host(host) == host and "." in host
+            names.parse_host(self.host)
         except names.NotADomain as error:
-            raise BadOption("host", error.reason) from None
-        if not is_name:
-            raise BadOption("host", "Enter a fully qualified domain name in A-labels")
-        port = options["port"]
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-            raise BadOption("port", "Enter a port from 1 to 65535")
-        types.check_certificates(options)
-
-    def destination(self, options: Mapping[str, str]) -> str:
-        return f"{options['host']}:{_port(options)}"
+            yield OptionError("host", error.reason)
+        else:
+            if "." not in self.host:
+                yield OptionError("host", "Enter a fully qualified domain name")
+        yield from super(SyslogConfig, self).problems()
 
     async def send(
-        self,
-        records: Sequence[Record],
-        target: Target,
-        network: NetworkSession,
-        config: SinkConfig,
+        self, records: Sequence[Record], network: NetworkSession, deployment: Deployment
     ) -> Outcome:
-        options = target.options
-        facility = int(options["facility"])
+        facility, host_name = int(self.facility), deployment.host_name
         request = StreamRequest(
-            port=int(_port(options)),
-            data=b"".join(_frame(record, facility, config.host_name) for record in records),
-            is_tls=options["transport"] == "tls",
-            ca_certificates=target.ca_certificates,
-            seconds=config.timeout_seconds,
+            port=self._port,
+            data=b"".join(_frame(record, facility, host_name) for record in records),
+            is_tls=self.transport == "tls",
+            ca_certificates=self.trusted,
+            seconds=deployment.timeout_seconds,
         )
         try:
-            return Outcome(await network.send_stream(options["host"], request))
+            return Outcome(await network.send_stream(self.host, request))
         except LookupFailed as error:
             return Outcome(f"the DNS lookup of the host failed: {error.reason}")
-
-
-def _port(options: Mapping[str, str]) -> str:
-    return options["port"] or PORTS[options["transport"]]
 
 
 def _frame(record: Record, facility: int, host_name: str) -> bytes:

@@ -2,47 +2,36 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import orjson
 
 from app.channels import webhook
+from app.options import fields
 from app.ports.network import NetworkSession
 from app.protocols import timestamps
-from app.sinks import requests, types
-from app.sinks.requests import Post
-from app.sinks.types import CA_CERTIFICATES, Option, Outcome, Record, SinkConfig, SinkType, Target
+from app.sinks.requests import HttpSinkConfig, Post
+from app.sinks.types import Deployment, Outcome, Record
 
 
-class Webhook(SinkType):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookConfig(HttpSinkConfig):
     """Signed POST requests to an HTTPS URL."""
 
-    name = "webhook"
-    label = "Webhook"
-    description = "Send batches of records to an HTTPS URL, signed as by Standard Webhooks."
-    options = (
-        Option("url", "URL", "https://…"),
-        CA_CERTIFICATES,
+    type: ClassVar[str] = "webhook"
+    label: ClassVar[str] = "Webhook"
+    description: ClassVar[str] = (
+        "Send batches of records to an HTTPS URL, signed as by Standard Webhooks."
     )
-    batch_size = 100
+    batch_size: ClassVar[int] = 100
 
-    def check(self, options: Mapping[str, str]) -> None:
-        requests.parse_url(options)
-        types.check_certificates(options)
-
-    def destination(self, options: Mapping[str, str]) -> str:
-        return requests.parse_url(options).host
-
-    def new_secret(self) -> str | None:
-        return webhook.new_secret()
+    signing_secret: str = fields.secret("Signing secret", default="", generate=webhook.new_secret)
 
     async def send(
-        self,
-        records: Sequence[Record],
-        target: Target,
-        network: NetworkSession,
-        config: SinkConfig,
+        self, records: Sequence[Record], network: NetworkSession, deployment: Deployment
     ) -> Outcome:
         now = int(time.time())
         stamp = timestamps.text(datetime.fromtimestamp(now, UTC))
@@ -54,9 +43,9 @@ class Webhook(SinkType):
             "Content-Type": "application/json",
             "webhook-id": id,
             "webhook-timestamp": str(now),
-            "webhook-signature": webhook.sign([target.secret], id, now, body),
+            "webhook-signature": webhook.sign([self.signing_secret], id, now, body),
         }
-        _, outcome = await requests.send(Post(headers, body), target, network, config)
+        _, outcome = await self.post(Post(headers, body), network, deployment)
         return outcome
 
 

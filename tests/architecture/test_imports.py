@@ -25,8 +25,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
     "app.network": ("app.network", "app.ports", "app.protocols", "app.settings"),
     "app.channels": ("app.channels", "app.ports", "app.protocols"),
-    "app.mailboxes": ("app.mailboxes", "app.ports", "app.protocols"),
-    "app.sinks": ("app.sinks", "app.channels", "app.ports", "app.protocols"),
+    "app.options": ("app.options", "app.errors", "app.protocols"),
+    "app.mailboxes": ("app.mailboxes", "app.options", "app.ports", "app.protocols"),
+    "app.sinks": ("app.sinks", "app.options", "app.channels", "app.ports", "app.protocols"),
     "app.db": ("app.db", "app.errors"),
     "app.jobs": ("app.jobs",),
     "app.models": (
@@ -62,12 +63,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "app.ports",
             "app.runtime",
         ),
-        *("app.channels", "app.mailboxes", "app.sinks"),
+        *("app.channels", "app.mailboxes", "app.sinks", "app.options"),
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.checks", "app.channels", "app.mailboxes", "app.ports", "app.protocols"),
-        *("app.sinks", "app.logs"),
+        *("app.sinks", "app.options", "app.logs"),
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),

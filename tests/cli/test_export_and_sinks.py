@@ -115,7 +115,7 @@ def test_sink_is_added_tested_listed_and_removed(
     engine = SearchEngine(receiver)
     base = ("sinks", "add", "--account", "Acme", "--name", "search", "--type", "bulk")
     url = receiver.url.removesuffix("/hook")
-    options = ("--option", f"url={url}", "--option", f"ca_certificates=@{receiver.ca_file}")
+    options = ("--url", url, "--ca-certificates-file", receiver.ca_file)
     output = run(*base, *options, "--from-start", typed=f"{USER}\n")
     assert USER not in output
     (sink_id,) = re.findall(r"sink_\w+", output)
@@ -130,17 +130,36 @@ def test_sink_is_added_tested_listed_and_removed(
     shown = run("sinks", "show", *target)
     assert "1 forwarded" in shown
     assert "waiting since" not in shown
-    for act in ("pause", "resume", "skip", "remove"):
-        run("sinks", act, *target)
+    assert f"Sink {sink_id} (bulk, search) skips" in run("sinks", "skip", *target)
+    run("sinks", "remove", *target, "--yes")
     assert sinks.search(account_id) == []
-    assert "Not found" in run("sinks", "show", *target, status=1)
+    assert f"Not found: sink {sink_id}" in run("sinks", "show", *target, status=1)
 
 
 def test_webhook_secret_is_printed_once_and_options_are_checked(account_id: UUID, run: Run) -> None:
     assert account_id
     add = ("sinks", "add", "--account", "Acme", "--name", "hook", "--type", "webhook")
-    assert "whsec_" in run(*add, "--option", "url=https://hooks.acme.test/records")
-    assert "choose from" in run(*add, "--option", "secret=x", status=2)
-    assert "cannot be read" in run(*add, "--option", "ca_certificates=@/missing", status=2)
-    assert "https" in run(*add, "--option", "url=ftp://x", status=1)
-    assert "ca_certificates" in run("sinks", "types")
+    assert "whsec_" in run(*add, "--url", "https://hooks.acme.test/records")
+    assert "not an option of this type" in run(*add, "--index", "x", status=2)
+    assert "url: " in run(*add, "--url", "ftp://x.test", status=1)
+    assert "--ca-certificates-file" in run("sinks", "types")
+
+
+def test_sink_is_edited_and_asks_for_its_secret_only_if_it_uses_one(
+    account_id: UUID, run: Run
+) -> None:
+    add = ("sinks", "add", "--account", "Acme", "--name", "search", "--type", "bulk")
+    url = "https://search.acme.test:9200"
+    output = run(*add, "--url", url, "--authentication", "none")
+    assert "Password" not in output
+    (sink_id,) = re.findall(r"sink_\w+", output)
+    edit = ("sinks", "edit", "--account", "Acme", sink_id)
+    run(*edit, "--index", "mail", "--name", "mail search")
+    (row,) = sinks.search(account_id)
+    assert (row.name, row.options["index"], row.options["url"]) == ("mail search", "mail", url)
+    assert "required if" in run(*edit, "--authentication", "basic", status=1)
+    run(*edit, "--authentication", "basic", "--secrets", typed=f"{USER}\n")
+    (row,) = sinks.search(account_id)
+    assert sinks.config_of(row).secrets() == {"secret": USER}
+    refused = run(*edit, "--url", "https://other.acme.test", status=1)
+    assert "Enter it again, because this has changed: URL" in refused

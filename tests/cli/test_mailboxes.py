@@ -85,7 +85,7 @@ def test_mailbox_is_added_polled_listed_and_removed(run: Run, port: int) -> None
     [row] = json.loads(run("list", "--account", "Acme", "--json"))
     assert (row["id"], row["importedCount"], row["readCount"]) == (mailbox_id, 1, 1)
     assert json.loads(run("show", "--account", "Acme", "--json", mailbox_id))["skipped"] == {}
-    run("remove", "--account", "Acme", mailbox_id)
+    run("remove", "--account", "Acme", mailbox_id, typed="reports@acme.test\n")
     assert run("list", "--account", "Acme") == ""
 
 
@@ -96,7 +96,7 @@ def test_mailbox_error_is_a_sentence(run: Run, port: int) -> None:
     assert "Error: wrong password\n" in run("pull", mailbox_id, status=1)
     assert "wrong password" in run("list", "--account", "Acme")
     unknown = ids.public("mbx", ids.new())
-    assert f"Not found: {unknown}" in run("pull", unknown, status=1)
+    assert f"Not found: mailbox {unknown}" in run("pull", unknown, status=1)
     assert unknown in run("remove", "--account", "Acme", unknown, status=1)
     assert "expected format: mbx_" in run("pull", "7", status=2)
 

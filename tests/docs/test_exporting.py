@@ -116,7 +116,7 @@ def add_documented(app: Flask, type: str, host: str, certificates: Path) -> None
     words = shlex.split(command.replace("\\\n", " "))
     words = [re.sub(r"https://[\w.]+(:\d+)?", f"https://{host}", word) for word in words]
     if type != "syslog":
-        words += ["--option", f"ca_certificates=@{certificates}"]
+        words += ["--ca-certificates-file", str(certificates)]
     result = app.test_cli_runner().invoke(args=[*words, "--from-start"], input=SECRETS.get(type))
     assert result.exit_code == 0, result.output
 
@@ -163,7 +163,7 @@ def test_documented_syslog_sink_forwards_records(
     monkeypatch.chdir(tmp_path)
     stored_records.store_all_kinds(account_id)
     with receiving_syslog(context) as syslog:
-        monkeypatch.setitem(PORTS, "tls", str(syslog.port))
+        monkeypatch.setitem(PORTS, "tls", syslog.port)
         add_documented(make_app(database, settings), "syslog", name, tmp_path / "ca.pem")
         forwarding.run(LoopbackNetwork(Zone({(name, "A"): ["127.0.0.1"]})))
     assert syslog.ids == ids_of(read_all(account_id))

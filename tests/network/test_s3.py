@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.mailboxes.options import InvalidOptions
+from app.errors import InvalidRequest
 from app.mailboxes.s3 import bucket as s3
 from app.mailboxes.s3.bucket import S3Config
 from app.mailboxes.types import Mailbox, MailboxError, MessageError
@@ -234,6 +234,6 @@ def test_invalid_options_are_refused(options: dict[str, Any], field: str) -> Non
         secret_access_key=s3_server.SECRET_ACCESS_KEY,
     )
     assert valid.checked().host == "reports.s3.us-east-1.amazonaws.com"
-    with pytest.raises(InvalidOptions) as raised:
+    with pytest.raises(InvalidRequest) as raised:
         replace(valid, **options).checked()
-    assert [error.field for error in raised.value.errors] == [field]
+    assert [error["field"] for error in raised.value.extra["details"]] == [field]

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from app import ids
-from app.mailboxes.options import Kind
 from app.mailboxes.registry import MAILBOX_TYPES
+from app.options.fields import Kind
 from app.services.mailboxes import mailboxes
 from tests.support.dashboard_browser import Browser
 from tests.support.factories import ACTOR
@@ -40,7 +40,7 @@ def test_every_type_has_a_form_with_its_options(browser: Browser, type: str) -> 
     page = browser.get(f"{PAGE}/new/{type}")
     for name, option in MAILBOX_TYPES[type].options().items():
         assert re.search(rf'name="{name}"', page), name
-        assert option.label.replace("“", "&ldquo;") in page or option.label in page
+        assert option.title.replace("“", "&ldquo;") in page or option.title in page
 
 
 @pytest.mark.parametrize("type", TYPES)

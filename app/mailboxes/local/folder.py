@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from app.mailboxes import options
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
+from app.options import fields
+from app.options.fields import OptionError
 from app.protocols.report_formats.limits import LIMITS
 
 QUIET_SECONDS = 10.0  # without a change, after which a file is complete
@@ -37,10 +37,10 @@ class FolderConfig(MailboxConfig):
     description: ClassVar[str] = "A folder on the machine of the worker."
     is_operator_only: ClassVar[bool] = True
 
-    path: str = options.text(
+    path: str = fields.text(
         "Path", most=500, hint="Relative to MAILBOX_FOLDER_ROOT, such as acme/reports."
     )
-    after_import: str = options.choice(
+    after_import: str = fields.choice(
         "Imported files",
         {"move": "Move to the folder “done” in this folder", "keep": "Leave in place"},
         default="move",

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal
 
-from app.mailboxes import options
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
 from app.mailboxes.s3 import documents, signature
 from app.mailboxes.s3.documents import InvalidDocument, ObjectList, StoredObject
 from app.mailboxes.s3.signature import SigningKey, UnsignedRequest
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
+from app.options import fields
+from app.options.fields import OptionError
 from app.ports.http import Page, Request
 from app.protocols import retry_after
 from app.protocols.report_formats.limits import LIMITS
@@ -59,14 +59,14 @@ class S3Config(MailboxConfig):
         "or report files."
     )
 
-    bucket: str = options.text("Bucket", most=63, placeholder="example-reports")
-    prefix: str = options.text(
-        "Prefix (optional)", default="", hint="Only objects whose keys begin with this are read."
+    bucket: str = fields.text("Bucket", most=63, placeholder="example-reports")
+    prefix: str = fields.text(
+        "Prefix", default="", hint="Only objects whose keys begin with this are read."
     )
-    region: str = options.text("Region", default="us-east-1", is_required=True, is_bound=True)
-    access_key_id: str = options.text("Access key ID", is_bound=True)
-    secret_access_key: str = options.secret("Secret access key", most=500)
-    after_import: str = options.choice(
+    region: str = fields.text("Region", default="us-east-1", is_bound=True)
+    access_key_id: str = fields.text("Access key ID", is_bound=True)
+    secret_access_key: str = fields.secret("Secret access key", most=500)
+    after_import: str = fields.choice(
         "Imported objects",
         {
             "keep": "Stay unchanged",
@@ -75,19 +75,20 @@ class S3Config(MailboxConfig):
         },
         default="keep",
     )
-    done_prefix: str = options.text(
+    done_prefix: str = fields.text(
         "Prefix for imported objects",
         default="",
         hint="Only if imported objects move. Objects with this prefix are not read.",
+        needed_with={"after_import": ("move",)},
     )
-    endpoint: str = options.host(
-        "Endpoint (optional)",
+    endpoint: str = fields.host(
+        "Endpoint",
         default="",
         hint="The server of a compatible service; Amazon S3 unless set.",
         is_advanced=True,
     )
-    port: int | None = options.port(is_advanced=True)
-    addressing: str = options.choice(
+    port: int | None = fields.port(is_advanced=True)
+    addressing: str = fields.choice(
         "Address of the bucket",
         {
             "virtual": "In the host name (bucket.endpoint)",
@@ -124,9 +125,7 @@ class S3Config(MailboxConfig):
         if self.addressing == "virtual" and "." in self.bucket:
             message = "A bucket whose name has a dot needs its address in the path"
             yield OptionError("addressing", message)
-        if self.after_import == "move" and not self.done_prefix:
-            yield OptionError("done_prefix", "Enter a prefix for imported objects")
-        elif self.after_import == "move" and self.done_prefix.startswith(self.prefix):
+        if self.after_import == "move" and self.done_prefix.startswith(self.prefix):
             message = "Enter a prefix that does not begin with the one that receives the reports"
             yield OptionError("done_prefix", message)
 

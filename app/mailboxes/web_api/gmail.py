@@ -13,12 +13,14 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import quote, urlencode
 
-from app.mailboxes import oauth, options
+from app.mailboxes import emails, oauth
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
+from app.mailboxes.emails import Places
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
 from app.mailboxes.web_api import client
 from app.mailboxes.web_api.client import Service, WebApi
+from app.options import fields
+from app.options.fields import OptionError
 from app.protocols.report_formats.limits import LIMITS
 
 PAGE_SIZE = 500
@@ -27,6 +29,11 @@ UNREAD = "UNREAD"
 _USER = "/gmail/v1/users/me"
 _OVERHEAD = 64 * 1024  # of a response in addition to the message
 
+LABELS = Places(
+    name="label",
+    imported_hint="Imported emails get this label and lose the other one. Without it, they keep "
+    "their labels and are marked as read.",
+)
 TOKEN_HOST = "oauth2.googleapis.com"
 SERVICE = Service(
     host="gmail.googleapis.com",
@@ -56,27 +63,14 @@ class GmailConfig(MailboxConfig):
     label: ClassVar[str] = "Gmail (Gmail API)"
     description: ClassVar[str] = "A mailbox of Gmail or Google Workspace, with a refresh token."
 
-    address: str = options.text("Email address", most=320, placeholder="dmarc@example.com")
-    client_id: str = options.text("OAuth client ID", most=200, is_bound=True)
-    client_secret: str = options.secret("OAuth client secret", most=500)
-    refresh_token: str = options.secret("Refresh token")
-    label_name: str = options.text("Label", default="INBOX", is_required=True)
-    messages: str = options.choice(
-        "Emails to fetch",
-        {"unread": "Unread emails only", "all": "All emails (needs a label for imported ones)"},
-        default="unread",
-    )
-    done_label: str = options.text(
-        "Label for imported emails (optional)",
-        default="",
-        hint="Imported emails get this label and lose the other one. Without it, they keep their "
-        "labels and are marked as read.",
-    )
-    missing_label: str = options.choice(
-        "If that label is missing",
-        {"fail": "Report an error", "create": "Create it"},
-        default="fail",
-    )
+    address: str = fields.text("Email address", most=320, placeholder="dmarc@example.com")
+    client_id: str = fields.text("OAuth client ID", most=200, is_bound=True)
+    client_secret: str = fields.secret("OAuth client secret", most=500)
+    refresh_token: str = fields.secret("Refresh token")
+    label_name: str = LABELS.source(default="INBOX")
+    messages: str = LABELS.messages()
+    done_label: str = LABELS.done()
+    missing_label: str = LABELS.missing()
 
     @property
     def title(self) -> str:
@@ -89,16 +83,12 @@ class GmailConfig(MailboxConfig):
     @property
     def skips_read(self) -> bool:
         """Whether messages that are marked as read are not fetched."""
-        return self.messages == "unread"
+        return self.messages == emails.UNREAD
 
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the labels."""
-        if self.done_label.lower() == self.label_name.lower():
-            message = "Enter a different label from the one that receives the reports"
-            yield OptionError("done_label", message)
-        if self.messages == "all" and not self.done_label:
-            message = "Enter a label for imported emails, or fetch unread emails only"
-            yield OptionError("done_label", message)
+        done = ("done_label", self.done_label)
+        return LABELS.problems(self.messages, self.label_name, done)
 
     @contextmanager
     def opened(self, access: Access) -> Iterator["GmailMailbox"]:

@@ -12,13 +12,15 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from app.mailboxes import oauth, options
+from app.mailboxes import oauth
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import OptionError
+from app.mailboxes.emails import UNREAD, Places
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
 from app.mailboxes.web_api import client
 from app.mailboxes.web_api.client import Document, Service, WebApi
 from app.mailboxes.web_api.graph_folders import Folder, Folders
+from app.options import fields
+from app.options.fields import OptionError
 from app.protocols.report_formats.limits import LIMITS
 
 PAGE_SIZE = 100
@@ -33,6 +35,13 @@ ADVICE: Mapping[str, str] = {
     "ErrorInvalidUser": "Enter the address of a mailbox in this tenant.",
     "MailboxNotEnabledForRESTAPI": "Enter the address of a mailbox in Exchange Online.",
 }
+
+
+FOLDERS = Places(
+    name="folder",
+    imported_hint="Imported emails are moved to this folder, such as Inbox/Imported. Without it, "
+    "they stay and are marked as read.",
+)
 
 
 class Cloud(NamedTuple):
@@ -67,36 +76,23 @@ class GraphConfig(MailboxConfig):
         "A mailbox of Microsoft 365, also a shared one, with an application and its client secret."
     )
 
-    address: str = options.text(
+    address: str = fields.text(
         "Mailbox address", most=320, placeholder="dmarc@example.com", is_bound=True
     )
-    cloud: str = options.choice(
+    cloud: str = fields.choice(
         "Cloud",
         {name: cloud.label for name, cloud in CLOUDS.items()},
         default="global",
         is_bound=True,
         is_advanced=True,
     )
-    tenant: str = options.text("Directory (tenant) ID", most=253, is_bound=True)
-    client_id: str = options.text("Application (client) ID", most=100, is_bound=True)
-    client_secret: str = options.secret("Client secret", most=500)
-    folder: str = options.text("Folder", default="Inbox", is_required=True)
-    messages: str = options.choice(
-        "Emails to fetch",
-        {"unread": "Unread emails only", "all": "All emails (needs a folder for imported ones)"},
-        default="unread",
-    )
-    done_folder: str = options.text(
-        "Folder for imported emails (optional)",
-        default="",
-        hint="Imported emails are moved to this folder, such as Inbox/Imported. Without it, they "
-        "stay and are marked as read.",
-    )
-    missing_folder: str = options.choice(
-        "If that folder is missing",
-        {"fail": "Report an error", "create": "Create it"},
-        default="fail",
-    )
+    tenant: str = fields.text("Directory (tenant) ID", most=253, is_bound=True)
+    client_id: str = fields.text("Application (client) ID", most=100, is_bound=True)
+    client_secret: str = fields.secret("Client secret", most=500)
+    folder: str = FOLDERS.source(default="Inbox")
+    messages: str = FOLDERS.messages()
+    done_folder: str = FOLDERS.done()
+    missing_folder: str = FOLDERS.missing()
 
     @property
     def title(self) -> str:
@@ -109,17 +105,13 @@ class GraphConfig(MailboxConfig):
     @property
     def skips_read(self) -> bool:
         """Whether messages that are marked as read are not fetched."""
-        return self.messages == "unread"
+        return self.messages == UNREAD
 
     def problems(self) -> Iterator[OptionError]:
         """Yield what is wrong with the tenant and the folders."""
         yield from oauth.tenant_problems(self.tenant)
-        if self.done_folder.lower() == self.folder.lower():
-            message = "Enter a different folder from the one that receives the reports"
-            yield OptionError("done_folder", message)
-        if self.messages == "all" and not self.done_folder:
-            message = "Enter a folder for imported emails, or fetch unread emails only"
-            yield OptionError("done_folder", message)
+        done = ("done_folder", self.done_folder)
+        yield from FOLDERS.problems(self.messages, self.folder, done)
 
     @contextmanager
     def opened(self, access: Access) -> Iterator["GraphMailbox"]:

@@ -15,8 +15,7 @@ from app.ports.network import NetworkSession
 from app.services.core import encryption
 from app.services.forwarding import sinks
 from app.services.forwarding.records import Record
-from app.sinks.registry import SINK_TYPES
-from app.sinks.types import Outcome, Target
+from app.sinks.types import Outcome, SinkConfig
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +44,14 @@ class Result:
 async def send(row: RecordSink, records: Sequence[Record], network: NetworkSession) -> Result:
     """Send the records, and return the result; no exception but a stop leaves this function."""
     try:
-        target = sinks.target(row)
+        config = sinks.config_of(row)
     except encryption.DecryptionError:
         return Result(0, error=SECRET_UNREADABLE)
     forwarded = [forwarded_form(record) for record in records]
     try:
-        outcome = await _send(row, target, forwarded, network)
+        outcome = await _send(config, forwarded, network)
         if outcome.is_refused and len(records) > 1:
-            outcome = await _send_singly(row, target, forwarded[:MAX_SINGLE], network)
+            outcome = await _send_singly(config, forwarded[:MAX_SINGLE], network)
             return _result(outcome, records[:MAX_SINGLE])
     except Exception:  # a defect in one sink type must not stop the others
         logger.exception("forwarding failed with an unexpected error", extra={"sink": str(row.id)})
@@ -66,20 +65,18 @@ def forwarded_form(record: Record) -> dict[str, Any]:
     return {"mailwatchId": record["id"], **rest}
 
 
-async def _send(
-    row: RecordSink, target: Target, records: Sequence[Record], network: NetworkSession
-) -> Outcome:
-    return await SINK_TYPES[row.kind].send(records, target, network, sinks.config())
+async def _send(config: SinkConfig, records: Sequence[Record], network: NetworkSession) -> Outcome:
+    return await config.send(records, network, sinks.deployment())
 
 
 async def _send_singly(
-    row: RecordSink, target: Target, records: Sequence[Record], network: NetworkSession
+    config: SinkConfig, records: Sequence[Record], network: NetworkSession
 ) -> Outcome:
     """Send each record by itself; the outcome has those that are refused while others are not."""
     rejected: dict[int, str] = {}
     accepted = 0
     for index, record in enumerate(records):
-        outcome = await _send(row, target, [record], network)
+        outcome = await _send(config, [record], network)
         if outcome.error is None:
             accepted += 1
         elif outcome.is_refused:

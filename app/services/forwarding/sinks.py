@@ -4,7 +4,7 @@ The options of a sink are checked by its type. A secret is encrypted and never s
 the signing secret of a new webhook.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +23,8 @@ from app.services.audit import audit_log
 from app.services.core import encryption
 from app.services.forwarding import kinds
 from app.services.record_log import record_log
-from app.sinks.registry import SINK_TYPES
-from app.sinks.types import BadOption, Option, SinkConfig, SinkType, Target
+from app.sinks import registry
+from app.sinks.types import Deployment, SinkConfig
 
 PREFIX = "sink"
 MAX_SINKS = 20  # of an account
@@ -35,15 +35,13 @@ class NewSink:
     """A sink to add, or the new values of one.
 
     name          unique within the account
-    type          the name of a sink type
-    options       as people entered them; a secret option is among them
+    config        its options
     record_kinds  the kinds of records to forward; empty: all
     is_complete   begin with the first stored record; otherwise with those that are stored from now
     """
 
     name: str
-    type: str
-    options: Mapping[str, str]
+    config: SinkConfig
     record_kinds: Sequence[str] = ()
     is_complete: bool = False
 
@@ -53,9 +51,7 @@ def add(account_id: UUID, new: NewSink, *, actor: str) -> tuple[RecordSink, str 
 
     raises  InvalidRequest; Conflict if the name is taken or there are MAX_SINKS
     """
-    type = _type(new)
-    options = checked(type, new.options)
-    secret = options.pop(type.secret_option.name) if type.secret_option else type.new_secret()
+    config, generated = new.config.checked().with_generated()
     record_log.number(account_id)
     with transaction() as session:
         account = session.get_one(Account, account_id, with_for_update={"key_share": True})
@@ -66,19 +62,19 @@ def add(account_id: UUID, new: NewSink, *, actor: str) -> tuple[RecordSink, str 
         row = RecordSink(
             id=ids.new(),
             account_id=account_id,
-            kind=type.name,
+            kind=config.type,
             name=_name(new),
-            options=options,
+            options=config.public(),
             record_kinds=_record_kinds(new),
             sequence=0 if new.is_complete else account.last_record_sequence + 1,
             created_by=actor,
             created_at=now,
             next_at=now,
         )
-        _encrypt(row, secret)
+        _encrypt(row, config)
         _insert(session, row)
         _record(session, row, actor, "sink.added", kind=row.kind)
-    return row, secret if type.new_secret() is not None else None
+    return row, next(iter(generated.values()), None)
 
 
 def change(account_id: UUID, sink_id: UUID, new: NewSink, *, actor: str) -> RecordSink:
@@ -86,17 +82,20 @@ def change(account_id: UUID, sink_id: UUID, new: NewSink, *, actor: str) -> Reco
 
     An empty secret keeps the stored one, which requires the same destination.
 
-    raises  NotFound; InvalidRequest; Conflict if the name is taken
+    raises  NotFound; InvalidRequest; Conflict if the name is taken; DecryptionError
     """
     with transaction() as session:
         row = _locked(session, account_id, sink_id)
-        type = SINK_TYPES[row.kind]
-        options = checked(type, new.options, stored=row)
-        secret = options.pop(type.secret_option.name) if type.secret_option else None
-        changed = sorted(name for name in options if options[name] != row.options.get(name))
+        if new.config.type != row.kind:
+            raise InvalidRequest.field("type", "The type of a sink cannot be changed")
+        is_complete = new.config.has_all_secrets
+        before = public_config_of(row) if is_complete else config_of(row)
+        config = new.config.with_secrets_of(before).checked()
+        options = config.public()
+        changed = [name for name in options if options[name] != before.public()[name]]
+        changed += [name for name, secret in new.config.secrets().items() if secret]
         row.name, row.options, row.record_kinds = _name(new), options, _record_kinds(new)
-        if secret:
-            _encrypt(row, secret)
+        _encrypt(row, config)
         row.next_at = transactions.now(session)
         try:
             with session.begin_nested():
@@ -161,41 +160,24 @@ def remove(account_id: UUID, sink_id: UUID, *, actor: str) -> None:
         _record(session, row, actor, "sink.removed")
 
 
-def checked(
-    type: SinkType, options: Mapping[str, str], *, stored: RecordSink | None = None
-) -> dict[str, str]:
-    """Return the options in the form in which they are stored, and the secret option.
-
-    stored  the sink that is changed: an empty secret is then that of the sink
-    raises  InvalidRequest
-    """
-    values = {option.name: _normalized(option, options) for option in type.options}
-    secret = type.secret_option
-    if secret and stored and not values[secret.name]:
-        values[secret.name] = _stored_secret(type, values, stored)
-    for option in type.options:
-        if option.is_required and not values[option.name]:
-            raise InvalidRequest.field(option.name, "This field is required")
-    try:
-        type.check(values)
-    except BadOption as error:
-        raise InvalidRequest.field(error.field, str(error)) from None
-    return values
-
-
-def target(row: RecordSink) -> Target:
-    """Return the sink as its type sees it.
+def config_of(row: RecordSink) -> SinkConfig:
+    """Return the options of a stored sink with its secret.
 
     raises  DecryptionError
     """
     secret = row.secret_encrypted and encryption.decrypt(row.secret_encrypted, purpose(row))
-    return Target(ids.public(PREFIX, row.id), row.options, secret or "")
+    return registry.stored(row.kind, row.options, secret or "")
 
 
-def config() -> SinkConfig:
+def public_config_of(row: RecordSink) -> SinkConfig:
+    """Return the options of a stored sink; its secret is empty."""
+    return registry.stored(row.kind, row.options, "")
+
+
+def deployment() -> Deployment:
     """Return the settings of this process that sink types need."""
     current = settings.current()
-    return SinkConfig(
+    return Deployment(
         host_name=urlsplit(current.base_url).hostname or "localhost",
         timeout_seconds=current.delivery_seconds,
     )
@@ -206,42 +188,9 @@ def purpose(row: RecordSink) -> str:
     return f"sink:{row.id}"
 
 
-def _normalized(option: Option, options: Mapping[str, str]) -> str:
-    """Return the text of an option; raises InvalidRequest."""
-    text = options.get(option.name, option.default).replace("\r\n", "\n").strip()
-    if len(text) > option.max_length:
-        raise InvalidRequest.field(option.name, f"Enter at most {option.max_length} characters")
-    if not text.replace("\n", "").isprintable():
-        raise InvalidRequest.field(option.name, "Enter printable characters only")
-    if option.choices and text not in option.choices:
-        raise InvalidRequest.field(option.name, f"Choose one of: {', '.join(option.choices)}")
-    return text
-
-
-def _stored_secret(type: SinkType, values: Mapping[str, str], row: RecordSink) -> str:
-    """Return the stored secret, which is never sent to another destination.
-
-    raises  InvalidRequest
-    """
-    secret = type.secret_option
-    name = secret.name if secret else ""
-    address = [option for option in ("url", "host", "port", "transport") if option in values]
-    if any(values[option] != row.options.get(option) for option in address):
-        raise InvalidRequest.field(name, "Enter the secret again to change the destination")
-    if values.get("ca_certificates") != row.options.get("ca_certificates"):
-        raise InvalidRequest.field(name, "Enter the secret again to change the authority")
-    return target(row).secret
-
-
-def _encrypt(row: RecordSink, secret: str | None) -> None:
+def _encrypt(row: RecordSink, config: SinkConfig) -> None:
+    secret = next(iter(config.secrets().values()), "")
     row.secret_encrypted = encryption.encrypt(secret, purpose(row)) if secret else None
-
-
-def _type(new: NewSink) -> SinkType:
-    type = SINK_TYPES.get(new.type)
-    if type is None:
-        raise InvalidRequest.field("type", f"Choose one of: {', '.join(SINK_TYPES)}")
-    return type
 
 
 def _name(new: NewSink) -> str:

@@ -16,10 +16,8 @@ from sqlalchemy import update
 
 from app import settings
 from app.db.transactions import transaction
-from app.errors import InvalidRequest
 from app.mailboxes import registry
 from app.mailboxes.config import MailboxConfig
-from app.mailboxes.options import InvalidOptions
 from app.mailboxes.types import Access, Mailbox, MailboxError, ResponseTooLarge, StoredToken
 from app.models import ReportMailbox
 from app.ports.dns import LookupFailed
@@ -245,21 +243,3 @@ def too_large(size_bytes: int) -> str | None:
     if size_bytes <= LIMITS.message:
         return None
     return f"larger than {LIMITS.message // 1024**2} MiB"
-
-
-def checked(config: MailboxConfig) -> MailboxConfig:
-    """Return the options in the form in which they are stored.
-
-    raises  InvalidRequest with all errors
-    """
-    try:
-        return config.checked()
-    except InvalidOptions as error:
-        raise invalid_request(error) from None
-
-
-def invalid_request(error: InvalidOptions) -> InvalidRequest:
-    """Return the error for callers of the services."""
-    return InvalidRequest(
-        [{"field": name, "code": "invalid", "message": message} for name, message in error.errors]
-    )

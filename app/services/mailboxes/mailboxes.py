@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +36,7 @@ def add(
     tokens      has the access token of a test
     raises      InvalidRequest; Conflict if the mailbox is already in the account
     """
-    checked = access.checked(config)
+    checked = config.checked()
     with transaction() as session:
         others = _locked_mailboxes(session, account_id)
         if len(others) >= MAX_MAILBOXES:
@@ -78,7 +77,7 @@ def change(
     with transaction() as session:
         others = _locked_mailboxes(session, account_id)
         row = _locked(session, account_id, mailbox_id)
-        checked = access.checked(with_stored_secrets(row, config))
+        checked = with_stored_secrets(row, config).checked()
         _expect_new(checked, [other for other in others if other.id != mailbox_id])
         may_be_private = is_private or has_private_server(row, checked)
         before, after = row.options, checked.public()
@@ -101,22 +100,11 @@ def has_private_server(row: ReportMailbox, config: MailboxConfig) -> bool:
 def with_stored_secrets(row: ReportMailbox, config: MailboxConfig) -> MailboxConfig:
     """Return the options with the stored secrets in place of empty ones.
 
-    A secret is never sent to another server than the one that it was entered for.
-
-    raises  InvalidRequest
+    raises  InvalidRequest; DecryptionError, unless all secrets were entered again
     """
-    missing = [name for name, secret in config.secrets().items() if not secret]
     if config.type != row.type:
         raise InvalidRequest.field("type", "The type of a mailbox cannot be changed")
-    if not missing:
-        return config
-    stored = access.config_of(row)
-    label = config.normalized().changed_bound_option(stored)
-    values = {name: getattr(stored, name) for name in missing}
-    if label is not None and any(values.values()):
-        message = f"Enter it again, because this has changed: {label}"
-        raise InvalidRequest.field(next(name for name in values if values[name]), message)
-    return replace(config, **values)
+    return config if config.has_all_secrets else config.with_secrets_of(access.config_of(row))
 
 
 def name_of(row: ReportMailbox) -> str:

@@ -27,7 +27,7 @@ def add(account_id: UUID, config: MailboxConfig, network: Network, *, actor: str
     """
     if config.is_operator_only:
         raise NotFound
-    checked = access.checked(config)
+    checked = config.checked()
     connection = Connection(config=checked, is_private=False, network=network)
     _test(connection)
     return mailboxes.add(account_id, checked, actor=actor, tokens=connection.tokens)
@@ -43,7 +43,7 @@ def change(
     """
     if config.is_operator_only:
         raise NotFound
-    checked = access.checked(mailboxes.with_stored_secrets(row, config))
+    checked = mailboxes.with_stored_secrets(row, config).checked()
     is_private = mailboxes.has_private_server(row, checked)
     connection = Connection(
         config=checked, is_private=is_private, network=network, tokens=access.TokenStore(row)

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import g, request
 
-from app.mailboxes.options import Kind
 from app.mailboxes.registry import MAILBOX_TYPES
+from app.options.schema import Options
 from app.services.sign_in import form_drafts
 from app.services.sign_in.form_drafts import FormDraft
 from app.sinks.registry import SINK_TYPES
@@ -21,6 +21,7 @@ from app.web.access import form_filler, tickets
 PARAMETER = "draft"  # the id of the draft, in the address of the page
 MAX_CHARACTERS = 160_000  # of all names and values; the largest form has 130,000
 MAX_VALUES = 1_000
+_TYPES: list[type[Options]] = [*MAILBOX_TYPES.values(), *SINK_TYPES.values()]
 _FIXED = frozenset({"csrf", "submission", "back"})
 # Never stored: passwords, codes, addresses that are secret, and confirmations of a deletion.
 SECRETS = frozenset(
@@ -28,14 +29,8 @@ SECRETS = frozenset(
         *("password", "current", "again", "code", "target", "url", "confirm"),
         *(
             name
-            for config in MAILBOX_TYPES.values()
+            for config in _TYPES
             for name, option in config.options().items()
-            if option.kind is Kind.SECRET
-        ),
-        *(
-            option.name
-            for sink_type in SINK_TYPES.values()
-            for option in sink_type.options
             if option.is_secret
         ),
     }

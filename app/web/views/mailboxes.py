@@ -16,7 +16,7 @@ from app.models import ReportMailbox
 from app.services.core.encryption import DecryptionError
 from app.services.mailboxes import mailboxes, setup
 from app.web.base import notices, pages
-from app.web.base.mailbox_forms import MailboxForm, details_of, form_of
+from app.web.base.option_forms import OptionForm, details_of, form_of
 
 bp = Blueprint("mailboxes", __name__, url_prefix="/settings/mailboxes")
 
@@ -43,14 +43,14 @@ def index() -> ResponseReturnValue:
 def new(type: str) -> ResponseReturnValue:
     """Show the form for a new mailbox of a type."""
     config_type = _type(type)
-    return _new(config_type, form_of(config_type)())
+    return _new(config_type, form_of(config_type, OptionForm)())
 
 
 @bp.post("/new/<type>")
 def create(type: str) -> ResponseReturnValue:
     """Test the connection to the mailbox, and add it."""
     config_type = _type(type)
-    user, form = pages.user_session(), form_of(config_type).submitted()
+    user, form = pages.user_session(), form_of(config_type, OptionForm).submitted()
     try:
         network = current_app.extensions["network"]
         row = setup.add(user.account_id, form.config(), network, actor=user.actor)
@@ -72,7 +72,7 @@ def show(id: str) -> ResponseReturnValue:
 def update(id: str) -> ResponseReturnValue:
     """Test the connection with the changed options, and store them."""
     row, user = _row(id), pages.user_session()
-    form = form_of(_type(row.type)).submitted()
+    form = form_of(_type(row.type), OptionForm).submitted()
     try:
         network = current_app.extensions["network"]
         setup.change(row, form.config(), network, actor=user.actor)
@@ -131,7 +131,7 @@ def _title(row: ReportMailbox) -> str:
 
 
 def _new(
-    type: type[MailboxConfig], form: MailboxForm, status: int = 200, problem: str | None = None
+    type: type[MailboxConfig], form: OptionForm, status: int = 200, problem: str | None = None
 ) -> ResponseReturnValue:
     return pages.render("new_mailbox.html", status, type=type, form=form, problem=problem)
 
@@ -139,7 +139,7 @@ def _new(
 def _show(
     row: ReportMailbox,
     status: int = 200,
-    form: MailboxForm | None = None,
+    form: OptionForm | None = None,
     problem: str | None = None,
 ) -> ResponseReturnValue:
     config = registry.stored(row.type, row.options, {})
@@ -150,7 +150,7 @@ def _show(
         "skipped": list((row.skipped or {}).items())[:MAX_SHOWN],
     }
     if not config.is_operator_only:
-        details["form"] = form or form_of(type(config)).of_config(config)
+        details["form"] = form or form_of(type(config), OptionForm).of_config(config)
     return pages.render("mailbox.html", status, problem=problem, **details)
 
 

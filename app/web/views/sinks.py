@@ -1,7 +1,5 @@
 """Pages about forwarding of records: the list of sinks, one sink, and changes."""
 
-from collections.abc import Mapping
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +13,16 @@ from app.services.core.encryption import DecryptionError
 from app.services.forwarding import kinds, sink_tests, sinks
 from app.services.forwarding.sink_tests import SinkStatus
 from app.services.forwarding.sinks import NewSink
+from app.sinks import registry
 from app.sinks.registry import SINK_TYPES
-from app.sinks.types import Option, SinkType
+from app.sinks.types import SinkConfig
 from app.web.base import notices, pages, submissions
 from app.web.base.forms import (
-    BaseForm,
     ChoiceField,
     ChoicesField,
-    LongTextField,
-    SecretField,
     TextField,
 )
+from app.web.base.option_forms import OptionForm, form_of
 
 bp = Blueprint("sinks", __name__, url_prefix="/settings/integrations")
 
@@ -49,91 +46,63 @@ _LABELS = {
     "report_removed": "Removed reports",
 }
 KINDS = {name: _LABELS[name] for name in kinds.NAMES}
-_LONG_TEXT = 2_000
-_PLAIN = {"autocapitalize": "none", "spellcheck": "false", "autocomplete": "off"}
 
 
-class SinkForm(BaseForm):
-    """The fields that all types of sinks have; ``form_of`` adds those of a type."""
+class SinkForm(OptionForm):
+    """The fields that the forms of all types of sinks have besides their options."""
 
     sink_name = TextField("Name", 100, render_kw={"required": True})
     record_kinds = ChoicesField("Records", KINDS, default=list(KINDS))
     start = ChoiceField("Begin with", STARTS, default="new")
 
-    def new_sink(self, type: SinkType) -> NewSink:
-        """Return the sink that the form describes; call ``check`` first."""
-        fields: Mapping[str, Any] = {option.name: self[option.name] for option in type.options}
+    def new_sink(self) -> NewSink:
+        """Return the sink that the form describes.
+
+        raises  InvalidRequest
+        """
+        self.check()
         return NewSink(
             name=self.sink_name.text,
-            type=type.name,
-            options={name: field.text for name, field in fields.items()},
+            config=self.config(),
             record_kinds=self.record_kinds.values,
             is_complete=self.start.text == "all",
         )
-
-
-@cache
-def form_of(sink_type: SinkType) -> type[SinkForm]:
-    """Return the form of a type, with a field for each of its options."""
-    fields = {option.name: _field(option) for option in sink_type.options}
-    return type(f"{sink_type.name.title()}Form", (SinkForm,), fields)
-
-
-def _field(option: Option) -> Any:
-    label = option.label if option.is_required else f"{option.label} (optional)"
-    if option.choices:
-        return ChoiceField(label, option.choices, default=option.default)
-    if option.is_secret:
-        attributes: dict[str, Any] = {"required": False, "maxlength": option.max_length}
-        return SecretField(label, "new-password", render_kw=attributes, description=option.hint)
-    attributes = {**_PLAIN, **({"required": True} if option.is_required else {})}
-    kind = LongTextField if option.max_length > _LONG_TEXT else TextField
-    return kind(
-        label,
-        option.max_length,
-        default=option.default,
-        description=option.hint,
-        render_kw=attributes,
-    )
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
     """List the sinks, with links to add one."""
     account_id = pages.user_session().account_id
-    statuses = [
-        (status, SINK_TYPES[status.row.kind], _destination(status.row))
-        for status in sink_tests.overview(account_id)
-    ]
+    statuses = [(status, _config(status.row)) for status in sink_tests.overview(account_id)]
     return pages.render("sinks.html", 200, statuses=statuses, types=SINK_TYPES.values())
 
 
 @bp.get("/add/<type_name>")
 def add(type_name: str) -> ResponseReturnValue:
     """Show the form that adds a sink of a type."""
-    type = _type(type_name)
-    return _add_page(type, form_of(type)())
+    config_type = _type(type_name)
+    return _add_page(config_type, form_of(config_type, SinkForm)())
 
 
 @bp.post("/add/<type_name>")
 def create(type_name: str) -> ResponseReturnValue:
     """Add a sink; the next page shows the signing secret of a webhook once."""
-    type, user = _type(type_name), pages.user_session()
-    form = form_of(type).submitted()
+    config_type, user = _type(type_name), pages.user_session()
+    form = form_of(config_type, SinkForm).submitted()
 
     def action() -> dict[str, Any]:
-        row, secret = sinks.add(user.account_id, form.new_sink(type), actor=user.actor)
+        row, secret = sinks.add(user.account_id, new, actor=user.actor)
         values = {"url": url_for(".show", id=_public(row)), "notice": MESSAGES["added"]}
         if secret is None:
             return {"location": values["url"], **values}
         return {"name": row.name, "secret": secret, **values}
 
     try:
-        form.check()
+        new = form.new_sink()
         return submissions.process("sink", action)
     except (InvalidRequest, Conflict) as error:
         _add_errors(form, error)
-        return _add_page(type, form, error.status)
+        return _add_page(config_type, form, error.status)
 
 
 @bp.get("/<id>")
@@ -146,12 +115,10 @@ def show(id: str) -> ResponseReturnValue:
 def update(id: str) -> ResponseReturnValue:
     """Store the changed options."""
     row, user = _row(id), pages.user_session()
-    type = SINK_TYPES[row.kind]
-    form = form_of(type).submitted()
+    form = form_of(SINK_TYPES[row.kind], SinkForm).submitted()
     form.start.data = "new"
     try:
-        form.check()
-        sinks.change(row.account_id, row.id, form.new_sink(type), actor=user.actor)
+        sinks.change(row.account_id, row.id, form.new_sink(), actor=user.actor)
     except DecryptionError as error:
         return _show(row, 400, form, str(error))
     except (InvalidRequest, Conflict) as error:
@@ -207,7 +174,7 @@ def remove(id: str) -> ResponseReturnValue:
     return notices.redirect(url_for(".index"), f"The integration {name} was deleted.")
 
 
-def _add_page(type: SinkType, form: SinkForm, status: int = 200) -> ResponseReturnValue:
+def _add_page(type: type[SinkConfig], form: SinkForm, status: int = 200) -> ResponseReturnValue:
     return pages.render("sink_add.html", status, type=type, form=form)
 
 
@@ -224,17 +191,18 @@ def _render(
     problem: str | None = None,
 ) -> ResponseReturnValue:
     row = sink.row
-    type = SINK_TYPES[row.kind]
-    data = {**row.options, "sink_name": row.name, "record_kinds": row.record_kinds}
+    config = _config(row)
+    stored = form_of(type(config), SinkForm).of_config(
+        config, sink_name=row.name, record_kinds=row.record_kinds
+    )
     return pages.render(
         "sink.html",
         status,
         sink=row,
-        type=type,
-        destination=_destination(row),
+        config=config,
         waiting_since=sink.waiting_since,
         skipped=list((row.skipped or {}).items()),
-        form=form or form_of(type)(data=data),
+        form=form or stored,
         problem=problem,
     )
 
@@ -247,15 +215,15 @@ def _add_errors(form: SinkForm, error: ApplicationError) -> None:
     form.add_errors(error, otherwise="sink_name", names={"name": "sink_name"})
 
 
-def _destination(row: RecordSink) -> str:
-    return SINK_TYPES[row.kind].destination(row.options)
+def _config(row: RecordSink) -> SinkConfig:
+    return registry.stored(row.kind, row.options, "")
 
 
-def _type(name: str) -> SinkType:
-    type = SINK_TYPES.get(name)
-    if type is None:
+def _type(name: str) -> type[SinkConfig]:
+    config_type = SINK_TYPES.get(name)
+    if config_type is None:
         raise NotFound
-    return type
+    return config_type
 
 
 def _row(id: str) -> RecordSink:

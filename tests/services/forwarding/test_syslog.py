@@ -1,6 +1,7 @@
 """Syslog sinks: octet-counted messages over TCP and TLS, with proof of receipt."""
 
 import ssl
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -68,9 +69,8 @@ def test_reset_connection_is_no_delivery(account_id: UUID, stored_ids: list[str]
 def test_receiver_that_does_not_read_to_the_end_has_failed(
     account_id: UUID, settings: Settings, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = sinks.config()
-    quick = type(config)(host_name=config.host_name, timeout_seconds=0.5)
-    monkeypatch.setattr(sinks, "config", lambda: quick)
+    quick = replace(sinks.deployment(), timeout_seconds=0.5)
+    monkeypatch.setattr(sinks, "deployment", lambda: quick)
     with receiving_syslog(context() if transport == "tls" else None) as receiver:
         receiver.closes = False
         sink_id = add(account_id, receiver, transport=transport)

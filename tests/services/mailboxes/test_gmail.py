@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.mailboxes.options import InvalidOptions
+from app.errors import InvalidRequest
 from app.mailboxes.types import MailboxError
 from app.mailboxes.web_api import gmail
 from app.services.mailboxes import access
@@ -125,6 +125,6 @@ def test_malformed_message_does_not_hold_the_others(
     ],
 )
 def test_invalid_options_are_refused(provider: Gmail, change: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidOptions) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         provider.config(**change).checked()
-    assert {error.field for error in caught.value.errors} == {field}
+    assert {error["field"] for error in caught.value.extra["details"]} == {field}

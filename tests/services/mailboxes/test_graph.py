@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.mailboxes.options import InvalidOptions
+from app.errors import InvalidRequest
 from app.mailboxes.web_api import graph
 from app.mailboxes.web_api.graph import GraphConfig
 from app.services.mailboxes.fetch import PollResult
@@ -166,9 +166,9 @@ def test_clouds_have_their_own_hosts(provider: Graph, client: Client) -> None:
     ],
 )
 def test_invalid_options_are_refused(provider: Graph, change: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidOptions) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         provider.config(**change).checked()
-    assert {error.field for error in caught.value.errors} == {field}
+    assert {error["field"] for error in caught.value.extra["details"]} == {field}
 
 
 def test_only_hosts_of_microsoft_get_the_secret() -> None:

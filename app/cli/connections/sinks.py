@@ -1,30 +1,37 @@
 """The ``flask sinks`` commands: systems that records are forwarded to."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import click
 from flask import Flask, current_app
 
 from app import ids
 from app.cli.base import JSON, OPERATOR, Commands, iso, print_json
-from app.services.accounts import accounts
+from app.cli.connections import options
+from app.cli.connections.managed import ACCOUNT, Managed, add_commands, find_account
 from app.services.forwarding import kinds, sink_tests, sinks
 from app.services.forwarding.sink_tests import SinkStatus
 from app.services.forwarding.sinks import NewSink
 from app.sinks.registry import SINK_TYPES
-from app.sinks.types import SinkType
 
 sinks_group = Commands("sinks", help="Forward records to other systems, such as a SIEM.")
 
-_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
-_OPTIONS = click.option(
-    "--option", "options", multiple=True, help="NAME=VALUE, or NAME=@FILE to read a file."
-)
 _KINDS = click.option(
     "--kind", "record_kinds", multiple=True, type=click.Choice(kinds.NAMES), help="Default: all."
+)
+
+
+MANAGED = Managed(
+    group=sinks_group,
+    noun="sink",
+    prefix=sinks.PREFIX,
+    service=sinks,
+    name_of=lambda row: str(row.name),
+    type_of=lambda row: str(row.kind),
+    paused="Records wait until it is resumed.",
+    resumed="Records are forwarded to it immediately.",
+    removed="Its secret is deleted too, and no more records are forwarded to it.",
 )
 
 
@@ -36,38 +43,26 @@ def init_app(app: Flask) -> None:
 @sinks_group.command("types")
 def list_types() -> None:
     """List the types of sinks with their options."""
-    for type in SINK_TYPES.values():
-        print(f"{type.name}  {type.description}")
-        for option in type.options:
-            notes = [option.label]
-            if option.choices:
-                notes.append(", ".join(option.choices))
-            notes.append("prompted" if option.is_secret else option.hint)
-            print(f"  {option.name:16}  {'; '.join(filter(None, notes))}")
+    options.print_types(SINK_TYPES.values())
 
 
 @sinks_group.command("add")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--name", required=True)
 @click.option("--type", "type_name", required=True, type=click.Choice(list(SINK_TYPES)))
-@_OPTIONS
+@options.type_options(SINK_TYPES)
 @_KINDS
 @click.option("--from-start", is_flag=True, help="Also forward all records that are stored.")
-def add(account: str, type_name: str, options: Sequence[str], **fields: Any) -> None:
+def add(
+    account: str, name: str, type_name: str, record_kinds: Sequence[str], **values: Any
+) -> None:
     """Forward new records. The command prompts for the secret of the type, if it has one."""
-    account_id = accounts.find(account).id
-    type = SINK_TYPES[type_name]
-    values = dict(_values(type, options))
-    if type.secret_option and values.get("authentication") != "none":
-        # Not an option: other users of the machine can read the arguments of a process.
-        label = type.secret_option.label
-        values[type.secret_option.name] = click.prompt(label, hide_input=True)
+    account_id = find_account(account)
     new = NewSink(
-        name=fields["name"],
-        type=type_name,
-        options=values,
-        record_kinds=fields["record_kinds"],
-        is_complete=fields["from_start"],
+        name=name,
+        config=options.new(SINK_TYPES, type_name, values),
+        record_kinds=record_kinds,
+        is_complete=values["from_start"],
     )
     row, secret = sinks.add(account_id, new, actor=OPERATOR)
     print(f"{ids.public(sinks.PREFIX, row.id)}  {row.name}")
@@ -75,26 +70,32 @@ def add(account: str, type_name: str, options: Sequence[str], **fields: Any) -> 
         print(f"Signing secret (shown only once): {secret}")
 
 
-def _values(type: SinkType, options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    names = {option.name for option in type.options if not option.is_secret}
-    for text in options:
-        name, _, value = text.partition("=")
-        if name not in names:
-            raise click.BadParameter(f"{name}: choose from {', '.join(sorted(names))}")
-        if value.startswith("@"):
-            try:
-                value = Path(value[1:]).read_text("utf-8")
-            except (OSError, UnicodeDecodeError):
-                raise click.BadParameter(f"{value[1:]} cannot be read") from None
-        yield name, value
+@sinks_group.command("edit")
+@ACCOUNT
+@click.option("--name", help="The new name.")
+@options.type_options(SINK_TYPES)
+@_KINDS
+@click.option("--secrets", is_flag=True, help="Prompt for a new secret.")
+@click.argument("sink_id")
+def edit(account: str, sink_id: str, name: str | None, secrets: bool, **values: Any) -> None:
+    """Change the options that are given; the others stay as they are. "" clears an option."""
+    row = MANAGED.find(account, sink_id)
+    stored = sinks.config_of(row)
+    new = NewSink(
+        name=row.name if name is None else name,
+        config=options.changed(SINK_TYPES, stored, values, has_new_secrets=secrets),
+        record_kinds=values["record_kinds"] or row.record_kinds,
+    )
+    row = sinks.change(row.account_id, row.id, new, actor=OPERATOR)
+    print(f"{sink_id}  {row.name}")
 
 
 @sinks_group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @JSON
 def list_sinks(account: str, as_json: bool) -> None:
     """List the sinks of an account with their status."""
-    statuses = sink_tests.overview(accounts.find(account).id)
+    statuses = sink_tests.overview(find_account(account))
     if as_json:
         print_json([_as_json(status) for status in statuses])
         return
@@ -103,12 +104,13 @@ def list_sinks(account: str, as_json: bool) -> None:
 
 
 @sinks_group.command("show")
-@_ACCOUNT
+@ACCOUNT
 @JSON
 @click.argument("sink_id")
 def show(account: str, sink_id: str, as_json: bool) -> None:
     """Show a sink, and the records that the receiver refused with the reasons."""
-    status = sink_tests.status(accounts.find(account).id, _id(sink_id))
+    row = MANAGED.find(account, sink_id)
+    status = sink_tests.status(row.account_id, row.id)
     if as_json:
         print_json(_as_json(status) | {"skipped": status.row.skipped or {}})
         return
@@ -123,7 +125,7 @@ def _as_json(status: SinkStatus) -> dict[str, Any]:
         "id": ids.public(sinks.PREFIX, row.id),
         "name": row.name,
         "type": row.kind,
-        "destination": SINK_TYPES[row.kind].destination(row.options),
+        "destination": sinks.public_config_of(row).destination,
         "pausedAt": iso(row.paused_at),
         "forwardedCount": row.forwarded_count,
         "skippedCount": row.skipped_count,
@@ -134,7 +136,7 @@ def _as_json(status: SinkStatus) -> dict[str, Any]:
 
 def _details(status: SinkStatus) -> Iterator[str]:
     row = status.row
-    yield f"{row.name}: {row.kind} to {SINK_TYPES[row.kind].destination(row.options)}"
+    yield f"{row.name}: {row.kind} to {sinks.public_config_of(row).destination}"
     if row.paused_at:
         yield "paused"
     yield f"{row.forwarded_count} forwarded"
@@ -147,51 +149,25 @@ def _details(status: SinkStatus) -> Iterator[str]:
 
 
 @sinks_group.command("test")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("sink_id")
 def test(account: str, sink_id: str) -> None:
     """Send a test record to a sink."""
-    account_id, network = accounts.find(account).id, current_app.extensions["network"]
-    error = sink_tests.test(account_id, _id(sink_id), network, actor=OPERATOR)
+    row, network = MANAGED.find(account, sink_id), current_app.extensions["network"]
+    error = sink_tests.test(row.account_id, row.id, network, actor=OPERATOR)
     if error is not None:
         raise click.ClickException(f"The test failed: {error}")
     print("The receiver accepted the test record.")
 
 
-@sinks_group.command("pause")
-@_ACCOUNT
-@click.argument("sink_id")
-def pause(account: str, sink_id: str) -> None:
-    """Stop forwarding to a sink until it is resumed."""
-    sinks.pause(accounts.find(account).id, _id(sink_id), actor=OPERATOR)
-
-
-@sinks_group.command("resume")
-@_ACCOUNT
-@click.argument("sink_id")
-def resume(account: str, sink_id: str) -> None:
-    """Forward to a paused sink again, and to a failing one immediately."""
-    sinks.resume(accounts.find(account).id, _id(sink_id), actor=OPERATOR)
-
-
 @sinks_group.command("skip")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("sink_id")
 def skip(account: str, sink_id: str) -> None:
     """Leave out the records that wait for a sink; only later ones are forwarded."""
-    sinks.skip_waiting(accounts.find(account).id, _id(sink_id), actor=OPERATOR)
+    row = MANAGED.find(account, sink_id)
+    sinks.skip_waiting(row.account_id, row.id, actor=OPERATOR)
+    print(f"{MANAGED.described(row)} skips the records that waited. New records are forwarded.")
 
 
-@sinks_group.command("remove")
-@_ACCOUNT
-@click.argument("sink_id")
-def remove(account: str, sink_id: str) -> None:
-    """Stop forwarding to a sink, and delete its secret."""
-    sinks.remove(accounts.find(account).id, _id(sink_id), actor=OPERATOR)
-
-
-def _id(text: str) -> UUID:
-    sink_id = ids.parse(sinks.PREFIX, text)
-    if sink_id is None:
-        raise click.BadParameter("expected format: sink_…")
-    return sink_id
+add_commands(MANAGED)

@@ -1,9 +1,10 @@
-"""The options of a mailbox type: columns of JSON, fields of a form and options of a command.
+"""One option: a field of stored JSON, of a form of the dashboard and of a command.
 
-A type is a dataclass, and each of its fields is made by one of the functions below.
+A type of mailboxes or sinks is a dataclass (``app.options.schema``), and each of its fields is made
+by one of the functions below.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field
 from enum import StrEnum
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     CHOICE = "choice"
     LONG_TEXT = "long_text"
     SECRET = "secret"
+    LONG_SECRET = "long_secret"
 
 
 class OptionError(NamedTuple):
@@ -33,25 +35,20 @@ class OptionError(NamedTuple):
     message: str
 
 
-class InvalidOptions(ValueError):
-    """Options that cannot be used, with all errors."""
-
-    def __init__(self, errors: list[OptionError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
-        self.errors = errors
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option of a mailbox type.
+    """One option of a type.
 
     hint           a sentence below the field
     is_required    whether the value may not be empty
+    needed_with    the values of other options, by name, with which the value may not be empty
+    is_used_otherwise  whether the value is also used, but may be empty, with other values of them
     most, least    of a number; otherwise ``most`` is the number of characters
     choices        labels by value
     is_bound       the stored secrets can only be used again while this value stays the same,
                    because they would be sent to another server otherwise
     is_advanced    shown only on request
+    generate       returns a value, for a secret that this service creates; people cannot enter it
     """
 
     label: str
@@ -59,11 +56,30 @@ class Option:
     hint: str = ""
     placeholder: str = ""
     is_required: bool = True
+    needed_with: Mapping[str, Collection[str]] | None = None
+    is_used_otherwise: bool = False
     most: int = 200
     least: int = 0
     choices: Mapping[str, str] | None = None
     is_bound: bool = False
     is_advanced: bool = False
+    generate: Callable[[], str] | None = None
+
+    @property
+    def title(self) -> str:
+        """The label of the field, which says whether it may stay empty."""
+        is_optional = not (self.is_required or self.needed_with)
+        return f"{self.label} (optional)" if is_optional else self.label
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value is stored encrypted and never shown."""
+        return self.kind in (Kind.SECRET, Kind.LONG_SECRET)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the value has several lines."""
+        return self.kind in (Kind.LONG_TEXT, Kind.LONG_SECRET)
 
     def parse(self, text: str) -> Any:
         """Return the value of the text that a person entered.
@@ -72,11 +88,16 @@ class Option:
         """
         if self.kind is not Kind.NUMBER:
             return text
-        if not text.strip() and not self.is_required:
+        text = text.strip()
+        if not text and not self.is_required:
             return None
-        if not (text.strip().isascii() and text.strip().isdecimal()):
+        if not (text.isascii() and text.isdecimal() and len(text) < 20):
             raise ValueError(self._range)
         return int(text)
+
+    def loaded(self, value: Any) -> Any:
+        """Return a stored value; a number may be stored as text, by a version before 0.2.0."""
+        return self.parse(value) if isinstance(value, str) else value
 
     def normalized(self, value: Any) -> Any:
         """Return the value in the form in which it is stored."""
@@ -104,8 +125,8 @@ class Option:
             yield from self._text_problems(value)
 
     def _text_problems(self, text: str) -> Iterator[str]:
-        is_printable = self.kind is Kind.LONG_TEXT or text.isprintable()
-        if len(text) > self.most or not is_printable:
+        lines = text.replace("\t", " ").split("\n") if self.is_long else [text]
+        if len(text) > self.most or not all(map(str.isprintable, lines)):
             yield f"Enter {self._length}"
         elif self.kind is Kind.HOST:
             yield from _host_problems(text)
@@ -141,7 +162,7 @@ def default_of(item: "Field[Any]") -> Any:
 
 
 def text(label: str, *, default: Any = MISSING, **details: Any) -> Any:
-    """Return a field for a line of text; without a default it is required."""
+    """Return a field for a line of text; it is required unless its default is empty."""
     return _field(label, Kind.TEXT, default, details)
 
 
@@ -152,11 +173,11 @@ def host(label: str, *, default: Any = MISSING, **details: Any) -> Any:
 
 def number(label: str, *, default: Any = None, **details: Any) -> Any:
     """Return a field for a whole number; None if it is not required and empty."""
-    return _field(label, Kind.NUMBER, default, {"is_required": default is not None, **details})
+    return _field(label, Kind.NUMBER, default, details)
 
 
-def port(label: str = "Port (optional)", **details: Any) -> Any:
-    """Return a field for the port of a server."""
+def port(label: str = "Port", **details: Any) -> Any:
+    """Return a field for the port of a server, which may be empty."""
     return number(label, least=1, most=65_535, is_bound=True, **details)
 
 
@@ -175,7 +196,12 @@ def secret(label: str, *, default: Any = MISSING, **details: Any) -> Any:
     return _field(label, Kind.SECRET, default, {"most": MAX_SECRET, **details})
 
 
+def long_secret(label: str, *, most: int, default: Any = MISSING, **details: Any) -> Any:
+    """Return a field for a private key or a file with one, which is stored as a secret is."""
+    return _field(label, Kind.LONG_SECRET, default, {"most": most, **details})
+
+
 def _field(label: str, kind: Kind, default: Any, details: dict[str, Any]) -> Any:
-    details.setdefault("is_required", default is MISSING or kind is Kind.CHOICE)
+    details.setdefault("is_required", default not in ("", None))
     option = Option(label=label, kind=kind, **details)
-    return field(default=default, repr=kind is not Kind.SECRET, metadata={"option": option})
+    return field(default=default, repr=not option.is_secret, metadata={"option": option})

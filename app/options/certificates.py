@@ -1,22 +1,22 @@
-"""The certificate authorities that a mailbox trusts."""
+"""The option for the certificate authorities that a server is checked with."""
 
 import ssl
 from collections.abc import Iterator
 from typing import Any
 
-from app.mailboxes import options
-from app.mailboxes.options import OptionError
+from app.options import fields
+from app.options.fields import OptionError
 
 MAX_CERTIFICATES = 20_000  # characters
 
 
 def option() -> Any:
     """Return the field of an option for certificate authorities (PEM), which may be empty."""
-    return options.long_text(
-        "Certificate authority (PEM, optional)",
+    return fields.long_text(
+        "Certificate authority in PEM format",
         most=MAX_CERTIFICATES,
         hint="Only for servers with a certificate from your own authority. No other authority is "
-        "trusted for this mailbox then.",
+        "trusted for this server then.",
         is_bound=True,
         is_advanced=True,
     )

@@ -1,0 +1,1 @@
+"""Commands for the connections of accounts: mailboxes and sinks."""

@@ -14,8 +14,10 @@ import orjson
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # The same in the output of orjson, where a pair of backslashes is one character.
 _JSON_CONTROL = re.compile(rb"\\(?:u00([01][0-9a-f])|(.))|\x7f|\xc2[\x80-\x9f]")
-# Found in every text that the pattern above changes, and in few others.
-_JSON_SUSPECT = re.compile(rb"\\(?:u00[01]|[bf])|\x7f|\xc2[\x80-\x9f]")
+# Found in every text that the pattern above changes, and in few others. The search for one byte,
+# or for a pattern that begins with one, takes a fifth of the time of a search for alternatives.
+_JSON_ESCAPE = re.compile(rb"\\(?:u00[01]|[bf])")
+_JSON_C1 = re.compile(rb"\xc2[\x80-\x9f]")
 _SHORT = {b"b": b"\b", b"f": b"\f"}  # their short forms in JSON
 TRUNCATED = "…"  # the last character of text that was too long
 
@@ -41,9 +43,17 @@ def dump_json(value: Any) -> bytes:
         body = orjson.dumps(value)
     except TypeError:  # also for lone surrogates
         body = orjson.dumps(_without_surrogates(value))
-    if _JSON_SUSPECT.search(body):
+    if _is_suspect(body):
         return _JSON_CONTROL.sub(_escaped_json, body)
     return body
+
+
+def _is_suspect(body: bytes) -> bool:
+    return (
+        b"\x7f" in body
+        or (b"\\" in body and _JSON_ESCAPE.search(body) is not None)
+        or (b"\xc2" in body and _JSON_C1.search(body) is not None)
+    )
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ The state of a domain is a list of words: ``<profile>:<status>`` for the last re
 ``<profile>:passed`` while an earlier pass still counts.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.analysis.scan.profiles import ProfileResult, Status
@@ -37,25 +37,27 @@ def word(profile_id: str, status: str) -> str:
 
 
 def advance(
-    results: Iterable[ProfileResult], words: Collection[str], followed_ids: Collection[str]
+    statuses: Mapping[str, Status], words: Collection[str], followed: Iterable[ProfileResult]
 ) -> ProfileState:
     """Return the state after a scan.
 
     An undetermined result keeps an earlier pass. A failure does so only if the account follows the
     profile, so that a profile that was lost long ago does not count as lost when it is followed.
 
-    words  those of the state before the scan
+    statuses  of all profiles, by id
+    words     those of the state before the scan
+    followed  the results of the profiles that the account follows
     """
+    results = {result.profile.id: result for result in followed}
     stored: list[str] = []
-    followed = []
-    for result in results:
-        id = result.profile.id
-        is_followed = id in followed_ids
+    advanced = []
+    for id, status in statuses.items():
+        result = results.get(id)
         has_passed = word(id, Status.PASS) in words or word(id, _PASSED) in words
-        stored.append(word(id, result.status))
-        is_failure = result.status is Status.FAIL
-        if has_passed and result.status is not Status.PASS and (is_followed or not is_failure):
+        stored.append(word(id, status))
+        is_failure = status is Status.FAIL
+        if has_passed and status is not Status.PASS and (result or not is_failure):
             stored.append(word(id, _PASSED))
-        if is_followed:
-            followed.append(FollowedResult(result, is_lost=is_failure and has_passed))
-    return ProfileState(stored, followed)
+        if result:
+            advanced.append(FollowedResult(result, is_lost=is_failure and has_passed))
+    return ProfileState(stored, advanced)

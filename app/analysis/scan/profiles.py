@@ -1,7 +1,7 @@
 """Whether a domain meets the clauses of a compliance profile, by its last check results."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -77,11 +77,17 @@ class DomainResults:
 
     last_results  the last definite result of each check, as stored
     undetermined  why the last scan could not determine a check, by check
+    codes         the codes of all findings
     """
 
     last_results: Mapping[str, CheckJson]
     undetermined: Mapping[str, str]
     usage: Usage
+    codes: frozenset[str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        codes = [f["code"] for result in self.last_results.values() for f in result["findings"]]
+        object.__setattr__(self, "codes", frozenset(codes))  # once: each clause reads it
 
 
 def evaluate(profiles: Iterable[Profile], domain: DomainResults) -> list[ProfileResult]:
@@ -91,50 +97,93 @@ def evaluate(profiles: Iterable[Profile], domain: DomainResults) -> list[Profile
     results of its other checks. A profile fails if a clause fails. Otherwise it is undetermined if
     a clause is undetermined or if no clause could be observed. In all other cases it passes.
     """
-    return [_profile(profile, domain) for profile in profiles]
-
-
-def _profile(profile: Profile, domain: DomainResults) -> ProfileResult:
-    clauses = [
-        _clause(clause, domain)
-        for clause in profile.clauses
-        if not clause.usages or domain.usage.value in clause.usages
+    return [
+        ProfileResult(
+            profile,
+            status_of(profile, domain),
+            [_clause(clause, domain) for clause in _applicable(profile, domain)],
+        )
+        for profile in profiles
     ]
-    statuses = {result.status for result in clauses}
-    if Status.FAIL in statuses:
-        status = Status.FAIL
-    elif Status.UNDETERMINED in statuses or Status.PASS not in statuses:
-        status = Status.UNDETERMINED
-    else:
-        status = Status.PASS
-    return ProfileResult(profile, status, clauses)
+
+
+def status_of(profile: Profile, domain: DomainResults) -> Status:
+    """Return the status of a profile as ``evaluate`` does, in a fraction of its time."""
+    statuses = set()
+    for clause in _applicable(profile, domain):
+        status = _status(clause, domain)
+        if status is Status.FAIL:
+            return Status.FAIL
+        statuses.add(status)
+    if Status.UNDETERMINED in statuses or Status.PASS not in statuses:
+        return Status.UNDETERMINED
+    return Status.PASS
+
+
+def _applicable(profile: Profile, domain: DomainResults) -> list[Clause]:
+    usage = domain.usage.value
+    return [clause for clause in profile.clauses if not clause.usages or usage in clause.usages]
+
+
+def _status(clause: Clause, domain: DomainResults) -> Status:
+    if not clause.is_observable:
+        return Status.NOT_OBSERVABLE
+    for check in clause.checks:
+        if check in domain.undetermined or check not in domain.last_results:
+            return Status.UNDETERMINED
+    if not domain.codes.isdisjoint(clause.fails_on):
+        return Status.FAIL
+    if not domain.codes.isdisjoint(clause.unknown_on):
+        return Status.UNDETERMINED
+    for condition in clause.facts:
+        if not condition.holds(_observed(condition, domain)):
+            return Status.FAIL
+    return Status.PASS
 
 
 def _clause(clause: Clause, domain: DomainResults) -> ClauseResult:
-    if not clause.is_observable:
-        return ClauseResult(clause, Status.NOT_OBSERVABLE, clause.unobservable_reason)
-    if reason := _missing_result(clause, domain):
-        return ClauseResult(clause, Status.UNDETERMINED, reason)
-    findings = [
-        finding for check in clause.checks for finding in domain.last_results[check]["findings"]
-    ]
-    failing = [finding for finding in findings if finding["code"] in clause.fails_on]
-    if not failing and (unknown := _first(findings, clause.unknown_on)):
-        return ClauseResult(clause, Status.UNDETERMINED, unknown["summary"])
+    match status := _status(clause, domain):
+        case Status.NOT_OBSERVABLE:
+            return ClauseResult(clause, status, clause.unobservable_reason)
+        case Status.UNDETERMINED:
+            return ClauseResult(clause, status, _reason(clause, domain))
+        case Status.FAIL:
+            return _failed(clause, domain)
+    return ClauseResult(clause, status)
+
+
+def _failed(clause: Clause, domain: DomainResults) -> ClauseResult:
+    findings = _findings(clause, domain)
     unmet = [
         condition for condition in clause.facts if not condition.holds(_observed(condition, domain))
     ]
-    if not failing and not unmet:
-        return ClauseResult(clause, Status.PASS)
-    if not failing:
-        failing = _explaining(clause, unmet, findings)
+    failing = [finding for finding in findings if finding["code"] in clause.fails_on]
     facts = [
         UnmetFact(condition.name, condition.expected, _observed(condition, domain))
         for condition in unmet
     ]
     return ClauseResult(
-        clause=clause, status=Status.FAIL, reason=None, findings=failing, facts=facts
+        clause=clause,
+        status=Status.FAIL,
+        reason=None,
+        findings=failing or _explaining(clause, unmet, findings),
+        facts=facts,
     )
+
+
+def _findings(clause: Clause, domain: DomainResults) -> list[Mapping[str, Any]]:
+    return [
+        finding for check in clause.checks for finding in domain.last_results[check]["findings"]
+    ]
+
+
+def _reason(clause: Clause, domain: DomainResults) -> str | None:
+    """Why the clause is undetermined: a check has no result, or a finding decides nothing."""
+    if reason := _missing_result(clause, domain):
+        return reason
+    findings = _findings(clause, domain)
+    summaries = (f["summary"] for f in findings if f["code"] in clause.unknown_on)
+    return next(summaries, None)
 
 
 def _missing_result(clause: Clause, domain: DomainResults) -> str | None:
@@ -149,10 +198,6 @@ def _missing_result(clause: Clause, domain: DomainResults) -> str | None:
 
 def _observed(condition: FactCondition, domain: DomainResults) -> Any:
     return domain.last_results[condition.check]["facts"].get(condition.fact)
-
-
-def _first(findings: Iterable[Mapping[str, Any]], codes: Sequence[str]) -> Mapping[str, Any] | None:
-    return next((finding for finding in findings if finding["code"] in codes), None)
 
 
 def _explaining(

@@ -1,6 +1,6 @@
 """Root causes: problems that explain what the other checks of a domain see."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -93,15 +93,17 @@ def of_stored(results: Mapping[str, Mapping[str, Any]]) -> RootCause | None:
         {
             check: (
                 result.get("facts", {}),
-                [
-                    FindingKey(f["code"], f.get("subject", ""), Severity(f["severity"]))
-                    for f in result["findings"]
-                ],
+                _keys(result["findings"]),
             )
             for check in ("dns", "mx")
             if (result := results.get(check)) is not None
         }
     )
+
+
+def _keys(findings: Iterable[Mapping[str, Any]]) -> Iterator[FindingKey]:
+    for finding in findings:
+        yield FindingKey(finding["code"], finding.get("subject", ""), Severity(finding["severity"]))
 
 
 def _is_mx_unusable(facts: Facts, findings: Iterable[FindingKey]) -> bool:

@@ -44,7 +44,7 @@ def root(results: Iterable[CheckResult]) -> RootCause | None:
         {
             result.check: (
                 result.facts,
-                [FindingKey(f.kind.code, f.subject, f.severity) for f in result.findings],
+                (FindingKey(f.kind.code, f.subject, f.severity) for f in result.findings),
             )
             for result in results
             if result.definite and result.check in ("dns", "mx")
@@ -73,11 +73,13 @@ def _explains(root_cause: RootCause, change: Change) -> bool:
 
 
 class ScanCauses:
-    """The causes of the alerts of one scan."""
+    """The causes of the alerts of one scan.
 
-    def __init__(self, posture: Posture) -> None:
-        self._domain = posture.domain
-        self._root = root(posture.check_results.values())
+    root  the root cause of what the scan found, as ``root`` returns it
+    """
+
+    def __init__(self, posture: Posture, root: RootCause | None) -> None:
+        self._domain, self._root = posture.domain, root
         self._changes = {
             _key(change): change for change in posture.changes if change.at == posture.now
         }

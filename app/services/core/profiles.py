@@ -9,6 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import settings
+from app.analysis.scan import profile_history
+from app.analysis.scan import profiles as evaluation
+from app.analysis.scan.profile_history import ProfileState
+from app.analysis.scan.profiles import DomainResults
 from app.catalog.profiles import loader
 from app.catalog.profiles.loader import InvalidProfiles, Vocabulary
 from app.catalog.profiles.types import Profile
@@ -46,6 +50,18 @@ def load(path: str | None) -> tuple[Profile, ...]:
         lines = str(error).splitlines()
         raise InvalidSettings("\n".join(f"PROFILES_FILE: {line}" for line in lines)) from None
     return (*builtin, *own)
+
+
+def state(
+    known: DomainResults, words: Collection[str], followed_ids: Collection[str]
+) -> ProfileState:
+    """Return the state of a domain's profiles after a scan, with details of the followed ones.
+
+    words  those of the state before the scan
+    """
+    statuses = {profile.id: evaluation.status_of(profile, known) for profile in available()}
+    profiles = [profile for profile in available() if profile.id in followed_ids]
+    return profile_history.advance(statuses, words, evaluation.evaluate(profiles, known))
 
 
 def followed(session: Session, account_ids: Collection[UUID]) -> Mapping[UUID, Collection[str]]:

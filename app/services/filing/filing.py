@@ -5,6 +5,7 @@ Only ``_add`` inserts reports and only ``_remove`` deletes them.
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -100,8 +101,8 @@ def file_all(session: Session, results: Sequence[Result]) -> None:
             if isinstance(filing, Filing):
                 filings.append(filing)
             else:
-                _close(session, entry, report, filing)
-    _insert_all(session, filings)
+                _close(session, entry, report, filing, now)
+    _insert_all(session, filings, now)
 
 
 def _owners(session: Session, results: Sequence[Result]) -> Owners:
@@ -128,8 +129,13 @@ def _owners(session: Session, results: Sequence[Result]) -> Owners:
     return {(domain.account_id, str(domain.name)): domain for domain in rows}
 
 
-def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Outcome) -> None:
-    """Write the final state of the file."""
+def _close(
+    session: Session, file: ReportFile, report: ParsedReport, outcome: Outcome, now: datetime
+) -> None:
+    """Write the final state of the file.
+
+    It sends no statement, so that one statement updates all files of a batch.
+    """
     if outcome.status in ("rejected", "unattributed") and file.report_id is not None:
         outcome = _unchanged(session, file, outcome)
     file.status, file.reason = outcome.status, outcome.reason
@@ -139,7 +145,7 @@ def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Ou
     if report.origin is not None:
         report_rows.set_sender(file, report.origin, is_rejected=outcome.status == "rejected")
     file.parser_version, file.lease_until = PARSER_VERSION, None
-    file.finished_at = transactions.now(session)
+    file.finished_at = now
     ingest_files.log(
         session,
         _EVENTS[outcome.status],
@@ -234,12 +240,12 @@ def _parents(name: str) -> list[str]:
     return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
 
 
-def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
+def _insert_all(session: Session, filings: Sequence[Filing], now: datetime) -> None:
     for group in imported_copies.in_order(filings):
-        _insert(session, imported_copies.align(session, group))
+        _insert(session, imported_copies.align(session, group), now)
 
 
-def _insert(session: Session, filings: Sequence[Filing]) -> None:
+def _insert(session: Session, filings: Sequence[Filing], now: datetime) -> None:
     """Insert the reports, except those with the key of a stored report that proves as much."""
     added = _add(session, filings)
     for filing in filings:
@@ -259,7 +265,7 @@ def _insert(session: Session, filings: Sequence[Filing]) -> None:
             report_id=report_id,
             provenance=filing.row["provenance"],
         )
-        _close(session, filing.file, filing.parsed, outcome)
+        _close(session, filing.file, filing.parsed, outcome, now)
 
 
 def _resolve_duplicate(

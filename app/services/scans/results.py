@@ -10,8 +10,7 @@ from sqlalchemy import Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.analysis.scan import profile_history, root_causes
-from app.analysis.scan import profiles as profile_evaluation
+from app.analysis.scan import root_causes
 from app.analysis.scan import score as scoring
 from app.analysis.scan.profile_history import ProfileState
 from app.analysis.scan.profiles import DomainResults
@@ -88,23 +87,16 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         scan_outcome = ScanOutcome(
             scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
         )
-        followed_ids = followed.get(domain.account_id, ())
-        posture = scan_outcome.posture(recent.get(domain.id, []), followed_ids)
-        subject = _evaluation(domain, posture, live_alerts.get(domain.id, []), claim.scan_id)
+        profile_state = scan_outcome.profiles(followed.get(domain.account_id, ()))
+        subject = scan_outcome.evaluation(
+            recent.get(domain.id, []), profile_state, live_alerts.get(domain.id, [])
+        )
         outcome = evaluation.evaluate(session, subject, RULES)
-        scan_rows.append(scan_outcome.rows(outcome, followed_ids))
+        scan_rows.append(scan_outcome.rows(outcome, profile_state))
     if scan_rows:
         _write(session, scan_rows)
     for row in scan_rows:
         _log_completed(session, row)
-
-
-def _evaluation(
-    domain: Domain, posture: Posture, live: Sequence[Alert], scan_id: UUID
-) -> Evaluation[Posture]:
-    return Evaluation(
-        owner=domain, posture=posture, live=live, scan_id=scan_id, causes=ScanCauses(posture)
-    )
 
 
 def _log_completed(session: Session, row: "ScanRows") -> None:
@@ -247,28 +239,35 @@ class ScanOutcome:
         self._score_history = _score_history(
             state.score_history or [], self._score, self._basis, now
         )
-        self._profile_results = profile_evaluation.evaluate(
-            profiles.available(),
-            DomainResults(self._last_results, self._undetermined, Usage(domain.usage)),
-        )
 
-    def posture(self, recent: Iterable[Change], followed_ids: Collection[str]) -> Posture:
-        """Return the posture of the domain for the rules."""
-        return Posture(
+    def profiles(self, followed_ids: Collection[str]) -> ProfileState:
+        """Return the state of the compliance profiles, with details of the followed ones."""
+        usage = Usage(self._domain.usage)
+        known = DomainResults(self._last_results, self._undetermined, usage)
+        return profiles.state(known, self._domain.profile_results, followed_ids)
+
+    def evaluation(
+        self, recent: Iterable[Change], profile_state: ProfileState, live: Sequence[Alert]
+    ) -> Evaluation[Posture]:
+        """Return what the rules are applied to."""
+        posture = Posture(
             domain=self._domain.name,
             now=self._now,
             check_results={result.check: result for result in self._results},
             changes=[*recent, *self._changes],
             last_results=self._state.last_results,
             score_history=self._score_history,
-            profiles=self._profile_state(followed_ids).followed,
+            profiles=profile_state.followed,
+        )
+        return Evaluation(
+            owner=self._domain,
+            posture=posture,
+            live=live,
+            scan_id=self._scan_id,
+            causes=ScanCauses(posture, self._root_cause),
         )
 
-    def _profile_state(self, followed_ids: Collection[str]) -> ProfileState:
-        words = self._domain.profile_results
-        return profile_history.advance(self._profile_results, words, followed_ids)
-
-    def rows(self, outcome: ChangedAlerts, followed_ids: Collection[str]) -> "ScanRows":
+    def rows(self, outcome: ChangedAlerts, profile_state: ProfileState) -> "ScanRows":
         """Return the rows to store, given the ids of the changed alerts."""
         scan = {
             "of": self._scan_id,
@@ -293,7 +292,7 @@ class ScanOutcome:
             "score": self._score["value"],
             "grade": self._score["grade"],
             "score_version": self._score["version"],
-            "profile_results": self._profile_state(followed_ids).words,
+            "profile_results": profile_state.words,
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._now,
         }

@@ -179,16 +179,16 @@ def request_many(
     ]
     session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
     unfinished = session.execute(
-        select(Scan.id, Scan.enqueued_at).where(
-            Scan.domain_id.in_(domains), Scan.status.in_(UNFINISHED)
-        )
+        select(Scan.id, Scan.account_id, Scan.domain_id)
+        .where(Scan.domain_id.in_(domains), Scan.status.in_(UNFINISHED))
+        .order_by(Scan.id)
     ).all()
-    unfinished_ids = {scan_id for scan_id, _ in unfinished}
-    inserted = [Scan(**row) for row in rows if row["id"] in unfinished_ids]
+    new_ids = {row["id"] for row in rows}
+    inserted = [scan for scan in unfinished if scan.id in new_ids]
     for scan in inserted:
         log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)
     after_commit(session, lambda: enqueue([scan.id for scan in inserted]))
-    return [scan_id for scan_id, _ in unfinished]
+    return [scan.id for scan in unfinished]
 
 
 def log(session: Session, event: Lifecycle, scan: Any, **fields: Any) -> None:

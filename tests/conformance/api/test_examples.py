@@ -17,6 +17,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,11 +59,10 @@ EXAMPLE = re.compile(
 ROUTE = re.compile(r"^### (GET|POST|PATCH|PUT|DELETE) (/\S+)\n\nScope: ([^.\n]*)\.", re.MULTILINE)
 VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT", "file": "FILE"}
 VARIABLES |= {"dmr": "DMARC_REPORT", "tlr": "TLS_REPORT", "flr": "FAILURE_REPORT"}
+TLS_REPORT = tls_json("example.com", "2026-11-24T00:00:00Z_example.com")
 FILES = {
     "@report.xml.gz": gzip.compress(dmarc_xml("example.com", "2026-11-24.1")),
-    "@tls-report.json.gz": gzip.compress(
-        tls_json("example.com", "2026-11-24T00:00:00Z_example.com")
-    ),
+    "@tls-report.json.gz": gzip.compress(TLS_REPORT),
 }
 METRICS_TOKEN = "m" * 16
 VARYING = {"sizeBytes", "elapsedMs", "durationMs", "queryCount", "retryAfter"}
@@ -195,9 +195,8 @@ MEANWHILE: dict[str, Callable[[Scenario], None]] = {
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The settings of a production service: domains must be verified."""
-    contact = ("mailto:security@example.com",)
-    settings = settings.replace(security_contact=contact, metrics_token=METRICS_TOKEN)
-    return settings.replace(domain_verification="required")
+    changes = {"security_contact": ("mailto:security@example.com",), "metrics_token": METRICS_TOKEN}
+    return settings.replace(**changes, domain_verification="required")
 
 
 @pytest.fixture
@@ -214,9 +213,9 @@ def scenario(client: Client) -> Scenario:
     busy("GET", "/v1/me")
     token = tokens.create(client.account_id, actor=ACTOR).token
     upload = upload_tokens.issue(client.account_id, "mail server", actor=ACTOR)[1]
-    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token, "UPLOAD_TOKEN": upload}
-    keys["METRICS_TOKEN"] = METRICS_TOKEN
-    made = Scenario(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
+    variables = {"API": "", "AUTH": f"Authorization: Bearer {client.token}"}
+    variables |= {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token}
+    made = Scenario(client, variables | {"UPLOAD_TOKEN": upload, "METRICS_TOKEN": METRICS_TOKEN})
     made.publish("example.com", *RECORDS["example.com"])
     return made
 
@@ -297,28 +296,28 @@ def test_every_example_gets_the_documented_response(scenario: Scenario) -> None:
     assert not problems, "\n".join(problems)
 
 
-def readme_commands() -> Iterator[tuple[str, int]]:
-    """The curl commands of the README, each with the status that its comment shows."""
-    readme = (ROOT / "README.md").read_text()
-    [block] = [text for text in re.findall(FENCE.format("sh"), readme) if "curl" in text]
-    for line in block.replace("\\\n", " ").splitlines():
-        if line.startswith("curl"):
-            command, _, status = line.rpartition("  # ")
-            yield command, int(status)
+TOURS = (ROOT / "README.md", *sorted((ROOT / "docs" / "quickstarts").glob("*.md")))
 
 
-def test_tour_of_the_readme_works(scenario: Scenario) -> None:
-    failures = []
-    for command, status in readme_commands():
+def commands_of(page: Path) -> Iterator[tuple[str, int]]:
+    """The curl commands of a page, each with the status that its comment shows."""
+    for block in re.findall(FENCE.format("sh"), page.read_text()):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("curl"):
+                command, _, status = line.rpartition("  # ")
+                yield command, int(status)
+
+
+@pytest.mark.parametrize("page", TOURS, ids=lambda page: page.stem)
+def test_tour_works(scenario: Scenario, page: Path) -> None:
+    commands, failures = list(commands_of(page)), list[tuple[str, int]]()
+    assert len(commands) == page.read_text().count("\ncurl ")
+    for command, status in commands:
         response = scenario.call(command)
+        scenario.remember_ids(response)
         scenario.run_queued_scans()
-        if response.status_code != status:
-            failures.append(f"{command}: {response.status_code}, not {status}\n{response.text}")
-    assert not failures, "\n".join(failures)
-
-
-def test_tour_of_the_readme_covers_all_its_curl_commands() -> None:
-    assert len(list(readme_commands())) == (ROOT / "README.md").read_text().count("\ncurl ")
+        failures += [(command, response.status_code)] if response.status_code != status else []
+    assert failures == []
 
 
 def test_every_example_is_executed() -> None:

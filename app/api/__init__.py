@@ -12,6 +12,7 @@ from app.api.v1.dns import views as dns_views
 from app.api.v1.domains import views as domains_views
 from app.api.v1.events import views as events_views
 from app.api.v1.me import views as me_views
+from app.api.v1.plans import views as plans_views
 from app.api.v1.profiles import views as profiles_views
 from app.api.v1.records import views as records
 from app.api.v1.reports import record_views
@@ -34,6 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         me_views,
         checks_views,
         domains_views,
+        plans_views,
         profiles_views,
         dns_views,
         scans_views,

@@ -13,8 +13,9 @@ class LookupFailed(Exception):
     """DNS or a server could not be queried, or did not answer. It is never a finding.
 
     reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage``,
-            ``unvalidated`` (the resolver does not confirm that it validated signed records), or for
-            a direct query to a name server a failure of ``Page`` or ``truncated``
+            ``unvalidated`` (the resolver does not confirm that it validated signed records),
+            ``unpublished`` (the address of the server is only in a draft), or for a direct query to
+            a name server a failure of ``Page`` or ``truncated``
     """
 
     def __init__(self, name: str, rdtype: str, reason: str) -> None:

@@ -102,6 +102,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     ),
     "domains": ("core", "audit", "alerts", "ingest", "filing", "scans"),
     "domain_status": ("core", "alerts", "rollups", "scans", "domains"),
+    "plans": ("core", "rollups", "analytics", "scans"),
     # Retention has a rule for the tables of every package.
     "operations": (
         *("core", "audit", "emails", "api_keys", "sign_in", "accounts"),

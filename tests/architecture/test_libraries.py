@@ -50,6 +50,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
     "pyotp": ("app.protocols.totp",),
     "argon2": ("app.services.sign_in.passwords",),
+    "yaml": ("app.protocols.zone_files.yaml_nodes",),
     "segno": ("app.web.views.people.security",),
     "gunicorn": ("app.web_server",),
 }

@@ -18,6 +18,13 @@ from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls_rpt import tls, tls_addressee
 from app.protocols.spf import macros
 from app.protocols.transport import mta_sts, tls_rpt
+from app.protocols.zone_files import (
+    InvalidData,
+    InvalidRecords,
+    master_files,
+    octodns,
+    single_values,
+)
 from tests.support.logotypes import logotype
 from tests.support.mark_certificates import CERTIFIED
 from tests.support.paths import DATA
@@ -132,6 +139,15 @@ _LOGO = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version
  baseProfile="tiny-ps" viewBox="0 0 10 10"><title>a</title><path d="M0 0"/></svg>"""
 _POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: *.a.test\r\nmax_age: 86400\r\n"
 _TAGS = "v= ; = ; p= a= n= h= k= s= t= : , ! rua= mailto: @ a.test https:// none reject 100 0"
+
+_ZONES = (
+    b"$ORIGIN a.test.\n$TTL 1h\n@ IN SOA ns a.b ( 1 2\n 3 4 5 ) ; note\n  MX 10 mx\n",
+    b'a 5 TXT "b\\"c" "d;e" \\195\\188\n* CNAME @\n_25._tcp.mx TLSA 3 1 1 ab cd\n',
+)
+_ZONE_WORDS = (
+    '@ * . .. a a.test. IN CH A AAAA MX TXT CAA TLSA SOA NS CNAME DNAME SRV 0 10 65536 ( ) ; " \\'
+    " \\0 \\256 \\# $ \n \n\t 192.0.2.1 ::1 ab v=spf1 _dmarc xn--a"
+)
 
 TARGETS: Mapping[str, Target] = {
     "names.parse": _text(
@@ -291,6 +307,31 @@ TARGETS: Mapping[str, Target] = {
             ),
             *(b"\x1f\x8b\x08", b"PK\3\4", b"PK\1\2", b"PK\5\6", b"\xff" * 4, b"<feedback>", b"{"),
         ),
+    ),
+    "master_files.parse": _text(
+        lambda text: master_files.parse(text, "a.test"),
+        (InvalidRecords,),
+        _ZONES,
+        f"{_ZONE_WORDS} $ORIGIN $TTL $INCLUDE $GENERATE 1h2m",
+    ),
+    "master_files.parse_changes": _text(
+        lambda text: master_files.parse_changes(text, "a.test"),
+        (InvalidRecords,),
+        (*_ZONES, b"+ a TXT b\n- c MX\n"),
+        f"{_ZONE_WORDS} + - +a",
+    ),
+    "octodns.parse": _text(
+        lambda text: octodns.parse(text, "a.test"),
+        (InvalidRecords,),
+        (b"a: {type: A, ttl: 5, value: 192.0.2.1}\n'': [{type: TXT, values: ['a\\;b', c]}]\n",),
+        "a: '': type: ttl: value: values: A MX TXT CAA { } [ ] - , : ? | > & * ! % # --- ... \n"
+        " preference: exchange: mx. ~ null << 'a \"a &a *a !!binary",
+    ),
+    "single_values.parse": _text(
+        lambda text: single_values.parse(text.partition(" ")[0], text.partition(" ")[2]),
+        (InvalidData,),
+        (b"MX 10 mx.a.test.", b'CAA 0 issue "a b"', b"TLSA 3 1 1 ab", b"SOA a b 1 2 3 4 5"),
+        _ZONE_WORDS,
     ),
     "uris.parse": _text(
         uris.parse,

@@ -40,6 +40,10 @@ class Identity:
         """Whether DMARC passed: DKIM or SPF passed in alignment (RFC 9989 §5.4)."""
         return self.dkim or self.spf
 
+    def passes_spf_of(self, domain: str) -> bool:
+        """Return whether SPF passed by the record of the domain itself."""
+        return any(name == domain and result == "pass" for name, _, result in self.spf_results)
+
     @property
     def digest(self) -> bytes:
         """A digest of 16 bytes, equal only for equal identities."""

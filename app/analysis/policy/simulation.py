@@ -6,7 +6,7 @@ the raw results in the report; where these are insufficient, the messages are co
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -81,6 +81,8 @@ class Outcome:
     is_uncertain: str | None = None
 
 
+Authorizes = Callable[[str], bool | None]  # whether a record authorizes an address; None: unknown
+
 NO_DKIM_RESULT = "DKIM passed in alignment, but the report does not name the domain"
 NO_SPF_RESULT = "SPF passed in alignment, but the report does not name the domain"
 MAY_NOT_EXIST = "np applies instead of sp if the subdomain does not exist"
@@ -135,23 +137,31 @@ class SimulationResult:
         )
         self._results: dict[tuple[Identity, bool, bool | None], Outcome] = {}
 
-    def run(self, mail: Iterable[Mail]) -> Replay:
-        """Return the result for all of the mail; its sums are over the affected mail."""
+    def run(self, mail: Iterable[Mail], authorizes: "Authorizes | None" = None) -> Replay:
+        """Return the result for all of the mail; its sums are over the affected mail.
+
+        authorizes  whether another SPF record of the domain authorizes an address; without it, the
+                    record without the terms that the proposal removes
+        """
         replay = Replay()
         for sent in mail:
             signs = sent.source in self._proposal.add_dkim
-            for lets, part in self._by_own_record(sent):
+            for lets, part in self._by_own_record(sent, authorizes):
                 self._count(replay, part, self._outcome(sent.identity, signs, lets))
         return replay
 
-    def _by_own_record(self, mail: Mail) -> Iterable[tuple[bool | None, Mail]]:
+    def _by_own_record(
+        self, mail: Mail, authorizes: "Authorizes | None"
+    ) -> Iterable[tuple[bool | None, Mail]]:
         """The mail, split by whether the domain's SPF record still authorizes its addresses."""
-        removed, identity = self._proposal.remove_spf, mail.identity
-        if not removed or not self._passes_by_own_record(identity):
+        identity = mail.identity
+        if authorizes is None and self._proposal.remove_spf:
+            authorizes = self._still_lets
+        if authorizes is None or not identity.passes_spf_of(self._domain):
             return [(True, mail)]
         parts: dict[bool | None, list[Flow]] = {}
         for flow in mail.flows:
-            parts.setdefault(self._still_lets(flow.source_ip), []).append(flow)
+            parts.setdefault(authorizes(flow.source_ip), []).append(flow)
         return [(lets, Mail(identity, mail.source, flows)) for lets, flows in parts.items()]
 
     def _outcome(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
@@ -261,12 +271,6 @@ class SimulationResult:
         if terms:
             return None if any(term.is_open for term in others) else False
         return None if any(term.is_open for term in removed_terms) or not address else True
-
-    def _passes_by_own_record(self, identity: Identity) -> bool:
-        """Whether SPF passed by the record of the domain itself, which the proposal changes."""
-        return any(
-            name == self._domain and result == PASS for name, _, result in identity.spf_results
-        )
 
 
 def confidence(replay: Replay, days: int) -> Literal["high", "medium", "low"]:

@@ -1,22 +1,19 @@
 """Claims of queued scans: which worker runs a scan, until when, and in which order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import case, exists, func, or_, select
-from sqlalchemy.orm import Session
 
 from app import settings
-from app.checks.engine.types import Subject, Usage
+from app.checks.engine.types import Subject
 from app.db import transactions
 from app.db.transactions import after_commit, transaction
-from app.models import BatchScan, Domain, DomainState, Scan
+from app.models import BatchScan, Scan
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.filing import observed_selectors
-from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
+from app.services.scans import scans, subjects
 
 MAX_CANDIDATES = (
     4  # candidates for each scan that is claimed, as other workers may lock the first ones
@@ -108,52 +105,14 @@ def _claim(scan_ids: Sequence[UUID], count: int) -> list[Claim]:
         columns = (Scan.id, Scan.account_id, Scan.domain_id)
         rows = session.execute(select(*columns).where(Scan.id.in_(free))).all()
         domain_ids = {row.id: row.domain_id for row in rows}
-        subjects = _subjects(session, list(domain_ids.values()), now)
+        inputs = subjects.load(session, list(domain_ids.values()), now)
         claims = [
-            Claim(lease, domain_ids[lease.key], subjects[domain_ids[lease.key]]) for lease in leases
+            Claim(lease, domain_ids[lease.key], inputs[domain_ids[lease.key]]) for lease in leases
         ]
         attempts = {lease.key: lease.attempt for lease in leases}
         for row in rows:
             scans.log(session, Lifecycle.SCAN_STARTED, row, attempt=attempts[row.id])
     return claims
-
-
-def _subjects(
-    session: Session, domain_ids: Sequence[UUID], now: datetime
-) -> Mapping[UUID, Subject]:
-    """The input of the checks by domain."""
-    rows = session.execute(
-        select(
-            Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.last_results
-        )
-        .outerjoin(DomainState, DomainState.domain_id == Domain.id)
-        .where(Domain.id.in_(domain_ids))
-    ).all()
-    facts_by_domain = {
-        row.id: {check: result["facts"] for check, result in (row.last_results or {}).items()}
-        for row in rows
-    }
-    hosts = [
-        host for facts in facts_by_domain.values() for host in facts.get("mx", {}).get("hosts", ())
-    ]
-    handshakes = starttls_probes.recent(session, hosts)
-    selectors = observed_selectors.seen(session, [row.id for row in rows])
-    shared = dkim_keys.shared(session, [row.id for row in rows])
-    policies = observed_policies.policies(session, [row.id for row in rows], now)
-    return {
-        row.id: Subject(
-            domain=row.name,
-            usage=Usage(row.usage),
-            dkim_selectors=tuple(row.dkim_selectors),
-            observed_selectors=selectors.get(row.id, ()),
-            last_facts=facts_by_domain[row.id],
-            shared_keys=shared.get(row.id, {}),
-            observed=policies.get(row.id, ()),
-            tls_probes=handshakes,
-            now=now,
-        )
-        for row in rows
-    }
 
 
 def release(claims: Sequence[Claim]) -> None:

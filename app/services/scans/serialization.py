@@ -36,8 +36,17 @@ def as_json(result: CheckResult) -> StoredCheck:
 
 def with_documentation(check: StoredCheck) -> dict[str, Any]:
     """Return a check as the API returns it: each finding with its texts and ``docsUrl``."""
-    findings = [{**finding_docs.explain(item["code"]), **item} for item in check["findings"]]
+    findings = [_documented(item) for item in check["findings"]]
     return {**check, "findings": findings}
+
+
+def finding(item: Finding) -> dict[str, Any]:
+    """Return a finding as the API returns it: with its texts and ``docsUrl``."""
+    return _documented(_finding(item))
+
+
+def _documented(item: StoredFinding) -> dict[str, Any]:
+    return {**finding_docs.explain(item["code"]), **item}
 
 
 def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:

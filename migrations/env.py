@@ -1,15 +1,19 @@
 """Runs the migrations on DATABASE_URL, or on the ``url`` that the caller of Alembic gives.
 
-One migrator at a time: on PostgreSQL the others wait for its advisory lock.
+One migrator at a time: on PostgreSQL the others wait for its advisory lock. A migration waits
+only three seconds for a table that is in use, since all later users of the table wait behind it; it
+is then undone and tried again.
 """
 
 import os
 import sys
+import time
 from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from app import models
 from app.db import engine as db_engine
@@ -18,6 +22,8 @@ from app.db.engine import TransactionKind, engine_for
 from app.settings.types import database_url
 
 _LOCK = 7_102_026  # any number, but always the same
+_ATTEMPTS, _PAUSE_SECONDS = 20, 3
+_LOCK_NOT_AVAILABLE = "55P03"  # the code of PostgreSQL for a lock timeout
 
 
 def _url() -> str:
@@ -37,27 +43,55 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 def migrate() -> None:
     """Bring the database to the revision that was asked for, in one transaction."""
     engine = db_engine.connect(_url(), statement_seconds=600)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _run(engine)
+            break
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            _wait(attempt)
+    engine.dispose()
+
+
+def _wait(attempt: int) -> None:
+    """Wait until the next attempt; end the process after the last one."""
+    found = "A table is in use by a long transaction. Nothing was changed."
+    if attempt == _ATTEMPTS:
+        sys.exit(
+            f"{found} The view pg_stat_activity shows the transactions: end those that last long, "
+            "and run the migrations again."
+        )
+    following = f"Attempt {attempt + 1} of {_ATTEMPTS} starts in {_PAUSE_SECONDS} seconds."
+    sys.stderr.write(f"{found} {following}\n")
+    sys.stderr.flush()
+    time.sleep(_PAUSE_SECONDS)
+
+
+def _run(engine: Engine) -> None:
     with engine_for(engine, TransactionKind.WRITE).connect() as connection:
         # SQLite changes a table by a copy and drops the old one, which must not take its children.
         # The pragma is one of the connection's, and does nothing within a transaction.
         _pragma(connection, "foreign_keys=OFF")
         with connection.begin():
-            _run(connection)
+            _wait_for_other_migrators(connection)
+            context.configure(
+                connection=connection,
+                target_metadata=models.Base.metadata,
+                render_as_batch=True,
+                render_item=_rendered,
+                transaction_per_migration=False,
+            )
+            context.run_migrations()
             _check_references(connection)
-    engine.dispose()
 
 
-def _run(connection: Connection) -> None:
+def _wait_for_other_migrators(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
+        limit = connection.scalar(text("SHOW lock_timeout"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))  # which also limits advisory locks
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    context.configure(
-        connection=connection,
-        target_metadata=models.Base.metadata,
-        render_as_batch=True,
-        render_item=_rendered,
-        transaction_per_migration=False,
-    )
-    context.run_migrations()
+        connection.execute(text(f"SET LOCAL lock_timeout = '{limit}'"))
 
 
 def _pragma(connection: Connection, text: str) -> None:

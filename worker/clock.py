@@ -15,6 +15,7 @@ from app.jobs import queue
 from app.services.accounts import deletion
 from app.services.alerts import alerts
 from app.services.analytics import sender_hosts
+from app.services.domain_status import mail_figures
 from app.services.domains import verification_recheck
 from app.services.emails import emails
 from app.services.filing import processor
@@ -64,6 +65,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(300, account_monitor.check_accepted_risks),
         Task(300, verification_recheck.enqueue_due),
         Task(60, deletion.delete_requested),
+        Task(300, mail_figures.refresh),
         Task(600, rollups.compact_weeks),
         Task(3600, retention.run),
         Task(600, processor.retry_deferred),

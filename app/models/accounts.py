@@ -165,6 +165,19 @@ class StoredFormDraft(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class SavedView(Base):
+    """The filters and the order of a list, with the name that its user gave them."""
+
+    __tablename__ = "saved_views"
+    __table_args__ = (UniqueConstraint("user_id", "page", "name"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    page: Mapped[str] = mapped_column(BoundedText(16))
+    name: Mapped[str] = mapped_column(BoundedText(60))
+    filters: Mapped[dict[str, str]] = mapped_column(Json)
+
+
 class SignInNetwork(Base):
     """A network that a person has signed in from, like ``192.0.2.0/24``."""
 

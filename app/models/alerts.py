@@ -16,6 +16,8 @@ from app.protocols.json_values import JsonObject
 LIVE = ("open", "acknowledged", "snoozed", "dismissed")
 STATUSES = (*LIVE, "resolved")
 _LIVE_SQL = "status <> 'resolved'"
+ACTIVE = ("open", "acknowledged")  # those that lists count as open alerts
+_ACTIVE_SQL = "status IN ('open', 'acknowledged')"
 
 
 class Alert(Base):
@@ -59,6 +61,14 @@ class Alert(Base):
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "status"),
         Index(None, "cause_id"),
+        Index(
+            "ix_alerts_active",
+            "account_id",
+            "domain_id",
+            "severity",
+            sqlite_where=text(_ACTIVE_SQL),
+            postgresql_where=text(_ACTIVE_SQL),
+        ),
         CheckConstraint(
             "status IN ('open', 'acknowledged', 'snoozed', 'dismissed', 'resolved')", name="status"
         ),

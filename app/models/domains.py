@@ -36,6 +36,9 @@ class Domain(Base):
     name                A-labels in lower case; unique in the account
     verified_at         when the ownership was verified; None: not verified, or no longer
     score, grade        of the last scan that yielded a score (``analysis.scan.score``)
+    score_change        since a week before that scan, or since the first comparable score after it
+    dmarc_policy        the policy that applies to the domain: reject, quarantine, none or missing;
+                        None: not determined yet
     last_scan_…         of the last finished scan
     next_scan_at        None: no scan is scheduled
     ownership_due_at    when the ownership is checked again; None: as soon as possible
@@ -74,6 +77,8 @@ class Domain(Base):
     score: Mapped[int | None] = mapped_column()
     grade: Mapped[str | None] = mapped_column(BoundedText(2))
     score_version: Mapped[int | None] = mapped_column()
+    score_change: Mapped[int | None] = mapped_column()
+    dmarc_policy: Mapped[str | None] = mapped_column(BoundedText(16))
     last_scan_id: Mapped[UUID | None] = mapped_column()
     last_scan_status: Mapped[str | None] = mapped_column(BoundedText(16))
     last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

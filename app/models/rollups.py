@@ -5,11 +5,13 @@ All rows follow from reports and records: ``services.rollups.rollups`` adds and 
 counts of a report in the transaction that stores or deletes it.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -20,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.types import Base, BoundedText, Json
+from app.db.types import Base, BoundedText, Json, UtcDateTime
 from app.models.stored_json import IdentityResult
 
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
@@ -45,6 +47,32 @@ class DmarcHour(Base):
     spf: Mapped[bool] = mapped_column(primary_key=True)
     trusted: Mapped[bool] = mapped_column(primary_key=True)
     messages: Mapped[int] = mapped_column(BigInteger)
+
+
+class DomainMail(Base):
+    """The messages of a domain in the last 30 days, for the list of domains.
+
+    passed       those that passed DMARC
+    version      of the weeks that were counted: the sum of ``DmarcWeek.version``
+    computed_at  the counts are renewed after a change, and once a day
+    """
+
+    __tablename__ = "domain_mail"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "computed_at"),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
+    messages: Mapped[int] = mapped_column(BigInteger)
+    passed: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger)
+    computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class DmarcIdentity(Base):

@@ -7,7 +7,13 @@ from app.web.access import requirements
 from app.web.base import filters, notices, pages
 from app.web.sign_in import login_throttle
 from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo
-from app.web.views.domains import domains, followed_profiles, overview, profiles
+from app.web.views.domains import (
+    domain_bulk,
+    domains,
+    followed_profiles,
+    overview,
+    profiles,
+)
 from app.web.views.people import account, audit, auth, results, security, team
 from app.web.views.reports import (
     files,
@@ -34,7 +40,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     notices.add_to(web)
-    groups = (auth, overview, domains, profiles, mail, records, tls_records, reports, files, alerts)
+    groups = (
+        *(auth, overview, domains, domain_bulk, profiles),
+        *(mail, records, tls_records, reports, files, alerts),
+    )
     settings_groups = (
         keys,
         reporting,

@@ -37,6 +37,7 @@ from app.services.analytics.sources import ManualClassification
 from app.services.api_keys import account_limits, upload_tokens
 from app.services.audit import refusals
 from app.services.core import account_rows
+from app.services.domain_status import mail_figures, saved_views
 from app.services.emails import emails
 from app.services.emails.emails import NewEmail
 from app.services.filing import processor
@@ -86,6 +87,7 @@ def make(name: str) -> FullAccount:
     _scan(full, actor)
     _receive(full)
     _people(full)
+    saved_views.save(full.person.id, "Mine", {"sort": "score"})
     _channels(full, actor)
     _keys(full)
     _limits(full)
@@ -161,6 +163,7 @@ def _receive(full: FullAccount) -> None:
         ingest_files.store(full.account.id, raw, received_via="upload", file_name=file_name)
     processor.run([])
     rollup_queue.drain()
+    mail_figures.refresh()
     report_monitor.enqueue_if_due()
     sender_hosts.enqueue_if_due()
     sender_hosts.look_up(ZoneNetwork(_zone(full.domain, "none")))

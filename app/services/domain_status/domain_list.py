@@ -13,9 +13,11 @@ from app import settings
 from app.checks.engine.types import Severity, Usage
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
-from app.models import Alert, Domain
+from app.models import Alert, Domain, DomainMail
+from app.models.alerts import ACTIVE
 from app.services.core import domain_lookup, profiles
 from app.services.core.listing import Listing
+from app.services.domain_status import domain_orders
 
 COLUMNS = (
     Domain.id,
@@ -35,12 +37,17 @@ COLUMNS = (
     Domain.updated_at,
 )
 
+STATES = ("alerts", "unscanned", "failed", "silent")  # open alerts; no scan; failed; no reports
+
 
 @dataclass(frozen=True, slots=True)
 class DomainFilter:
-    """Filters and order of domains; ``sort`` is ``-createdAt``, ``name`` or ``-score``.
+    """Filters and order of domains.
 
     profile, profile_result  the result of a compliance profile in the last scan
+    policy                   the DMARC policy of the last scan
+    state                    one of STATES
+    sort                     a name of ``domain_orders``; with a minus, descending
     """
 
     q: str | None = None
@@ -50,6 +57,8 @@ class DomainFilter:
     usage: Usage | None = None
     profile: str | None = None
     profile_result: str | None = None
+    policy: str | None = None
+    state: str | None = None
     sort: str = "-createdAt"
 
 
@@ -74,13 +83,6 @@ class DomainDetail(NamedTuple):
     open_alerts: Mapping[str, int]
 
 
-_SORTS: Mapping[str, tuple[Any, ...]] = {
-    "-createdAt": (Domain.id.desc(),),
-    "name": (Domain.name,),
-    "-score": (func.coalesce(Domain.score, -1).desc(), Domain.id.desc()),
-}
-
-
 def search(
     account_id: UUID,
     filters: DomainFilter,
@@ -97,20 +99,10 @@ def search(
     """
     if has_open_alerts:
         with transaction(readonly=True, snapshot=True) as session:
-            return read(session, account_id, filters, cursor_values, limit)
+            rows, following = _listing(account_id, filters).page(cursor_values, limit, session)
+            counts = open_alerts(session, account_id, [row.id for row in rows])
+            return DomainRows(rows, following, counts)
     return DomainRows(*_listing(account_id, filters).page(cursor_values, limit), None)
-
-
-def read(
-    session: Session,
-    account_id: UUID,
-    filters: DomainFilter,
-    cursor_values: Sequence[Any] | None,
-    limit: int,
-) -> DomainRows:
-    """As ``search`` with open alerts, in the caller's transaction."""
-    rows, following = _listing(account_id, filters).page(cursor_values, limit, session)
-    return DomainRows(rows, following, _open_alerts(session, account_id, [row.id for row in rows]))
 
 
 def find(account_id: UUID, ref: str) -> DomainDetail:
@@ -120,13 +112,17 @@ def find(account_id: UUID, ref: str) -> DomainDetail:
     """
     with transaction(readonly=True, snapshot=True) as session:
         domain = domain_lookup.owned(session, account_id, ref)
-        counts = _open_alerts(session, account_id, [domain.id])
+        counts = open_alerts(session, account_id, [domain.id])
         return DomainDetail(domain, counts.get(domain.id, {}))
 
 
-def _open_alerts(
+def open_alerts(
     session: Session, account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Mapping[str, int]]:
+    """Return the number of open or acknowledged alerts by domain and severity, without zeros.
+
+    Runs in the caller's transaction.
+    """
     if not domain_ids:
         return {}
     rows = session.execute(
@@ -134,7 +130,7 @@ def _open_alerts(
         .where(
             Alert.account_id == account_id,
             Alert.domain_id.in_(domain_ids),
-            Alert.status.in_(("open", "acknowledged")),
+            Alert.status.in_(ACTIVE),
         )
         .group_by(Alert.domain_id, Alert.severity)
     ).all()
@@ -153,8 +149,37 @@ def _listing(account_id: UUID, filters: DomainFilter) -> Listing:
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, filters: DomainFilter, is_verification_required: bool) -> Listing:
-    statement: Any = select(*COLUMNS).where(Domain.account_id == account_id)
-    return Listing(_filtered(statement, filters, is_verification_required), _SORTS[filters.sort])
+    selected: Any = select(*COLUMNS)
+    statement = filtered(selected, account_id, filters, is_verification_required)
+    return Listing(statement, domain_orders.order(filters.sort))
+
+
+def filtered(
+    statement: Select[Any], account_id: UUID, filters: DomainFilter, is_verification_required: bool
+) -> Select[Any]:
+    """Return the statement, limited to the account's domains that match.
+
+    The statement selects from ``Domain``.
+    """
+    statement = statement.where(Domain.account_id == account_id)
+    statement = _with_state(statement, account_id, filters.state)
+    return _filtered(statement, filters, is_verification_required)
+
+
+def _with_state(statement: Select[Any], account_id: UUID, state: str | None) -> Select[Any]:
+    if state == "alerts":
+        active = Alert.account_id == account_id, Alert.status.in_(ACTIVE)
+        statement = statement.where(Domain.id.in_(select(Alert.domain_id).where(*active)))
+    elif state == "unscanned":
+        statement = statement.where(Domain.last_scan_id.is_(None))
+    elif state == "failed":
+        statement = statement.where(Domain.last_scan_status == "failed")
+    elif state == "silent":
+        with_mail = select(DomainMail.domain_id).where(
+            DomainMail.account_id == account_id, DomainMail.messages > 0
+        )
+        statement = statement.where(Domain.id.not_in(with_mail))
+    return statement
 
 
 def _filtered(
@@ -164,10 +189,14 @@ def _filtered(
         statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
     if filters.tag:
         statement = domain_lookup.with_tag(statement, filters.tag)
-    if filters.grade:
-        statement = statement.where(Domain.grade == filters.grade)
-    if filters.usage:
-        statement = statement.where(Domain.usage == filters.usage.value)
+    equals = (
+        (Domain.grade, filters.grade),
+        (Domain.dmarc_policy, filters.policy),
+        (Domain.usage, filters.usage and filters.usage.value),
+    )
+    for column, value in equals:
+        if value:
+            statement = statement.where(column == value)
     if filters.profile and filters.profile_result:
         statement = domain_lookup.with_profile_result(
             statement, filters.profile, filters.profile_result

@@ -12,14 +12,21 @@ from app import settings
 from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
-from app.models import DnsChange, Domain, DomainState, Scan
+from app.models import DnsChange, Domain, DomainState, SavedView, Scan
 from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
 from app.services.core import domain_lookup, profiles
 from app.services.core.listing import Listing
-from app.services.domain_status import dashboard, dns_status, domain_list
+from app.services.domain_status import (
+    dashboard,
+    dns_status,
+    domain_list,
+    domain_table,
+    saved_views,
+)
 from app.services.domain_status.domain_list import DomainFilter
-from app.services.domains import verification
+from app.services.domain_status.domain_table import FirstScans, Tag
+from app.services.domains import bulk_edits, verification
 from app.services.domains.verification import Challenge
 from app.services.scans import scans
 
@@ -32,18 +39,28 @@ MAX_SCANS = 20
 class DomainListPage:
     """A page of the list of domains, from one snapshot.
 
-    domains        rows of ``domain_list.COLUMNS``
+    domains        rows of ``domain_table.COLUMNS``
     cursor_values  those of the next page, if any
+    total          the number of domains that match the filters
+    has_domains    whether the account has any domain
     open_alerts    by domain: the number of alerts by severity, most severe first, without zeros
     score_trends   by domain: the scores of the last scans, oldest first
     profiles       the compliance profiles to filter by
+    tags           the tags to filter by
+    views          the views that the user has saved
+    first_scans    the progress of first scans; None if none is queued or running
     """
 
     domains: Sequence[Row[Any]]
     cursor_values: Sequence[Any] | None
+    total: int
+    has_domains: bool
     open_alerts: Mapping[UUID, Mapping[str, int]]
     score_trends: Mapping[UUID, Sequence[int]]
     profiles: Sequence[Profile]
+    tags: Sequence[Tag]
+    views: Sequence[SavedView]
+    first_scans: FirstScans | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +127,64 @@ class HistoryPage:
 
 
 def listing(
-    account_id: UUID, filters: DomainFilter, cursor_values: Sequence[Any] | None
+    account_id: UUID,
+    user_id: UUID,
+    filters: DomainFilter,
+    cursor_values: Sequence[Any] | None,
 ) -> DomainListPage:
     """Return PAGE_SIZE of the account's domains in the order of the filters.
 
     An unknown profile in the filters is ignored.
     """
-    available = profiles.available()
-    if filters.profile not in {profile.id for profile in available}:
-        filters = replace(filters, profile=None, profile_result=None)
+    filters = _known(filters)
     with transaction(readonly=True, snapshot=True) as session:
-        rows, following, open_alerts = domain_list.read(
-            session, account_id, filters, cursor_values, PAGE_SIZE
-        )
+        table = domain_table.listing(account_id, filters)
+        rows, following = table.page(cursor_values, PAGE_SIZE, session)
+        row_ids = [row.id for row in rows]
+        total = domain_table.count(session, account_id, filters)
         return DomainListPage(
             domains=rows,
             cursor_values=following,
-            open_alerts=open_alerts or {},
-            score_trends=dashboard.score_trends(session, account_id, [row.id for row in rows]),
-            profiles=available,
+            total=total,
+            has_domains=bool(total or domain_table.count(session, account_id, DomainFilter())),
+            open_alerts=domain_list.open_alerts(session, account_id, row_ids),
+            score_trends=dashboard.score_trends(session, account_id, row_ids),
+            profiles=profiles.available(),
+            tags=domain_table.tags(session, account_id),
+            views=saved_views.read(session, user_id),
+            first_scans=domain_table.first_scans(session, account_id),
         )
+
+
+def file(account_id: UUID, filters: DomainFilter) -> Listing:
+    """Return the list of all domains that match, for a download; its rows have all columns."""
+    return domain_table.listing(account_id, _known(filters), has_alert_counts=True)
+
+
+def _known(filters: DomainFilter) -> DomainFilter:
+    """The filters, without a profile that does not exist."""
+    if filters.profile in {profile.id for profile in profiles.available()}:
+        return filters
+    return replace(filters, profile=None, profile_result=None)
+
+
+def first_scans(account_id: UUID) -> FirstScans | None:
+    """Return the progress of first scans; None if none is queued or running."""
+    with transaction(readonly=True) as session:
+        return domain_table.first_scans(session, account_id)
+
+
+def tags(account_id: UUID) -> Sequence[Tag]:
+    """Return the account's tags by name."""
+    with transaction(readonly=True) as session:
+        return domain_table.tags(session, account_id)
+
+
+def matching_names(account_id: UUID, filters: DomainFilter) -> Sequence[str]:
+    """Return the names of up to ``bulk_edits.MAX_DOMAINS`` + 1 domains that match."""
+    with transaction(readonly=True) as session:
+        most = bulk_edits.MAX_DOMAINS + 1
+        return domain_table.names(session, account_id, _known(filters), most)
 
 
 def progress(account_id: UUID, ref: str) -> ScanProgress:

@@ -342,6 +342,8 @@ WITHOUT_RULE: Mapping[str, str] = {
     "recovery_codes": "Ten rows for each user: deleted with the user or the second factor.",
     "alert_transitions": "Deleted with the alert.",
     "batch_scans": "Deleted with the batch or the scan.",
+    "domain_mail": "One row for each domain: deleted with it.",
+    "saved_views": "Configuration: deleted by the user.",
     "domain_states": "One row for each domain: deleted with it.",
     "dkim_keys": "The keys of the last scan: replaced by the next one.",
     "report_monitors": "One row for each domain: deleted with it.",

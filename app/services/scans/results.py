@@ -34,7 +34,13 @@ from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.record_log import record_log
 from app.services.record_log.record_log import Entry, EntryKind
-from app.services.scans import dkim_keys, failures, serialization, starttls_probes
+from app.services.scans import (
+    dkim_keys,
+    domain_columns,
+    failures,
+    serialization,
+    starttls_probes,
+)
 from app.services.scans.claims import LEASES, Claim
 
 MIN_CHECKS = 90  # points of 100 that must be determined before alerts use the score
@@ -193,11 +199,7 @@ def _update_scan() -> Update:
 
 @cache
 def _update_domain() -> Update:
-    columns = (
-        *("score", "grade", "score_version", "profile_results"),
-        *("last_scan_id", "last_scan_finished_at"),
-    )
-    return _by_id(Domain, columns, last_scan_status="completed")
+    return _by_id(Domain, domain_columns.NAMES, last_scan_status="completed")
 
 
 def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Update:
@@ -289,9 +291,7 @@ class ScanOutcome:
         }
         domain = {
             "of": self._domain.id,
-            "score": self._score["value"],
-            "grade": self._score["grade"],
-            "score_version": self._score["version"],
+            **domain_columns.of_results(self._last_results, self._score, self._score_history),
             "profile_results": profile_state.words,
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._now,

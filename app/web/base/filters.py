@@ -71,7 +71,9 @@ def add_to(blueprint: Blueprint) -> None:
         quantity,
         received_via,
         sentence,
+        share_of,
         short,
+        signed,
         spark,
         unicode_name,
         utc_time,
@@ -166,6 +168,18 @@ def file_size(size_bytes: int) -> str:
 def percent(rate: float | None, digits: int = 1) -> str:
     """Return the rate (0 to 1) as a percentage, such as ``97.5 %``; a dash without a rate."""
     return "–" if rate is None else f"{100 * rate:.{digits}f} %"
+
+
+def share_of(part: int, whole: int) -> str:
+    """Return the part of the whole in percent, such as ``97.5 %``; 100 % only for all of it."""
+    if part < whole and part * 1_000 >= whole * 999.5:
+        return "99.9\N{NO-BREAK SPACE}%"
+    return f"{100 * part / whole:.1f}".removesuffix(".0") + "\N{NO-BREAK SPACE}%"
+
+
+def signed(number: int) -> str:
+    """Return the number with its sign, such as ``+5``; the minus is that of mathematics."""
+    return f"{number:+d}".replace("-", "\N{MINUS SIGN}")
 
 
 def public(id: Any, prefix: str) -> str:

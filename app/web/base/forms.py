@@ -23,6 +23,11 @@ _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 _SEPARATORS = re.compile(r"[\s,]+")
 
 
+def is_tag(text: str) -> bool:
+    """Whether the text is one tag."""
+    return _TAG.fullmatch(text) is not None
+
+
 class BaseForm(Form):
     """A form of a page."""
 
@@ -126,7 +131,7 @@ class TagsField(TextField):
 
     def pre_validate(self, form: Any) -> None:
         """Check each tag."""
-        if len(self.tags) > 20 or not all(_TAG.fullmatch(tag) for tag in self.tags):
+        if len(self.tags) > 20 or not all(map(is_tag, self.tags)):
             raise ValidationError(
                 "Enter at most 20 tags of up to 50 characters, separated by commas"
             )

@@ -28,14 +28,16 @@ function countSelected(form) {
     all.checked = selected > 0 && selected === boxes.length;
     all.indeterminate = selected > 0 && selected < boxes.length;
   }
+  const scope = form.querySelector("[data-scope]");
+  form.querySelector(".bulk")?.classList.toggle("has-selection", selected > 0 || Boolean(scope?.checked));
   const count = form.querySelector("[data-count]");
-  if (count) count.textContent = selected ? `${selected} selected` : "Select alerts to change them";
+  if (count) count.textContent = selected ? `${selected} selected` : count.dataset.count;
 }
 
 document.addEventListener("change", (event) => {
   const box = event.target;
   const form = box.form ?? box.closest("form");
-  if (!form || !box.matches("[data-all], [data-row]")) return;
+  if (!form || !box.matches("[data-all], [data-row], [data-scope]")) return;
   if (box.matches("[data-all]")) {
     form.querySelectorAll("[data-row]").forEach((row) => { row.checked = box.checked; });
   }

@@ -12,12 +12,15 @@ from app.services.alerts import alerts
 from app.services.alerts.alerts import UndoStep
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
+from app.services.domain_status import saved_views
+from app.services.domains import bulk_edits
 from app.services.sign_in import form_results
 from app.web.base import notices, pages
 
 bp = Blueprint("undo", __name__, url_prefix="/undo")
 
 _STEPS = TypeAdapter(list[UndoStep])
+_DOMAIN_STEPS = TypeAdapter(list[bulk_edits.UndoStep])
 _CLASSIFICATION = TypeAdapter(ManualClassification)
 
 
@@ -32,6 +35,11 @@ def undo(id: str) -> ResponseReturnValue:
     values, url = result.values, pages.safe_path(result.values["url"])
     if values["kind"] == "alerts":
         return _undo_alerts(url, values["steps"])
+    if values["kind"] == "domains":
+        return _undo_domains(url, values["steps"])
+    if values["kind"] == "view":
+        saved_views.save(pages.user_session().user_id, values["name"], values["filters"])
+        return notices.redirect(url, f"Undone: the view “{values['name']}” is back.")
     return _undo_classification(url, values["domain"], values["classification"])
 
 
@@ -41,6 +49,14 @@ def _undo_alerts(url: str, stored: Any) -> ResponseReturnValue:
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
     return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")
+
+
+def _undo_domains(url: str, stored: Any) -> ResponseReturnValue:
+    user, steps = pages.user_session(), _DOMAIN_STEPS.validate_python(stored)
+    restored = bulk_edits.undo(user.account_id, steps, actor=user.actor)
+    if restored == 0:
+        return notices.refuse(url, "Nothing was undone, because the domains have changed since.")
+    return notices.redirect(url, f"Undone: {quantity(restored, 'domain')} restored.")
 
 
 def _undo_classification(url: str, domain: str, stored: Any) -> ResponseReturnValue:

@@ -1,91 +1,25 @@
-"""Pages about domains: the list, one domain with its results, and its scans."""
+"""Pages about one domain: its results, scans, history and settings."""
 
 from collections.abc import Mapping, Set
 from typing import Any
 
-from flask import Blueprint, current_app, url_for
+from flask import current_app, url_for
 from flask.typing import ResponseReturnValue
 
 from app.checks import CHECKS
-from app.checks.engine.types import Usage
-from app.errors import Conflict, InvalidRequest
+from app.errors import InvalidRequest
 from app.models import Domain, DomainState
-from app.protocols.quantities import quantity
 from app.services.core import domain_lookup
 from app.services.domain_status import domain_pages
-from app.services.domain_status.domain_list import DomainFilter
 from app.services.domains import domains, verification
-from app.services.domains.domains import NewDomain
 from app.services.scans import scans, serialization
-from app.web.base import notices, pages, query, submissions
-from app.web.views.domains.domain_forms import (
-    HoldForm,
-    MonitoringForm,
-    NewDomainForm,
-    NewDomainsForm,
-)
-
-bp = Blueprint("domains", __name__, url_prefix="/domains")
+from app.web.base import notices, pages
+from app.web.views.domains.domain_forms import HoldForm, MonitoringForm
+from app.web.views.domains.domain_list import bp
 
 NOT_VERIFIED = (
     "We couldn't find the record yet. DNS changes can take a few minutes; try again shortly."
 )
-SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
-GRADES = ("A", "B", "C", "D", "F")
-PROFILE_RESULTS = {"fail": "Fails", "pass": "Passes", "undetermined": "Undetermined"}
-
-
-@bp.get("")
-def index() -> ResponseReturnValue:
-    """List the account's domains, with a form to add one."""
-    return _list()
-
-
-@bp.post("")
-def create() -> ResponseReturnValue:
-    """Add a domain and scan it."""
-    user, form = pages.user_session(), NewDomainForm.submitted()
-    try:
-        form.check()
-        new = NewDomain(form.name.text, Usage(form.usage.text))
-        domain = domains.create(user.account_id, new, actor=user.actor)
-    except (Conflict, InvalidRequest) as error:
-        form.add_errors(error, otherwise="name")
-        return _list(error.status, form, error.extra.get("existingId"))
-    scans.trigger(user.account_id, domain.name, actor=user.actor, trigger="dashboard")
-    message = f"{domain.name} was added. Its first scan is running."
-    return notices.redirect(url_for(".show", domain=domain.name), message)
-
-
-@bp.get("/add")
-def add() -> ResponseReturnValue:
-    """Show the form to add multiple domains."""
-    return pages.render("domains_add.html", form=NewDomainsForm())
-
-
-@bp.post("/add")
-def create_many() -> ResponseReturnValue:
-    """Add multiple domains and scan them; the next page shows the result of each."""
-    user, form = pages.user_session(), NewDomainsForm.submitted()
-    if not form.validate():
-        return pages.render("domains_add.html", 400, form=form)
-    values = form.settings()
-    new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(form.split_names())]
-
-    def create_all() -> dict[str, Any]:
-        added = domains.create_many(user.account_id, new, actor=user.actor)
-        if added.created:
-            selection = scans.Selection(refs=added.created)
-            scans.trigger_many(user.account_id, selection, actor=user.actor)
-        rejected = [(row.name, row.error.message) for row in added.results if row.error]
-        return {
-            "added": added.created,
-            "rejected": rejected,
-            "total": len(added.results),
-            "notice": f"{quantity(len(added.created), 'domain')} added.",
-        }
-
-    return submissions.process("domains", create_all)
 
 
 @bp.get("/<domain>")
@@ -202,51 +136,6 @@ def delete(domain: str) -> ResponseReturnValue:
         return notices.refuse(url_for(".edit", domain=name), f"Enter {name} to delete it.")
     domains.delete(user.account_id, domain, actor=user.actor)
     return notices.redirect(url_for(".index"), f"{name} and its data were deleted.")
-
-
-def _list(
-    status: int = 200, form: NewDomainForm | None = None, existing: str | None = None
-) -> ResponseReturnValue:
-    """Render the list; ``existing`` is the id of a domain that could not be added a second time."""
-    filters = _filters()
-    cursor = pages.Paging(filters)
-    selection = DomainFilter(
-        q=filters["q"] or None,
-        tag=filters["tag"] or None,
-        grade=filters["grade"] or None,
-        profile=filters["profile"] or None,
-        profile_result=filters["profileResult"] or None,
-        sort=filters["sort"],
-    )
-    page = domain_pages.listing(pages.user_session().account_id, selection, cursor.cursor_values)
-    return pages.render(
-        "domains.html",
-        status,
-        domains=page.domains,
-        counts=page.open_alerts,
-        trends=page.score_trends,
-        following=cursor.following(page.cursor_values),
-        filters={name: value for name, value in filters.items() if value},
-        sorts=SORTS,
-        grades=GRADES,
-        profiles=page.profiles,
-        profile_results=PROFILE_RESULTS,
-        existing=existing,
-        form=form or NewDomainForm(),
-    )
-
-
-def _filters() -> dict[str, str]:
-    """Return the filters of the list; invalid values are reported on the page."""
-    profile, result = query.text("profile", 50), query.choice("profileResult", PROFILE_RESULTS)
-    return {
-        "q": query.text("q"),
-        "tag": query.text("tag", 50),
-        "grade": query.choice("grade", GRADES),
-        "profile": profile,
-        "profileResult": (result or "fail") if profile else "",
-        "sort": query.choice("sort", SORTS, "-createdAt"),
-    }
 
 
 def _edit_form(

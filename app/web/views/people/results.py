@@ -64,6 +64,7 @@ PAGES = {
         link="Team",
     ),
     "domains": Page(template="domains_added.html"),
+    "domains_to_delete": Page(template="domains_delete.html"),
     "redirect": Page(template=""),  # its values have the location
 }
 REPEATABLE = frozenset(kind for kind, page in PAGES.items() if not page.advice)

@@ -1,0 +1,102 @@
+"""The messages of each domain in the last 30 days, counted in advance for the list of domains."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.analysis.mail.periods import WEEK, hour_of
+from app.db import bulk
+from app.db.transactions import now, transaction
+from app.models import DmarcHour, DmarcWeek, Domain, DomainMail
+
+DAYS = 30
+BATCH_SIZE = 100  # domains in a transaction
+MAX_AGE = timedelta(days=1)  # the days that are counted move on
+
+
+def refresh() -> int:
+    """Count the messages of domains with new reports, and of all others once a day.
+
+    returns  the number of domains that were counted
+    """
+    count = 0
+    while batch := _refresh_batch():
+        count += batch
+    return count
+
+
+def _refresh_batch() -> int:
+    with transaction() as session:
+        due = _due(session)
+        if not due:
+            return 0
+        start = hour_of(now(session)) - DAYS * 24
+        counts: dict[UUID, Any] = {
+            row.domain_id: row
+            for row in session.execute(
+                select(
+                    DmarcHour.domain_id,
+                    func.sum(DmarcHour.messages).label("messages"),
+                    func.sum(
+                        case((or_(DmarcHour.dkim, DmarcHour.spf), DmarcHour.messages), else_=0)
+                    ).label("passed"),
+                )
+                .where(DmarcHour.domain_id.in_([row.id for row in due]), DmarcHour.hour >= start)
+                .group_by(DmarcHour.domain_id)
+            )
+        }
+        rows = [
+            {
+                "domain_id": row.id,
+                "account_id": row.account_id,
+                "messages": int(counts[row.id].messages) if row.id in counts else 0,
+                "passed": int(counts[row.id].passed) if row.id in counts else 0,
+                "version": int(row.version or 0),
+                "computed_at": now(session),
+            }
+            for row in due
+        ]
+        _store(session, rows)
+        return len(rows)
+
+
+def _due(session: Session) -> Sequence[Row[Any]]:
+    """The domains to count: id, account_id, version of their weeks."""
+    start = hour_of(now(session)) - DAYS * 24 - WEEK
+    weeks = (
+        select(DmarcWeek.domain_id, func.sum(DmarcWeek.version).label("version"))
+        .where(DmarcWeek.start > start)
+        .group_by(DmarcWeek.domain_id)
+        .subquery()
+    )
+    has_changed = or_(DomainMail.domain_id.is_(None), DomainMail.version != weeks.c.version)
+    is_old = DomainMail.computed_at < now(session) - MAX_AGE
+    changed = (
+        select(Domain.id, Domain.account_id, weeks.c.version)
+        .join(weeks, weeks.c.domain_id == Domain.id)
+        .outerjoin(DomainMail, DomainMail.domain_id == Domain.id)
+        .where(has_changed)
+    )
+    outdated = (
+        select(Domain.id, Domain.account_id, weeks.c.version)
+        .join(DomainMail, DomainMail.domain_id == Domain.id)
+        .outerjoin(weeks, weeks.c.domain_id == Domain.id)
+        .where(is_old)
+    )
+    rows = session.execute(changed.order_by(Domain.id).limit(BATCH_SIZE)).all()
+    return rows or session.execute(outdated.order_by(Domain.id).limit(BATCH_SIZE)).all()
+
+
+def _store(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    statement = bulk.insert(session, DomainMail)
+    names = ("messages", "passed", "version", "computed_at")
+    session.connection().execute(
+        statement.on_conflict_do_update(
+            index_elements=["domain_id"], set_={name: statement.excluded[name] for name in names}
+        ),
+        rows,
+    )

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 _SHOWN_APART = frozenset({"at", "level", "logger", "message", "traceback"})
+_DETAILS = frozenset({"event", "scans", "report_files"})
 _FIRST_ERROR_STATUS = 400
 
 
@@ -59,7 +60,7 @@ def _written(entry: Mapping[str, Any]) -> str:
 def _is_shown(name: str, value: Any, level: str) -> bool:
     if name in _SHOWN_APART:
         return False
-    is_detail = value is None or name == "event" or name.endswith(("_id", "_files", "_ids"))
+    is_detail = value is None or name in _DETAILS or name.endswith(("_id", "_ids"))
     return level != "info" or not is_detail
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from app import logs
 from app.errors import ApplicationError, NotFound
 
 OPERATOR = "user:operator"
@@ -26,9 +27,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class Command(click.Command):
-    """A command that prints errors as one sentence on stderr and exits with status 1."""
+    """A command that prints errors as one sentence on stderr and exits with status 1.
+
+    Log lines are on stderr, too, so that stdout has only the result.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
+        logs.move_to_stderr()
         try:
             return super().invoke(ctx)
         except NotFound:

@@ -10,7 +10,6 @@ from uuid import UUID
 import click
 from flask import Flask
 
-from app import logs
 from app.cli.base import OPERATOR, Command
 from app.protocols.quantities import quantity
 from app.services.accounts import accounts
@@ -51,7 +50,6 @@ def export(
 
     The cursor to continue with is printed on standard error at the end.
     """
-    logs.move_to_stderr()
     account_id = accounts.find(account).id
     position = stream.parse_cursor(since)
     audit_log.record_read(

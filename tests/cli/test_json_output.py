@@ -1,6 +1,10 @@
 """Lists on the command line can be printed as JSON."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from typing import Any
 
 import click
@@ -9,10 +13,12 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.engine import Engine
 
+from app.services.accounts import accounts
 from app.services.notifications import feed
 from app.settings import Settings
 from tests.support.cli import run
-from tests.support.factories import make_app
+from tests.support.factories import make_app, make_domain
+from tests.support.paths import ROOT
 
 ACCOUNT = ("--account", "default")
 CHAT = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
@@ -93,3 +99,24 @@ def test_exit_status_says_what_kind_of_error_occurred(
     result: Result = app.test_cli_runner().invoke(args=list(arguments))
     assert result.exit_code == status
     assert bool(result.stderr) == bool(status)
+
+
+def test_log_lines_are_on_stderr(app: Flask, settings: Settings) -> None:
+    command = (sys.executable, "-m", "flask", "--app", "wsgi", "scans", "trigger", *ACCOUNT)
+    environment = {
+        "SECRET_KEY": settings.secret_key,
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "ALLOWED_HOSTS": "watch.test",
+    }
+    domain = make_domain(accounts.find("default").id, "acme.test")
+    result = subprocess.run(
+        (*command, domain.name),
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"scan_\w+  acme\.test  \w+\n", result.stdout)
+    assert "Redis unavailable" in result.stderr

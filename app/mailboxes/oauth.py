@@ -23,6 +23,9 @@ DEFAULT_LIFETIME_SECONDS = 300.0  # of a token without ``expires_in``
 MAX_LIFETIME_SECONDS = 24 * 3600.0
 MAX_TOKEN = 16_000  # characters
 MAX_WORDS = 200  # of the server in a reason
+# How often and how long after each other the stored token is read again, if a refresh token was
+# refused that another process may have used at the same time.
+OTHER_PROCESS_ATTEMPTS, OTHER_PROCESS_SECONDS = 8, 0.25
 _FINAL = (
     "invalid_client",
     "invalid_grant",
@@ -90,21 +93,51 @@ def refresh_token(host: str, path: str, *, client_id: str, client_secret: str, t
 
 
 class Tokens:
-    """The access tokens of a mailbox."""
+    """The access tokens of a mailbox, which a poll and a test may renew at the same time.
+
+    A refresh token that is replaced when it is used is then used twice. The process that comes
+    second gets an error, and takes the token that the first one has stored.
+    """
 
     def __init__(self, access: Access, grant: Grant) -> None:
         self._access, self._grant = access, grant
+        self._refused: str | None = None  # the token that was returned last
 
     def current(self) -> str:
         """Return the stored token, or a new one if it expires soon; raises MailboxError."""
-        stored = self._stored()
-        if stored is not None and stored["expires_at"] > time.time() + MARGIN_SECONDS:
-            return stored["access_token"]
-        return self.renewed()
+        return self._returned(self._usable() or self._requested())
 
     def renewed(self) -> str:
-        """Return a new token, which is stored; raises MailboxError."""
+        """Return another token than the last one, which the server refused; raises MailboxError."""
+        return self._returned(self._usable() or self._requested())
+
+    def _returned(self, token: str) -> str:
+        self._refused = token
+        return token
+
+    def _usable(self) -> str | None:
+        """Return the stored token, unless it expires soon or the server has refused it."""
         stored = self._stored()
+        if stored is None or stored["expires_at"] <= time.time() + MARGIN_SECONDS:
+            return None
+        return None if stored["access_token"] == self._refused else stored["access_token"]
+
+    def _requested(self) -> str:
+        """Return a new token, which is stored, or the one that another process has stored."""
+        stored = self._stored()
+        try:
+            return self._issued(stored)
+        except SignInRequired:
+            if not self._grant.refresh_token:
+                raise
+            for _ in range(OTHER_PROCESS_ATTEMPTS):
+                if self._stored() != stored and (token := self._usable()) is not None:
+                    return token
+                time.sleep(OTHER_PROCESS_SECONDS)
+            raise
+
+    def _issued(self, stored: StoredToken | None) -> str:
+        """Return a new token of the token endpoint, which is stored; raises MailboxError."""
         current_refresh_token = stored["refresh_token"] if stored else ""
         parameters = dict(self._grant.parameters)
         if self._grant.refresh_token:

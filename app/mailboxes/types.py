@@ -124,7 +124,7 @@ class Access(ABC):
 
     @abstractmethod
     def load_token(self) -> StoredToken | None:
-        """Return the stored access token."""
+        """Return the access token that is stored now, which another process may have renewed."""
 
     @abstractmethod
     def store_token(self, token: StoredToken) -> None:

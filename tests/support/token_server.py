@@ -3,7 +3,7 @@
 import itertools
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ class TokenServer:
     access_tokens   those that were issued and have not expired
     rotates         each use of a refresh token replaces it
     error           the body and the status of the next response instead of a token
+    before_refresh  is called before a refresh token is used
     forms           the requests
     """
 
@@ -33,6 +34,7 @@ class TokenServer:
     rotates: bool = False
     expires_in: int = 3600
     error: tuple[dict[str, str], int, dict[str, str]] | None = None
+    before_refresh: Callable[[], None] = lambda: None
     forms: list[dict[str, str]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     port: int = 0
@@ -47,6 +49,7 @@ class TokenServer:
         number = next(self.numbers)
         tokens = {"access_token": f"access-{number}", "expires_in": self.expires_in}
         if form["grant_type"] == "refresh_token":
+            self.before_refresh()
             if form["refresh_token"] not in self.refresh_tokens:
                 text = "Token has been expired or revoked."
                 return {"error": "invalid_grant", "error_description": text}, 400

@@ -89,13 +89,12 @@ def edit(account: str, mailbox_id: str, secrets: bool, **values: Any) -> None:
     row = MANAGED.find(account, mailbox_id)
     stored = access.config_of(row)
     config = options.changed(MAILBOX_TYPES, stored, values, has_new_secrets=secrets)
-    _test(
-        Connection(config=config, is_private=True, network=_network(), tokens=TokenStore(row)),
-        values,
-    )
+    tokens = TokenStore.of_changed(row)
+    _test(Connection(config=config, is_private=True, network=_network(), tokens=tokens), values)
     if values["dry_run"]:
         return
     row = mailboxes.change(row.account_id, row.id, config, actor=OPERATOR, is_private=True)
+    tokens.commit()
     print(f"{mailbox_id}  {mailboxes.name_of(row)}")
 
 

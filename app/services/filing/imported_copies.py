@@ -19,6 +19,7 @@ from app.protocols.report_formats.parsedmarc.aggregate import UNCERTAIN_PERIOD
 from app.services.filing.rows import Filing
 
 _ZONES = timedelta(hours=14)  # the largest difference of a time zone from UTC
+_QUERY_PERIOD = timedelta(days=7)
 _NAMES = ("reporter", "report_id", "begin_at", "end_at")
 _UNKNOWN_SENDER = "unverified"
 
@@ -41,12 +42,11 @@ def rank(provenance: str, stored: str) -> int:
 
 
 def in_order(filings: Sequence[Filing]) -> Iterator[Sequence[Filing]]:
-    """Yield the reports in groups to insert one after the other: originals, and then each copy."""
+    """Yield the reports in groups to insert one after the other: the originals, then the copies."""
     if originals := [filing for filing in filings if filing.row["provenance"] != IMPORTED]:
         yield originals
-    for filing in filings:
-        if filing.row["provenance"] == IMPORTED:
-            yield [filing]
+    if copies := [filing for filing in filings if filing.row["provenance"] == IMPORTED]:
+        yield copies
 
 
 def align(session: Session, filings: Sequence[Filing]) -> Sequence[Filing]:
@@ -55,7 +55,7 @@ def align(session: Session, filings: Sequence[Filing]) -> Sequence[Filing]:
     effects  a stored copy gets the key of its original
     """
     if filings and filings[0].row["provenance"] == IMPORTED:
-        return [_as_stored(session, filing) for filing in filings]
+        return _as_stored(session, filings)
     for table in (DmarcReport, TlsReport):
         rows = [filing.row for filing in filings if filing.table is table]
         for copy in _stored(session, table, rows, is_imported=True) if rows else ():
@@ -65,15 +65,48 @@ def align(session: Session, filings: Sequence[Filing]) -> Sequence[Filing]:
     return filings
 
 
-def _as_stored(session: Session, filing: Filing) -> Filing:
-    """The copy with the key of the stored report that it is a copy of, if there is one."""
-    if filing.table not in (DmarcReport, TlsReport):
-        return filing
-    for stored in _stored(session, filing.table, [filing.row], is_imported=False):
-        if _is_same(filing.table, filing.row, stored):
-            key = {name: stored[name] for name in _NAMES}
-            return replace(filing, row={**filing.row, **key})
-    return filing
+def _as_stored(session: Session, filings: Sequence[Filing]) -> Sequence[Filing]:
+    """The copies with the keys of the reports that they are copies of, where there are any.
+
+    That may be an earlier one of these copies, which has the key of its original by then.
+    """
+    known: dict[Any, list[Mapping[str, Any]]] = {}
+    for table in (DmarcReport, TlsReport):
+        rows = [filing.row for filing in filings if filing.table is table]
+        for period in _periods(rows):
+            for row in _stored(session, table, period, is_imported=False):
+                known.setdefault(_group(table, row), []).append(row)
+    aligned = []
+    for filing in filings:
+        if filing.table in (DmarcReport, TlsReport):
+            reports = known.setdefault(_group(filing.table, filing.row), [])
+            same = next((row for row in reports if _is_same(filing.table, filing.row, row)), None)
+            if same is not None:
+                key = {name: same[name] for name in _NAMES}
+                filing = replace(filing, row={**filing.row, **key})
+            reports.append(filing.row)
+        aligned.append(filing)
+    return aligned
+
+
+def _periods(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield the reports in groups of a few days, so that a query finds few others."""
+    group: list[Any] = []
+    for row in sorted(rows, key=lambda row: row["begin_at"]):
+        if group and row["begin_at"] - group[0]["begin_at"] > _QUERY_PERIOD:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _group(table: Any, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is equal for a report and a copy of it."""
+    if table is TlsReport:
+        return (table, row["account_id"], row["domain_id"], row["report_id"])
+    names = ("account_id", "policy_domain", "reporter")
+    return (table, *(row[name] for name in names), _shortened(row["report_id"]))
 
 
 def _stored(

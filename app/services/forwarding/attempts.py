@@ -1,8 +1,10 @@
 """One attempt to send records to a sink, and how a record that is refused is found.
 
 A receiver that refuses the content of a request does not say which record is the reason. The
-records are then sent one by one. Those that are refused while others are accepted are skipped. If
-all are refused, the receiver or its settings are the reason, and nothing is skipped.
+first records are then sent one by one. Those that are refused while others are accepted are
+skipped. If all of the first ones are refused, records from the rest of the batch are tried as well,
+and sent again later. If these are refused too, the receiver or its settings are the reason, and
+nothing is skipped.
 """
 
 import logging
@@ -20,6 +22,7 @@ from app.sinks.types import Outcome, SinkConfig
 logger = logging.getLogger(__name__)
 
 MAX_SINGLE = 20  # records that are sent one by one in one attempt
+MAX_PROBES = 20  # records from the rest of the batch, if all of those are refused
 SECRET_UNREADABLE = (
     "the stored secret cannot be decrypted, because SECRET_KEY has changed; "
     "restore the old key, or enter the secret again"
@@ -51,7 +54,7 @@ async def send(row: RecordSink, records: Sequence[Record], network: NetworkSessi
     try:
         outcome = await _send(config, forwarded, network)
         if outcome.is_refused and len(records) > 1:
-            outcome = await _send_singly(config, forwarded[:MAX_SINGLE], network)
+            outcome = await _send_singly(config, forwarded, network)
             return _result(outcome, records[:MAX_SINGLE])
     except Exception:  # a defect in one sink type must not stop the others
         logger.exception("forwarding failed with an unexpected error", extra={"sink": str(row.id)})
@@ -72,10 +75,10 @@ async def _send(config: SinkConfig, records: Sequence[Record], network: NetworkS
 async def _send_singly(
     config: SinkConfig, records: Sequence[Record], network: NetworkSession
 ) -> Outcome:
-    """Send each record by itself; the outcome has those that are refused while others are not."""
+    """Send each of the first records by itself; those that are refused while others are not."""
     rejected: dict[int, str] = {}
     accepted = 0
-    for index, record in enumerate(records):
+    for index, record in enumerate(records[:MAX_SINGLE]):
         outcome = await _send(config, [record], network)
         if outcome.error is None:
             accepted += 1
@@ -86,9 +89,21 @@ async def _send_singly(
             return Outcome(
                 outcome.error, accepted=done, rejected=rejected, retry_after=outcome.retry_after
             )
-    if not accepted:
-        return Outcome(f"every record was refused: {rejected[0]}", is_refused=True)
-    return Outcome(rejected=rejected)
+    if accepted or await _accepts_any(config, records[MAX_SINGLE:], network):
+        return Outcome(rejected=rejected)
+    return Outcome(f"every record was refused: {rejected[0]}", is_refused=True)
+
+
+async def _accepts_any(
+    config: SinkConfig, records: Sequence[Record], network: NetworkSession
+) -> bool:
+    """Send records from the beginning to the end of these until the receiver accepts one."""
+    step = max(1, len(records) // MAX_PROBES)
+    for record in records[::step][:MAX_PROBES]:
+        outcome = await _send(config, [record], network)
+        if not outcome.is_refused:
+            return outcome.error is None
+    return False
 
 
 def _result(outcome: Outcome, records: Sequence[Record]) -> Result:

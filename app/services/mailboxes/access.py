@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app import settings
 from app.db.transactions import transaction
@@ -35,27 +35,68 @@ MAX_PREVIEW = 100  # messages
 
 
 class TokenStore:
-    """The OAuth 2.0 access token of a mailbox; before the mailbox is added, it is in memory."""
+    """The OAuth 2.0 access token of a mailbox.
+
+    The token for options that are not stored yet is in memory: of a mailbox before it is added, or
+    of changed options while they are tested. A token for the stored options is stored immediately,
+    because a refresh token that was replaced is of no use.
+    """
 
     def __init__(self, row: ReportMailbox | None = None) -> None:
         self._mailbox_id: UUID | None = row.id if row else None
-        self.token: StoredToken | None = None
-        if row is not None and row.token_encrypted:
-            self.token = json.loads(encryption.decrypt(row.token_encrypted, TOKEN))
+        token = _decrypted(row.token_encrypted if row else None)
+        self._stored_for = token["issued_for"] if token else None
+        self._is_changed = False
+        self._token: StoredToken | None = None
+
+    @classmethod
+    def of_changed(cls, row: ReportMailbox) -> "TokenStore":
+        """Return the store for a test of changed options of a mailbox."""
+        store = cls(row)
+        store._is_changed = True
+        return store
+
+    def load(self) -> StoredToken | None:
+        """Return the token that is stored now, or the one in memory."""
+        if self._token is not None or self._mailbox_id is None:
+            return self._token
+        with transaction(readonly=True) as session:
+            column = ReportMailbox.token_encrypted
+            return _decrypted(
+                session.scalar(select(column).where(ReportMailbox.id == self._mailbox_id))
+            )
 
     def store(self, token: StoredToken) -> None:
         """Store the token; committed before it returns."""
-        self.token = token
-        if self._mailbox_id is not None:
+        is_for_stored_options = token["issued_for"] == self._stored_for
+        if self._mailbox_id is None or (self._is_changed and not is_for_stored_options):
+            self._token = token
+        else:
+            self._write(token)
+
+    def commit(self) -> None:
+        """Store the token in memory, after the changed options were stored."""
+        if self._token is not None and self._mailbox_id is not None:
+            self._write(self._token)
+
+    def _write(self, token: StoredToken) -> None:
+        encrypted = encryption.encrypt(json.dumps(token), TOKEN)
+        with transaction() as session:
             is_same = ReportMailbox.id == self._mailbox_id
-            values = {"token_encrypted": self.encrypted}
-            with transaction() as session:
-                session.execute(update(ReportMailbox).where(is_same).values(**values))
+            session.execute(update(ReportMailbox).where(is_same).values(token_encrypted=encrypted))
 
     @property
     def encrypted(self) -> str | None:
-        """The value of the column."""
-        return encryption.encrypt(json.dumps(self.token), TOKEN) if self.token else None
+        """The value of the column for the token in memory."""
+        return encryption.encrypt(json.dumps(self._token), TOKEN) if self._token else None
+
+
+def _decrypted(encrypted: str | None) -> StoredToken | None:
+    """Return a stored token; raises DecryptionError."""
+    if not encrypted:
+        return None
+    token: StoredToken = json.loads(encryption.decrypt(encrypted, TOKEN))
+    return token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +160,7 @@ class _ConnectionAccess(Access):
         return page
 
     def load_token(self) -> StoredToken | None:
-        return self._connection.tokens.token
+        return self._connection.tokens.load()
 
     def store_token(self, token: StoredToken) -> None:
         self._connection.tokens.store(token)

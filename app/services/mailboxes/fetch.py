@@ -98,10 +98,15 @@ class Fetch:
         return self._result()
 
     def _ends_with(self, error: MailboxError) -> bool:
-        """Return whether the fetch ends with this error, and is not about the current message."""
+        """Return whether the fetch ends with this error, and is not about the current message.
+
+        A server that asks clients to wait has not failed if messages were stored before.
+        """
         self._error = error
-        is_general = isinstance(error, SignInRequired) or error.retry_after_seconds is not None
-        if self._current is None or is_general:
+        if error.retry_after_seconds is not None:
+            self._is_partial = True
+            return True
+        if self._current is None or isinstance(error, SignInRequired):
             self._failure = str(error)
             return True
         self._skip(self._current, str(error))

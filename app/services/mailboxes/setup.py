@@ -45,11 +45,12 @@ def change(
         raise NotFound
     checked = mailboxes.with_stored_secrets(row, config).checked()
     is_private = mailboxes.has_private_server(row, checked)
-    connection = Connection(
-        config=checked, is_private=is_private, network=network, tokens=access.TokenStore(row)
-    )
+    tokens = access.TokenStore.of_changed(row)
+    connection = Connection(config=checked, is_private=is_private, network=network, tokens=tokens)
     _test(connection)
-    return mailboxes.change(row.account_id, row.id, config, actor=actor)
+    changed = mailboxes.change(row.account_id, row.id, config, actor=actor)
+    tokens.commit()
+    return changed
 
 
 def test(account_id: UUID, mailbox_id: UUID, network: Network) -> int | None:

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.engine import Engine
 
 from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, ReportFile, TlsReport
@@ -89,6 +90,25 @@ def test_copies_in_several_formats_are_one_report(account_id: UUID) -> None:
     value = report(dmarc_xml(report_id="one", records=RECORDS))
     statuses = send(account_id, *(write(value) for write in FORMATS.values()))
     assert sorted(statuses) == ["duplicate"] * (len(FORMATS) - 1) + ["parsed"]
+
+
+def test_copies_of_a_dump_are_compared_with_a_query_for_each_week(
+    account_id: UUID, database: Engine
+) -> None:
+    texts = [dmarc_xml(report_id=f"r{number}@mail", records=RECORDS) for number in range(40)]
+    send(account_id, *texts[:20])
+    statements: list[str] = []
+    content = FORMATS["list"](*(report(xml) for xml in texts))
+
+    def note(*arguments: Any) -> None:
+        if arguments[2].startswith("SELECT dmarc_reports.id, dmarc_reports.reporter"):
+            statements.append(arguments[2])
+
+    event.listen(database, "before_cursor_execute", note)
+    statuses = send(account_id, content)
+    event.remove(database, "before_cursor_execute", note)
+    assert sorted(statuses[20:]) == ["duplicate"] * 20 + ["parsed"] * 20
+    assert len(statements) == 1
 
 
 @pytest.mark.parametrize("hours", [-11, 2, 14])

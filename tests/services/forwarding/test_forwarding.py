@@ -129,6 +129,27 @@ def test_refused_record_is_skipped_and_the_others_are_forwarded(
     assert len(accepted) == 11
 
 
+def test_many_refused_records_in_a_row_do_not_stop_the_others(
+    account_id: UUID, receiver: Receiver, options: dict[str, str]
+) -> None:
+    store_reports(account_id, many(90))
+    sink_id = add_sink(account_id, "webhook", options)
+    accepted: list[str] = []
+
+    def answer(call: Received) -> tuple[int, dict[str, str]]:
+        if any(f'"count":{number},'.encode() in call.body for number in range(2, 71)):
+            return 422, {}
+        accepted.extend(ids_in(call))
+        return 200, {}
+
+    receiver.answer = answer
+    while forwarding.run(LoopbackNetwork()):  # a run ends after some seconds
+        pass
+    row = find(account_id, sink_id)
+    assert (row.skipped_count, row.forwarded_count, row.failure) == (69, 21, None)
+    assert len(set(accepted)) == 21
+
+
 def test_nothing_is_skipped_if_the_receiver_refuses_everything(
     account_id: UUID, stored_ids: list[str], receiver: Receiver, options: dict[str, str]
 ) -> None:

@@ -1,5 +1,6 @@
 """IMAP mailboxes with access tokens, against a token endpoint and an IMAP server on loopback."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from sqlalchemy import update
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.mailboxes.imap_oauth import ImapGmailConfig, ImapMicrosoftConfig
+from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.network.session import LiveNetwork
-from app.services.mailboxes import mailboxes, polling, setup
+from app.services.mailboxes import access, mailboxes, polling, setup
 from app.services.mailboxes.fetch import PollResult
 from app.settings import Settings
 from tests.support import imap_server as imap
@@ -166,6 +168,53 @@ def test_revoked_access_pauses_the_mailbox_until_new_credentials_are_entered(
     setup.change(paused, config, provider.network, actor=ACTOR)
     assert reload(row).paused_at is None
     assert counts(provider.poll(row)) == PollResult(imported_count=2)
+
+
+def test_rotating_refresh_token_that_a_test_and_a_poll_use_at_once_stays_valid(
+    account_id: UUID, provider: Provider
+) -> None:
+    provider.tokens.rotates = True
+    provider.mails.tokens = provider.tokens.access_tokens
+    row = provider.add(account_id, provider.gmail)
+    connection = replace(access.connection_of(row, provider.network), context=TRUST)
+    both, results = threading.Barrier(2, timeout=10), []
+
+    def wait_once() -> None:
+        if provider.tokens.before_refresh is wait_once:
+            both.wait()
+
+    def test() -> None:
+        results.append(access.test(connection))
+
+    provider.tokens.before_refresh = wait_once
+    thread = threading.Thread(target=test)
+    thread.start()
+    result = provider.poll(row)
+    thread.join()
+    assert counts(result) == PollResult(imported_count=2)
+    assert results == [2]
+    assert len(provider.tokens.forms) == 2
+    assert reload(row).paused_at is None
+
+
+def test_failed_test_of_changed_options_keeps_the_rotated_token_of_the_stored_ones(
+    account_id: UUID, provider: Provider
+) -> None:
+    provider.tokens.rotates = True
+    row = provider.add(account_id, provider.gmail)
+    assert counts(provider.poll(row)) == PollResult(imported_count=2)
+    provider.tokens.refresh_tokens.add("refresh-other")
+    before = set(provider.tokens.refresh_tokens)
+    other = replace(provider.gmail, refresh_token="refresh-other", folder="Missing")
+    with pytest.raises(MailboxError):
+        setup.change(reload(row), other, provider.network, actor=ACTOR)
+    provider.tokens.refresh_tokens |= before
+    provider.tokens.access_tokens.clear()
+    assert provider.poll(row).failure is None
+    provider.tokens.refresh_tokens.add("refresh-other")
+    saved = replace(other, folder="INBOX")
+    setup.change(reload(row), saved, provider.network, actor=ACTOR)
+    assert provider.poll(row).failure is None
 
 
 def test_token_endpoint_that_asks_to_wait_delays_the_next_poll(

@@ -113,6 +113,25 @@ def test_messages_before_the_throttled_one_are_imported_and_it_is_not_skipped(
     assert counts(client.poll(row)) == PollResult(imported_count=2)
 
 
+def test_throttled_mailbox_that_makes_progress_is_healthy_and_continues_when_it_may(
+    provider: Provider, client: Client
+) -> None:
+    row = client.add(provider.config())
+    for message_id in provider.ids[1:]:
+        provider.server.faults.append((f"GET .*{message_id}", provider.throttled()))
+    for number in (1, 2):
+        result = client.poll(row)
+        assert (result.imported_count, result.failure) == (1, None), number
+        stored = reload(row)
+        assert (stored.failure, stored.failing_since) == (None, None)
+        _expect_next_poll(row, timedelta(seconds=120))
+    provider.server.faults.append((provider.lists, provider.throttled()))
+    assert client.poll(row).failure
+    assert reload(row).failing_since is not None
+    assert counts(client.poll(row)) == PollResult(imported_count=1)
+    assert reload(row).failing_since is None
+
+
 def test_expired_token_is_renewed_once(provider: Provider, client: Client) -> None:
     row = client.add(provider.config())
     assert counts(client.poll(row)) == PollResult(imported_count=3)

@@ -4,7 +4,7 @@ from flask import Blueprint, Flask
 
 from app.api import health, ingest, metrics, well_known
 from app.api.docs import runbooks
-from app.api.http import auth, errors, rate_limit, requests
+from app.api.http import auth, errors, ingest_auth, rate_limit, requests
 from app.api.v1.alerts import views
 from app.api.v1.analytics import views as analytics_views
 from app.api.v1.checks import views as checks_views
@@ -26,7 +26,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Register hooks, routes and error handlers, in the order in which they handle a request."""
     requests.init_app(app)
     auth.init_app(app)
-    ingest.init_app(app)
+    ingest_auth.init_app(app)
     rate_limit.init_app(app, settings)
     token_leaks_views.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")

@@ -9,25 +9,21 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app import ids, settings
-from app.api.http import responses
+from app.api.http import ingest_auth, responses
 from app.api.http.endpoint import Schema, endpoint
 from app.errors import (
     ApplicationError,
     InvalidRequest,
     NotFound,
-    ServiceUnavailable,
     Unauthorized,
 )
 from app.models.stored_json import SenderMetadata
-from app.services.api_keys import upload_tokens
-from app.services.api_keys.upload_tokens import Uploader
-from app.services.ingest import budgets, files, tokens
+from app.services.ingest import files
 from app.services.ingest.files import StoredFile
-from app.services.ingest.tokens import Sender
 
 bp = Blueprint("ingest", __name__, url_prefix="/ingest")
 
@@ -52,51 +48,6 @@ class IngestResult(Schema):
     files: list[IngestedFile]
 
 
-def init_app(app: Flask) -> None:
-    """Resolve the token of every request; must be registered before the limiter."""
-    app.before_request(identify)
-
-
-def identify() -> None:
-    """Set ``g.sender`` to the account of the address, or None, without refusing anyone."""
-    if request.blueprint != "ingest":
-        return
-    try:
-        g.sender = tokens.resolve(str((request.view_args or {}).get("token")))
-        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
-        if g.sender is not None and scheme.lower() == "bearer":
-            g.uploader = upload_tokens.authenticate(credential.strip())
-        elif g.sender is not None:
-            source = budgets.source_of("http", {"address": request.remote_addr})
-            g.is_known_source = budgets.is_known(g.sender.account_id, source)
-    except ServiceUnavailable as error:
-        g.unresolved = error
-
-
-def sender_or_none() -> Sender | None:
-    """Return the account of the requested address, or None; for the hooks."""
-    sender: Sender | None = g.get("sender")
-    return sender
-
-
-def uploader_or_none() -> Uploader | None:
-    """Return the holder of a valid upload token of the address's account, or None."""
-    sender, uploader = sender_or_none(), g.get("uploader")
-    if sender is None or uploader is None or uploader.account_id != sender.account_id:
-        return None
-    return uploader  # type: ignore[no-any-return]
-
-
-def is_known_source() -> bool:
-    """Whether this client has sent an authenticated report to the account before."""
-    return bool(g.get("is_known_source"))
-
-
-def has_bad_token() -> bool:
-    """Whether the request has an upload token that is invalid for this address."""
-    return "uploader" in g and uploader_or_none() is None
-
-
 @bp.before_request
 def _bound() -> None:
     """Refuse requests without a valid address, and limit the size of the others.
@@ -106,9 +57,9 @@ def _bound() -> None:
     unresolved: ApplicationError | None = g.get("unresolved")
     if unresolved is not None:
         raise unresolved
-    if sender_or_none() is None:
+    if ingest_auth.sender_or_none() is None:
         raise NotFound(UNKNOWN_ADDRESS)
-    if has_bad_token():
+    if ingest_auth.has_bad_token():
         raise Unauthorized("Invalid upload token")
     _check_content_encoding()
     # One more byte, because a body without a length is truncated at the limit without an error.
@@ -147,11 +98,11 @@ def ingest_tls(token: str) -> Response:
 
 
 def _store(raw: bytes, name: str | None) -> StoredFile:
-    sender = sender_or_none()
+    sender = ingest_auth.sender_or_none()
     if sender is None:
         raise NotFound(UNKNOWN_ADDRESS)
     claims: SenderMetadata = {"address": request.remote_addr, "content_type": request.content_type}
-    uploader = uploader_or_none()
+    uploader = ingest_auth.uploader_or_none()
     if uploader is not None:
         claims["upload_token"] = uploader.token_id
     received_via = "upload" if uploader else "http"

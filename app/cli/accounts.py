@@ -9,9 +9,9 @@ from flask import Flask
 from app import ids
 from app.cli.base import JSON, OPERATOR, Commands, confirm, iso, print_json
 from app.protocols.quantities import quantity
-from app.services.accounts import account_list, accounts, deletion
+from app.services.accounts import accounts, deletion, summaries
 from app.services.accounts import export as accounts_export
-from app.services.accounts.account_list import Summary
+from app.services.accounts.summaries import Summary
 from app.services.api_keys import account_limits
 from app.services.api_keys.account_limits import Changes
 
@@ -35,7 +35,7 @@ def create(name: str) -> None:
 @JSON
 def list_accounts(as_json: bool) -> None:
     """List all accounts."""
-    rows = account_list.search()
+    rows = summaries.search()
     if as_json:
         print_json([_as_json(row) for row in rows])
         return
@@ -54,7 +54,7 @@ def list_accounts(as_json: bool) -> None:
 @click.argument("account")
 def show(account: str, as_json: bool) -> None:
     """Show one account."""
-    row = account_list.show(account)
+    row = summaries.show(account)
     if as_json:
         print_json(_as_json(row))
         return
@@ -125,7 +125,7 @@ def export(account: str, path: Path) -> None:
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
 def delete(account: str, yes: bool) -> None:
     """Delete an account and all its data. This can't be undone."""
-    row = account_list.show(account)
+    row = summaries.show(account)
     confirm(row.name, yes)
     deletion.delete_now(account, actor=OPERATOR)
     print(f"Deleted {row.name}.")

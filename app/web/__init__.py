@@ -3,7 +3,7 @@
 from flask import Blueprint, Flask
 
 from app.settings import Settings
-from app.web.access import requirements
+from app.web import requirements
 from app.web.base import filters, notices, pages
 from app.web.sign_in import login_throttle
 from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo

@@ -12,8 +12,8 @@ from app.db.transactions import transaction
 from app.models import Account, Alert
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter
-from app.services.audit import audit_entries
-from app.services.audit.audit_entries import AuditFilter
+from app.services.audit import entries
+from app.services.audit.entries import AuditFilter
 from app.services.monitoring import account_monitor
 from tests.support.api_scans import BAD
 from tests.support.dashboard_browser import Browser, make_browser
@@ -85,7 +85,7 @@ def test_accepted_risk_is_shown_on_every_page_of_its_alert(scanned: Browser, acc
 
 
 def test_audit_log_records_an_acceptance(scanned: Browser, accepted: str) -> None:
-    events, _ = audit_entries.search(scanned.account_id, AuditFilter(action="alert."))
+    events, _ = entries.search(scanned.account_id, AuditFilter(action="alert."))
     (event,) = events
     assert (event.actor, event.target) == ("user:ann@acme.test", accepted)
     assert event.details["risk_owner"] == "Ada <CISO>"

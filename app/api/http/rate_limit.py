@@ -9,8 +9,7 @@ from functools import lru_cache
 from flask import Flask, Response, g, request
 
 from app import settings
-from app.api import ingest
-from app.api.http import auth
+from app.api.http import auth, ingest_auth
 from app.limits import rate_limiter
 from app.limits.concurrency import Slots
 from app.limits.rate_limiter import RateLimitExceeded
@@ -45,10 +44,12 @@ def _count() -> None:
     if (request.blueprint or request.endpoint or "").partition(".")[0] in _EXEMPT:
         return
     try:
-        if (uploader := ingest.uploader_or_none()) is not None:
+        if (uploader := ingest_auth.uploader_or_none()) is not None:
             limit = settings.current().ingest_rate_limit
             g.rate_limit_status = rate_limiter.count(f"upload:{uploader.token_id}", limit)
-        elif (sender := ingest.sender_or_none()) is not None and not ingest.has_bad_token():
+        elif (
+            sender := ingest_auth.sender_or_none()
+        ) is not None and not ingest_auth.has_bad_token():
             _count_sender(f"ingest:{sender.token_id}")
         elif (caller := auth.caller_or_none()) is not None:
             _count_caller(caller)
@@ -64,7 +65,7 @@ def _count() -> None:
 def _count_sender(address: str) -> None:
     """Count a request to a public report address; known sources have their own limit."""
     current = settings.current()
-    if ingest.is_known_source():
+    if ingest_auth.is_known_source():
         known_sources = f"{address}:known"
         g.rate_limit_status = rate_limiter.count(known_sources, current.ingest_rate_limit)
         return

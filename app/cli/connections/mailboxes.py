@@ -89,7 +89,7 @@ def edit(account: str, mailbox_id: str, secrets: bool, **values: Any) -> None:
     row = MANAGED.find(account, mailbox_id)
     stored = access.config_of(row)
     config = options.changed(MAILBOX_TYPES, stored, values, has_new_secrets=secrets)
-    tokens = TokenStore.of_changed(row)
+    tokens = TokenStore(row, is_changed=True)
     _test(Connection(config=config, is_private=True, network=_network(), tokens=tokens), values)
     if values["dry_run"]:
         return

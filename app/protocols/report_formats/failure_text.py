@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from app.protocols.mail.mime import ORIGINALS, Part, first, header_block, headers
+from app.protocols.mail.mime import ORIGINALS, first, header_block, headers
 from app.protocols.report_formats.limits import KIB
+from app.protocols.report_formats.message_parts import Part
 
 _SEARCHED = 64 * KIB
 _OPENING = re.compile(

@@ -29,7 +29,7 @@ from app.services.core import batches
 from app.services.core.leases import Requeue
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.filing import claims as file_claims
-from app.services.filing import filing
+from app.services.filing import storage
 from app.services.filing.claims import Claim
 from app.services.filing.parsing import ParsedReport, read
 from app.services.ingest import authenticity, budgets
@@ -323,7 +323,7 @@ def store_results(files: Sequence[ParsedFile]) -> None:
 
 
 def _store(session: Session, files: Sequence[ParsedFile]) -> None:
-    filing.file_all(session, [(file.claim.lease, file.reports) for file in files])
+    storage.file_all(session, [(file.claim.lease, file.reports) for file in files])
 
 
 def _log_fields(files: Sequence[ParsedFile]) -> dict[str, list[str]]:

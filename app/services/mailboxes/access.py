@@ -40,21 +40,16 @@ class TokenStore:
     The token for options that are not stored yet is in memory: of a mailbox before it is added, or
     of changed options while they are tested. A token for the stored options is stored immediately,
     because a refresh token that was replaced is of no use.
+
+    is_changed  whether changed options of the row are tested
     """
 
-    def __init__(self, row: ReportMailbox | None = None) -> None:
+    def __init__(self, row: ReportMailbox | None = None, *, is_changed: bool = False) -> None:
         self._mailbox_id: UUID | None = row.id if row else None
         token = _decrypted(row.token_encrypted if row else None)
         self._stored_for = token["issued_for"] if token else None
-        self._is_changed = False
+        self._is_changed = is_changed
         self._token: StoredToken | None = None
-
-    @classmethod
-    def of_changed(cls, row: ReportMailbox) -> "TokenStore":
-        """Return the store for a test of changed options of a mailbox."""
-        store = cls(row)
-        store._is_changed = True
-        return store
 
     def load(self) -> StoredToken | None:
         """Return the token that is stored now, or the one in memory."""

@@ -45,7 +45,7 @@ def change(
         raise NotFound
     checked = mailboxes.with_stored_secrets(row, config).checked()
     is_private = mailboxes.has_private_server(row, checked)
-    tokens = access.TokenStore.of_changed(row)
+    tokens = access.TokenStore(row, is_changed=True)
     connection = Connection(config=checked, is_private=is_private, network=network, tokens=tokens)
     _test(connection)
     changed = mailboxes.change(row.account_id, row.id, config, actor=actor)

@@ -14,7 +14,7 @@ from app.models.accounts import ROLES
 from app.models.stored_json import AuditDetails
 from app.services.audit import audit_log
 from app.services.emails import security_emails
-from app.services.people import invitations, key_creators, people_erasure, ranks
+from app.services.people import erasure, invitations, key_creators, ranks
 from app.services.sign_in.sessions import UserSession
 
 
@@ -78,7 +78,7 @@ def remove(by: UserSession, user_id: UUID) -> None:
         active = key_creators.active_keys(session, by.account_id, key_creators.actor_of(user))
         deleted = invitations.revoke_of(session, user.id)
         session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
-        people_erasure.erase(session, user)
+        erasure.erase(session, user)
         security_emails.person_removed(session, user, by.actor)
         session.delete(user)
         _record(

@@ -16,7 +16,7 @@ from app.models import Account, ApiKey, User
 from app.services.accounts import accounts
 from app.services.audit import audit_log
 from app.services.emails import security_emails
-from app.services.people import invitations, people_erasure
+from app.services.people import erasure, invitations
 from app.services.sign_in import passwords, sessions
 
 PASSWORD_BYTES = 15
@@ -130,7 +130,7 @@ def delete(email: str, *, actor: str) -> None:
             raise Conflict(f"{user.email} is the account's only owner. Make someone else an owner.")
         sessions.end_every(session, user.id)
         invitations.revoke_of(session, user.id)
-        people_erasure.erase(session, user)
+        erasure.erase(session, user)
         security_emails.person_removed(session, user, actor)
         session.delete(user)
         _record(session, user, actor, "user.removed")

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 
 from app.protocols.mail import mime
-from app.protocols.mail.mime import Headers, Part
+from app.protocols.mail.mime import Headers
 from app.protocols.report_formats import file_types
 from app.protocols.report_formats.file_types import FileType
 from app.protocols.report_formats.limits import KIB, ReportRejected
+from app.protocols.report_formats.message_parts import Part
 
 _FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,60}:)?feedback[\s>]")
 _CLOSING = re.compile(rb"</(?:[A-Za-z_][\w.-]{0,60}:)?feedback\s{0,10}>")

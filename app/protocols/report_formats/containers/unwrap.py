@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from app.protocols.mail import mbox, mime, transfer_encoding
-from app.protocols.mail.mime import Part
-from app.protocols.report_formats import file_types, xml_text
+from app.protocols.report_formats import file_types, message_parts, xml_text
 from app.protocols.report_formats.containers import (
     inflation,
     mails_without_report,
@@ -29,6 +28,7 @@ from app.protocols.report_formats.limits import (
     Limits,
     ReportRejected,
 )
+from app.protocols.report_formats.message_parts import Part
 from app.protocols.report_formats.parsedmarc import documents as parsedmarc
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -73,7 +73,7 @@ class _Unwrapping:
 
     def __init__(self, limits: Limits, size: int) -> None:
         self.limits, self.inflation = limits, Inflation(limits, size)
-        self.mime_cost = mime.Cost()
+        self.mime_cost = message_parts.Cost()
         self.members = self.mails = 0
 
     def file(self, content: bytes, path: str, depth: _Depth) -> Iterator[Entry]:
@@ -221,7 +221,7 @@ class _Unwrapping:
         self._count_mail()
         header, parts, is_empty = _header(raw), list[Part](), True
         failure = FailureMail(header)
-        for part in mime.parts(raw, self.limits, self.mime_cost, path, depth.mails):
+        for part in message_parts.parts(raw, self.limits, self.mime_cost, path, depth.mails):
             if failure.takes(part):
                 continue
             part_is_empty = True

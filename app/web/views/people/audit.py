@@ -3,8 +3,8 @@
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from app.services.audit import audit_entries
-from app.services.audit.audit_entries import AuditFilter
+from app.services.audit import entries
+from app.services.audit.entries import AuditFilter
 from app.web.base import dates, pages, privacy, query
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
@@ -43,7 +43,7 @@ def index() -> ResponseReturnValue:
         to_at=dates.parse_end_of_day(values["to"]),
     )
     paging = pages.Paging(values)
-    rows, following = audit_entries.search(
+    rows, following = entries.search(
         pages.user_session().account_id, filters, cursor_values=paging.cursor_values, limit=PAGE
     )
     return pages.render(

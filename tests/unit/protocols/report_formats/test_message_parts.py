@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from app.protocols.mail import mime, parameters, transfer_encoding
-from app.protocols.report_formats import failure
+from app.protocols.report_formats import failure, message_parts
 from app.protocols.report_formats.containers import unwrap
 from app.protocols.report_formats.containers.entries import Entry
 from app.protocols.report_formats.limits import LIMITS
@@ -134,7 +134,7 @@ def test_fields_about_the_content_are_read_like_all_fields(seed: int) -> None:
         for _ in range(random.randrange(1, 6))
     ]
     header = newline.join(lines).encode()
-    (leaf,) = mime.parts(header + (newline * 2).encode() + b"body", LIMITS)
+    (leaf,) = message_parts.parts(header + (newline * 2).encode() + b"body", LIMITS)
     fields = mime.headers(header)
     assert leaf.body == b"body"
     assert leaf.media_type == (

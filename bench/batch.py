@@ -21,8 +21,8 @@ from app.checks import CHECKS
 from app.jobs import queue
 from app.services.accounts import accounts
 from app.services.domains import domains
-from app.services.scans import scans
-from app.services.scans.scans import Selection
+from app.services.scans import batches
+from app.services.scans.batches import Selection
 from bench import answerer, backends, scan
 
 ACTOR = "cli:bench"
@@ -69,10 +69,10 @@ def _await_worker(redis_url: str) -> None:
 
 def _seconds(account_id: UUID) -> float:
     started = time.perf_counter()
-    batch = scans.trigger_many(account_id, Selection(all=True), actor=ACTOR)
+    batch = batches.trigger(account_id, Selection(all=True), actor=ACTOR)
     while batch.finished_at is None:
         time.sleep(0.05)
-        batch = scans.find_batch(account_id, batch.id)
+        batch = batches.find(account_id, batch.id)
     if set(batch.counts) != {"completed"}:
         raise SystemExit(f"not every scan was completed: {dict(batch.counts)}")
     return time.perf_counter() - started

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import insert, update
 from sqlalchemy.engine import Engine
 
 from app import create_app
@@ -49,6 +49,13 @@ def make_domain(account_id: UUID, name: str | None = None, **options: Any) -> Do
     """A domain below ``.test``, which the tests' settings allow."""
     new = domains.NewDomain(name or f"d{next(_numbers)}.test", **options)
     return domains.create(account_id, new, actor=ACTOR)
+
+
+def make_domains(account_id: UUID, count: int) -> None:
+    """Many domains, inserted at once."""
+    rows = [{"account_id": account_id, "name": f"many{number}.test"} for number in range(count)]
+    with transactions.transaction() as session:
+        session.execute(insert(Domain), rows)
 
 
 def make_scan(account_id: UUID, ref: str) -> Scan:

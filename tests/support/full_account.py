@@ -48,8 +48,8 @@ from app.services.monitoring import report_monitor
 from app.services.notifications import feed
 from app.services.people import invitations
 from app.services.rollups import rollup_queue
-from app.services.scans import runner, scans
-from app.services.scans.scans import Selection
+from app.services.scans import batches, runner, scans
+from app.services.scans.batches import Selection
 from app.services.sign_in import sessions
 from app.services.sign_in.sessions import UserSession
 from tests.support.factories import add_email_channel, make_account, make_domain, make_key
@@ -145,7 +145,7 @@ def _scan(full: FullAccount, actor: str) -> None:
     for policy in ("reject", "none"):
         queued = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
         assert runner.run([queued.id], ZoneNetwork(_zone(full.domain, policy))) == 1
-    scans.trigger_many(full.account.id, Selection(all=True), actor=actor)
+    batches.trigger(full.account.id, Selection(all=True), actor=actor)
 
 
 def _receive(full: FullAccount) -> None:

@@ -8,7 +8,8 @@ from app.checks.engine.types import Usage
 from app.db.transactions import transaction
 from app.models import Account
 from app.services.domains import domains
-from app.services.scans import scans
+from app.services.scans import batches
+from app.services.scans.batches import Selection
 
 ACTOR = "user:demo"
 
@@ -48,5 +49,5 @@ def add_samples() -> int:
         return 0
     added = domains.create_many(account_id, list(SAMPLES.values()), actor=ACTOR)
     if added.created:
-        scans.trigger_many(account_id, scans.Selection(refs=added.created), actor=ACTOR)
+        batches.trigger(account_id, Selection(refs=added.created), actor=ACTOR)
     return added.created_count

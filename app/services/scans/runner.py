@@ -37,7 +37,8 @@ STORE_BATCH_SIZE = 50  # scans per transaction: few enough to be quick, enough t
 STORE_SECONDS = 0.5  # how long a result waits for others to share a transaction
 STOP_POLL_SECONDS = 0.2  # between two calls of ``is_stopping``
 MAX_RUN_SECONDS = 30.0  # how long a chunk job claims further scans
-DUE_BATCH_SIZE = 1_000
+DUE_BATCH_SIZE = 1_000  # domains in one transaction
+DUE_SECONDS = 10.0  # after which other tasks of the clock have their turn
 
 
 def run(
@@ -98,7 +99,18 @@ def start_due() -> int:
     """Queue the scans that are due by their schedules, and set the next time of each domain.
 
     returns  how many domains were due
+    effects  one transaction for each DUE_BATCH_SIZE domains, until none is due or DUE_SECONDS have
+             passed; the longest due come first
     """
+    until, count = time.monotonic() + DUE_SECONDS, 0
+    while started := _start_some():
+        count += started
+        if started < DUE_BATCH_SIZE or time.monotonic() >= until:
+            break
+    return count
+
+
+def _start_some() -> int:
     with transaction() as session:
         now = transactions.now(session)
         due = session.scalars(

@@ -15,7 +15,8 @@ from app.models import Alert, Scan
 from app.ports.dns import ServerAnswer
 from app.services.alerts import alerts
 from app.services.domains import verification, verification_recheck
-from app.services.scans import runner, scans
+from app.services.scans import batches, runner, scans
+from app.services.scans.batches import Selection
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.zones import SERVFAIL, Zone, ZoneNetwork
 
@@ -76,8 +77,8 @@ def test_300_dead_domains_open_300_alerts() -> None:
         names = [f"dead{number}.test" for number in range(first, first + 50)]
         for name in names:
             make_domain(account.id, name, schedule="off")
-        batch = scans.trigger_many(account.id, scans.Selection(refs=names), actor=ACTOR)
-        scan_ids = [row.id for row in scans.find_batch(account.id, batch.id).scans]
+        batch = batches.trigger(account.id, Selection(refs=names), actor=ACTOR)
+        scan_ids = [row.id for row in batches.find(account.id, batch.id).scans]
         assert runner.run(scan_ids, ZoneNetwork(Zone({}))) == 50
     with transaction(readonly=True) as session:
         opened = session.execute(select(Alert.type, Alert.cause_id)).all()

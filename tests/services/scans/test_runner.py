@@ -17,8 +17,9 @@ from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS
 from app.services.alerts import alerts
 from app.services.domain_status import dns_status
-from app.services.scans import claims, results, runner, scans
-from tests.support.factories import ACTOR, make_account, make_domain, make_scan
+from app.services.scans import batches, claims, results, runner, scans
+from app.services.scans.batches import Selection
+from tests.support.factories import ACTOR, make_account, make_domain, make_domains, make_scan
 from tests.support.zones import SERVFAIL, TIMEOUT, Failure, Zone, ZoneNetwork
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -114,7 +115,7 @@ def test_single_scan_is_claimed_before_a_batch() -> None:
     for name in ("a1.test", "a2.test", "a3.test"):
         make_domain(account.id, name, schedule="off")
     names = ("a1.test", "a2.test")
-    scans.trigger_many(account.id, scans.Selection(refs=names), actor=ACTOR)
+    batches.trigger(account.id, Selection(refs=names), actor=ACTOR)
     single = make_scan(account.id, "a3.test")
     assert single.id in claimed([UUID(int=1), UUID(int=2)])
 
@@ -347,6 +348,16 @@ class SilentZone(Zone):
             self.is_waiting = True
             await asyncio.sleep(3600)
         return await super().resolve(name, rdtype, checking_disabled=checking_disabled)
+
+
+def test_all_due_domains_are_scanned_in_one_call(enqueued: list[list[UUID]]) -> None:
+    account, count = make_account(), 2 * runner.DUE_BATCH_SIZE + 1
+    make_domains(account.id, count)
+    with transaction() as session:
+        session.execute(update(Domain).values(next_scan_at=datetime.now(UTC)))
+    assert runner.start_due() == count
+    assert sum(map(len, enqueued)) == count
+    assert runner.start_due() == 0
 
 
 def test_due_domain_is_scanned_and_scheduled_again(

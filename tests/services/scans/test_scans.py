@@ -10,9 +10,10 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import Scan
-from app.services.scans import scans
-from app.services.scans.scans import ScanFilter, Selection
-from tests.support.factories import ACTOR, make_account, make_domain, make_scan
+from app.services.scans import batches, scans
+from app.services.scans.batches import Selection
+from app.services.scans.scans import ScanFilter
+from tests.support.factories import ACTOR, make_account, make_domain, make_domains, make_scan
 
 pytestmark = pytest.mark.usefixtures("database", "enqueued")
 
@@ -76,11 +77,23 @@ def test_batch_is_enqueued_in_chunks(enqueued: list[list[str]]) -> None:
     account = make_account()
     for number in range(5):
         make_domain(account.id, f"d{number}.test")
-    batch = scans.trigger_many(account.id, Selection(all=True), actor=ACTOR)
+    batch = batches.trigger(account.id, Selection(all=True), actor=ACTOR)
     assert len(batch.scans) == 5
     assert sorted(scan for chunk in enqueued for scan in chunk) == sorted(
         str(row.id) for row in batch.scans
     )
+
+
+def test_batch_of_all_domains_has_no_limit(enqueued: list[list[str]]) -> None:
+    account = make_account()
+    make_domains(account.id, batches.MAX_NAMED + 1)
+    batch = batches.trigger(account.id, Selection(all=True), actor=ACTOR)
+    assert batch.counts == {"queued": batches.MAX_NAMED + 1}
+    assert sum(map(len, enqueued)) == batches.MAX_NAMED + 1
+    with pytest.raises(InvalidRequest, match="list at most 5000 domains, or use tag or all"):
+        batches.trigger(
+            account.id, Selection(refs=["a.test"] * (batches.MAX_NAMED + 1)), actor=ACTOR
+        )
 
 
 def test_batch_includes_scans_in_progress_and_enqueues_the_others(
@@ -90,7 +103,7 @@ def test_batch_includes_scans_in_progress_and_enqueues_the_others(
     make_domain(account.id, "a.test")
     make_domain(account.id, "b.test")
     first = make_scan(account.id, "a.test")
-    batch = scans.trigger_many(account.id, Selection(refs=["a.test", "B.test"]), actor=ACTOR)
+    batch = batches.trigger(account.id, Selection(refs=["a.test", "B.test"]), actor=ACTOR)
     assert first.id in {row.id for row in batch.scans}
     assert len(enqueued) == 2
     assert len(enqueued[1]) == 1
@@ -100,7 +113,7 @@ def test_batch_can_select_domains_by_tag() -> None:
     account = make_account()
     make_domain(account.id, "a.test", tags=["x"])
     make_domain(account.id, "b.test")
-    batch = scans.trigger_many(account.id, Selection(tag="x"), actor=ACTOR)
+    batch = batches.trigger(account.id, Selection(tag="x"), actor=ACTOR)
     assert [row.domain_name for row in batch.scans] == ["a.test"]
 
 
@@ -108,11 +121,11 @@ def test_batch_finishes_with_its_last_scan() -> None:
     account = make_account()
     for name in ("a.test", "b.test"):
         make_domain(account.id, name)
-    batch = scans.trigger_many(account.id, Selection(all=True), actor=ACTOR)
+    batch = batches.trigger(account.id, Selection(all=True), actor=ACTOR)
     for row in batch.scans:
-        assert scans.find_batch(account.id, batch.id).finished_at is None
+        assert batches.find(account.id, batch.id).finished_at is None
         finish(scans.find(account.id, row.id))
-    finished = scans.find_batch(account.id, batch.id)
+    finished = batches.find(account.id, batch.id)
     assert finished.finished_at is not None
     assert finished.counts["completed"] == 2
 
@@ -125,7 +138,7 @@ def test_batch_without_domains_or_with_unknown_names_is_refused(selection: Selec
     make_domain(account.id, "a.test")
     make_domain(make_account().id, "other.test")
     with pytest.raises(InvalidRequest):
-        scans.trigger_many(account.id, selection, actor=ACTOR)
+        batches.trigger(account.id, selection, actor=ACTOR)
 
 
 def test_queued_scan_can_be_cancelled_and_finished_scan_cannot() -> None:
@@ -163,6 +176,6 @@ def test_scan_of_another_account_is_not_found() -> None:
     for call in (scans.find, scans.cancel):
         with pytest.raises(NotFound):
             call(other, scan.id)
-    batch = scans.trigger_many(account.id, Selection(all=True), actor=ACTOR)
+    batch = batches.trigger(account.id, Selection(all=True), actor=ACTOR)
     with pytest.raises(NotFound):
-        scans.find_batch(other, batch.id)
+        batches.find(other, batch.id)

@@ -17,8 +17,9 @@ from app.api.v1 import schemas
 from app.errors import InvalidRequest
 from app.limits.concurrency import RETRY_SECONDS
 from app.models.keys import Scope
-from app.services.scans import scans, serialization
-from app.services.scans.scans import ScanFilter, Selection
+from app.services.scans import batches, scans, serialization
+from app.services.scans.batches import Selection
+from app.services.scans.scans import ScanFilter
 
 bp = Blueprint("scans", __name__)
 READ = (Scope.DOMAINS_READ, Scope.SCANS_TRIGGER)
@@ -100,7 +101,7 @@ def trigger_many(body: BatchBody) -> Response:
     """Scan up to 5,000 domains."""
     caller = current()
     selection = Selection(body.domains or (), body.tag, body.all is True)
-    batch = scans.trigger_many(caller.account_id, selection, actor=caller.actor)
+    batch = batches.trigger(caller.account_id, selection, actor=caller.actor)
     location = url_for(".show_batch", id=ids.public("batch", batch.id))
     return responses.item(batch_schema(batch), 202, location=location)
 
@@ -110,7 +111,7 @@ def trigger_many(body: BatchBody) -> Response:
 def show_batch(id: str) -> Response:
     """Get batch progress."""
     return responses.item(
-        batch_schema(scans.find_batch(current().account_id, fields.path_id("batch", id)))
+        batch_schema(batches.find(current().account_id, fields.path_id("batch", id)))
     )
 
 
@@ -188,7 +189,7 @@ def detail(scan: Any) -> dict[str, Any]:
     return {**head(scan), "coalesced": False, **stored, "checks": checks, "alerts": changed}
 
 
-def batch_schema(batch: scans.Batch) -> dict[str, Any]:
+def batch_schema(batch: batches.Batch) -> dict[str, Any]:
     """Return a batch with its scans as JSON."""
     return {
         "id": ids.public("batch", batch.id),

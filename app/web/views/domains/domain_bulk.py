@@ -13,7 +13,8 @@ from app.protocols.quantities import quantity
 from app.services.domain_status import domain_pages, saved_views
 from app.services.domains import bulk_edits
 from app.services.domains.bulk_edits import UndoStep
-from app.services.scans import scans
+from app.services.scans import batches
+from app.services.scans.batches import Selection
 from app.web.base import notices, pages, submissions
 from app.web.base.forms import BaseForm, ChoiceField, TextField, is_tag
 from app.web.views.domains import domain_list
@@ -155,7 +156,7 @@ def _back() -> str:
 
 def _scan(names: Sequence[str]) -> ResponseReturnValue:
     user = pages.user_session()
-    scans.trigger_many(user.account_id, scans.Selection(refs=names), actor=user.actor)
+    batches.trigger(user.account_id, Selection(refs=names), actor=user.actor)
     return notices.redirect(_back(), f"{quantity(len(names), 'scan')} started.")
 
 

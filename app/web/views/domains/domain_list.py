@@ -14,7 +14,8 @@ from app.services.domain_status import domain_pages, domain_table
 from app.services.domain_status.domain_list import DomainFilter
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
-from app.services.scans import scans
+from app.services.scans import batches, scans
+from app.services.scans.batches import Selection
 from app.web.base import notices, pages, query, record_lists, submissions
 from app.web.views.domains.domain_forms import SCHEDULE_LABELS, NewDomainForm, NewDomainsForm
 
@@ -103,8 +104,8 @@ def create_many() -> ResponseReturnValue:
     def create_all() -> dict[str, Any]:
         added = domains.create_many(user.account_id, new, actor=user.actor)
         if added.created:
-            selection = scans.Selection(refs=added.created)
-            scans.trigger_many(user.account_id, selection, actor=user.actor)
+            selection = Selection(refs=added.created)
+            batches.trigger(user.account_id, selection, actor=user.actor)
         rejected = [(row.name, row.error.message) for row in added.results if row.error]
         return {
             "added": added.created,

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Flask
 
-from app.api import health, ingest, metrics, well_known
-from app.api.docs import runbooks
+from app.api import health, ingest, metrics, paths, well_known
+from app.api.docs import views as docs_views
 from app.api.http import auth, errors, ingest_auth, rate_limit, requests
 from app.api.v1.alerts import views
 from app.api.v1.analytics import views as analytics_views
@@ -24,6 +24,7 @@ from app.settings import Settings
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register hooks, routes and error handlers, in the order in which they handle a request."""
+    paths.init_app(app)
     requests.init_app(app)
     auth.init_app(app)
     ingest_auth.init_app(app)
@@ -54,5 +55,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)
     app.register_blueprint(well_known.bp)
-    app.register_blueprint(runbooks.bp)  # the blueprint of openapi, with one more page
+    app.register_blueprint(docs_views.bp)
     errors.init_app(app)

@@ -7,9 +7,10 @@ before it is acknowledged and parsed afterwards, so no response depends on its c
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, Response, g, request
+from pydantic import Field
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app import ids, settings
@@ -37,15 +38,19 @@ _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
 class IngestedFile(Schema):
     """A stored file; ``GET /v1/reports/files`` shows its outcome."""
 
-    id: str
-    status: str
-    file_name: str | None
+    id: str = Field(description="The id of the report file.")
+    status: Literal["received", "parsed", "duplicate", "conflict", "unattributed", "rejected"] = (
+        Field(description="The status of the file: `received` until a worker has processed it.")
+    )
+    file_name: str | None = Field(
+        description="The name of the file in the form; null for a raw body."
+    )
 
 
 class IngestResult(Schema):
     """The files of one request."""
 
-    files: list[IngestedFile]
+    files: list[IngestedFile] = Field(description="The stored files, in the order of the request.")
 
 
 @bp.before_request
@@ -82,7 +87,15 @@ def _check_content_encoding() -> None:
 
 
 @bp.post("/<token>")
-@endpoint(is_public=True, takes_file=True, returns=IngestResult, status=202, also=(200,))
+@endpoint(
+    is_public=True,
+    takes_file=("application/octet-stream",),
+    takes_form=True,
+    token="uploadToken",
+    returns=IngestResult,
+    status=202,
+    also=(200,),
+)
 def ingest(token: str) -> Response:
     """Send a report file."""
     stored = [_store(raw, name) for name, raw in _files()]
@@ -90,7 +103,14 @@ def ingest(token: str) -> Response:
 
 
 @bp.post("/<token>/tls-rpt")
-@endpoint(is_public=True, takes_file=True, returns=IngestResult, status=201, also=(200,))
+@endpoint(
+    is_public=True,
+    takes_file=("application/tlsrpt+gzip", "application/tlsrpt+json", "application/octet-stream"),
+    token="uploadToken",
+    returns=IngestResult,
+    status=201,
+    also=(200,),
+)
 def ingest_tls(token: str) -> Response:
     """Send a TLS report (RFC 8460 §5.4)."""
     stored = _store(_body(), None)

@@ -14,7 +14,13 @@ bp = Blueprint("metrics", __name__)
 
 
 @bp.get("/metrics")
-@endpoint(is_public=True)
+@endpoint(
+    is_public=True,
+    token="metricsToken",
+    returns_file=True,
+    media_type="text/plain",
+    errors=(404,),
+)
 def show() -> Response:
     """Get metrics for Prometheus."""
     token = settings.current().metrics_token

@@ -16,7 +16,7 @@ VALID_DAYS = 180  # RFC 9116 §2.5.5 recommends less than a year
 
 
 @bp.get(PATH)
-@endpoint(is_public=True)
+@endpoint(is_public=True, returns_file=True, media_type="text/plain", errors=(404,))
 def security_txt() -> Response:
     """Get the contact for vulnerability reports."""
     current = settings.current()

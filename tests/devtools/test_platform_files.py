@@ -187,15 +187,28 @@ def allowed_by_dockerignore() -> list[str]:
     return [line.removeprefix("!") for line in lines if line.startswith("!")]
 
 
+READ_DOCS = """
+import wsgi
+for path in ("/docs", "/docs/alerts", "/openapi.json"):
+    assert wsgi.app.test_client().get(path).status_code == 200, path
+"""
+
+
 @pytest.mark.parametrize(
     "arguments",
-    ["alembic upgrade head", "flask --app wsgi --help", "python -c 'import worker.jobs'"],
+    [
+        "alembic upgrade head",
+        "flask --app wsgi --help",
+        "python -c 'import worker.jobs'",
+        f"python -c '{READ_DOCS}'",
+    ],
 )
 def test_image_has_every_file_that_the_processes_need(arguments: str, tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.mkdir()
     for name in allowed_by_dockerignore():
         source = ROOT / name
+        (image / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, image / name)
     program, *rest = shlex.split(arguments)

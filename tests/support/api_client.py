@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]  # it has no types
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.api.docs import openapi
+from app.api.docs import openapi, reference
 from app.models.keys import Scope
 from app.services.api_keys import api_keys
 from tests.support.factories import ACTOR
@@ -46,7 +46,8 @@ class Client:
         operation = self._operation(method, path)
         if operation is None or not response.data:
             return
-        documented = operation["responses"].get(str(response.status_code))
+        responses = reference.resolved(operation, self.document)["responses"]
+        documented = responses.get(str(response.status_code))
         assert documented is not None, f"{response.status_code} is not documented for {path}"
         if response.mimetype != "application/json":
             assert response.mimetype in documented["content"], f"{path}: {response.mimetype}"

@@ -24,10 +24,24 @@ def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[dict[str
     for path, methods in document["paths"].items():
         for method in METHODS:
             if operation := methods.get(method):
-                call = {**operation, "path": path, "method": method.upper()}
+                call = {**resolved(operation, document), "path": path, "method": method.upper()}
                 call["curl"] = _curl(call, base, document["components"]["schemas"])
                 resources.setdefault(operation["tags"][0], []).append(call)
     return resources
+
+
+def resolved(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operation with its parameters and responses instead of references to them."""
+
+    def target(item: Any) -> Any:
+        if "$ref" not in item:
+            return item
+        _, _, kind, name = item["$ref"].split("/")
+        return document["components"][kind][name]
+
+    responses = {status: target(item) for status, item in operation["responses"].items()}
+    parameters = [target(item) for item in operation.get("parameters", ())]
+    return {**operation, "parameters": parameters, "responses": responses}
 
 
 def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "") -> Any:

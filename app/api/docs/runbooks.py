@@ -1,18 +1,11 @@
-"""The page with the meaning and remediation of each alert type and finding."""
+"""The meaning and remediation of each alert type and finding."""
 
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Response, render_template
-
-from app.api.docs.openapi import bp
-from app.api.http.endpoint import endpoint
 from app.checks import FINDING_TYPES
-
-__all__ = ["bp", "runbooks"]
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "alerts.md"
 _ROW = re.compile(r"^\| (`[a-z0-9_.`\s]+`) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
@@ -29,18 +22,6 @@ class Runbook:
     advice: str
 
 
-@bp.get("/docs/alerts")
-@endpoint(is_public=True)
-def runbooks_page() -> Response:
-    """Read the meaning and remediation of every alert type."""
-    response = Response(_page(), content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
-    return response
-
-
 def runbooks() -> Iterator[Runbook]:
     """Yield the alert types of docs/alerts.md, then the finding types of the checks."""
     for cell, severity, meaning, advice in _ROW.findall(DOCUMENT.read_text()):
@@ -50,8 +31,3 @@ def runbooks() -> Iterator[Runbook]:
         yield Runbook(
             type=kind.code, severity=kind.severity, meaning=kind.meaning, advice=kind.remediation
         )
-
-
-@functools.cache
-def _page() -> str:
-    return render_template("runbooks.html", runbooks=list(runbooks()))

@@ -50,12 +50,17 @@ class EndpointSpec:
     returns       the schema of ``data``; None: no body
     is_list       ``data`` is a list of ``returns``, with ``meta.pagination``
     also          further success statuses with the same schema
-    takes_file    the body is a file of any type
+    takes_file    content types of a body that is a file, the most usual one first
+    takes_form    the file can also be sent as a part of a form
     returns_file  the response is a file
     media_type    of that file
     exports       the list is also available as CSV and NDJSON
     array         the body is a JSON array of these, which the view reads after checking a signature
     is_bare       the response is a JSON array of ``returns``, without the envelope
+    is_plain      the response is ``returns``, without the envelope
+    has_location  the response has the URL of the created resource in ``Location``
+    token         the security scheme of a public route that has its own token
+    errors        error statuses of this route, besides those that follow from its other fields
     """
 
     summary: str
@@ -64,16 +69,21 @@ class EndpointSpec:
     body: type[Body] | None = None
     is_body_optional: bool = False
     query: type[Query] | None = None
-    returns: type[Schema] | None = None
+    returns: type[BaseModel] | None = None
     is_list: bool = False
     status: int = 200
     also: tuple[int, ...] = ()
-    takes_file: bool = False
+    takes_file: tuple[str, ...] = ()
+    takes_form: bool = False
     returns_file: bool = False
     media_type: str = "application/octet-stream"
     exports: bool = False
     array: type[Body] | None = None
     is_bare: bool = False
+    is_plain: bool = False
+    has_location: bool = False
+    token: str | None = None
+    errors: tuple[int, ...] = ()
 
 
 ENDPOINTS: dict[Any, EndpointSpec] = {}  # by view function

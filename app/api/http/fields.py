@@ -1,16 +1,27 @@
 """Types of fields and parameters, each with its limits."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from app import ids
 from app.api.http.endpoint import Query
 from app.errors import NotFound
 from app.protocols.report_formats.limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
+
+_TIME = TypeAdapter(AwareDatetime)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _is_plain(text: str) -> str:
@@ -26,6 +37,18 @@ def _is_tag(text: str) -> str:
     return _is_plain(text)
 
 
+def _read_time(value: object) -> object:
+    """Return the time of a text; numbers are refused, which could otherwise be Unix times."""
+    if not isinstance(value, str):
+        return value
+    if not _DATE.match(value):
+        raise ValueError("expected a time in RFC 3339 format, such as 2026-11-01T00:00:00Z")
+    try:
+        return _TIME.validate_python(value)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
+
+
 def _in_range(at: datetime) -> datetime:
     """Refuse times that databases cannot store; returns the time in UTC."""
     if not FIRST <= at <= LAST:
@@ -33,7 +56,7 @@ def _in_range(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_read_time), AfterValidator(_in_range)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
 Host = Annotated[str, Field(min_length=1, max_length=LIMITS.field), AfterValidator(_is_plain)]
@@ -47,6 +70,8 @@ Tags = Annotated[list[Tag], Field(max_length=20)]
 Selectors = Annotated[list[Selector], Field(max_length=30)]
 Schedule = Literal["hourly", "daily", "weekly", "off"]
 ScanStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+ScanTrigger = Literal["api", "schedule", "dashboard", "cli"]
+Grade = Literal["A", "B", "C", "D", "F"]
 AlertStatus = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
 AlertAction = Literal["open", "acknowledged", "snoozed", "dismissed"]
 
@@ -56,8 +81,12 @@ MAX_AGE = int(timedelta(days=7).total_seconds())
 class Listing(Query):
     """A page of a list."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=50, description="The number of items per page."
+    )
+    cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(
+        default=None, description="The value of `nextCursor` of the previous page."
+    )
 
 
 class PeriodQuery(Listing):

@@ -104,7 +104,7 @@ def history(id: str) -> Response:
 
 
 @bp.patch("/<id>")
-@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=schemas.Alert)
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=schemas.Alert, errors=(412,))
 def change(id: str, body: ChangeBody) -> Response:
     """Acknowledge, dismiss, snooze or reopen an alert."""
     caller = current()

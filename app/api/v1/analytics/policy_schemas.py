@@ -1,6 +1,7 @@
 """The schemas of policy readiness and policy simulation."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -9,7 +10,7 @@ from app.analysis.policy.published import SinceSource
 from app.analysis.policy.verdicts import Verdict
 from app.api.http.endpoint import Schema
 from app.api.v1.analytics.schemas import HeaderFromCount, MailAnalyticsHeader, RecordLink
-from app.protocols.dmarc import Policy
+from app.protocols.dmarc import Alignment, Policy
 
 VERDICT = (
     "`ready`; `ready_for_quarantine`: quarantine is suitable, but stay there, because reject would "
@@ -20,17 +21,17 @@ VERDICT = (
 class Evidence(Schema):
     """The data that the result is based on."""
 
-    window_days: int
-    days: int
+    window_days: int = Field(description="The length of the period in days.")
+    days: int = Field(description="The number of days with reports.")
     messages: int = Field(
         description="all mail of the domain: of its own sources and forwarders, and mail of other "
         "sources that passes; spoofed mail is not the domain's"
     )
-    reporters: int
+    reporters: int = Field(description="The number of reporters.")
     days_at_policy: int | None = Field(
         description="full days since the published policy last changed; null if that is unknown"
     )
-    sufficient: bool
+    sufficient: bool = Field(description="Whether the data is sufficient for a verdict.")
 
 
 class Thresholds(Schema):
@@ -51,32 +52,36 @@ class Thresholds(Schema):
 class SourceBreakdown(RecordLink):
     """Messages of a source."""
 
-    source: str
-    name: str
-    kind: SourceClass = Field(alias="classification")
-    messages: int
+    source: str = Field(description="The key of the source.")
+    name: str = Field(description="The name of the source.")
+    kind: SourceClass = Field(
+        description="The classification of the source.", alias="classification"
+    )
+    messages: int = Field(description="The number of messages.")
 
 
 class Blocker(SourceBreakdown):
     """A source whose mail would fail, to fix or classify first."""
 
     share: float = Field(description="its failed messages as a share of all mail of the domain")
-    reason: str
-    remediation: str
+    reason: str = Field(description="Why the source stands in the way of the policy.")
+    remediation: str = Field(description="What to do about it.")
 
 
 class RemainingSources(Schema):
     """The sum of the sources beyond the first hundred."""
 
-    sources: int
-    messages: int
+    sources: int = Field(description="The number of sources.")
+    messages: int = Field(description="Their messages.")
 
 
 class Caveat(Schema):
     """A limit of the data. `messages` is the number of messages concerned, if known."""
 
-    description: str
-    messages: int | None
+    description: str = Field(description="The limit, as a sentence.")
+    messages: int | None = Field(
+        description="The number of messages concerned; null if it is unknown."
+    )
 
 
 class Change(Schema):
@@ -84,43 +89,53 @@ class Change(Schema):
 
     remarks: list[str] = Field(description="published tags that the new record leaves out, and why")
 
-    name: str
-    type: str
-    before: str | None
-    after: str
-    rollback: str
+    name: str = Field(description="The DNS name of the record.")
+    type: str = Field(description="The type of the record.")
+    before: str | None = Field(description="The current record; null if there is none.")
+    after: str = Field(description="The record to publish.")
+    rollback: str = Field(description="The record to publish for a rollback.")
 
 
 class PolicyStep(Schema):
     """The next step of one policy tag."""
 
-    tag: str
-    current: Policy
-    proposed: Policy
+    tag: Literal["p", "sp", "np"] = Field(description="The policy tag.")
+    current: Policy = Field(description="The current value.")
+    proposed: Policy = Field(description="The next value.")
     ready: bool | None = Field(
         description="whether the step is advised; null if the data is insufficient"
     )
     verdict: Verdict = Field(description=VERDICT)
     reason: str = Field(description="why, as a sentence")
     messages: int = Field(description="reported messages that the policy applies to")
-    blockers: list[Blocker]
+    blockers: list[Blocker] = Field(description="The sources to fix or classify first.")
     legitimate_failing: int = Field(description="legitimate messages that would fail")
     legitimate_failing_share: float = Field(
         description="`legitimateFailing` as a share of all mail of the domain"
     )
-    legitimate_failing_sources: list[SourceBreakdown]
-    other_legitimate_failing: RemainingSources
+    legitimate_failing_sources: list[SourceBreakdown] = Field(
+        description="The sources of these messages, up to 100."
+    )
+    other_legitimate_failing: RemainingSources = Field(
+        description="The sum of the other sources of legitimate messages."
+    )
     spoofed: int = Field(description="spoofed messages that the policy would stop")
-    spoofed_sources: list[SourceBreakdown]
-    other_spoofed: RemainingSources
-    caveats: list[Caveat]
-    change: Change | None
+    spoofed_sources: list[SourceBreakdown] = Field(
+        description="The sources of spoofed messages, up to 100."
+    )
+    other_spoofed: RemainingSources = Field(
+        description="The sum of the other sources of spoofed messages."
+    )
+    caveats: list[Caveat] = Field(description="What reports do not show.")
+    change: Change | None = Field(
+        description="The record to publish; null if the published record cannot be changed."
+    )
 
 
 class Readiness(MailAnalyticsHeader):
     """Whether the domain is ready for a stricter policy."""
 
-    ready: bool
+    ready: bool = Field(description="Whether the first step is advised.")
     verdict: Verdict | None = Field(
         description=f"the verdict on the first step; null if no step is left. {VERDICT}"
     )
@@ -128,7 +143,7 @@ class Readiness(MailAnalyticsHeader):
     fully_enforced: bool = Field(
         description="whether the policy is reject for the domain and all subdomains"
     )
-    record: str | None
+    record: str | None = Field(description="The published DMARC record; null if there is none.")
     policy_since: datetime | None = Field(
         description="since when the current policy is unchanged, as far as scans and trusted "
         "reports show; null if that is unknown"
@@ -137,46 +152,52 @@ class Readiness(MailAnalyticsHeader):
         description="`scans`: a scan saw the policy first at that time; `reports`: reports show it "
         "from an earlier time on, without a gap; null if `policySince` is"
     )
-    evidence: Evidence
-    thresholds: Thresholds
-    unmet_requirements: list[str]
-    steps: list[PolicyStep]
+    evidence: Evidence = Field(description="The data behind the verdict.")
+    thresholds: Thresholds = Field(description="The limits behind the verdict.")
+    unmet_requirements: list[str] = Field(description="Why the data is insufficient, as sentences.")
+    steps: list[PolicyStep] = Field(
+        description="One step for each of `p`, `sp` and `np` that is not `reject` yet."
+    )
 
 
 class ProposedPolicy(Schema):
     """The simulated policy."""
 
-    p: Policy
-    sp: Policy
-    np: Policy
-    adkim: str
-    aspf: str
+    p: Policy = Field(description="The policy of the domain.")
+    sp: Policy = Field(description="The policy of subdomains.")
+    np: Policy = Field(description="The policy of subdomains that do not exist.")
+    adkim: Alignment = Field(description="The alignment mode of DKIM.")
+    aspf: Alignment = Field(description="The alignment mode of SPF.")
 
 
 class AffectedReporter(RecordLink):
     """A reporter of affected messages."""
 
-    reporter: str
-    messages: int
+    reporter: str = Field(description="The domain of the reporter.")
+    messages: int = Field(description="Its affected messages.")
 
 
 class AffectedPart(Schema):
     """A part of the affected messages, by the classification of their sources."""
 
-    messages: int
+    messages: int = Field(description="The number of messages.")
     forwarded: int = Field(description="messages of them that forwarders and mailing lists relayed")
-    source_count: int
+    source_count: int = Field(description="The number of sources.")
 
 
 class Simulation(MailAnalyticsHeader):
     """The effect of another policy on the reported mail."""
 
-    policy: ProposedPolicy
-    remove_spf: list[str]
-    add_dkim: list[str]
-    messages: int
-    passed: int
-    dispositions: dict[str, int]
+    policy: ProposedPolicy = Field(
+        description="The simulated policy, with the published values of omitted tags."
+    )
+    remove_spf: list[str] = Field(description="The terms that are removed from the SPF record.")
+    add_dkim: list[str] = Field(description="The sources that are assumed to sign with DKIM.")
+    messages: int = Field(description="The number of reported messages.")
+    passed: int = Field(description="Messages that would pass DMARC.")
+    dispositions: dict[str, int] = Field(
+        description="The number of messages by simulated disposition."
+    )
     affected: int = Field(description="messages that would be quarantined or rejected")
     own_affected: AffectedPart = Field(
         description="your own mail that is affected: of own and approved sources, also if "
@@ -188,20 +209,28 @@ class Simulation(MailAnalyticsHeader):
     spoofed_stopped: AffectedPart = Field(
         description="spoofed mail that the policy stops: of suspicious and blocked sources"
     )
-    affected_records_url: str
-    affected_records_url_exact: bool
+    affected_records_url: str = Field(description="The URL of the records of affected messages.")
+    affected_records_url_exact: bool = Field(
+        description="Whether the list has exactly the affected records."
+    )
     newly_affected: int = Field(description="affected messages that were delivered")
     no_longer_affected: int = Field(
         description="messages that were treated more strictly than in the simulation"
     )
-    sources: list[SourceBreakdown]
-    source_count: int
-    address_count: int
-    header_from: list[HeaderFromCount]
-    reporters: list[AffectedReporter]
+    sources: list[SourceBreakdown] = Field(
+        description="The sources of affected messages, the largest first."
+    )
+    source_count: int = Field(description="The number of sources of affected messages.")
+    address_count: int = Field(description="The number of addresses of affected messages.")
+    header_from: list[HeaderFromCount] = Field(
+        description="The affected messages by domain in the From header."
+    )
+    reporters: list[AffectedReporter] = Field(description="The affected messages by reporter.")
     reporter_counts_are_upper_bounds: bool = Field(
         description="whether messages by reporter include some that would pass"
     )
-    confidence: str
-    caveats: list[Caveat]
-    records_url: str
+    confidence: Literal["high", "medium", "low"] = Field(
+        description="The confidence in the result."
+    )
+    caveats: list[Caveat] = Field(description="What the simulation cannot know.")
+    records_url: str = Field(description="The URL of all records of the period.")

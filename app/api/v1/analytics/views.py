@@ -66,11 +66,17 @@ class SourcesQuery(WindowQuery):
 class SimulatedPolicy(Body):
     """A policy to simulate. An omitted tag has its published value."""
 
-    p: Policy | None = None
-    sp: Policy | None = None
-    np: Policy | None = None
-    adkim: Literal["r", "s"] | None = None
-    aspf: Literal["r", "s"] | None = None
+    p: Policy | None = Field(default=None, description="The policy of the domain.")
+    sp: Policy | None = Field(default=None, description="The policy of subdomains.")
+    np: Policy | None = Field(
+        default=None, description="The policy of subdomains that do not exist."
+    )
+    adkim: Literal["r", "s"] | None = Field(
+        default=None, description="The alignment mode of DKIM: relaxed or strict."
+    )
+    aspf: Literal["r", "s"] | None = Field(
+        default=None, description="The alignment mode of SPF: relaxed or strict."
+    )
 
 
 Words = Annotated[list[fields.Text], Field(max_length=50)]
@@ -80,12 +86,13 @@ class SimulationBody(Body):
     """A policy to simulate on the reported mail."""
 
     domain: fields.Text
-    policy: SimulatedPolicy = SimulatedPolicy()
+    policy: SimulatedPolicy = Field(default_factory=SimulatedPolicy)
     remove_spf: Words = Field(
-        default=[], description="terms of the SPF record to remove, as written or by domain"
+        default_factory=list,
+        description="terms of the SPF record to remove, as written or by domain",
     )
     add_dkim: Words = Field(
-        default=[], description="keys of sources that are assumed to sign with DKIM"
+        default_factory=list, description="keys of sources that are assumed to sign with DKIM"
     )
     from_at: fields.Timestamp | None = Field(default=None, alias="from")
     to_at: fields.Timestamp | None = Field(default=None, alias="to")
@@ -165,7 +172,7 @@ def tls(query: SeriesQuery) -> Response:
 
 
 @bp.get("/sources")
-@endpoint(scopes=READ, query=SourcesQuery, returns=schemas.Sources)
+@endpoint(scopes=READ, query=SourcesQuery, returns=schemas.SourceAnalysis)
 def sources(query: SourcesQuery) -> Response:
     """List the sources that send as a domain."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field
 
 from app.api.http import fields, responses, slots
 from app.api.http.endpoint import Body, endpoint
-from app.api.v1 import schemas
+from app.api.v1.checks import schemas
+from app.api.v1.schemas import CheckResult
 from app.checks.engine.types import Usage
 from app.services.core import finding_docs
 from app.services.domains import draft_evaluation
@@ -40,7 +41,7 @@ def index() -> Response:
 
 
 @bp.post("/evaluate")
-@endpoint(body=DraftBody, returns=schemas.CheckResult)
+@endpoint(body=DraftBody, returns=CheckResult)
 def evaluate(body: DraftBody) -> Response:
     """Validate a draft record."""
     draft = draft_evaluation.DraftRecord(

@@ -10,7 +10,7 @@ from app import ids
 from app.api.http import fields, responses, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, endpoint
-from app.api.v1 import schemas
+from app.api.v1.dns import schemas
 from app.checks.transport.evaluate import breaks_delivery
 from app.models.keys import Scope
 from app.services.domain_status import dns_status

@@ -12,7 +12,7 @@ from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
-from app.api.v1 import schemas
+from app.api.v1.domains import schemas
 from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
@@ -30,7 +30,7 @@ class DomainQuery(fields.Listing):
 
     q: fields.Text | None = Field(default=None, description="part of the name")
     tag: fields.Tag | None = None
-    grade: Literal["A", "B", "C", "D", "F"] | None = None
+    grade: fields.Grade | None = None
     verified: bool | None = None
     usage: Usage | None = None
     profile: fields.Text | None = Field(
@@ -108,7 +108,14 @@ def index(query: DomainQuery) -> Response:
 
 
 @bp.post("")
-@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=NewDomainBody, returns=schemas.Domain, status=201)
+@endpoint(
+    scopes=(Scope.DOMAINS_WRITE,),
+    body=NewDomainBody,
+    returns=schemas.Domain,
+    status=201,
+    has_location=True,
+    errors=(409,),
+)
 def create(body: NewDomainBody) -> Response:
     """Add a domain."""
     caller = current()
@@ -154,7 +161,7 @@ def show(domain: str, query: ShowQuery) -> Response:
 
 
 @bp.patch("/<domain>")
-@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=DomainChanges, returns=schemas.Domain)
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=DomainChanges, returns=schemas.Domain, errors=(412,))
 def change(domain: str, body: DomainChanges) -> Response:
     """Update the settings of a domain."""
     caller = current()
@@ -171,7 +178,7 @@ def change(domain: str, body: DomainChanges) -> Response:
 
 
 @bp.delete("/<domain>")
-@endpoint(scopes=(Scope.DOMAINS_WRITE,), status=204)
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), status=204, errors=(409,))
 def delete(domain: str) -> Response:
     """Delete a domain and all its data."""
     caller = current()
@@ -180,7 +187,7 @@ def delete(domain: str) -> Response:
 
 
 @bp.post("/<domain>/verify")
-@endpoint(scopes=(Scope.DOMAINS_WRITE,), returns=schemas.Domain)
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), returns=schemas.Domain, errors=(409,))
 def verify(domain: str) -> Response:
     """Verify the ownership of a domain."""
     caller = current()

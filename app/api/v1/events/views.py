@@ -8,7 +8,7 @@ from pydantic import Field
 from app.api.http import fields, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
-from app.api.v1.alerts import schemas
+from app.api.v1.events import schemas
 from app.models.keys import Scope
 from app.services.notifications import feed, outbox
 

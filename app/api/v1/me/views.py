@@ -6,7 +6,7 @@ from app import ids
 from app.api.http import rate_limit, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
-from app.api.v1 import schemas
+from app.api.v1.me import schemas
 from app.services.api_keys import usage
 
 bp = Blueprint("me", __name__, url_prefix="/me")

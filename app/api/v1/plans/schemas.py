@@ -37,7 +37,7 @@ class RecordChange(Body):
     name: str = Field(max_length=260, description="the full name of the records")
     type: str = Field(max_length=20, description="the type of the records, such as TXT or MX")
     values: list[Value] = Field(
-        default=[],
+        default_factory=list,
         max_length=MAX_VALUES,
         description="the text of each TXT record without quotes, or the value of each other record "
         "as in a zone file with full names; without values, remove removes the whole set",

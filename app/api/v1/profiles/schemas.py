@@ -14,14 +14,14 @@ class FactCondition(Schema):
     """A fact of a check, and what it must be."""
 
     fact: str = Field(description="the check and the fact, like dmarc.effective_policy")
-    expected: str
+    expected: str = Field(description="What the fact must be.")
 
 
 class ProfileClause(Schema):
     """One requirement of a profile."""
 
-    id: str
-    text: str
+    id: str = Field(description="The id of the clause within the profile.")
+    text: str = Field(description="The requirement, as a sentence.")
     source: str = Field(description="URL of the text that requires it")
     source_date: str | None = Field(
         description="date of the version of the source: a year, a month or a day"
@@ -41,17 +41,19 @@ class ProfileClause(Schema):
 class Profile(Schema):
     """A guideline or standard, as a list of clauses."""
 
-    id: str
-    name: str
-    description: str
-    source: str
-    source_date: str | None
+    id: str = Field(description="The id of the profile.")
+    name: str = Field(description="The name of the profile.")
+    description: str = Field(description="What the profile is, as a sentence.")
+    source: str = Field(description="The URL of the guideline or standard.")
+    source_date: str | None = Field(
+        description="The date of its version: a year, a month or a day; null if it is unknown."
+    )
     source_read: str | None = Field(
         description="the day on which the clauses were compared with the source"
     )
     note: str | None = Field(description="what could not be confirmed in the source")
     followed: bool = Field(description="whether an alert opens when a domain loses it")
-    clauses: list[ProfileClause]
+    clauses: list[ProfileClause] = Field(description="The requirements.")
 
 
 class UnmetFact(FactCondition):
@@ -63,11 +65,13 @@ class UnmetFact(FactCondition):
 class ClauseResult(Schema):
     """Whether a domain meets a clause."""
 
-    id: str
-    text: str
-    source: str
-    source_date: str | None
-    status: Status
+    id: str = Field(description="The id of the clause within the profile.")
+    text: str = Field(description="The requirement, as a sentence.")
+    source: str = Field(description="The URL of the text that requires it.")
+    source_date: str | None = Field(
+        description="The date of the version of the source; null if it is unknown."
+    )
+    status: Status = Field(description="The result of the clause.")
     reason: str | None = Field(
         description="why it is undetermined or not observable; null for other results"
     )
@@ -79,8 +83,10 @@ class ClauseResult(Schema):
 class ProfileResult(Schema):
     """Whether a domain meets a profile, with the clauses that apply to its use."""
 
-    id: str
-    name: str
+    id: str = Field(description="The id of the profile.")
+    name: str = Field(description="The name of the profile.")
     status: Status = Field(description="pass, fail or undetermined")
-    summary: str
-    clauses: list[ClauseResult]
+    summary: str = Field(description="The result, as a sentence.")
+    clauses: list[ClauseResult] = Field(
+        description="The results of the clauses that apply to the use of the domain."
+    )

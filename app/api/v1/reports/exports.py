@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from flask import Response, request
+from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from app.api.http import fields, lists, slots
@@ -21,7 +22,9 @@ Data = Mapping[str, Any]
 class Exportable(fields.Listing):
     """A list that is also available as a file, without ``limit`` and ``cursor``."""
 
-    format: Literal["json", "csv", "ndjson"] | None = None
+    format: Literal["json", "csv", "ndjson"] | None = Field(
+        default=None, description="The format: one page as JSON, or all rows as CSV or NDJSON."
+    )
 
 
 def answer(

@@ -171,7 +171,7 @@ def file_raw(id: str) -> Response:
 
 
 @bp.post("/files/<id>/reprocess")
-@endpoint(scopes=READ, returns=schemas.ReportFile, status=202)
+@endpoint(scopes=READ, returns=schemas.ReportFile, status=202, errors=(409,))
 def file_reprocess(id: str) -> Response:
     """Process a report file again."""
     caller = current()

@@ -13,7 +13,7 @@ from app.api.http import fields, lists, responses, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
 from app.api.http.row_cache import SerializedRowCache
-from app.api.v1 import schemas
+from app.api.v1.scans import schemas
 from app.errors import InvalidRequest
 from app.limits.concurrency import RETRY_SECONDS
 from app.models.keys import Scope
@@ -50,7 +50,7 @@ class ScanQuery(fields.PeriodQuery):
 
     domain: fields.Name | None = None
     status: fields.ScanStatus | None = None
-    trigger: Literal["api", "schedule", "dashboard", "cli"] | None = None
+    trigger: fields.ScanTrigger | None = None
 
 
 class WaitQuery(Query):
@@ -77,6 +77,7 @@ class DiffQuery(Query):
     returns=schemas.Scan,
     status=202,
     also=(200,),
+    has_location=True,
 )
 def trigger(domain: str, body: TriggerBody) -> Response:
     """Scan a domain."""
@@ -96,7 +97,13 @@ def trigger(domain: str, body: TriggerBody) -> Response:
 
 
 @bp.post("/scans")
-@endpoint(scopes=(Scope.SCANS_TRIGGER,), body=BatchBody, returns=schemas.ScanBatch, status=202)
+@endpoint(
+    scopes=(Scope.SCANS_TRIGGER,),
+    body=BatchBody,
+    returns=schemas.ScanBatch,
+    status=202,
+    has_location=True,
+)
 def trigger_many(body: BatchBody) -> Response:
     """Scan up to 5,000 domains."""
     caller = current()
@@ -152,7 +159,7 @@ def compare(id: str, query: DiffQuery) -> Response:
 
 
 @bp.post("/scans/<id>/cancel")
-@endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan)
+@endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan, errors=(409,))
 def cancel(id: str) -> Response:
     """Cancel a queued scan."""
     return responses.item(detail(scans.cancel(current().account_id, fields.path_id("scan", id))))

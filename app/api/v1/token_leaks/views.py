@@ -1,7 +1,7 @@
 """Reports of leaked API keys, by a secret scanning service and by people."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from flask import Blueprint, Flask, Response, current_app, request
@@ -43,9 +43,11 @@ class LeakVerdict(Schema):
 
     model_config = ConfigDict(alias_generator=None)
 
-    token_hash: str
-    token_type: str
-    label: str
+    token_hash: str = Field(description="The SHA-256 of the token in hexadecimal.")
+    token_type: str = Field(description="The type from the request.")
+    label: Literal["true_positive", "false_positive"] = Field(
+        description="Whether the token is a key of this service."
+    )
 
 
 class KeyReport(Body):
@@ -58,7 +60,7 @@ class KeyReport(Body):
 class ReportReceived(Schema):
     """The confirmation, which is the same for every report."""
 
-    message: str
+    message: str = Field(description="The confirmation.")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -68,7 +70,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 @bp.post("/secret-scanning/alerts")
-@endpoint(is_public=True, array=LeakAlert, returns=LeakVerdict, is_bare=True)
+@endpoint(is_public=True, array=LeakAlert, returns=LeakVerdict, is_bare=True, errors=(404,))
 def receive_alerts() -> Response:
     """Revoke keys that a secret scanning service found; its signature is required."""
     public_keys: PublicKeys | None = current_app.extensions.get("secret_scanning_keys")

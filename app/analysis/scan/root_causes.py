@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from app.checks.engine.types import Severity
 
+CHECKS = ("dns", "mx")
+
 Facts = Mapping[str, Any]
 
 
@@ -16,6 +18,10 @@ class FindingKey(NamedTuple):
     code: str
     subject: str
     severity: Severity
+
+
+Known = tuple[Facts, Iterable[FindingKey]]
+"""The facts and findings of a check; the findings are read at most once."""
 
 
 class Kind(StrEnum):
@@ -71,7 +77,7 @@ _MX_UNUSABLE = RootCause(
 )
 
 
-def of(results: Mapping[str, tuple[Facts, Iterable[FindingKey]]]) -> RootCause | None:
+def of(results: Mapping[str, Known]) -> RootCause | None:
     """Return the root cause of what a scan found; None without one.
 
     results  the facts and findings of the checks ``dns`` and ``mx``, where they are definite
@@ -89,16 +95,16 @@ def of(results: Mapping[str, tuple[Facts, Iterable[FindingKey]]]) -> RootCause |
 
 def of_stored(results: Mapping[str, Mapping[str, Any]]) -> RootCause | None:
     """Return the root cause in the last definite results of the checks, as stored."""
-    return of(
-        {
-            check: (
-                result.get("facts", {}),
-                _keys(result["findings"]),
-            )
-            for check in ("dns", "mx")
-            if (result := results.get(check)) is not None
-        }
-    )
+    return of(stored(results))
+
+
+def stored(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Known]:
+    """Return the facts and findings of ``CHECKS`` in stored results, as ``of`` takes them."""
+    return {
+        check: (result.get("facts", {}), _keys(result["findings"]))
+        for check in CHECKS
+        if (result := results.get(check)) is not None
+    }
 
 
 def _keys(findings: Iterable[Mapping[str, Any]]) -> Iterator[FindingKey]:

@@ -86,6 +86,10 @@ UNREACHABLE = FindingType(
     note="The server does not answer with status 200 over valid TLS from a public address.",
     reference=f"{_DRAFT} §4.2",
     flaps=True,
+    conceals=(
+        *("bimi.logo_not_tiny_ps", "bimi.logo_not_square", "bimi.content_type"),
+        "bimi.vmc_logo_hash_mismatch",
+    ),
 )
 NOT_TINY = FindingType(
     code="bimi.logo_not_tiny_ps",

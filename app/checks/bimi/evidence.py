@@ -23,6 +23,11 @@ UNREACHABLE = FindingType(
     why="Receivers that require a certificate show no logo.",
     remediation="Serve the PEM file at the location in `a` over HTTPS, or correct the location.",
     reference=f"{_DRAFT} §5",
+    flaps=True,
+    conceals=(
+        *("bimi.vmc_invalid", "bimi.vmc_expired", "bimi.vmc_expiring", "bimi.vmc_domain_mismatch"),
+        *("bimi.vmc_chain_broken", "bimi.vmc_logo_hash_mismatch"),
+    ),
 )
 INVALID = FindingType(
     code="bimi.vmc_invalid",

@@ -126,10 +126,10 @@ async def check_destinations(source: Source, dns: Resolver) -> Destinations:
     results = [await _of_host(source, uri, dns) for uri in hosts.values()]
     external: dict[str, bool | None] = {}
     findings = list(_of_text(source))
-    reached = {
+    reached = {  # as far as is known
         host
         for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True)
-        if is_authorized in ("inside", "yes") and takes_mail is True
+        if is_authorized != "no" and takes_mail is not False
     }
     arrives = any(uri.host in reached for uri in record.rua)
     for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True):
@@ -138,7 +138,7 @@ async def check_destinations(source: Source, dns: Resolver) -> Destinations:
             external[host] = is_authorized == "yes" if is_known else None
         if is_authorized == "no":
             findings.append(_unauthorized(source, hosts[host]))
-        if takes_mail is False and is_authorized != "no":
+        if takes_mail is False and is_authorized in ("inside", "yes"):
             severity = Severity.INFO if arrives else None  # another address gets the reports
             findings.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
     return Destinations(

@@ -35,7 +35,8 @@ INDETERMINATE = FindingType(
     "SPF, DKIM and DMARC records.",
     remediation="Check that the name servers of the zone answer, and that the DNSSEC signatures "
     "are valid (see `dnssec.bogus`).",
-    note="The resolver answers SERVFAIL; no alert opens or closes because of it.",
+    note="The resolver answers SERVFAIL for the NS and SOA records; no alert opens or closes "
+    "because of it.",
     reference="RFC 2308 §7",
     verdict=Verdict.FAIL,
 )
@@ -139,7 +140,7 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
             return Outcome({"exists": False}, NOT_FOUND.at(domain))
         zone, servers = await _delegation(own, dns)
     except LookupFailed as error:
-        if error.reason != "servfail":
+        if error.reason != "servfail" or error.name != domain or await _answers(domain, dns):
             raise
         lame = await or_failure(dns_servers.zone_lame(subject, dns))
         if isinstance(lame, Outcome):
@@ -149,6 +150,11 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
         )
         return Outcome({"servfail": True}, finding, definite=False)
     return await _delegated(subject, zone, servers, dns)
+
+
+async def _answers(domain: str, dns: Resolver) -> bool:
+    """Whether there is an answer to another query, so that the domain can be reached."""
+    return not isinstance(await or_failure(dns.resolve(domain, "SOA")), LookupFailed)
 
 
 async def _delegated(

@@ -13,6 +13,7 @@ from app.checks.engine.types import (
     Subject,
     Verdict,
     check,
+    finish,
 )
 from app.ports.dns import Caa, LookupFailed, Resolver, or_failure
 from app.ports.network import NetworkSession
@@ -139,10 +140,7 @@ async def caa(subject: Subject, dns: Resolver) -> Outcome:
     }
     findings = list(_about(owner, records)) if owner else [MISSING.at(subject.domain)]
     if isinstance(special, LookupFailed):
-        outcome = Outcome(facts, *findings, definite=False)
-        if outcome.verdict in (Verdict.OK, Verdict.INFO):
-            raise special
-        return outcome
+        return finish(facts, findings, [special])
     return Outcome(facts, *findings, *_about(policy_host, special))
 
 

@@ -29,6 +29,7 @@ async def run_recorded(check: Check, subject: Subject, dns: NetworkSession) -> C
     reason: str | None = None
     try:
         outcome = await check.run(subject, recorder)
+        reason = str(outcome.failure) if outcome.failure else None
     except LookupFailed as error:
         reason = str(error)
     except Exception:  # a bug in one check must not stop the others

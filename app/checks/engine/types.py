@@ -154,6 +154,8 @@ class FindingType:
     note          for the documentation: when it is reported, or has another severity
     flaps         whether it depends on more than DNS; an alert then waits for a second scan
     hides_others  whether the record could not be read, so that a fix may reveal lesser findings
+    conceals      codes that cannot be found while it is reported, as an answer is missing; their
+                  alerts stay as they are
     is_syntax     whether it is about the syntax of the record, which every fix must have corrected
     leads_to      codes that its fix may reveal, because they are the next step
     verdict       the best verdict that the check can have with this finding; by default it follows
@@ -170,6 +172,7 @@ class FindingType:
     verdict: Verdict | None = None
     flaps: bool = False
     hides_others: bool = False
+    conceals: tuple[str, ...] = ()
     is_syntax: bool = False
     leads_to: tuple[str, ...] = ()
 
@@ -220,11 +223,13 @@ class Outcome:
               of findings beyond the first ``MAX_OF_KIND`` of their type
     definite  False if the verdict holds, but other findings may have been missed (a server does not
               answer): no alert is opened or resolved because of it
+    failure   the failed lookup because of which the verdict is undetermined, next to the findings
     """
 
-    __slots__ = ("definite", "facts", "findings")
+    __slots__ = ("definite", "facts", "failure", "findings")
 
     def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
+        self.failure: LookupFailed | None = None
         if len(findings) <= 1:  # the most common case
             self.findings, self.facts, self.definite = findings, facts, definite
             return
@@ -246,11 +251,15 @@ class Outcome:
         """The outcome with more findings."""
         if not findings:
             return self
-        return Outcome(self.facts, *self.findings, *findings, definite=self.definite)
+        outcome = Outcome(self.facts, *self.findings, *findings, definite=self.definite)
+        outcome.failure = self.failure
+        return outcome
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the findings; ``ok`` without any."""
+        """The worst verdict of the findings; ``ok`` without any; undetermined after a failure."""
+        if self.failure is not None:
+            return Verdict.UNDETERMINED
         return max(
             (finding.verdict for finding in self.findings),
             key=_VERDICT_ORDER.index,
@@ -263,17 +272,19 @@ def finish(
     findings: Iterable[Finding],
     failures: Sequence[LookupFailed],
     *,
-    is_whole: bool = True,
+    worst: Verdict = Verdict.FAIL,
 ) -> Outcome:
-    """The outcome of a check with several parts; it is never "ok" if a part could not be queried.
+    """The outcome of a check with several parts; a failed lookup never makes the verdict better.
 
     failures  the failed lookups; findings about the other parts are returned, but not definite
-    is_whole  False if too little is known to tell whether earlier findings still apply
+    worst     the worst verdict that the missing answers can cause; a better one is undetermined
     raises    the first of ``failures`` if no finding makes the verdict warn or fail
     """
-    outcome = Outcome(facts, *findings, definite=is_whole and not failures)
+    outcome = Outcome(facts, *findings, definite=not failures)
     if failures and outcome.verdict in (Verdict.OK, Verdict.INFO):
         raise failures[0]
+    if failures and _VERDICT_ORDER.index(outcome.verdict) < _VERDICT_ORDER.index(worst):
+        outcome.failure = failures[0]
     return outcome
 
 

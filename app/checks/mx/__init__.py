@@ -14,6 +14,7 @@ from app.checks.engine.types import (
     Severity,
     Subject,
     Usage,
+    Verdict,
     check,
     finish,
     not_queried,
@@ -139,13 +140,13 @@ class _Target:
     """One MX record and the addresses of its host.
 
     alias   the canonical name, if the host is an alias
-    lookup_failure  one of the two address lookups failed, while the other returned an address
+    failure  why one of the two address lookups failed, while the other returned an address
     """
 
     record: Mx
     addresses: tuple[str, ...] = ()
     alias: str | None = None
-    lookup_failure: bool = False
+    failure: LookupFailed | None = None
 
 
 NULL_SENDS = FindingType(
@@ -185,10 +186,10 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
     dns.prefetch(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
     results = [await or_failure(_target(record, dns)) for record in queried]
     targets = [target for target in results if isinstance(target, _Target)]
-    failures = [target for target in results if isinstance(target, LookupFailed)]
+    unknown = [target for target in results if isinstance(target, LookupFailed)]
+    failures = [*unknown, *(target.failure for target in targets if target.failure)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
-    is_whole = not failures and not any(target.lookup_failure for target in targets)
-    if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
+    if not failures and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
         findings.append(NO_IPV6.at(subject.domain, hosts=hosts))
     facts = _facts(
         null_mx_with_others=len(hosted) < len(records),
@@ -197,7 +198,8 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
         **not_queried(hosts_not_queried=len(hosts) - MAX_HOSTS),
     )
-    return finish(facts, findings, failures, is_whole=is_whole)
+    # A host with an address can have another one that is not public, or an alias.
+    return finish(facts, findings, failures, worst=Verdict.FAIL if unknown else Verdict.WARN)
 
 
 def _facts(**values: Any) -> dict[str, Any]:
@@ -287,7 +289,8 @@ async def _target(record: Mx, dns: Resolver) -> _Target:
     if failed and not addresses:
         raise failed[0]
     alias = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
-    return _Target(record=record, addresses=addresses, alias=alias, lookup_failure=bool(failed))
+    failure = failed[0] if failed else None
+    return _Target(record=record, addresses=addresses, alias=alias, failure=failure)
 
 
 def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:

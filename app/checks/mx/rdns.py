@@ -12,6 +12,7 @@ from app.checks.engine.types import (
     Outcome,
     Severity,
     Subject,
+    Verdict,
     check,
     finish,
     not_queried,
@@ -96,7 +97,7 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
         hosts_not_queried=len(hosts) - MAX_HOSTS, addresses_not_queried=len(pairs) - MAX_ADDRESSES
     )
     facts = {"null_mx": False, "hosts": _worst(results), **left_out}
-    return finish(facts, _findings(results), failures)
+    return finish(facts, _findings(results), failures, worst=Verdict.WARN)
 
 
 async def _addresses(host: str, dns: Resolver) -> tuple[str, ...]:

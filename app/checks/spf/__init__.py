@@ -11,6 +11,7 @@ from app.checks.engine.types import (
     Outcome,
     Subject,
     Usage,
+    Verdict,
     check,
     finish,
 )
@@ -109,7 +110,7 @@ async def _outcome(subject: Subject, tree: Tree, dns: Resolver) -> Outcome:
         "complete": tree.is_complete,
         "vendors": vendors,
     }
-    return finish(facts, findings, failures)
+    return finish(facts, findings, failures, worst=Verdict.WARN)
 
 
 async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcome:

@@ -46,6 +46,14 @@ ID_INVALID = FindingType(
     hides_others=True,
     is_syntax=True,
 )
+_OF_POLICY = (  # codes about the content of the policy, which must be fetched to tell
+    *("mta_sts.policy_content_type", "mta_sts.policy_too_large", "mta_sts.policy_line_endings"),
+    *("mta_sts.policy_syntax", "mta_sts.policy_version", "mta_sts.mx_missing_in_policy"),
+    *("mta_sts.policy_mismatch", "mta_sts.mode_none", "mta_sts.mode_testing"),
+    *("mta_sts.max_age_short", "mta_sts.max_age_too_long", "mta_sts.policy_changed_id_unchanged"),
+    *("mta_sts.mx_cert_invalid_under_enforce", "mta_sts.policy_cert_expiring"),
+    "mta_sts.conflicts_with_dane",
+)
 UNREACHABLE = FindingType(
     code="mta_sts.policy_unreachable",
     severity=Severity.HIGH,
@@ -57,6 +65,7 @@ UNREACHABLE = FindingType(
     "other than 200. Critical where an enforced policy was seen before.",
     reference="RFC 8461 §3.3",
     flaps=True,
+    conceals=_OF_POLICY,
 )
 REDIRECTED = FindingType(
     code="mta_sts.policy_redirected",
@@ -67,6 +76,7 @@ REDIRECTED = FindingType(
     note="Critical where an enforced policy was seen before.",
     reference="RFC 8461 §3.3",
     flaps=True,
+    conceals=_OF_POLICY,
 )
 TLS_FAILED = FindingType(
     code="mta_sts.policy_tls_failed",
@@ -79,6 +89,7 @@ TLS_FAILED = FindingType(
     "Critical where an enforced policy was seen before.",
     reference="RFC 8461 §3.3",
     flaps=True,
+    conceals=_OF_POLICY,
 )
 CONTENT_TYPE = FindingType(
     code="mta_sts.policy_content_type",

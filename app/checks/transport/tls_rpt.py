@@ -170,8 +170,8 @@ async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     aliases = (await dns.resolve(name, "TXT")).aliases
     conflicts = await cname_conflict.findings(CNAME_CONFLICT, name, dns)
     outcome = await _outcome(subject, name, dns)
-    facts = {**outcome.facts, "alias": aliases[-1] if aliases else None}
-    return Outcome(facts, *outcome.findings, *conflicts, definite=outcome.definite)
+    outcome.facts = {**outcome.facts, "alias": aliases[-1] if aliases else None}
+    return outcome.with_findings(conflicts)
 
 
 async def _outcome(subject: Subject, name: str, dns: Resolver) -> Outcome:
@@ -214,7 +214,7 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     facts = {"record": True, "record_valid": True, "rua": addresses}
     hosts = {uri.host for uri in record.rua}
     facts |= not_queried(rua_not_queried=len(hosts) - MAX_DESTINATIONS_CHECKED)
-    return finish(facts, findings, failures)
+    return finish(facts, findings, failures, worst=Verdict.WARN)
 
 
 def _of_tags(name: str, text: str, record: TlsRptRecord) -> Iterator[Finding]:
@@ -240,7 +240,7 @@ async def _of_hosts(
     results = [await or_failure(_takes_mail(host, dns)) for host in mail]
     results += await _have_addresses(web, dns)
     lost = [host for host, works in zip([*mail, *web], results, strict=True) if works is False]
-    arrives = any(works is True for works in results)
+    arrives = any(works is not False for works in results)  # as far as is known
     findings = []
     for host in lost:
         uris = [str(uri) for uri in record.rua if uri.host == host]

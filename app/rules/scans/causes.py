@@ -1,10 +1,11 @@
 """The causes of a domain's alerts: what a root cause holds back, and which alerts share a cause."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from app.analysis.scan import root_causes
-from app.analysis.scan.root_causes import FindingKey, Kind, RootCause
+from app.analysis.scan.root_causes import FindingKey, Kind, Known, RootCause
 from app.checks import CHECKS
 from app.checks.engine.types import CheckResult
 from app.rules.engine.types import AlertDraft, Change, Posture
@@ -38,18 +39,22 @@ _TYPES_OF_TEXT = frozenset(("TXT", "CNAME", "HTTPS"))
 _RECORD_TYPE = {Kind.ZONE_LAME: "NS", Kind.MX_UNUSABLE: "MX"}  # the record set that is at fault
 
 
-def root(results: Iterable[CheckResult]) -> RootCause | None:
-    """Return the root cause of what a scan found; None without one."""
-    return root_causes.of(
-        {
-            result.check: (
-                result.facts,
-                (FindingKey(f.kind.code, f.subject, f.severity) for f in result.findings),
-            )
-            for result in results
-            if result.definite and result.check in ("dns", "mx")
-        }
-    )
+def root(
+    results: Iterable[CheckResult], last_results: Mapping[str, Mapping[str, Any]]
+) -> RootCause | None:
+    """Return the root cause of what a scan found; None without one.
+
+    last_results  the last definite result as JSON, by check: it holds while a check is not definite
+    """
+    now: dict[str, Known] = {
+        result.check: (
+            result.facts,
+            (FindingKey(f.kind.code, f.subject, f.severity) for f in result.findings),
+        )
+        for result in results
+        if result.definite and result.check in root_causes.CHECKS
+    }
+    return root_causes.of(root_causes.stored(last_results) | now)
 
 
 def with_root_causes(

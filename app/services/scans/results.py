@@ -224,7 +224,7 @@ class ScanOutcome:
         self._scan_result = scan_result
         self._results = scan_result.check_results
         self._json = [serialization.as_json(result) for result in self._results]
-        self._root_cause = causes.root(self._results)
+        self._root_cause = causes.root(self._results, state.last_results)
         self._changes = causes.with_root_causes(
             changes.between(domain.name, state.last_results, self._results, now),
             root_causes.of_stored(state.last_results),

@@ -126,4 +126,4 @@ async def test_partial_result_with_problem_is_not_definite() -> None:
     data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
     check_result = await run_check(dns, SUBJECT, Zone(data))
     assert [finding.kind.code for finding in check_result.findings] == ["dns.ns_single"]
-    assert not check_result.definite
+    assert (check_result.verdict, check_result.definite) == (Verdict.UNDETERMINED, False)

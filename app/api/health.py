@@ -43,17 +43,26 @@ def live() -> Response:
 @endpoint(is_public=True, returns=ServiceState, is_plain=True, also=(503,))
 def ready() -> Response:
     """Check that the service can handle requests."""
-    try:
-        has_database = transactions.is_ready()
-    except ServiceUnavailable:
-        has_database = False
+    database = _database()
+    is_ready = database == "ok"
     state = {
-        "status": "ok" if has_database else "unavailable",
-        "database": "ok" if has_database else "unavailable",
+        "status": "ok" if is_ready else "unavailable",
+        "database": database,
         **_processes(),
     }
-    status = 200 if has_database else 503
+    status = 200 if is_ready else 503
     return Response(orjson.dumps(state), status, content_type="application/json")
+
+
+def _database() -> str:
+    """Return ``ok``, ``unavailable``, or ``full`` if the last write found a full disk."""
+    try:
+        has_answered = transactions.is_ready()
+    except ServiceUnavailable:
+        return "unavailable"
+    if transactions.is_full():
+        return "full"
+    return "ok" if has_answered else "unavailable"
 
 
 def _processes() -> dict[str, object]:

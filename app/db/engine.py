@@ -66,6 +66,7 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         pool_size=pool_size,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
+        pool_timeout=3,
         connect_args={"connect_timeout": 3, "options": options},
         **_JSON,
     )

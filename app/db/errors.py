@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 UNDEFINED = ("42P01", "42703")  # PostgreSQL error codes: undefined table, undefined column
 UNAVAILABLE = "The database is temporarily unavailable; try again in a moment"
+DISK_FULL = "53100"
 OUTDATED_SCHEMA = "The database schema is out of date; run `alembic upgrade head`"
 
 
@@ -27,3 +28,11 @@ def reason(error: Exception, driver: Any) -> str | None:
         cause, (driver.OperationalError, driver.InterfaceError, PoolTimeout)
     )
     return UNAVAILABLE if is_unavailable and not is_statement else None
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Return whether a write failed because the disk of the database is full."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return True
+    return getattr(cause, "sqlstate", None) == DISK_FULL

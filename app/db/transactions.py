@@ -1,6 +1,7 @@
 """Transactions: the only way to a session, and what runs after a commit."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,20 +13,27 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import errors
+from app.db import errors, watchdog
 from app.db.engine import TransactionKind, engine_for
+from app.db.watchdog import Watchdog
 from app.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
 
+FULL_SECONDS = 60.0  # for which a write that failed counts, unless a later one succeeds
+
 _sessions: dict[TransactionKind, sessionmaker[Session]] = {}
 _reader: Engine | None = None
+_watchdog: Watchdog | None = None
+_full_until = 0.0
 
 
 def bind(engine: Engine) -> None:
     """Run the transactions of this process on ``engine``."""
-    global _reader
+    global _reader, _watchdog, _full_until
+    _watchdog = watchdog.of(engine)
+    _full_until = 0.0
     for kind in TransactionKind:
         _sessions[kind] = sessionmaker(engine_for(engine, kind), expire_on_commit=False)
     _reader = engine_for(engine, TransactionKind.READ)
@@ -46,6 +54,8 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     with _translated_errors(), _sessions[kind]() as session:
         with session.begin():
             yield session
+        if kind is TransactionKind.WRITE:
+            _note_write(is_full=False)
         callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     for callback in callbacks:
         callback()
@@ -76,6 +86,8 @@ def _translated_errors() -> Iterator[None]:
     raises  ServiceUnavailable if the database cannot be reached, does not answer in time, or lacks
             the tables of this version
     """
+    if _watchdog is not None and _watchdog.is_hanging:
+        raise ServiceUnavailable(errors.UNAVAILABLE)
     driver: Any = current_engine().dialect.loaded_dbapi  # COPY uses it without SQLAlchemy
     try:
         yield
@@ -83,6 +95,8 @@ def _translated_errors() -> Iterator[None]:
         reason = errors.reason(error, driver)
         if reason is None:
             raise
+        if errors.is_disk_full(error):
+            _note_write(is_full=True)
         logger.warning("database unavailable: %s", error)
         raise ServiceUnavailable(reason) from error
 
@@ -98,6 +112,18 @@ def now(session: Session) -> datetime:
         return datetime.now(UTC)  # the file is on this machine
     value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return value.astimezone(UTC)
+
+
+def _note_write(*, is_full: bool) -> None:
+    """Remember whether the last write of this process failed because the disk is full."""
+    global _full_until
+    if is_full or _full_until:
+        _full_until = time.monotonic() + FULL_SECONDS if is_full else 0.0
+
+
+def is_full() -> bool:
+    """Whether the last write of this process failed recently because the disk is full."""
+    return time.monotonic() < _full_until
 
 
 def is_ready() -> bool:

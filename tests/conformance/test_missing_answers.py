@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from app.analysis.scan import root_causes
 from app.checks import CHECKS
 from app.checks.engine.execution import run_check
 from app.checks.engine.types import CheckResult, Subject, Verdict
@@ -165,19 +166,23 @@ async def test_missing_answer_never_makes_a_result_better(zone: Zone) -> None:
     assert not found
 
 
-def posture(subject: Subject, results: Mapping[str, CheckResult], last: Mapping[str, Any]) -> Any:
-    """The posture of the domain after a scan, as it is built when the results are stored."""
-    return Posture(
-        domain=subject.domain,
+def planned(
+    base: Baseline,
+    results: Mapping[str, CheckResult],
+    last: Mapping[str, Any],
+    alerts: Sequence[Alert],
+) -> reconcile.Plan[Alert]:
+    """The changes of the alerts after a scan, as they are made when the results are stored."""
+    domain, root = base.subject.domain, causes.root(results.values(), last)
+    now = changes.between(domain, last, results.values(), NOW)
+    posture = Posture(
+        domain=domain,
         now=NOW,
         check_results=results,
-        changes=causes.with_root_causes(
-            changes.between(subject.domain, last, results.values(), NOW),
-            None,
-            causes.root(results.values(), last),
-        ),
+        changes=causes.with_root_causes(now, root_causes.of_stored(last), root),
         last_results=last,
     )
+    return reconcile.plan(alerts, posture, RULES, ScanCauses(posture, root))
 
 
 @pytest.mark.parametrize("zone", ZONES)
@@ -190,8 +195,7 @@ async def test_missing_answer_neither_opens_nor_resolves_an_alert(zone: Zone) ->
             for check, result in base.results.items()
             if result.definite
         }
-        current = posture(base.subject, base.results, last)
-        opened = reconcile.plan((), current, RULES, ScanCauses(current)).opened
+        opened = planned(base, base.results, last, ()).opened
         alerts = [Alert(draft.type, draft.subject) for draft in opened]
         for question in dict.fromkeys(q for asked in base.questions.values() for q in asked):
             for network in without(base.network, question, next(reasons)):
@@ -199,8 +203,7 @@ async def test_missing_answer_neither_opens_nor_resolves_an_alert(zone: Zone) ->
                 for check in CHECKS:
                     if question in base.questions[check.name]:
                         results[check.name] = await run_check(check, base.subject, network)
-                then = posture(base.subject, results, last)
-                plan = reconcile.plan(alerts, then, RULES, ScanCauses(then))
+                plan = planned(base, results, last, alerts)
                 found += [f"variant {variant}, {question}: {alert}" for alert in plan.resolved]
                 found += [
                     f"variant {variant}, {question}: {draft.type} {draft.subject}"

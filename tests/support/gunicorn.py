@@ -107,7 +107,12 @@ class Gunicorn:
         return response
 
 
-def start(directory: Path, *options: str, **variables: str) -> Gunicorn:
+def start(
+    directory: Path,
+    *options: str,
+    application: str = "tests.web_server.application:app",
+    **variables: str,
+) -> Gunicorn:
     """Start a gunicorn with one process, and wait until it answers."""
     port = free_port(0)
     settings = {
@@ -124,7 +129,7 @@ def start(directory: Path, *options: str, **variables: str) -> Gunicorn:
     command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", *options]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*command, "tests.web_server.application:app"],
+            [*command, application],
             cwd=ROOT,
             env={**os.environ, **settings},
             stdout=output,

@@ -20,10 +20,12 @@ def identify() -> None:
 
     Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
     """
+    token, address = _token(), request.remote_addr or ""
     try:
-        g.caller = callers.resolve(_token(), request.remote_addr or "")
+        g.caller = callers.resolve(token, address)
     except ServiceUnavailable as error:
         g.unresolved = error  # never open, and never a 401 for a valid key
+        g.last_known_caller = callers.last_known(token, address)
 
 
 def authorize() -> None:
@@ -66,6 +68,17 @@ def current() -> Caller:
 def caller_or_none() -> Caller | None:
     """Return the caller, or None; for the hooks."""
     caller: Caller | None = g.get("caller")
+    return caller
+
+
+def is_unresolved() -> bool:
+    """Return whether the caller is unknown because the database is unavailable; for the hooks."""
+    return "unresolved" in g
+
+
+def last_known_caller() -> Caller | None:
+    """Return who recently had the key of an unresolved request; only for its rate limits."""
+    caller: Caller | None = g.get("last_known_caller")
     return caller
 
 

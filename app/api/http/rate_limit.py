@@ -51,15 +51,23 @@ def _count() -> None:
             sender := ingest_auth.sender_or_none()
         ) is not None and not ingest_auth.has_bad_token():
             _count_sender(f"ingest:{sender.token_id}")
-        elif (caller := auth.caller_or_none()) is not None:
+        elif (caller := auth.caller_or_none() or auth.last_known_caller()) is not None:
             _count_caller(caller)
         else:
-            network = client_network(request.remote_addr or "unknown")
-            limit = settings.current().unauthenticated_rate_limit
-            g.rate_limit_status = rate_limiter.count(f"address:{network}", limit)
+            _count_unknown()
     except RateLimitExceeded as error:
         g.rate_limit_status = error.limit
         raise
+
+
+def _count_unknown() -> None:
+    """Count a request without a valid key; a key that cannot be resolved may be valid."""
+    network = client_network(request.remote_addr or "unknown")
+    limit = settings.current().unauthenticated_rate_limit
+    if auth.is_unresolved():
+        rate_limiter.count_and_show(f"unresolved:{network}", limit, is_refused=False)
+    else:
+        g.rate_limit_status = rate_limiter.count(f"address:{network}", limit)
 
 
 def _count_sender(address: str) -> None:

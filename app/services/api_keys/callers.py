@@ -19,6 +19,7 @@ from app.services.audit.refusals import Refusal
 from app.services.core.caches import Cache
 
 MAX_CACHED = 10_000
+LAST_KNOWN_SECONDS = 3600.0
 _DUMMY = b"\0" * 32  # compared with if the id is unknown, so that both cases take the same time
 
 
@@ -61,6 +62,8 @@ class Caller:
 
 # By the SHA-256 of the token, so that no token is in memory for longer than its request.
 _cache = Cache[bytes, Caller](MAX_CACHED, lambda: settings.current().key_cache_seconds)
+# The same for longer: it never lets a request in, and is used while the database is unavailable.
+_last_known = Cache[bytes, Caller](MAX_CACHED, lambda: LAST_KNOWN_SECONDS)
 
 
 def resolve(token: str | None, address: str) -> Caller | None:
@@ -79,6 +82,15 @@ def resolve(token: str | None, address: str) -> Caller | None:
     usage.record(caller.id, usage.REFUSED_ADDRESS, 401, address)  # shown to the account
     _note_refusal(caller.account_id, caller.key_id, "address not allowed")
     return None
+
+
+def last_known(token: str | None, address: str) -> Caller | None:
+    """Return the caller that recently had this token, whose limits apply if it cannot be resolved.
+
+    The key may have been revoked since then: the caller must not be let in.
+    """
+    caller = _last_known.get(_cache_key(token)) if token else None
+    return caller if caller and caller.is_allowed_from(address) else None
 
 
 def forget_cached() -> None:
@@ -135,6 +147,7 @@ def _find(token: str, address: str) -> Caller | None:
         expires_at=key.expires_at,
     )
     _cache.put(_cache_key(token), caller)
+    _last_known.put(_cache_key(token), caller)
     return caller
 
 

@@ -21,6 +21,7 @@ limit_request_field_size = 8190
 
 # The heartbeat of a worker is a file, and a write to a busy disk may block.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+logger_class = "app.web_server.log.JsonLogger"
 accesslog = None  # the application logs each request with its ids
 control_socket_disable = True  # otherwise gunicorn opens a socket in $HOME, which may not exist
 
@@ -61,6 +62,9 @@ def post_worker_init(worker):  # gunicorn's signature
 
 
 def worker_exit(server, worker):
-    """Write the remaining API key usage."""
+    """Write the remaining API key usage and metrics."""
+    from app.metrics import increments
+
+    increments.flush()
     if hasattr(worker, "usage_flusher"):
         worker.usage_flusher.stop()

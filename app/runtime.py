@@ -3,6 +3,7 @@
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
+from app.metrics import increments
 from app.network.session import LiveNetwork
 from app.ports.network import Network
 from app.settings import Settings
@@ -20,6 +21,7 @@ def start(chosen: Settings, network: Network | None = None) -> None:
     settings.use(chosen)
     transactions.bind(engine.connect(chosen.database_url))
     queue.bind(chosen.redis_client_url)
+    increments.bind(chosen.redis_client_url)
     _network = network or LiveNetwork(chosen)
 
 

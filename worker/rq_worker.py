@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 
 from app import settings
 from app.jobs import queue
+from app.metrics import increments
 from worker import jobs, shutdown
 
 WORKER_TTL = 60  # seconds without a heartbeat after which a worker counts as dead
@@ -39,6 +40,13 @@ class AllowedJob(Job):
             return jobs.JOBS[self.func_name or ""]
         except KeyError:
             raise JobNotAllowed(self.func_name) from None
+
+    def perform(self) -> Any:
+        """Run the job, and store its metrics: RQ ends the process of a job without exit hooks."""
+        try:
+            return super().perform()
+        finally:
+            increments.flush()
 
     @property
     def success_callback(self) -> None:

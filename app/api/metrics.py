@@ -1,8 +1,9 @@
 """``/metrics`` in the text format of Prometheus, for callers with METRICS_TOKEN."""
 
 import hmac
+from collections.abc import Sequence
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from app import settings
@@ -27,5 +28,16 @@ def show() -> Response:
     authorization = request.headers.get("Authorization", "").encode("utf-8", "replace")
     if token is None or not hmac.compare_digest(authorization, f"Bearer {token}".encode()):
         raise NotFound
-    text = generate_latest(ServiceCollector())
+    text = generate_latest(ServiceCollector(_routes()))
     return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _routes() -> Sequence[str]:
+    """Return the routes as ``app.api.http.requests`` names them, without those for HEAD."""
+    rules = current_app.url_map.iter_rules()
+    return [
+        f"{method} {rule.rule}"
+        for rule in rules
+        for method in sorted(rule.methods or ())
+        if method != "HEAD"
+    ]

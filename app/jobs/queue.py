@@ -30,6 +30,7 @@ CIRCUIT_OPEN_SECONDS = 1.0  # after a failure, Redis is not tried again for this
 CLOCK = "clock"
 SEEN_SECONDS = 60  # workers report every 45 seconds at least, the clock every 10
 _SEEN_KEY = "mailwatch:seen:"
+_SEEN_AT_KEY = "mailwatch:seen_at"
 
 T = TypeVar("T")
 
@@ -221,8 +222,14 @@ def report_seen(name: str) -> bool:
     returns  False if Redis is unavailable
     """
     connection = _bound()
-    key, seconds = _SEEN_KEY + name, SEEN_SECONDS
-    return connection.attempt(lambda: bool(connection.redis.set(key, 1, ex=seconds)), False)
+
+    def report() -> bool:
+        pipeline = connection.redis.pipeline(transaction=False)
+        pipeline.set(_SEEN_KEY + name, 1, ex=SEEN_SECONDS)
+        pipeline.hset(_SEEN_AT_KEY, name, str(time.time()))
+        return all(result is not False for result in pipeline.execute())
+
+    return connection.attempt(report, False)
 
 
 def report_clock_seen() -> bool:
@@ -241,6 +248,19 @@ def seen() -> Mapping[str, bool] | None:
     values = connection.attempt(lambda: list(connection.redis.mget(keys)), None)
     return (
         None if values is None else {n: v is not None for n, v in zip(names, values, strict=True)}
+    )
+
+
+def seen_at() -> Mapping[str, float] | None:
+    """Return when the process of each queue and CLOCK was last seen, in epoch seconds; 0: never.
+
+    returns  None while Redis is unavailable
+    """
+    connection = _bound()
+    names = (*QUEUES, CLOCK)
+    values = connection.attempt(lambda: connection.redis.hmget(_SEEN_AT_KEY, names), None)
+    return (
+        None if values is None else {n: float(v or 0) for n, v in zip(names, values, strict=True)}
     )
 
 

@@ -152,6 +152,7 @@ _SPLIT = _from_text(lambda text: [item.strip() for item in text.split(",")])
 _LOWER = _from_text(str.lower)
 
 Count = Annotated[int, Field(ge=0, lt=10**9)]
+MetricsDomains = Annotated[int, Field(ge=0, le=1000)]
 PositiveCount = Annotated[int, Field(ge=1, lt=10**9)]
 ByteCount = Annotated[int, Field(ge=1, lt=10**15)]
 Seconds = Annotated[float, Field(gt=0, lt=10**6, allow_inf_nan=False)]

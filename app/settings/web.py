@@ -9,6 +9,7 @@ from app.settings.types import (
     HttpsUrl,
     HttpUrl,
     LogLevel,
+    MetricsDomains,
     PositiveCount,
     RateLimit,
     Seconds,
@@ -73,6 +74,10 @@ class WebSettings(BaseModel):
     # Public pages
     metrics_token: Token | None = None
     """The bearer token for `/metrics`; without it, the route is disabled."""
+    metrics_domains: MetricsDomains = 0
+    """For how many domains, of all accounts and the first ones first, `/metrics` has the score and
+    the pass rate; 1,000 at most.
+    """
     security_contact: Contacts = ()
     """Where to report vulnerabilities: email addresses, `https://` pages or `tel:+…`,
     comma-separated, the preferred one first. Served at `/.well-known/security.txt` (RFC 9116),

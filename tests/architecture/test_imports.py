@@ -23,13 +23,14 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.checks": ("app.checks", "app.ports", "app.protocols", "app.catalog"),
     "app.analysis": ("app.analysis", "app.checks", "app.protocols", "app.catalog"),
     "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
-    "app.network": ("app.network", "app.ports", "app.protocols", "app.settings"),
+    "app.network": ("app.network", "app.ports", "app.protocols", "app.settings", "app.metrics"),
     "app.channels": ("app.channels", "app.ports", "app.protocols"),
     "app.options": ("app.options", "app.errors", "app.protocols"),
     "app.mailboxes": ("app.mailboxes", "app.options", "app.ports", "app.protocols"),
     "app.sinks": ("app.sinks", "app.options", "app.channels", "app.ports", "app.protocols"),
     "app.db": ("app.db", "app.errors"),
     "app.jobs": ("app.jobs",),
+    "app.metrics": ("app.metrics", "app.jobs.redis", "app.protocols.report_formats.deviations"),
     "app.models": (
         "app.models",
         "app.db",
@@ -42,18 +43,21 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.interpreter": (),
     "app.settings": ("app.settings", "app.listen_address"),
     "app.limits": ("app.limits", "app.errors", "app.jobs.redis", "app.protocols.quantities"),
-    "app.web_server": ("app.web_server",),
-    "app.runtime": ("app.db", "app.jobs", "app.logs", "app.network", "app.settings", "app.ports"),
+    "app.web_server": ("app.web_server", "app.logs"),
+    "app.runtime": (
+        *("app.db", "app.jobs", "app.logs", "app.metrics", "app.network", "app.settings"),
+        "app.ports",
+    ),
     "app.services": (
         *("app.services", "app.models", "app.rules", "app.checks", "app.analysis"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.jobs", "app.settings"),
         *("app.channels", "app.mailboxes", "app.ports", "app.catalog", "app.keyring"),
-        *("app.processes", "app.sinks"),
+        *("app.processes", "app.sinks", "app.metrics"),
     ),
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.limits", "app.ports", "app.runtime"),
+        *("app.limits", "app.metrics", "app.ports", "app.runtime"),
     ),
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
@@ -72,7 +76,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),
-        *("app.errors", "app.protocols", "app.interpreter", "app.listen_address"),
+        *("app.errors", "app.protocols", "app.interpreter", "app.listen_address", "app.metrics"),
     ),
 }
 

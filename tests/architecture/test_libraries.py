@@ -22,7 +22,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "pydantic_settings": ("app.settings", "app.settings.files"),
     "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings.types"),
     "rq": ("app.jobs.queue", "worker"),
-    "redis": ("app.jobs", "app.limits.shared_counters", "worker"),
+    "redis": ("app.jobs", "app.limits.shared_counters", "app.metrics.increments", "worker"),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),

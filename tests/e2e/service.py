@@ -23,6 +23,7 @@ from tests.support.receivers import Receiver
 from tests.support.servers import Server
 
 SECRET = "e" * 40
+METRICS_TOKEN = "the-metrics-token"
 COMMANDS = {
     "web": ["gunicorn", "-c", "gunicorn.conf.py"],
     "worker": ["worker"],
@@ -81,6 +82,8 @@ class Service:
             "PORT": str(self.port),
             "BIND": "127.0.0.1",
             "LOG_LEVEL": "warning",
+            "METRICS_TOKEN": METRICS_TOKEN,
+            "METRICS_DOMAINS": "10",
         }
         if receivers:
             self._settings |= _reaching(receivers)

@@ -1,12 +1,7 @@
 """What /readyz shows about workers and the clock, and a worker without Redis."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +10,8 @@ from flask import Flask
 from redis import Redis
 
 from app.jobs import queue
-from tests.support.paths import ROOT
 from tests.support.servers import start_valkey
-
-SECONDS = 30
-
-
-@contextmanager
-def running(module: str, redis_url: str, directory: Path) -> Iterator[Path]:
-    """Run a process of the service; returns the file with its log."""
-    log = directory / f"{module.split()[0]}.log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "SECRET_KEY": "k" * 40,
-        "DATABASE_URL": f"sqlite:///{directory / 'processes.db'}",
-        "REDIS_URL": redis_url,
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module.split()],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield log
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the state was not reached"
-        time.sleep(0.1)
+from tests.support.service_processes import running, wait_until
 
 
 def readiness(app: Flask) -> Any:

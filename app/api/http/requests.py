@@ -1,4 +1,4 @@
-"""Hooks of every request: its id, its log line, and the usage of its key."""
+"""Hooks of every request: its id, its log line, its metrics, and the usage of its key."""
 
 import functools
 import logging
@@ -11,10 +11,18 @@ from flask import Flask, Response, g, request
 
 from app import settings
 from app.api.http import auth, errors
+from app.metrics import definitions
+from app.metrics.definitions import HTTP_REQUESTS, HTTP_SECONDS, UNMATCHED
 from app.services.api_keys import usage
 from app.services.audit import audit_log
 
 logger = logging.getLogger("access")
+
+AREAS = {
+    "v1": definitions.API,
+    "web": definitions.DASHBOARD,
+    "ingest": definitions.INGEST,
+}
 
 # Health checks and metrics are requested by address, and their responses contain no host.
 ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -71,11 +79,13 @@ def _end(response: Response) -> Response:
     headers.add("X-Content-Type-Options", "nosniff")
     caller = auth.caller_or_none()
     rule = request.url_rule
-    route = f"{request.method[:10]} {rule.rule if rule else 'unmatched'}"
+    seconds = time.monotonic() - g.get("started", time.monotonic())
+    route = f"{request.method[:10]} {rule.rule if rule else UNMATCHED}"
+    HTTP_REQUESTS.add(route if rule else UNMATCHED, str(response.status_code))
+    HTTP_SECONDS.observe(seconds, _area(request.endpoint, request.query_string))
     if caller is not None:
         usage.record(caller.id, route, response.status_code, request.remote_addr or "")
     if logger.isEnabledFor(logging.INFO):
-        seconds = time.monotonic() - g.get("started", time.monotonic())
         fields = {
             "request_id": g.get("request_id"),
             "key_id": caller.key_id if caller else None,
@@ -85,3 +95,11 @@ def _end(response: Response) -> Response:
         }
         logger.info("request", extra=fields)
     return response
+
+
+def _area(endpoint: str | None, query: bytes) -> str:
+    """Return the part of the application, for durations that can be compared."""
+    area = AREAS.get((endpoint or "").partition(".")[0], definitions.OTHER)
+    if area == definitions.API and b"wait=" in query:  # it waits as long as the client asks for
+        return definitions.API_WAIT
+    return area

@@ -12,6 +12,8 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 
+from app.metrics.definitions import DNS_QUERIES, NAME_SERVER
+from app.metrics.definitions import OTHER as OTHER_OUTCOME
 from app.network.dns import wire
 from app.network.dns.entropy import EntropyBuffer
 from app.network.dns.timers import TimerQueue
@@ -112,6 +114,7 @@ class NameServers:
                 key: pending for key, pending in self._outcomes.items() if not pending.done()
             }
         future = self._outcomes[address, query] = self._loop.create_future()
+        future.add_done_callback(_count)
         now = self._loop.time()
         if not self._send(address, query, future):
             future.set_result("network")
@@ -145,6 +148,13 @@ class NameServers:
     def note_answer(self) -> None:
         """Record that a server has answered."""
         self._has_answered = True
+
+
+def _count(future: ServerOutcome) -> None:
+    outcome = future.result()
+    if not isinstance(outcome, str):
+        outcome = _RCODES.get(outcome.rcode, OTHER_OUTCOME).lower()
+    DNS_QUERIES.add(NAME_SERVER, outcome)
 
 
 class _Socket:

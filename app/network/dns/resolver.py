@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from app.metrics.definitions import DNS_QUERIES, RESOLVER
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
 from app.network.dns.server import NoAnswer
@@ -87,6 +88,7 @@ class Shared:
         except NoAnswer as failure:
             outcome = failure.reason
         finally:
+            DNS_QUERIES.add(RESOLVER, outcome_label(outcome))
             self._store(key, outcome, seconds)
             for waiter in self._waiters.pop(key):
                 if not waiter.done():
@@ -176,6 +178,11 @@ class LiveResolver(Resolver):
             if not _is_chain(start.name, answer.aliases):
                 raise LookupFailed(key[0], key[1], "garbage")
         return answer
+
+
+def outcome_label(outcome: CachedOutcome | str) -> str:
+    """Return the outcome as metrics name it."""
+    return outcome if isinstance(outcome, str) else outcome.answer.rcode.lower()
 
 
 def read_answer(

@@ -1,7 +1,7 @@
-"""Log lines about the lifecycles of scans, report files, reports, alerts and deliveries.
+"""Log lines and metrics about scans, report files, reports, alerts and deliveries.
 
 Each change of state is one line at ``info`` with a stable name in ``event`` and the ids of the
-rows. docs/operating.md explains every event.
+rows, and ``app.metrics.lifecycle`` counts it. docs/operating.md explains every event.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db.transactions import after_commit
+from app.metrics import lifecycle
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Lifecycle(StrEnum):
 
 
 def record(session: Session, event: Lifecycle, **fields: Any) -> None:
-    """Log the event once the caller's transaction is committed.
+    """Log and count the event once the caller's transaction is committed.
 
     fields  ids and short codes; never content, names of people or secrets
     """
@@ -57,5 +58,6 @@ def record(session: Session, event: Lifecycle, **fields: Any) -> None:
 
 
 def _write(event: Lifecycle, fields: dict[str, Any]) -> None:
+    lifecycle.count(event.value, fields)
     message = event.value.replace(".", " ").replace("_", " ")
     logger.info(message, extra={"event": event.value, **fields})

@@ -24,6 +24,7 @@ from app.channels.plain_email import PlainEmail
 from app.channels.types import Outcome
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
+from app.metrics.definitions import EMAILS
 from app.models import Email
 from app.services.core import encryption
 from app.services.core.encryption import DecryptionError
@@ -104,6 +105,8 @@ def enqueue(session: Session, new: NewEmail) -> None:
     session.add(row)
     if is_sendable:
         after_commit(session, queue.enqueue_delivery)
+    else:
+        after_commit(session, lambda: EMAILS.add("skipped"))
 
 
 def enqueue_if_due() -> bool:
@@ -186,11 +189,12 @@ def _send(claimed: _Claimed) -> Outcome:
 
 def _store(claimed: _Claimed, outcome: Outcome) -> None:
     with transaction() as session:
-        session.execute(
-            update(Email)
-            .where(LEASES.is_held([claimed.lease]))
-            .values(_after(claimed, outcome, now(session)))
+        after = _after(claimed, outcome, now(session))
+        stored = session.execute(
+            update(Email).where(LEASES.is_held([claimed.lease])).values(after).returning(Email.id)
         )
+        if stored.first() and "status" in after:
+            after_commit(session, lambda: EMAILS.add(str(after["status"])))
 
 
 def _after(claimed: _Claimed, outcome: Outcome, at: datetime) -> dict[str, object]:

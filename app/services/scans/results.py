@@ -102,10 +102,10 @@ def _store(session: Session, results: Sequence[Result]) -> None:
     if scan_rows:
         _write(session, scan_rows)
     for row in scan_rows:
-        _log_completed(session, row)
+        _log_completed(session, row, claimed[row.scan["of"]])
 
 
-def _log_completed(session: Session, row: "ScanRows") -> None:
+def _log_completed(session: Session, row: "ScanRows", started_at: datetime | None) -> None:
     lifecycle_log.record(
         session,
         Lifecycle.SCAN_COMPLETED,
@@ -114,6 +114,7 @@ def _log_completed(session: Session, row: "ScanRows") -> None:
         scan_id=row.scan["of"],
         score=row.scan["score"]["value"],
         query_count=row.scan["query_count"],
+        duration_ms=serialization.duration_ms(started_at, row.scan["finished_at"]),
     )
 
 
@@ -358,11 +359,13 @@ def _basis(score: Mapping[str, Any], root_cause: RootCause | None) -> str:
     return ",".join([str(score["version"]), *checks, *([root_cause.kind] if root_cause else [])])
 
 
-def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
-    """The scans that this process still holds; locks their rows until the commit."""
+def _still_leased(session: Session, results: Sequence[Result]) -> Mapping[UUID, datetime | None]:
+    """When the scans that this process still holds started; locks their rows until the commit."""
     is_held = LEASES.is_held([claim.lease for claim, _ in results])
-    rows = session.scalars(select(Scan.id).where(is_held).order_by(Scan.id).with_for_update())
-    return set(rows)
+    rows = session.execute(
+        select(Scan.id, Scan.started_at).where(is_held).order_by(Scan.id).with_for_update()
+    )
+    return {row.id: row.started_at for row in rows}
 
 
 def _recent_changes(

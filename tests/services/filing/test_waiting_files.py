@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
+from app.db import transactions
 from app.db.transactions import transaction
 from app.models import RawFile, ReportFile
 from app.services.filing import processor, retries
 from app.services.ingest import files
-from app.services.operations.metrics import ServiceCollector
+from app.services.operations import backlog
 from tests.support.factories import make_account
 from tests.support.report_documents import dmarc_xml
 
@@ -19,8 +20,10 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def pending_seconds() -> float:
     """The age of the oldest pending file in seconds."""
-    metrics = {metric.name: metric.samples for metric in ServiceCollector().collect()}
-    return metrics["mailwatch_report_file_oldest_received_seconds"][0].value
+    with transaction(readonly=True) as session:
+        at = transactions.now(session)
+        ages = {item.work: item.seconds(at) for item in backlog.read(session, at)}
+    return ages["report_files"]
 
 
 def age(by: timedelta) -> None:

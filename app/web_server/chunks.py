@@ -1,5 +1,6 @@
 """Finds the end of a chunked body as its bytes arrive (RFC 9112 §7.1)."""
 
+_CRLF = b"\r\n"
 MAX_LINE_BYTES = 16 * 1024
 MAX_TRAILER_BYTES = 64 * 1024
 
@@ -14,7 +15,8 @@ class ChunkScanner:
     def __init__(self) -> None:
         self.is_ended = False
         self._line = bytearray()
-        self._skip = 0  # remaining bytes of the current chunk, including its CRLF
+        self._skip = 0  # remaining bytes of the current chunk
+        self._is_after_chunk = False
         self._in_trailer = False
         self._trailer_bytes = 0
 
@@ -27,6 +29,9 @@ class ChunkScanner:
                 self._skip -= step
                 position += step
                 continue
+            if self._is_after_chunk:
+                position = self._take_terminator(data, position)
+                continue
             end = data.find(b"\n", position)
             stop = end + 1 if end >= 0 else len(data)
             self._line += data[position:stop]
@@ -36,6 +41,15 @@ class ChunkScanner:
             elif len(self._line) > MAX_LINE_BYTES:
                 self.is_ended = True
         return self.is_ended
+
+    def _take_terminator(self, data: bytes, position: int) -> int:
+        """Take the CRLF after a chunk, and return the position behind it."""
+        stop = min(len(data), position + len(_CRLF) - len(self._line))
+        self._line += data[position:stop]
+        if len(self._line) == len(_CRLF):
+            self._is_after_chunk, self.is_ended = False, self._line != _CRLF
+            self._line.clear()
+        return stop
 
     def _take_line(self) -> None:
         line = bytes(self._line)
@@ -48,6 +62,6 @@ class ChunkScanner:
         if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
             self.is_ended = True
         elif size := int(digits, 16):
-            self._skip = size + len(b"\r\n")
+            self._skip, self._is_after_chunk = size, True
         else:
             self._in_trailer = True

@@ -43,6 +43,7 @@ class Connection:
         self.client, self.address, self.server = client, address, server
         self.state, self.since = State.IDLE, time.monotonic()
         self.is_closing = False  # after the current response
+        self._lingers_until = 0.0
         self.response_count = 0
         self._context = context
         self.incoming = Incoming(context, address)
@@ -56,6 +57,11 @@ class Connection:
     def enter(self, state: State) -> None:
         """Change the state and restart its timer."""
         self.state, self.since = state, time.monotonic()
+
+    def discard(self) -> None:
+        """Wait longer for a client that still sends a body that is not read, within its time."""
+        self._lingers_until = self._lingers_until or self.since + self._context.limits.body_seconds
+        self.since = min(time.monotonic(), self._lingers_until)
 
     def next_request(self) -> bytes | None:
         """Discard the answered request; returns the bytes that follow it, None if unknown."""

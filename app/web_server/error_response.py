@@ -6,6 +6,8 @@ import uuid
 
 from gunicorn.http import errors
 
+from app.web_server.limits import BufferFull
+
 MAX_MESSAGE_LENGTH = 300
 
 _STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
@@ -19,6 +21,7 @@ _STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.ExpectationFailed, 417, "Expectation Failed"),
     (errors.ForbiddenProxyRequest, 403, "Forbidden"),
     (errors.ParseException, 400, "Bad Request"),
+    (BufferFull, 503, "Service Unavailable"),
 )
 
 

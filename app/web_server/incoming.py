@@ -26,13 +26,14 @@ class Incoming:
     request       gunicorn's request once its head is complete, else None
     is_complete   the application can answer it
     is_truncated  the body is longer than the limit and was not read, so the connection must close
+    decoded       the content of a chunked body, after ``decode_chunks``
     """
 
     def __init__(self, context: WorkerContext, address: Any) -> None:
         self.request: Any = None
         self.is_complete = False
         self.is_truncated = False
-        self.body_bytes = 0
+        self.body_bytes = self._decoded_bytes = 0
         self._context, self._address = context, address
         self._head = bytearray()
         self._position = 0
@@ -40,6 +41,7 @@ class Incoming:
         self._length = 0
         self._chunks: ChunkScanner | None = None
         self._body: Any = None
+        self.decoded: Any = None
 
     @property
     def has_started(self) -> bool:
@@ -74,10 +76,30 @@ class Incoming:
         self._position += len(data)
         return data
 
+    def decode_chunks(self) -> None:
+        """Decode a chunked body before the application sees it.
+
+        raises  an error of gunicorn's parser if it is malformed; BufferFull
+        """
+        if self._chunks is None or self.is_truncated:
+            return
+        self.decoded = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # see close()
+        while data := self.request.body.read(READ_BYTES):
+            if not self._context.budget.reserve(len(data)):
+                raise BufferFull
+            self._decoded_bytes += len(data)
+            self.decoded.write(data)
+        self.decoded.seek(0)
+
+    def skip_body(self) -> None:
+        """Skip the part of the body that the application has not read, but that has arrived."""
+        if self._body is not None and not self.is_truncated:
+            self._parser.finish_body()
+
     def rest(self) -> bytes | None:
         """Return the bytes that follow this request on the connection; None if they are unknown.
 
-        The part of the body that the application has not read is skipped, up to a limit.
+        ``skip_body`` was called before.
         """
         if self.is_truncated:
             return None
@@ -93,6 +115,10 @@ class Incoming:
             self._body.close()
             self._context.budget.release(self.body_bytes)
             self._body, self.body_bytes = None, 0
+        if self.decoded is not None:
+            self.decoded.close()
+            self._context.budget.release(self._decoded_bytes)
+            self.decoded, self._decoded_bytes = None, 0
 
     def _parse_head(self) -> None:
         self._position = 0

@@ -61,14 +61,12 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             self._set_accepting(not self._is_full() or self._longest_waiting() is not None)
             self._run_once()
         self.alive = False
-        self._set_accepting(False)
+        self._stop_listening()
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while self._connections and time.monotonic() < deadline:
             self._run_once()
         for connection in list(self._connections):
             self._close(connection)
-        for listener in self.sockets:
-            listener.close()
 
     def _run_once(self) -> None:
         """Wait for events for at most a second, and handle them."""
@@ -111,21 +109,34 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
                 self._selector.unregister(listener)
         self._is_accepting = is_accepting
 
+    def _stop_listening(self) -> None:
+        """Accept the connections that clients have opened already, and refuse further ones.
+
+        When the last process stops listening, the kernel resets those that were not accepted.
+        """
+        for listener in self.sockets:
+            while self._accept(listener):
+                pass
+        self._set_accepting(False)
+        for listener in self.sockets:
+            listener.close()
+
     def _is_full(self) -> bool:
         return len(self._connections) >= int(self.cfg.worker_connections)
 
-    def _accept(self, listener: Any) -> None:
+    def _accept(self, listener: Any) -> bool:
+        """Accept a connection; False if there is none."""
         if self._is_full():
             self._evict()
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:  # too many open files, most likely
             self.log.warning("No connection could be accepted: %s", error)
             if not self._evict():
                 time.sleep(0.05)
-            return
+            return False
         client.setblocking(False)
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -138,6 +149,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         )
         self._connections.add(connection)
         self._watch(connection, selectors.EVENT_READ)
+        return True
 
     def _evict(self) -> bool:
         """Close the connection that has waited longest for its client; False if there is none."""
@@ -170,7 +182,9 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             data = b""
         if not data:
             self._close(connection)
-        elif connection.state is not State.LINGERING:
+        elif connection.state is State.LINGERING:
+            connection.discard()
+        else:
             self._feed(connection, data)
 
     def _feed(self, connection: Connection, data: bytes) -> None:
@@ -225,9 +239,11 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         request, outgoing = connection.incoming.request, connection.outgoing
         response: Any = None
         try:
+            connection.incoming.decode_chunks()
             response, environ = wsgi.create(
                 request, outgoing, connection.address, connection.server, self.cfg
             )
+            environ["wsgi.input"] = connection.incoming.decoded or environ["wsgi.input"]
             environ["wsgi.multithread"] = True
             environ["web_server.threads"] = self.cfg.threads
             environ["web_server.is_stopping"] = lambda: not self.alive
@@ -243,6 +259,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
                 if hasattr(blocks, "close"):
                     blocks.close()
             connection.is_closing = response.should_close()
+            connection.incoming.skip_body()
         except OSError:
             raise
         except Exception as error:

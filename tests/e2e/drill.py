@@ -20,7 +20,13 @@ from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
 from app.settings import types as setting_types
-from tests.e2e import drills, hostile_ingest_drill, ingest_drill, slow_clients_drill
+from tests.e2e import (
+    drills,
+    hostile_ingest_drill,
+    ingest_drill,
+    rolling_restart_drill,
+    slow_clients_drill,
+)
 from tests.e2e.deliver import deliver
 from tests.e2e.service import SECRET, Service
 from tests.fuzz import fuzzer
@@ -82,6 +88,10 @@ def _run(engine: str, service: Service, redis: Server) -> None:
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))
+    if engine == "postgresql":  # several web processes and workers need it
+        account_id, token = _account()
+        drills.add_domains(service, token)
+        say(rolling_restart_drill.restart_all(service, token, account_id))
     say(ingest_drill.kill_everything(service, redis, make_account().id, REPORTS, rounds=40))
     say(hostile_ingest_drill.poison(service, make_account().id, make_account().id))
     say(hostile_ingest_drill.flood(service, make_account().id))

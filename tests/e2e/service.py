@@ -114,16 +114,28 @@ class Service:
 
     def start(self, name: str) -> None:
         """Start one of the processes of the Procfile; its output goes to a file."""
+        self.start_instance(name)
+
+    def start_instance(self, name: str, **variables: str) -> None:
+        """Start a process like ``web``, or another one of it like ``web-2``.
+
+        variables  settings of this process only
+        """
         with (self.directory / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *COMMANDS[name]],
+                [sys.executable, "-m", *COMMANDS[name.partition("-")[0]]],
                 cwd=ROOT,
-                env={**os.environ, **self._settings},
+                env={**os.environ, **self._settings, **variables},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # nothing outlives tests that are killed
             )
+
+    def stop_instance(self, name: str) -> None:
+        """Stop the process as a platform does, and wait until it has ended."""
+        self._processes[name].terminate()
+        self._processes[name].wait(60)
 
     def restart(self, name: str, **variables: str) -> None:
         """Start the process again with these settings."""
@@ -141,9 +153,15 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
         return len(pids)
 
-    def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
-        """Send one request; the status is 0 if there is no response."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+    def call(
+        self, method: str, path: str, token: str = "", body: Any = None, *, port: int | None = None
+    ) -> Answer:
+        """Send one request; the status is 0 if there is no response.
+
+        port  of another web process
+        """
+        url = f"http://127.0.0.1:{port or self.port}{path}"
+        request = urllib.request.Request(url, method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         if isinstance(body, bytes):

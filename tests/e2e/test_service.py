@@ -8,7 +8,7 @@ import pytest
 
 from app.services.api_keys import api_keys
 from app.settings import Settings
-from tests.e2e import drills, ingest_drill, slow_clients_drill
+from tests.e2e import drills, ingest_drill, rolling_restart_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import Running, Service, wait_for
 from tests.support.factories import ACTOR, make_account, make_key
@@ -54,6 +54,15 @@ def test_domain_is_scanned_and_its_alerts_are_read(service: Service, token: str)
 
 def test_slow_clients_do_not_delay_others(service: Service, token: str) -> None:
     slow_clients_drill.hold_connections(service, token, clients=60, seconds=3, limit_seconds=30)
+
+
+def test_rolling_restart_loses_no_request(
+    service: Service, settings: Settings, token: str, account_id: UUID
+) -> None:
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("several web processes and workers need PostgreSQL")
+    drills.add_domains(service, token)
+    rolling_restart_drill.restart_all(service, token, account_id)
 
 
 def test_revoked_key_is_refused_by_every_process_within_a_second(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -113,6 +114,46 @@ def test_an_unread_body_does_not_become_a_request(server: Gunicorn) -> None:
     wire.send(post(get(b"/smuggled")).replace(b"POST /", b"POST /unread") + get(b"/next"))
     assert wire.response().status == 413
     assert sent(wire)["path"] == "/next"
+
+
+def test_a_large_unread_body_does_not_end_the_connection(server: Gunicorn) -> None:
+    wire = server.connect()
+    wire.send(post(b"x" * 900_000).replace(b"POST /", b"POST /unread") + get(b"/next"))
+    response = wire.response()
+    assert (response.status, response.headers.get("connection")) == (413, "keep-alive")
+    assert sent(wire)["path"] == "/next"
+
+
+def test_a_client_that_sends_on_for_long_gets_the_refusal(server: Gunicorn) -> None:
+    wire = server.connect()
+    head = b"POST /unread HTTP/1.1\r\n" + HEAD + b"Content-Length: 99999999\r\n\r\n"
+    wire.send(head)
+    for _ in range(25):  # longer than the server waits for a client that sends nothing
+        wire.send(b"x" * 999)
+        time.sleep(0.1)
+    response = wire.response()
+    assert (response.status, response.headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"xyz\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcdef\r\n0\r\n\r\n",  # longer than its size
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\r\n\r\n",
+        b"3\r\nabc\r\n0\r\nno trailer\r\n\r\n",
+    ],
+)
+def test_a_malformed_chunked_body_never_reaches_the_application(
+    server: Gunicorn, body: bytes
+) -> None:
+    wire = server.connect()
+    wire.send(b"POST /tolerant HTTP/1.1\r\n" + HEAD + CHUNKED + body)
+    response = wire.response()
+    assert (response.status, response.headers["connection"]) == (400, "close")
+    assert json.loads(response.body)["error"]["code"] == "invalid_request"
+    assert wire.is_closed()
 
 
 def test_a_body_over_every_limit_is_not_read(server: Gunicorn) -> None:

@@ -1,6 +1,7 @@
 """Slow clients occupy no thread: the server has two, and each test has more clients than that."""
 
 import json
+import select
 import signal
 import socket
 import threading
@@ -146,6 +147,27 @@ def test_sigterm_lets_a_running_request_finish(tmp_path: Path) -> None:
         assert half.response().status == 200
         assert all(wire.is_closed() for wire in (busy, idle, half))
         assert server.process.wait(40) == 0
+    finally:
+        stop(server)
+
+
+def test_sigterm_refuses_new_connections_while_a_request_runs(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    try:
+        busy = server.connect()
+        busy.send(REQUEST % b"sleep?seconds=6")
+        opened = server.connect()  # by the kernel, before the signal
+        opened.send(REQUEST % b"opened")
+        server.process.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                server.connect()
+            except ConnectionRefusedError:
+                break
+            time.sleep(0.05)
+        assert select.select([busy.client], [], [], 0)[0] == []  # it still runs
+        assert opened.response().status == 200
+        assert busy.response().status == 200
     finally:
         stop(server)
 

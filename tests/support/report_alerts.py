@@ -46,7 +46,7 @@ def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
 
 def store_dmarc_facts(domain: Domain, facts: dict[str, Any]) -> None:
     with transaction() as session:
-        results = {"dmarc": {"facts": facts}}
+        results = {"dmarc": {"facts": facts}, "spf": {"facts": {}}}
         session.add(
             DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=results)
         )

@@ -61,12 +61,6 @@ def test_chart_shows_tls_sessions_with_failures(owner: Browser) -> None:
     assert 'class="s-failed" x=' in page
 
 
-def test_policy_page_shows_the_missing_data(owner: Browser) -> None:
-    page = owner.get("/domains/acme.test/policy")
-    assert "Not enough data yet" in page
-    assert "a scan of the DMARC record" in page
-
-
 def test_policy_is_simulated(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/policy?p=reject&sp=&adkim=s&aspf=&remove_spf=&days=30")
     result = page.partition('id="result"')[2]
@@ -91,7 +85,6 @@ def test_page_without_reports_links_to_the_reporting_setup(browser: Browser) -> 
 
 
 def test_email_of_another_account_is_not_found(owner: Browser, stranger: Browser) -> None:
-    for path in ("mail", "policy"):
-        stranger.get(f"/domains/acme.test/{path}", 404)
+    stranger.get("/domains/acme.test/mail", 404)
     form = {"source": "x", "state": "ignored"}
     assert stranger.post("/domains/acme.test/sources", **form).status_code == 404

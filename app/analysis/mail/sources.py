@@ -333,6 +333,6 @@ def _build_source(source: Source, context: Context) -> None:
     keys = (source.key, *(f"ip:{address}" for address in source.addresses))
     source.review = next((context.reviews[key] for key in keys if key in context.reviews), None)
     if source.review and source.review.decision == "approved":
-        source.kind, source.reason = SourceClass.OWN, f"Approved by {source.review.actor}"
+        source.kind, source.reason = SourceClass.OWN, "Approved manually"
     elif source.review and source.review.decision == "blocked":
-        source.kind, source.reason = SourceClass.SUSPICIOUS, f"Blocked by {source.review.actor}"
+        source.kind, source.reason = SourceClass.SUSPICIOUS, "Blocked manually"

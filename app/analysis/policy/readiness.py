@@ -7,54 +7,21 @@ to decide that, and, for reject, if almost no legitimate mail fails at forwarder
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.sources import Source
-from app.analysis.policy import proposals, verdicts
+from app.analysis.policy import blockers, proposals, verdicts
+from app.analysis.policy.blockers import MIN_STREAM, Blocker, FailingSource
 from app.analysis.policy.proposals import Tag
 from app.analysis.policy.published import Published, effective
 from app.analysis.policy.verdicts import Evidence, Impact, Verdict
 from app.protocols.dmarc import Policy, Record
 
-MAX_FAILING_SHARE = (
-    0.005  # share of all mail of the domain with which one source may fail without being a blocker
-)
-MAX_UNDECIDED = 0.01
-MIN_FAILING_MESSAGES = 5  # messages
-MIN_STREAM = 20  # failed messages under one name that block if they are the majority
-
 _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """A source whose legitimate mail the stricter policy would stop.
-
-    messages  number of failed messages
-    share     their share of all mail of the domain, which includes them
-    """
-
-    source: Source
-    messages: int
-    share: float
-    reason: str
-    remediation: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailingSource:
-    """A source with the messages that a stricter policy would affect.
-
-    is_stream  whether they are at least half of its mail under one name, and not just a few
-    """
-
-    source: Source
-    messages: int
-    is_stream: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +32,11 @@ class PolicyStep:
     scope     the filter of the affected mail
     messages  all mail that the policy applies to, whether or not it fails
     reason    the reason for the verdict, as text
+    summary   the same in a few words
     legitimate_failing_sources  other sources of legitimate mail that fails: forwarders, and
                                 sources below the limits
-    legitimate_failing_share    their failed messages as a share of all mail of the domain
+    legitimate_failing_share    their failed messages as a share of them and of the mail that passes
+    unclassified_sources        other sources that are not classified, also those that are ignored
     spoofing_sources            sources of spoofed mail; all are ordered by messages, most first
     record    the record to publish; None if no record is known, or no change of it is safe
     remarks   the published tags that the record leaves out, and why
@@ -82,9 +51,11 @@ class PolicyStep:
     messages: int
     verdict: Verdict
     reason: str
+    summary: str
     blockers: tuple[Blocker, ...]
     legitimate_failing_sources: tuple[FailingSource, ...]
     legitimate_failing_share: float
+    unclassified_sources: tuple[FailingSource, ...]
     spoofing_sources: tuple[FailingSource, ...]
     record: str | None
     remarks: tuple[str, ...]
@@ -102,12 +73,44 @@ class PolicyStep:
     @property
     def legitimate_failing(self) -> int:
         """The number of legitimate messages that the step would affect."""
-        return sum(failing.messages for failing in self.legitimate_failing_sources)
+        return blockers.total(self.legitimate_failing_sources)
 
     @property
     def spoofed(self) -> int:
         """The number of spoofed messages that the step would stop."""
-        return sum(failing.messages for failing in self.spoofing_sources)
+        return blockers.total(self.spoofing_sources)
+
+    @property
+    def headline(self) -> str:
+        """The verdict as a sentence, without a period."""
+        return f"{'Ready' if self.is_ready else 'Not ready'} for {self.name}: {self.summary}"
+
+    @property
+    def name(self) -> str:
+        """The tag with the proposed policy, such as ``p=quarantine``."""
+        return f"{self.tag}={self.proposed}"
+
+    @property
+    def own_sources(self) -> list[FailingSource]:
+        """The sources of legitimate mail that would fail, with blockers; most messages first."""
+        return _by_size(
+            [
+                *(blocker.failing for blocker in self.blockers if blocker.is_own),
+                *self.legitimate_failing_sources,
+            ]
+        )
+
+    @property
+    def sources_to_review(self) -> list[FailingSource]:
+        """The sources that a user has to classify, with blockers; most messages first."""
+        blocking = [blocker.failing for blocker in self.blockers if not blocker.is_own]
+        return _by_size([*blocking, *_undecided(self.unclassified_sources)])
+
+    @property
+    def ignored(self) -> int:
+        """The number of affected messages of sources that are not classified and are ignored."""
+        failing = blockers.total(self.unclassified_sources)
+        return failing - blockers.total(_undecided(self.unclassified_sources))
 
 
 def evidence(
@@ -118,11 +121,13 @@ def evidence(
     reporters: int,
     days_at_policy: int | None,
 ) -> Evidence:
-    """Return the evidence in these sources."""
+    """Return the evidence in these sources, without gaps."""
+    listed = list(sources)
     return Evidence(
         window_days=window_days,
         days=days,
-        messages=sum(map(_good, sources)),
+        messages=sum(map(_good, listed)),
+        passed=sum(source.passed for source in listed),
         reporters=reporters,
         days_at_policy=days_at_policy,
     )
@@ -181,11 +186,21 @@ class _PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The mail of a source in the scope of a step; ``dkim``: messages with DKIM aligned."""
+    """The mail of a source in the scope of a step.
+
+    dkim          messages with DKIM aligned
+    unidentified  failed messages that are too rare to know who sent them
+    """
 
     failing: FailingSource
     messages: int
     dkim: int
+    unidentified: int
+
+    @property
+    def kind(self) -> SourceClass:
+        """The classification of its source."""
+        return blockers.classification(self.failing.source)
 
 
 def _highest(proposed: Policy, record: Record) -> Policy:
@@ -209,7 +224,7 @@ def _part(
     source: Source, identities: dict[int, Identity], domain: str, scope: RecordFilter
 ) -> _Part:
     """The messages of the source that the policy applies to."""
-    sent, failed, dkim = Counter[str](), Counter[str](), 0
+    sent, failed, dkim, unidentified = Counter[str](), Counter[str](), 0, 0
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
@@ -217,8 +232,10 @@ def _part(
             sent[identity.header_from] += messages
             failed[identity.header_from] += 0 if identity.passed else messages
             dkim += messages if identity.dkim else 0
+            unidentified += messages if number < 0 and not identity.passed else 0
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
-    return _Part(FailingSource(source, failed.total(), is_stream), sent.total(), dkim)
+    failing = FailingSource(source, failed.total(), is_stream)
+    return _Part(failing, sent.total(), dkim, unidentified)
 
 
 def _step(
@@ -226,111 +243,78 @@ def _step(
 ) -> PolicyStep:
     failing = [part.failing for part in parts if part.failing.messages]
     failing.sort(key=lambda failing_source: -failing_source.messages)
-    blockers = tuple(_blockers(failing, evidence.messages))
-    blocking = {blocker.source.key for blocker in blockers}
-    legitimate = tuple(
-        failing_source
-        for failing_source in failing
-        if _is_good(failing_source.source) and failing_source.source.key not in blocking
-    )
-    impact = _impact(change, parts, blockers, legitimate)
-    verdict, reason = verdicts.decide(impact, evidence, published)
+    affected = _Affected(failing, blockers.find(failing, evidence))
+    decision = verdicts.decide(_impact(change, parts, affected), evidence, published)
     proposal = proposals.proposal(change.tag, change.proposed, published) if published else None
+    legitimate = affected.of(SourceClass.OWN, SourceClass.FORWARDER)
     return PolicyStep(
         tag=change.tag,
         current=change.current,
         proposed=change.proposed,
         highest=change.highest,
         scope=change.scope,
-        messages=impact.messages,
-        verdict=verdict,
-        reason=reason,
-        blockers=blockers,
+        messages=sum(part.messages for part in parts),
+        verdict=decision.verdict,
+        reason=decision.reason,
+        summary=decision.summary,
+        blockers=tuple(affected.blockers),
         legitimate_failing_sources=legitimate,
-        legitimate_failing_share=evidence.share(impact.lost),
-        spoofing_sources=tuple(
-            failing_source
-            for failing_source in failing
-            if failing_source.source.kind is SourceClass.SUSPICIOUS
-        ),
+        legitimate_failing_share=evidence.share(blockers.total(legitimate)),
+        unclassified_sources=affected.of(SourceClass.UNKNOWN),
+        spoofing_sources=affected.of(SourceClass.SUSPICIOUS),
         record=proposal.text if proposal else None,
         remarks=proposal.remarks if proposal else (),
         rollback=published.own_text if published else None,
     )
 
 
-def _impact(
-    change: _PolicyChange,
-    parts: Sequence[_Part],
-    blockers: Iterable[Blocker],
-    legitimate: Sequence[FailingSource],
-) -> Impact:
-    own = [part for part in parts if part.messages and part.failing.source.kind is SourceClass.OWN]
+@dataclass(frozen=True, slots=True)
+class _Affected:
+    """The sources that a step affects, the most messages first."""
+
+    failing: Sequence[FailingSource]
+    blockers: Sequence[Blocker]
+
+    def of(self, *kinds: SourceClass) -> tuple[FailingSource, ...]:
+        """Return those with these classifications that do not block."""
+        blocking = {blocker.source.key for blocker in self.blockers}
+        return tuple(
+            row
+            for row in self.failing
+            if blockers.classification(row.source) in kinds and row.source.key not in blocking
+        )
+
+
+def _impact(change: _PolicyChange, parts: Sequence[_Part], affected: _Affected) -> Impact:
+    own = [part for part in parts if part.messages and part.kind is SourceClass.OWN]
+    seen = [
+        part
+        for part in parts
+        # A domain itself needs mail that is not spoofed. Names below it often have no other.
+        if change.tag != "p" or part.kind is not SourceClass.SUSPICIOUS
+    ]
     return Impact(
         step=f"{change.tag}={change.proposed}",
+        own_blockers=sum(blocker.is_own for blocker in affected.blockers),
         highest=change.highest,
         authors=change.authors,
-        messages=sum(part.messages for part in parts),
-        blockers=[blocker.source.service.name for blocker in blockers],
-        lost=sum(failing.messages for failing in legitimate),
-        lost_at_forwarders=sum(
-            failing.messages
-            for failing in legitimate
-            if failing.source.kind is SourceClass.FORWARDER
-        ),
+        messages=sum(part.messages for part in seen),
+        blockers=[blocker.source.service.name for blocker in affected.blockers],
+        lost=blockers.total(affected.of(SourceClass.OWN, SourceClass.FORWARDER)),
+        lost_at_forwarders=blockers.total(affected.of(SourceClass.FORWARDER)),
+        to_review=blockers.total(_undecided(affected.of(SourceClass.UNKNOWN))),
+        unidentified=sum(part.unidentified for part in parts),
         has_dkim=not own or any(part.dkim for part in own),
     )
 
 
+def _by_size(sources: Iterable[FailingSource]) -> list[FailingSource]:
+    return sorted(sources, key=lambda row: (-row.messages, row.source.key))
+
+
+def _undecided(sources: Iterable[FailingSource]) -> list[FailingSource]:
+    return [row for row in sources if not blockers.is_ignored(row.source)]
+
+
 def _good(source: Source) -> int:
-    return source.messages if _is_good(source) else source.passed
-
-
-def _is_good(source: Source) -> bool:
-    return source.kind in (SourceClass.OWN, SourceClass.FORWARDER)
-
-
-def _blockers(failing: Iterable[FailingSource], good: int) -> Iterator[Blocker]:
-    for failing_source in failing:
-        blocker = _blocker(failing_source, good)
-        if blocker and blocker.messages >= MIN_FAILING_MESSAGES:
-            yield blocker
-
-
-def _blocker(failing: FailingSource, good: int) -> Blocker | None:
-    """The source as a blocker; None if it does not block the step."""
-    source, failed = failing.source, failing.messages
-    if source.review and source.review.decision == "ignored":
-        return None
-    name = source.service.name
-    if source.kind is SourceClass.OWN:
-        share = failed / good
-        if share < MAX_FAILING_SHARE and not failing.is_stream:
-            return None
-        reason = (
-            f"{name} is one of your sources, and {failed:,} of its messages fail. {source.reason}."
-        )
-        return Blocker(
-            source=source, messages=failed, share=share, reason=reason, remediation=_advice(source)
-        )
-    share = failed / (good + failed)  # as if it was the domain's mail
-    if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
-        reason = (
-            f"{name} sent {failed:,} unauthenticated messages and is not classified. "
-            f"{source.reason}."
-        )
-        advice = f"If it is yours, approve it; if not, block or ignore it. {_advice(source)}"
-        return Blocker(
-            source=source, messages=failed, share=share, reason=reason, remediation=advice
-        )
-    return None
-
-
-def _advice(source: Source) -> str:
-    sender = source.service.sender
-    if sender:
-        return f"Set up DKIM for your domain at {sender.name}: {sender.setup}"
-    return (
-        "Set up DKIM signing with a key of your domain, or use your domain as envelope sender and "
-        "add the address to your SPF record."
-    )
+    return source.messages if blockers.is_good(source) else source.passed

@@ -9,6 +9,7 @@ from app.analysis.mail.flow_index import FlowIndex, RecordLink, common_filter
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.source_details import HeaderFromCount, Linked
 from app.analysis.mail.sources import Source
+from app.analysis.policy import segments
 from app.analysis.policy.simulation import Mail, Replay
 
 
@@ -33,12 +34,15 @@ class AffectedPart:
     """A part of the affected email, by the classification of its sources.
 
     forwarded  the messages of forwarders and mailing lists; only your own email has some
+    addresses  sources of which only the address is known; they are not among ``sources``
     sources    at most as many as are listed, the most messages first
     """
 
     messages: int
     forwarded: int
     source_count: int
+    addresses: int
+    address_messages: int
     sources: Sequence[Linked[SourceMessages]]
 
 
@@ -95,6 +99,11 @@ class AffectedEmailIndex:
             for key, messages in self.replay.sources.items()
             if messages and self.sources[key].kind in kinds
         }
+        single = {
+            key: messages
+            for key, messages in counts.items()
+            if segments.is_single_address(self.sources[key])
+        }
         return AffectedPart(
             messages=sum(counts.values()),
             forwarded=sum(
@@ -103,7 +112,9 @@ class AffectedEmailIndex:
                 if self.sources[key].kind is SourceClass.FORWARDER
             ),
             source_count=len(counts),
-            sources=[row for row in listed if row.figure.source.key in counts],
+            addresses=len(single),
+            address_messages=sum(single.values()),
+            sources=[row for row in listed if row.figure.source.key in counts.keys() - single],
         )
 
     def _by_source(self, limit: int) -> Iterator[Linked[SourceMessages]]:

@@ -1,5 +1,6 @@
 """Policy steps with the sources that they affect, the caveats, and the record to publish."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,10 @@ from app.analysis.mail.flow_index import FlowIndex
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.source_details import Linked
 from app.analysis.mail.unused import Subdomain
-from app.analysis.policy import subdomains
+from app.analysis.policy import blockers, segments, subdomains
+from app.analysis.policy.blockers import Blocker, FailingSource
 from app.analysis.policy.published import Published
-from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep
+from app.analysis.policy.readiness import PolicyStep
 from app.protocols.dmarc import Policy, Record
 
 MAILING_LISTS = (
@@ -42,6 +44,21 @@ class AffectedSources:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPart:
+    """A part of the messages that a step affects, by who sent them.
+
+    messages          all of them
+    addresses         sources of which only the address is known; they are not among ``senders``
+    address_messages  their messages, with the records behind them
+    """
+
+    messages: int
+    senders: AffectedSources
+    addresses: int
+    address_messages: Linked[int]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordChange:
     """The record to publish, and how to undo it.
 
@@ -58,10 +75,18 @@ class RecordChange:
 
 @dataclass(frozen=True, slots=True)
 class StepDetail:
-    """A policy step with the records behind its figures."""
+    """A policy step with the records behind its figures.
+
+    own        legitimate messages, with those of blockers
+    to_review  messages of sources that are not classified, without those that are ignored
+    stopped    spoofed messages
+    """
 
     step: PolicyStep
     blockers: Sequence[Linked[Blocker]]
+    own: StepPart
+    to_review: StepPart
+    stopped: StepPart
     legitimate: AffectedSources
     spoofed: AffectedSources
     caveats: Sequence[Caveat]
@@ -80,8 +105,15 @@ def step_detail(
     below  the subdomains that send
     """
     record = published.record if published else Record()
+
+    def part(sources: Sequence[FailingSource]) -> StepPart:
+        return _part(sources, step.scope, index, max_sources)
+
     return StepDetail(
         step=step,
+        own=part(step.own_sources),
+        to_review=part(step.sources_to_review),
+        stopped=part(step.spoofing_sources),
         blockers=[
             Linked(blocker, index.of_part(blocker.source, step.scope)) for blocker in step.blockers
         ],
@@ -97,6 +129,23 @@ def _caveats(step: PolicyStep, record: Record, below: Sequence[Subdomain]) -> It
         yield Caveat(text, messages)
     if step.highest is Policy.REJECT:
         yield Caveat(MAILING_LISTS, None)
+
+
+def _part(
+    sources: Sequence[FailingSource], scope: RecordFilter, index: FlowIndex, max_sources: int
+) -> StepPart:
+    single = [row for row in sources if segments.is_single_address(row.source)]
+    keys = {row.source.key for row in single}
+    sent = Counter[str]()
+    for row in single:
+        sent.update(dict.fromkeys(row.source.addresses, row.messages))
+    senders = [row for row in sources if row.source.key not in keys]
+    return StepPart(
+        messages=blockers.total(sources),
+        senders=_affected(senders, scope, index, max_sources),
+        addresses=len(single),
+        address_messages=Linked(sent.total(), index.of_mail(sent, scope)),
+    )
 
 
 def _affected(

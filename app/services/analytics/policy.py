@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -27,12 +27,13 @@ from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.protocols.quantities import quantity
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import published_policies, sending
+from app.services.analytics import evidence_gaps, published_policies, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 from app.services.rollups import partial_reports, rollup_queue
 
 NO_STEP_LEFT = "The policy is reject wherever it applies, so there is no further step."
+FULLY_ENFORCED = "p=reject is in place for the domain and its subdomains"
 MAX_LISTED = 100  # sources in each list, unless a caller requests fewer
 
 
@@ -64,6 +65,19 @@ class Assessment:
     def reason(self) -> str:
         """The reason for the verdict, as text."""
         return self.steps[0].reason if self.steps else NO_STEP_LEFT
+
+    @property
+    def headline(self) -> str:
+        """The verdict on the first step as a sentence."""
+        return self.steps[0].headline if self.steps else FULLY_ENFORCED
+
+    @property
+    def current(self) -> Policy | None:
+        """The effective policy for the domain itself; None if no record applies."""
+        if self.published is None or self.published.text is None:
+            return None
+        record = self.published.record
+        return effective(record.p, record) or Policy.NONE
 
     @property
     def is_fully_enforced(self) -> bool:
@@ -227,6 +241,7 @@ def assess(session: Session, domain: Domain, window: Window) -> Assessment:
         reporters=report.reporters,
         days_at_policy=(transactions.now(session) - since).days if since else None,
     )
+    evidence = replace(evidence, gaps=tuple(evidence_gaps.find(session, report)))
     return Assessment(
         sending=report,
         evidence=evidence,
@@ -242,7 +257,7 @@ def _unmet_requirements(
     session: Session, report: SendingReport, evidence: Evidence, published: Published | None
 ) -> list[str]:
     unmet = verdicts.unmet(evidence, published)
-    if unmet:
+    if len(unmet) > len(evidence.gaps):
         unverified = sending.unverified_messages(session, report.domain.id, report.window)
         if unverified:
             unmet.append(

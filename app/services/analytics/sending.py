@@ -43,6 +43,7 @@ class SendingReport:
     identities       by number; a negative number combines many rare ones
     last_results     the last conclusive check results, by check
     days             the number of days of the window with reports
+    last_hour        the last hour with messages; None without reports
     flow_index       finds the records behind a figure
     is_trusted_only  whether unverified reports are left out
     """
@@ -54,6 +55,7 @@ class SendingReport:
     context: Context
     last_results: Mapping[str, Any]
     days: int
+    last_hour: int | None
     reporters: int
     flow_index: FlowIndex
     is_trusted_only: bool = False
@@ -147,6 +149,7 @@ def _gather(
         context=context,
         last_results=results,
         days=len({hour // 24 for _, hour, _ in reported_hours}),
+        last_hour=max((hour for _, hour, _ in reported_hours), default=None),
         reporters=len({reporter for reporter, *_ in reported_hours}),
         flow_index=FlowIndex(
             domain=domain.name,

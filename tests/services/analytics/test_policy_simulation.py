@@ -299,7 +299,7 @@ def test_manual_classification_changes_readiness(database: Engine) -> None:
         source_ip="203.0.113.77",
     )
     rows = [record(count=980), service]
-    domain = make([Report(rows, begin=START + day * DAY) for day in range(14)])
+    domain = make([Report(rows, begin=START + day * DAY) for day in range(14, 28)])
     account_id, name = domain.account_id, domain.name
 
     def answer() -> tuple[bool | None, list[str]]:

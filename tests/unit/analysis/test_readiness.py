@@ -1,52 +1,29 @@
 """Policy readiness: ready, blocked or unknown, with reasons."""
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Context, Flow, SourceReview, gather
 from app.analysis.policy import published as published_policy
 from app.analysis.policy import readiness
 from app.analysis.policy.published import Published
-from app.analysis.policy.readiness import PolicyStep
 from app.analysis.policy.verdicts import Evidence, Verdict
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy, strictness
-
-TEXT = "v=DMARC1; p=none; rua=mailto:d@acme.test"
-APPROVED = SourceReview("approved", None, "user:ann")
-FORGED = Identity(header_from="acme.test", disposition="none", dkim=False, spf=False)
-GOOD = replace(FORGED, dkim=True, spf=True, spf_results=(("acme.test", "mfrom", "pass"),))
-PASSED_ON = replace(FORGED, reasons=("forwarded",))
-SERVICE = replace(FORGED, spf_results=(("x.mcsv.net", "m", "pass"),))
-SERVICE_SIGNED = replace(SERVICE, dkim=True, dkim_results=(("acme.test", "k1", "pass"),))
-BELOW = replace(SERVICE, header_from="news.acme.test")
-
-
-def assess_steps(
-    *mail: tuple[Identity, int],
-    text: str | None = TEXT,
-    days: int = 30,
-    published: Published | None = None,
-    days_at_policy: int | None = 30,
-    **context: Any,
-) -> list[PolicyStep]:
-    identities = {number: identity for number, (identity, _) in enumerate(mail)}
-    flows = [
-        Flow(source_ip=f"192.0.2.{n}", identity=n, messages=count, first_hour=1, last_hour=1)
-        for n, (_, count) in enumerate(mail)
-    ]
-    sources = gather(flows, identities, Context("acme.test", **context))
-    evidence = readiness.evidence(
-        sources, window_days=30, days=days, reporters=3, days_at_policy=days_at_policy
-    )
-    record = dmarc.parse_record(text) if text else dmarc.Record()
-    published = published or Published("_dmarc.acme.test", text, record)
-    return list(readiness.steps("acme.test", sources, identities, evidence, published))
+from tests.support.policy_steps import (
+    APPROVED,
+    BELOW,
+    FORGED,
+    GOOD,
+    PASSED_ON,
+    QUARANTINE,
+    SERVICE,
+    SERVICE_SIGNED,
+    SPF_ONLY,
+    TEXT,
+    assess_steps,
+)
 
 
 def test_domain_with_all_sources_aligned_is_ready() -> None:
@@ -201,13 +178,9 @@ def test_ending_testing_mode_affects_all_mail_of_the_record() -> None:
 def test_no_record_is_proposed_without_a_scan() -> None:
     flow = Flow(source_ip="192.0.2.1", identity=0, messages=1_000, first_hour=1, last_hour=1)
     sources = gather([flow], {0: GOOD}, Context("acme.test"))
-    evidence = Evidence(window_days=30, days=30, messages=1_000, reporters=3)
+    evidence = Evidence(window_days=30, days=30, messages=1_000, passed=1_000, reporters=3)
     steps = readiness.steps("acme.test", sources, {0: GOOD}, evidence, None)
     assert [(step.is_ready, step.record) for step in steps] == [(None, None)] * 3
-
-
-QUARANTINE = "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
-SPF_ONLY = replace(GOOD, dkim=False)
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,15 @@ class Evidence(Schema):
         description="all mail of the domain: of its own sources and forwarders, and mail of other "
         "sources that passes; spoofed mail is not the domain's"
     )
+    passed: int = Field(description="the mail that passes DMARC")
     reporters: int = Field(description="The number of reporters.")
     days_at_policy: int | None = Field(
         description="full days since the published policy last changed; null if that is unknown"
     )
     sufficient: bool = Field(description="Whether the data is sufficient for a verdict.")
+    gaps: list[str] = Field(
+        description="what is missing and could hide senders, such as unreadable records"
+    )
 
 
 class Thresholds(Schema):
@@ -44,8 +48,8 @@ class Thresholds(Schema):
         "reject; an unknown time counts as too short"
     )
     legitimate_failing_share: float = Field(
-        description="reject is advised only if less than this share of all mail of the domain is "
-        "legitimate mail that fails"
+        description="reject is advised only if the legitimate mail that fails is less than this "
+        "share of it and the mail that passes"
     )
 
 
@@ -63,7 +67,9 @@ class SourceBreakdown(RecordLink):
 class Blocker(SourceBreakdown):
     """A source whose mail would fail, to fix or classify first."""
 
-    share: float = Field(description="its failed messages as a share of all mail of the domain")
+    share: float = Field(
+        description="its failed messages as a share of them and the mail that passes"
+    )
     reason: str = Field(description="Why the source stands in the way of the policy.")
     remediation: str = Field(description="What to do about it.")
 
@@ -111,7 +117,7 @@ class PolicyStep(Schema):
     blockers: list[Blocker] = Field(description="The sources to fix or classify first.")
     legitimate_failing: int = Field(description="legitimate messages that would fail")
     legitimate_failing_share: float = Field(
-        description="`legitimateFailing` as a share of all mail of the domain"
+        description="`legitimateFailing` as a share of it and the mail that passes"
     )
     legitimate_failing_sources: list[SourceBreakdown] = Field(
         description="The sources of these messages, up to 100."

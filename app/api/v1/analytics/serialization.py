@@ -14,7 +14,7 @@ from app.analysis.mail.source_details import (
 from app.analysis.mail.sources import Source, SourceReview
 from app.analysis.mail.totals import Group, Period, Totals
 from app.analysis.mail.unused import SelectorUse
-from app.analysis.policy.readiness import Blocker, FailingSource
+from app.analysis.policy.blockers import Blocker, FailingSource
 from app.analysis.policy.simulation_details import (
     AffectedPart,
     ReporterMessages,

@@ -17,7 +17,7 @@ from app.protocols.dmarc import Policy
 from app.services.analytics import domain_email, sources
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
-from app.services.analytics.policy import PolicyTrial
+from app.services.analytics.policy import PolicyTrial, Readiness
 from app.services.analytics.sources import ManualClassification
 from app.services.analytics.tls import TlsSummary
 from app.web.base import charts, notices, pages, record_lists
@@ -50,6 +50,8 @@ VERDICTS = {
     Verdict.NOT_READY: "Not ready",
     Verdict.NOT_ENOUGH_DATA: "Not enough data",
 }
+LADDER_LABELS = {"today": "Today", "next": "Next step"}
+DECISION_LABELS = (("approved", "Approve"), ("blocked", "Block"), ("ignored", "Ignore"))
 POLICIES = [("", "As published"), *((policy.value, policy.value) for policy in Policy)]
 
 
@@ -61,6 +63,7 @@ class ClassificationForm(BaseForm):
     )
     note = TextField("Note", 500)
     source = TextField("Source", 300)
+    next = TextField("Next page", 3_000)
 
 
 @bp.get("/mail")
@@ -169,7 +172,8 @@ def decide(domain: str) -> ResponseReturnValue:
         form.source.text, form.state.text or None, form.note.text or None
     )
     previous = sources.classify(user.account_id, domain, classification, actor=user.actor)
-    url = url_for(".show", domain=domain, days=_days())
+    shown = url_for(".show", domain=domain, days=_days())
+    url = pages.safe_path(form.next.text) if form.next.text else shown
     undo = {"kind": "source", "url": url, "domain": domain, "classification": previous}
     decision = label(form.state.text) if form.state.text else "reset"
     message = f"The classification of {classification.source} was saved: {decision}."
@@ -183,13 +187,23 @@ def policy(domain: str) -> ResponseReturnValue:
     window = Window.between(*_period(days))
     review = analytics_policy.review(account, domain, window, _trial(), limit=MAX_SOURCES)
     readiness = review.readiness
-    urls = record_lists.record_urls(RECORDS, readiness.domain.name, window)
+    name, details = readiness.domain.name, readiness.step_details
+    urls = record_lists.record_urls(RECORDS, name, window)
     return pages.render(
         "policy.html",
         domain=readiness.domain,
         days=days,
         spans=SPANS,
         readiness=readiness,
+        look=_look(readiness),
+        ladder=_ladder(readiness),
+        ladder_labels=LADDER_LABELS,
+        first=details[0] if details else None,
+        others=details[1:],
+        decisions=DECISION_LABELS,
+        own_decisions=DECISION_LABELS[1:],
+        here=request.full_path,
+        addresses_url=url_for(".show", domain=name, days=days, _anchor="sources"),
         result=review.simulation,
         verdicts=VERDICTS,
         limits={"days_at_policy": MIN_DAYS_AT_POLICY, "lost_share": MAX_LOST_SHARE},
@@ -200,6 +214,22 @@ def policy(domain: str) -> ResponseReturnValue:
         form=request.args,
         errors=pages.field_errors(review.error) if review.error else {},
     )
+
+
+def _look(readiness: Readiness) -> str:
+    """Return the look of the headline."""
+    if not readiness.steps:
+        return "ok"
+    is_ready = readiness.steps[0].is_ready
+    return "undetermined" if is_ready is None else "ok" if is_ready else "fail"
+
+
+def _ladder(readiness: Readiness) -> list[tuple[Policy, str]]:
+    """Return the policies from none to reject, with where the domain is today and goes next."""
+    steps = readiness.steps
+    upcoming = steps[0].proposed if steps and steps[0].tag == "p" else None
+    states = {readiness.current: "today", upcoming: "next"}
+    return [(policy, states.get(policy, "")) for policy in Policy]
 
 
 def _trial() -> PolicyTrial | None:

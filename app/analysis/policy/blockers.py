@@ -62,7 +62,7 @@ class Blocker:
 
 
 def classification(source: Source) -> SourceClass:
-    """The classification that the failing mail of the source is judged by.
+    """The classification that decides about the failing mail of the source.
 
     It is the one of a user, or else the first of own, unknown and suspicious that any of its mail
     has.

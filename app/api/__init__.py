@@ -11,6 +11,7 @@ from app.api.v1.checks import views as checks_views
 from app.api.v1.dns import views as dns_views
 from app.api.v1.domains import views as domains_views
 from app.api.v1.events import views as events_views
+from app.api.v1.fixes import views as fixes_views
 from app.api.v1.me import views as me_views
 from app.api.v1.plans import views as plans_views
 from app.api.v1.profiles import views as profiles_views
@@ -42,6 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         scans_views,
         views,
         events_views,
+        fixes_views,
         reports_views,
         record_views,
         records,

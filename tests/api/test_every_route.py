@@ -25,6 +25,7 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("DELETE", "/v1/domains/<domain>"): (None, "domain"),
     ("POST", "/v1/domains/<domain>/verify"): (None, "domain"),
     ("GET", "/v1/domains/<domain>/dns"): (None, "domain"),
+    ("GET", "/v1/domains/<domain>/fixes"): (None, "domain"),
     ("GET", "/v1/domains/<domain>/dns/history"): (None, "domain"),
     ("GET", "/v1/domains/<domain>/profiles"): (None, "domain"),
     ("POST", "/v1/domains/<domain>/spf/evaluate"): ({"ip": "192.0.2.1"}, "domain"),

@@ -119,9 +119,9 @@ def _text(node: Node | None, name: str) -> str:
 
 def _joined(text: str) -> str:
     """The text of a TXT record, whose semicolons are escaped, and which may have quoted strings."""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        text = text[1:-1].replace('" "', "")
-    text = text.replace("\\;", ";").replace('\\"', '"')
+    if text.startswith('"'):
+        text = text[1:-1]
+    text = text.replace('" "', "").replace("\\;", ";")
     if len(text.encode("utf-8", "surrogatepass")) > 65000:
         raise InvalidData("the record is longer than 65000 bytes")
     return text

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.analysis.scan import fix_formats
+from app.analysis.scan.fix_formats import FormattedFix
 from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState
 from app.services.core import domain_lookup, listing
@@ -44,6 +46,15 @@ def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
     with transaction(readonly=True) as session:
         domain = domain_lookup.owned(session, account_id, ref)
         return domain, session.get(DomainState, domain.id)
+
+
+def fixes(account_id: UUID, ref: str) -> Sequence[FormattedFix]:
+    """Return the fixes in the domain's last results, in the formats of DNS tools.
+
+    raises  NotFound
+    """
+    domain, state = status(account_id, ref)
+    return fix_formats.of_results(domain.name, state.last_results if state else {})
 
 
 def history(

@@ -9,11 +9,13 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from app import settings
+from app.analysis.scan import fix_formats
 from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState, SavedView, Scan
 from app.models.scans import UNFINISHED
+from app.protocols.record_formats import FormattedChange
 from app.services.alerts import alerts
 from app.services.core import domain_lookup, profiles
 from app.services.core.listing import Listing
@@ -104,6 +106,13 @@ class DomainPage:
     def accepted(self) -> Sequence[Row[Any]]:
         """The alerts whose risk is accepted."""
         return [alert for alert in self.live if alert.accepted_until]
+
+    @property
+    def fix_formats(self) -> Mapping[tuple[str, str], FormattedChange]:
+        """The fixes in the formats of DNS tools, by code and subject of the finding."""
+        results = self.state.last_results if self.state else {}
+        fixes = fix_formats.of_results(self.domain.name, results)
+        return {(item.code, item.subject): item.formats for item in fixes}
 
     @property
     def recommendations(self) -> Sequence[Any]:

@@ -35,6 +35,7 @@ def show(domain: str) -> ResponseReturnValue:
         alerts=page.open_alerts,
         alerts_of={(alert.type, alert.subject): alert for alert in page.live},
         accepted=page.accepted,
+        formats_of=page.fix_formats,
         challenge=page.challenge,
         score_trend=page.score_trend,
     )

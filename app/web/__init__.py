@@ -12,6 +12,7 @@ from app.web.views.domains import (
     domains,
     followed_profiles,
     overview,
+    plans,
     profiles,
 )
 from app.web.views.people import account, audit, auth, results, security, team
@@ -41,7 +42,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     filters.add_to(web)
     notices.add_to(web)
     groups = (
-        *(auth, overview, domains, domain_bulk, profiles),
+        *(auth, overview, domains, domain_bulk, profiles, plans),
         *(mail, records, tls_records, reports, files, alerts),
     )
     settings_groups = (

@@ -52,6 +52,7 @@ ROLES = {
     "web.domains.hold": "admin",
     "web.domains.release": "admin",
     "web.mail": "member",
+    "web.plans": "viewer",
     "web.alerts": "member",
     "web.undo": "member",
     "web.files": "member",

@@ -29,6 +29,7 @@ class Alert(Base):
     evidence        the observations; the keys depend on the type
     reminded_at     when the last notification that it is open was sent
     accepted_until  until then ``risk_owner`` accepts the risk, and the alert is dismissed
+    assignee        the address of the user who deals with the alert
     scan_id         the last scan that opened, refreshed or resolved the alert
     cause_id        the same for all alerts that one scan opened for one cause
     """
@@ -59,6 +60,7 @@ class Alert(Base):
             postgresql_where=text(f"domain_id IS NULL AND {_LIVE_SQL}"),
         ),
         Index(None, "account_id", "id"),
+        Index(None, "account_id", "status", "id"),
         Index(None, "domain_id", "status"),
         Index(None, "cause_id"),
         Index(
@@ -93,6 +95,7 @@ class Alert(Base):
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     accepted_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     risk_owner: Mapped[str | None] = mapped_column(BoundedText(200))
+    assignee: Mapped[str | None] = mapped_column(BoundedText(254))
     reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
@@ -103,7 +106,8 @@ class Alert(Base):
 class AlertTransition(Base):
     """One change of an alert's status.
 
-    type         the type of the event that reports the change
+    type         the type of the event that reports the change; ``alert.commented`` and
+                 ``alert.assigned`` are not reported
     from_status  None if the alert was opened; ``to_status`` if something else changed
     evidence     the observations, especially those that resolved the alert
     """

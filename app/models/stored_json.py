@@ -247,6 +247,7 @@ class StoredAlert(TypedDict):
     snoozedUntil: str | None
     acceptedUntil: str | None
     riskOwner: str | None
+    assignee: NotRequired[str | None]
     resolvedAt: str | None
     scanId: str | None
     causeId: str

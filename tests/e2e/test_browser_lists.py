@@ -5,10 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from app.db.transactions import transaction
-from app.models import BrowserSession, Domain
+from app.channels import email_html
+from app.checks.engine.types import Severity
+from app.db.transactions import now, transaction
+from app.models import BrowserSession, Domain, Event
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import transitions
+from app.services.alerts.transitions import Sighting
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from tests.e2e.browser import PASSWORD, Person, open_person
@@ -110,3 +115,99 @@ def test_form_that_was_sent_after_the_session_ended_is_filled_in_again(ann: Pers
     ann.assert_no_problems()
     page.get_by_role("button", name="Save changes").click()
     expect(page.get_by_role("status")).to_contain_text("The settings of m0.test were saved.")
+
+
+def add_alerts(person: Person) -> None:
+    """Add a domain with a critical, a high and a low alert."""
+    domain = domains.create(person.account_id, NewDomain("m0.test", schedule="off"), actor=ACTOR)
+    for severity in (Severity.LOW, Severity.HIGH, Severity.CRITICAL):
+        draft = AlertDraft(
+            type="spf.missing",
+            subject=f"{severity.value}.m0.test",
+            severity=severity,
+            title=f"A {severity.value} problem",
+            message="m0.test: a problem.",
+            evidence={},
+        )
+        with transaction() as session:
+            owner = session.get_one(Domain, domain.id)
+            transitions.open_alert(session, owner, [draft], Sighting(now=now(session)))
+
+
+def email_of(person: Person, base_url: str) -> str:
+    """The HTML of the email about the critical alert."""
+    with transaction(readonly=True) as session:
+        rows = session.scalars(select(Event).where(Event.account_id == person.account_id)).all()
+    bodies = [row.body for row in rows]
+    events = [body for body in bodies if body["data"]["alert"]["severity"] == "critical"]
+    return email_html.render_events(events, base_url, "")
+
+
+def test_alert_email_leads_to_an_acknowledged_alert_with_a_comment_in_three_clicks(
+    ann: Person,
+) -> None:
+    add_alerts(ann)
+    page = ann.page
+    page.goto("about:blank")  # the email program has its own rules for styles
+    page.set_content(email_of(ann, ann.url("")))
+    page.get_by_role("link", name="View alert").click()
+    page.get_by_label("Comment (optional)").click()
+    page.keyboard.type("Ticket 4711")
+    page.get_by_role("button", name="Acknowledge").click()
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text("ann@acme.test acknowledged this alert")
+    expect(history).to_contain_text("Ticket 4711")
+    expect(page.get_by_role("heading", level=1)).to_have_text("A critical problem")
+    ann.assert_no_problems()
+
+
+def test_alert_is_acknowledged_from_sign_in_with_the_keyboard_only(
+    chromium: Browser, service: Service
+) -> None:
+    person = open_person(chromium, service, viewport=WIDE)
+    add_alerts(person)
+    page = person.go("/alerts")
+    page.keyboard.type(person.email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Alerts")
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="A critical problem")).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("e")
+    expect(page.get_by_role("status")).to_contain_text("1 alert acknowledged.")
+    expect(page.get_by_role("article")).to_have_count(2)
+    person.assert_no_problems()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("A high problem")
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", level=1)).to_have_text("A low problem")
+    page.keyboard.press("e")
+    expect(page.get_by_role("region", name="History")).to_contain_text("acknowledged this alert")
+    person.assert_no_problems()
+    person.go("/alerts")
+    page.keyboard.press("/")
+    page.keyboard.type("jke")
+    expect(page.get_by_label("Search alerts")).to_have_value("jke")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No open alerts match q “jke”.")).to_be_visible()
+    person.context.close()
+
+
+def test_keys_can_be_turned_off(chromium: Browser, service: Service) -> None:
+    person = open_person(chromium, service, viewport=WIDE)
+    add_alerts(person)
+    person.sign_in()
+    page = person.go("/alerts")
+    page.get_by_role("button", name="Turn keys off").click()
+    page = person.go("/alerts?group=domain")
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="A critical problem")).not_to_be_focused()
+    page.get_by_role("button", name="Turn keys on").click()
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="A critical problem")).to_be_focused()
+    person.assert_no_problems()
+    person.context.close()

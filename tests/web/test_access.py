@@ -63,6 +63,7 @@ LEAST = {
     "web.domain_bulk.remove_tag": "member",
     "web.domain_bulk.save_view": "viewer",
     "web.domain_bulk.delete_view": "viewer",
+    "web.alerts.assign": "member",
     "web.channels.remove": "admin",
     "web.keys.create": "admin",
     "web.keys.rotate": "admin",

@@ -42,6 +42,7 @@ COLUMNS = (
     Alert.snoozed_until,
     Alert.accepted_until,
     Alert.risk_owner,
+    Alert.assignee,
     Alert.resolved_at,
     Alert.scan_id,
     Alert.cause_id,

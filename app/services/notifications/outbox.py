@@ -90,6 +90,7 @@ def alert_as_json(alert: Any) -> StoredAlert:
         "snoozedUntil": _time(alert.snoozed_until),
         "acceptedUntil": _time(alert.accepted_until),
         "riskOwner": alert.risk_owner,
+        "assignee": alert.assignee,
         "resolvedAt": _time(alert.resolved_at),
         "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
         "causeId": ids.public("cause", alert.cause_id or alert.id),

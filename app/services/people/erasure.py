@@ -24,7 +24,12 @@ ACTORS = (
 )
 # Columns with texts that users write, and with copies of these texts.
 TEXTS = (
-    *("alert_transitions.note", "alerts.risk_owner", "domains.legal_hold_reason"),
+    *(
+        "alert_transitions.note",
+        "alerts.risk_owner",
+        "alerts.assignee",
+        "domains.legal_hold_reason",
+    ),
     *("source_decisions.note", "events.body"),
 )
 
@@ -89,7 +94,7 @@ def _replace(
 def _without_person(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
     """The body of an event without the user; observations from DNS and reports remain."""
     data = dict(body.get("data") or {})
-    for part, names in (("transition", ("actor", "note")), ("alert", ("riskOwner",))):
+    for part, names in (("transition", ("actor", "note")), ("alert", ("riskOwner", "assignee"))):
         if isinstance(data.get(part), dict):
             changed = {
                 name: replace(data[part][name])

@@ -93,3 +93,52 @@ document.addEventListener("click", (event) => {
 
 // On a narrow screen, a chart is wider than the screen: begin with its latest days.
 document.querySelectorAll(".chart-scroll").forEach((chart) => { chart.scrollLeft = chart.scrollWidth; });
+
+// Keys: "/" focuses the search, "j" and "k" lead to the next and the previous item, and "e"
+// acknowledges. They do nothing while text is entered, and can be turned off.
+const shortcuts = {
+  get areOn() { try { return localStorage.getItem("shortcuts") !== "off"; } catch { return true; } },
+  set areOn(value) { try { localStorage.setItem("shortcuts", value ? "on" : "off"); } catch { /* no storage */ } },
+};
+
+function showShortcuts() {
+  document.querySelectorAll("[data-shortcuts]").forEach((button) => {
+    button.textContent = shortcuts.areOn ? "Turn keys off" : "Turn keys on";
+  });
+}
+
+function focusItem(step) {
+  const items = [...document.querySelectorAll("[data-item]")];
+  const index = items.findIndex((item) => item.contains(document.activeElement));
+  const next = items[index < 0 ? (step > 0 ? 0 : items.length - 1) : index + step];
+  next?.querySelector("a.title").focus();
+}
+
+function acknowledgeItem() {
+  const item = document.activeElement.closest("[data-item]");
+  const button = document.querySelector("[data-acknowledge]");
+  if (!item || !button) return;
+  button.form.querySelectorAll("[data-row]").forEach((box) => { box.checked = item.contains(box); });
+  countSelected(button.form);
+  button.click();
+}
+
+document.addEventListener("keydown", (event) => {
+  const field = event.target.closest("textarea, select, input:not([type=checkbox], [type=radio])");
+  if (field || event.ctrlKey || event.metaKey || event.altKey || !shortcuts.areOn) return;
+  if (!/^[/jke]$/.test(event.key)) return;
+  const target = document.querySelector(`[data-key="${event.key}"]`);
+  if (event.key === "/" && target) target.focus();
+  else if (target) target.click();
+  else if (event.key === "j" || event.key === "k") focusItem(event.key === "j" ? 1 : -1);
+  else if (event.key === "e") acknowledgeItem();
+  else return;
+  event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-shortcuts]")) return;
+  shortcuts.areOn = !shortcuts.areOn;
+  showShortcuts();
+});
+showShortcuts();

@@ -1,6 +1,8 @@
 """Pages about alerts: the list, one alert with its history, and status changes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, abort, request, url_for
@@ -12,8 +14,9 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
 from app.protocols.quantities import quantity
-from app.services.alerts import accepted_risks, alert_pages, alerts
-from app.services.alerts.alerts import AlertChange, AlertFilter, BulkChange
+from app.services.alerts import accepted_risks, alert_lists, alert_notes, alert_pages, alerts
+from app.services.alerts.alert_lists import ListFilter
+from app.services.alerts.alerts import AlertChange, BulkChange
 from app.services.core import alert_types
 from app.web.base import dates, notices, pages, query
 from app.web.base.forms import BaseForm, ChoiceField, TextField
@@ -27,7 +30,17 @@ CHANGES = {
     "dismissed": "Dismiss",
     "snoozed": "Snooze",
 }
-SNOOZES = {"1": "1 day", "7": "7 days", "30": "30 days"}
+SNOOZES = {
+    "4h": "4 hours",
+    "1": "1 day",
+    "monday": "Until Monday, 08:00 UTC",
+    "7": "7 days",
+    "30": "30 days",
+    "90": "90 days",
+}
+SORTS = {"severity": "Severity", "newest": "Newest first", "oldest": "Oldest first"}
+GROUPS = {"domain": "Domain", "cause": "Cause"}
+ME = "me"
 PAGE = 50
 MAX_NOTE = 1000
 MAX_OWNER = 200
@@ -54,7 +67,7 @@ class ChangeForm(BaseForm):
         "Status", CHANGES, "Choose an action: acknowledge, dismiss, snooze or reopen."
     )
     note = TextField("Note (optional)", MAX_NOTE)
-    days = TextField("For", 3)
+    days = TextField("For", 10)
 
     def validate_days(self, field: TextField) -> None:
         """Check for how long to snooze."""
@@ -68,7 +81,7 @@ class ChangeForm(BaseForm):
         status, note = self.status.text, self.note.text or None
         if status != "snoozed":
             return AlertChange(status, note)
-        return AlertChange(status, note, datetime.now(UTC) + timedelta(days=int(self.days.text)))
+        return AlertChange(status, note, _snoozed_until(self.days.text))
 
 
 class AcceptForm(BaseForm):
@@ -98,27 +111,25 @@ class AcceptForm(BaseForm):
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """List the alerts of one status, newest first."""
+    """List the alerts of one status, most severe first."""
     filters = _filters()
     cursor = pages.Paging(filters)
-    selection = AlertFilter(
-        status=filters["status"],
-        severity=filters["severity"] or None,
-        type=filters["type"] or None,
-        domain_part=filters["domain"] or None,
+    page = alert_lists.page(
+        pages.user_session().account_id, _selection(filters), cursor.cursor_values, PAGE
     )
-    rows, following = alerts.search(
-        pages.user_session().account_id, selection, cursor_values=cursor.cursor_values, limit=PAGE
-    )
+    hidden = ("status", "sort", "group")
     return pages.render(
         "alerts.html",
-        alerts=rows,
-        following=cursor.following(following),
-        filters={name: value for name, value in filters.items() if value},
-        others={name: value for name, value in filters.items() if value and name != "status"},
+        page=page,
+        following=cursor.following(page.cursor_values),
+        filters=set_filters(filters),
+        others={name: value for name, value in set_filters(filters).items() if name != "status"},
+        narrowing={name: v for name, v in set_filters(filters).items() if name not in hidden},
         statuses=STATUSES,
         severities=list(Severity),
         snoozes=SNOOZES,
+        sorts=SORTS,
+        groups=GROUPS,
         types=[*(f"{group}.*" for group in alert_types.GROUPS), *alert_types.TYPES],
     )
 
@@ -131,9 +142,17 @@ def show(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>")
 def change(id: str) -> ResponseReturnValue:
-    """Acknowledge, dismiss, snooze or reopen an alert."""
+    """Acknowledge, dismiss, snooze or reopen an alert, or comment on it."""
+    if request.form.get("status") == "comment":
+        return _comment(id)
     change = ChangeForm.submitted().change()
     return _changed(_change(id, change), url_for(".show", id=id))
+
+
+@bp.post("/<id>/assign")
+def assign(id: str) -> ResponseReturnValue:
+    """Assign an alert to a user of the account, or to no one."""
+    return _assign([id], _path(url_for(".show", id=id)))
 
 
 @bp.post("/<id>/accept")
@@ -172,6 +191,8 @@ def change_many() -> ResponseReturnValue:
     user, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
     if not selected_ids:
         return notices.refuse(_path(url_for(".index")), NOTHING_SELECTED)
+    if request.form.get("status") == "assign":
+        return _assign(selected_ids, _path(url_for(".index")))
     change = ChangeForm.submitted().change()
     changed = alerts.change_many(user.account_id, selected_ids, change, actor=user.actor)
     return _changed(changed, url_for(".index"))
@@ -181,13 +202,15 @@ def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseR
     user, alert_id = pages.user_session(), _parsed(id)
     in_days = datetime.now(UTC) + ACCEPTED_FOR
     suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=user.email)
-    page = alert_pages.find(user.account_id, alert_id)
+    filters = _filters()
+    page = alert_pages.find(user.account_id, alert_id, _selection(filters))
     return pages.render(
         "alert.html",
         code,
+        page=page,
         alert=page.alert,
+        filters=set_filters(filters),
         documentation=page.documentation,
-        transitions=page.transitions,
         snoozes=SNOOZES,
         form=form or suggested,
         is_accepting=form is not None or request.args.get("accept") == "1",
@@ -198,10 +221,72 @@ def _filters() -> dict[str, str]:
     """Return the filters of the list; invalid values are reported on the page."""
     return {
         "status": query.choice("status", STATUSES, "open"),
+        "q": query.text("q", 100),
         "severity": query.choice("severity", list(Severity)),
         "type": query.text("type", 64),
         "domain": query.text("domain"),
+        "assignee": query.text("assignee", 254),
+        "group": query.choice("group", GROUPS),
+        "sort": query.choice("sort", SORTS, "severity"),
     }
+
+
+def set_filters(filters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the filters for the address of the list, without those of the default."""
+    return {
+        name: value
+        for name, value in filters.items()
+        if value and (name, value) != ("sort", "severity")
+    }
+
+
+def _selection(filters: Mapping[str, str]) -> ListFilter:
+    assignee = filters["assignee"]
+    return ListFilter(
+        status=filters["status"],
+        q=filters["q"] or None,
+        severity=filters["severity"] or None,
+        type=filters["type"] or None,
+        domain=filters["domain"] or None,
+        assignee=(pages.user_session().email if assignee == ME else assignee) or None,
+        group=filters["group"] or None,
+        sort=filters["sort"],
+    )
+
+
+def _snoozed_until(preset: str) -> datetime:
+    now = datetime.now(UTC)
+    if preset == "monday":
+        monday = now.replace(hour=8, minute=0, second=0, microsecond=0)
+        days = (7 - now.weekday()) % 7
+        return monday + timedelta(days=days or (7 if now >= monday else 0))
+    if preset.endswith("h"):
+        return now + timedelta(hours=int(preset.removesuffix("h")))
+    return now + timedelta(days=int(preset))
+
+
+def _comment(id: str) -> ResponseReturnValue:
+    user, url = pages.user_session(), _path(url_for(".show", id=id))
+    text = request.form.get("note", "").strip()
+    try:
+        alert_notes.comment(user.account_id, _parsed(id), text, actor=user.actor)
+    except InvalidRequest as error:
+        return notices.refuse(url, f"{error.extra['details'][0]['message']}.")
+    return notices.redirect(url, "Your comment was added.")
+
+
+def _assign(alert_ids: Sequence[str], url: str) -> ResponseReturnValue:
+    user, assignee = pages.user_session(), request.form.get("assignee", "")[:254]
+    email = user.email if assignee == ME else assignee or None
+    try:
+        steps = alert_notes.assign(user.account_id, alert_ids, email, actor=user.actor)
+    except InvalidRequest as error:
+        return notices.refuse(url, f"{error.extra['details'][0]['message']}.")
+    if not steps:
+        return notices.refuse(url, "No alerts were changed: they are already assigned this way.")
+    target = f"assigned to {email}" if email else "assigned to no one"
+    undo = {"kind": "assignments", "url": url, "steps": steps}
+    return notices.redirect(url, f"{quantity(len(steps), 'alert')} {target}.", undo=undo)
 
 
 def _change(id: str, change: AlertChange) -> BulkChange:

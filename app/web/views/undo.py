@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from app.errors import NotFound
 from app.protocols.quantities import quantity
-from app.services.alerts import alerts
+from app.services.alerts import alert_notes, alerts
 from app.services.alerts.alerts import UndoStep
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
@@ -20,6 +20,7 @@ from app.web.base import notices, pages
 bp = Blueprint("undo", __name__, url_prefix="/undo")
 
 _STEPS = TypeAdapter(list[UndoStep])
+_ASSIGNMENTS = TypeAdapter(list[alert_notes.Assignment])
 _DOMAIN_STEPS = TypeAdapter(list[bulk_edits.UndoStep])
 _CLASSIFICATION = TypeAdapter(ManualClassification)
 
@@ -35,6 +36,8 @@ def undo(id: str) -> ResponseReturnValue:
     values, url = result.values, pages.safe_path(result.values["url"])
     if values["kind"] == "alerts":
         return _undo_alerts(url, values["steps"])
+    if values["kind"] == "assignments":
+        return _undo_assignments(url, values["steps"])
     if values["kind"] == "domains":
         return _undo_domains(url, values["steps"])
     if values["kind"] == "view":
@@ -46,6 +49,14 @@ def undo(id: str) -> ResponseReturnValue:
 def _undo_alerts(url: str, stored: Any) -> ResponseReturnValue:
     user, steps = pages.user_session(), _STEPS.validate_python(stored)
     restored = alerts.undo(user.account_id, steps, actor=user.actor)
+    if restored == 0:
+        return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
+    return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")
+
+
+def _undo_assignments(url: str, stored: Any) -> ResponseReturnValue:
+    user, steps = pages.user_session(), _ASSIGNMENTS.validate_python(stored)
+    restored = alert_notes.undo(user.account_id, steps, actor=user.actor)
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
     return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")

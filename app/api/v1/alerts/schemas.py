@@ -64,6 +64,9 @@ class Alert(Schema):
     risk_owner: str | None = Field(
         description="The person who accepted the risk; null if it is not accepted."
     )
+    assignee: str | None = Field(
+        description="The user whom the alert is assigned to in the dashboard; null for no one."
+    )
     resolved_at: datetime | None = Field(
         description="When the alert was resolved; null until then."
     )
@@ -84,8 +87,9 @@ class AlertTransition(Schema):
         description="The status before the change; null for the first one."
     )
     to_status: fields.AlertStatus = Field(description="The status after the change.")
-    type: EventType | None = Field(
-        description="The type of the event with the same id.",
+    type: EventType | Literal["alert.commented", "alert.assigned"] | None = Field(
+        description="The type of the event with the same id. Comments and assignments, which do "
+        "not change the status, have no event.",
     )
     actor: str = Field(description="Who made the change: `system`, a user or an API key.")
     note: str | None = Field(description="The note of the change; null if there is none.")

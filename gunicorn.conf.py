@@ -30,6 +30,7 @@ def on_starting(server):
     """Print invalid settings once and exit; otherwise each worker would fail repeatedly."""
     from app import interpreter, logs
     from app.jobs import queue
+    from app.limits.rejected_requests import RejectedRequests
     from app.services.core import profiles
     from app.settings import InvalidSettings, Settings
     from app.web_server.limits import Limits
@@ -51,6 +52,8 @@ def on_starting(server):
         body_seconds=settings.request_body_seconds,
         max_body_bytes=settings.largest_body_bytes,
     )
+    rejected = RejectedRequests(settings.unauthenticated_rate_limit)
+    BufferedWorker.headers_of_error = rejected.headers
 
 
 def post_worker_init(worker):  # gunicorn's signature

@@ -1,5 +1,6 @@
 """The ``flask domains`` commands: list domains, and put them on legal hold."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -80,8 +81,4 @@ def release(account: str, domain: str) -> None:
 
 def _rows(account_id: UUID, filters: DomainFilter) -> Iterator[Any]:
     """Read all domains in pages."""
-    page = domain_list.search(account_id, filters, limit=500)
-    yield from page.rows
-    while page.cursor_values:
-        page = domain_list.search(account_id, filters, cursor_values=page.cursor_values, limit=500)
-        yield from page.rows
+    yield from domain_list.listing(account_id, filters).iterate(sys.maxsize)

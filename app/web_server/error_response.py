@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections.abc import Sequence
 
 from gunicorn.http import errors
 
@@ -33,18 +34,24 @@ def status_of(error: Exception) -> tuple[int, str]:
     return 500, "Internal Server Error"
 
 
-def build(status: int, reason: str, message: str) -> bytes:
+Headers = Sequence[tuple[str, str]]
+
+
+def build(status: int, reason: str, message: str, headers: Headers = ()) -> bytes:
     """Return a complete response that closes the connection; an empty message is the reason."""
     code = "invalid_request" if status == 400 else re.sub(r"[^a-z]+", "_", reason.lower())
+    request_id = uuid.uuid4().hex
     error = {
         "code": code,
         "message": message[:MAX_MESSAGE_LENGTH] or reason,
         "status": status,
-        "requestId": uuid.uuid4().hex,
+        "requestId": request_id,
     }
     body = json.dumps({"error": error}).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        f"X-Request-Id: {request_id}\r\n"
     )
-    return head.encode("latin1") + body
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"{head}{lines}\r\n".encode("latin1") + body

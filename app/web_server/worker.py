@@ -15,6 +15,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -36,6 +37,8 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
     """Threads behind an event loop that buffers requests and responses."""
 
     limits = Limits()
+    # Further headers of errors, by the address of the client; must not wait.
+    headers_of_error: Callable[[Any], error_response.Headers] | None = None
     alive: bool
     sockets: list[Any]
 
@@ -317,11 +320,18 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             message = str(error)
             self.log.warning("Invalid request from %s: %s", connection.address, error)
         with suppress(OSError):
-            connection.outgoing.sendall(error_response.build(status, reason, message))
+            self._send_response(connection, status, reason, message)
+
+    def _send_response(
+        self, connection: Connection, status: int, reason: str, message: str
+    ) -> None:
+        headers = self.headers_of_error(connection.address) if self.headers_of_error else ()
+        data = error_response.build(status, reason, message, headers)
+        connection.outgoing.sendall(data)
 
     def _refuse(self, connection: Connection, status: int, reason: str, message: str) -> None:
         with suppress(OSError):
-            connection.outgoing.sendall(error_response.build(status, reason, message))
+            self._send_response(connection, status, reason, message)
         self._linger(connection)
 
     def _linger(self, connection: Connection) -> None:

@@ -7,8 +7,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from app.api.http import row_cache
-from app.api.http.row_cache import SerializedRowCache
+from app.api.http import lists
+from app.api.http.lists import SerializedRowCache
 
 Row = namedtuple("Row", ["id", "name"])
 
@@ -37,12 +37,12 @@ def test_long_rows_are_not_cached() -> None:
     shape = Shape()
     write = SerializedRowCache(shape)
     for _ in range(2):
-        write(Row(UUID(int=7), "a" * row_cache.MAX_BYTES))
+        write(Row(UUID(int=7), "a" * lists.MAX_CACHED_BYTES))
     assert len(shape.made) == 2
 
 
 def test_number_of_cached_rows_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_cache, "MAX_ROWS", 2)
+    monkeypatch.setattr(lists, "MAX_CACHED_ROWS", 2)
     shape = Shape()
     write = SerializedRowCache(shape)
     for number in (1, 2, 3, 1):

@@ -42,7 +42,10 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.keyring": ("app.settings",),
     "app.interpreter": (),
     "app.settings": ("app.settings", "app.listen_address"),
-    "app.limits": ("app.limits", "app.errors", "app.jobs.redis", "app.protocols.quantities"),
+    "app.limits": (
+        *("app.limits", "app.errors", "app.jobs.redis"),
+        *("app.protocols.quantities", "app.protocols.client_networks"),
+    ),
     "app.web_server": ("app.web_server", "app.logs"),
     "app.runtime": (
         *("app.db", "app.jobs", "app.logs", "app.metrics", "app.network", "app.settings"),

@@ -46,10 +46,10 @@ def scanned(person: Person, name: str = "d0.test") -> str:
 
 def test_first_api_key_makes_a_request(ann: Person) -> None:
     page = ann.page
-    page.get_by_role("link", name="Create API key").click()
+    page.get_by_role("link", name="Create API Key").click()
     page.get_by_label("Name", exact=True).fill("my program")
     page.get_by_label("domains:read").check()
-    page.get_by_role("button", name="Create API key").click()
+    page.get_by_role("button", name="Create API Key").click()
     page.get_by_role("button", name="Copy").first.click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     key = ann.copied()
@@ -164,7 +164,7 @@ def test_revoked_key_is_refused_on_the_next_request(ann: Person) -> None:
     page = ann.go("/settings/keys")
     page.get_by_label("Name", exact=True).fill("old program")
     page.get_by_label("alerts:read").check()
-    page.get_by_role("button", name="Create API key").click()
+    page.get_by_role("button", name="Create API Key").click()
     key = page.locator("pre.secret").inner_text()
     assert ann.service.call("GET", "/v1/alerts", key).status == 200
     page.get_by_role("link", name="Done").click()

@@ -87,7 +87,9 @@ class Scenario:
 
     def run_queued_scans(self) -> None:
         """Run the queued jobs as a worker does."""
-        queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
+        queued, _ = scans.listing(self.client.account_id, ScanFilter(status="queued")).page(
+            None, 50
+        )
         runner.run([row.id for row in queued], ZoneNetwork(Zone(self.records)))
 
     def read(self) -> None:

@@ -48,5 +48,5 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
 
 def run_queued_scans(browser: Browser, records: Any = BAD) -> None:
     """Run the queued scans, as a worker does."""
-    queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
+    queued, _ = scans.listing(browser.account_id, ScanFilter(status="queued")).page(None, 50)
     runner.run([row.id for row in queued], ZoneNetwork(Zone(records)))

@@ -89,7 +89,7 @@ def test_selected_domains_are_scanned(browser: Browser) -> None:
     page = browser.submit("/domains/batch", **form)
     assert "2 scans started." in page
     assert "First scans: 0 of 2 finished." in page
-    rows, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
+    rows, _ = scans.listing(browser.account_id, ScanFilter(status="queued")).page(None, 50)
     assert sorted(row.domain_name for row in rows) == ["a.test", "c.test"]
 
 

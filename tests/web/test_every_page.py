@@ -57,7 +57,7 @@ def test_every_page_has_the_security_headers(browser: Browser) -> None:
 def test_settings_redirect_to_their_first_page(browser: Browser) -> None:
     response = browser.client.get("/settings")
     assert (response.status_code, response.headers["Location"]) == (303, "/settings/keys")
-    assert "Create API key" in browser.get("/settings/keys")
+    assert "Create API Key" in browser.get("/settings/keys")
 
 
 def test_page_over_tls_has_hsts(app: Flask) -> None:

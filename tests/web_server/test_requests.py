@@ -192,5 +192,18 @@ def test_a_bad_head_is_refused_with_the_envelope(
     response = wire.response()
     error = json.loads(response.body)["error"]
     assert (response.status, error["status"]) == (status, status)
-    assert error["requestId"]
+    assert error["requestId"] == response.headers["x-request-id"]
     assert wire.is_closed()
+
+
+def test_rejected_requests_are_counted_by_address(server: Gunicorn) -> None:
+    remaining = []
+    for data in (b"nonsense\r\n\r\n", b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n"):
+        wire = server.connect()
+        wire.send(data)
+        headers = wire.response().headers
+        assert int(headers["x-ratelimit-limit"]) > 0
+        assert int(headers["x-ratelimit-reset"]) >= int(time.time()) - 1
+        remaining.append(int(headers["x-ratelimit-remaining"]))
+        assert headers["ratelimit"].startswith('"default";r=')
+    assert remaining[1] == max(0, remaining[0] - 1)

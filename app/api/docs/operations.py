@@ -7,8 +7,8 @@ from werkzeug.routing import Rule
 
 from app.api.docs import components, examples, links, pages
 from app.api.docs.components import Json
-from app.api.http.endpoint import EndpointSpec
-from app.api.v1.reports import exports
+from app.api.http.endpoint import EndpointSpec, media_types
+from app.api.v1 import exports
 from app.models.keys import Scope
 
 _PATH = {
@@ -227,6 +227,7 @@ def _errors(method: str, spec: EndpointSpec, rule: Rule) -> set[int]:
         401: needs_key or bool(spec.takes_file),
         403: bool(spec.scopes),
         404: bool(rule.arguments) or _names_a_resource(spec),
+        406: bool(media_types(spec)) and not spec.takes_file,
         409: needs_key and method == "POST",  # a request with the same Idempotency-Key
         413: method in ("POST", "PATCH"),
         415: takes_body,

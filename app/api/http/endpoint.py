@@ -13,12 +13,14 @@ from flask import Response, current_app, request
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
 
-from app.api.http import idempotency
+from app.api.http import compression, idempotency
 from app.errors import InvalidRequest
+from app.services.reports import exports
 
 MAX_ERRORS = 50
+JSON, BYTES = "application/json", "application/octet-stream"
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -76,7 +78,7 @@ class EndpointSpec:
     takes_file: tuple[str, ...] = ()
     takes_form: bool = False
     returns_file: bool = False
-    media_type: str = "application/octet-stream"
+    media_type: str = BYTES
     exports: bool = False
     array: type[Body] | None = None
     is_bare: bool = False
@@ -107,15 +109,42 @@ def endpoint(**fields: Any) -> Callable[[V], V]:
                 raise InvalidRequest([_unknown(name) for name in sorted(request.args)])
             # Reading the body of every POST enforces MAX_CONTENT_LENGTH.
             raw = b"" if request.method == "GET" else request.get_data()
+            _check_accept(spec)
             if spec.body is not None:
                 arguments["body"] = read_body(spec.body, raw, spec.is_body_optional)
             response: Response = idempotency.once(raw, lambda: view(**arguments))
-            return response
+            is_plain_file = spec.returns_file and spec.media_type == BYTES
+            return response if is_plain_file else compression.compressed(response)
 
         ENDPOINTS[wrapped] = spec
         return wrapped  # type: ignore[return-value]  # the same view, with its input read
 
     return decorate
+
+
+def media_types(spec: EndpointSpec) -> tuple[str, ...]:
+    """Return the types of a successful response; empty if it has no body."""
+    if spec.returns_file:
+        return (spec.media_type,)
+    if spec.returns is None:
+        return ()
+    return (JSON, *exports.TYPES.values()) if spec.exports else (JSON,)
+
+
+def _check_accept(spec: EndpointSpec) -> None:
+    """Refuse a request whose response would have no type that it accepts.
+
+    A report file is stored whatever its sender accepts.
+
+    raises  NotAcceptable
+    """
+    accept = request.environ.get("HTTP_ACCEPT", "*/*")
+    if accept == "*/*" or spec.takes_file or not (types := media_types(spec)):
+        return
+    if accept in types:
+        return
+    if request.accept_mimetypes.best_match(types) is None:
+        raise NotAcceptable(f"The response cannot be {accept[:200]}. Available: {', '.join(types)}")
 
 
 def spec_of(endpoint: str | None) -> EndpointSpec:
@@ -163,7 +192,7 @@ def read_array(schema: type[M], raw: bytes, maximum: int) -> list[M]:
 
 
 def _parsed(raw: bytes) -> Any:
-    if request.mimetype != "application/json":
+    if request.mimetype != JSON:
         raise UnsupportedMediaType("Send JSON, with Content-Type: application/json")
     try:
         return orjson.loads(raw)  # refuses deep nesting, NaN and lone surrogates, and quickly

@@ -11,14 +11,13 @@ from flask import Response, request
 
 from app import keyring, settings
 from app.api.http import auth
-from app.api.http.endpoint import Query
+from app.api.http.compression import GZIP_SUFFIX
+from app.api.http.endpoint import JSON, Query
 from app.db.cursors import Cursor
 from app.db.text import dump_json
 from app.errors import PreconditionFailed
 from app.keyring import Purpose
 from app.protocols import timestamps
-
-JSON = "application/json"
 
 
 def time(at: datetime | None) -> str | None:
@@ -43,9 +42,20 @@ def item(
         response.headers["Location"] = location
     digest = hashlib.sha256(body).hexdigest()[:16]
     stamp = f"{_microseconds(version)}-" if version else ""
-    response.headers.add("ETag", f'"{stamp}{digest}"')
+    etag = f"{stamp}{digest}"
     if request.method == "GET" and "If-None-Match" in request.headers:
-        response.make_conditional(request)
+        for tag in (etag, etag + GZIP_SUFFIX):
+            if request.if_none_match.contains_weak(tag):
+                return _not_modified(tag)
+    response.headers.add("ETag", f'"{etag}"')
+    return response
+
+
+def _not_modified(etag: str) -> Response:
+    response = Response(status=304)
+    del response.headers["Content-Type"]
+    response.headers["ETag"] = f'"{etag}"'
+    response.headers["Vary"] = "Accept-Encoding"
     return response
 
 

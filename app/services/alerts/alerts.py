@@ -21,7 +21,7 @@ from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
 from app.services.audit import audit_log
 from app.services.core import alert_types
-from app.services.core.listing import FilteredTable
+from app.services.core.listing import FilteredTable, Listing
 
 COLUMNS = (
     Alert.id,
@@ -150,11 +150,16 @@ def search(
     cursor_values: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
+    """Return a page of ``listing``, and the cursor values of the next page, if any."""
+    return listing(account_id, filters).page(cursor_values, limit)
+
+
+def listing(account_id: UUID, filters: AlertFilter) -> Listing:
+    """Return the list of the account's alerts that match, newest first.
 
     raises  NotFound if the domain is not in the account
     """
-    return _LISTS.matching(account_id, filters).page(cursor_values, limit)
+    return _LISTS.matching(account_id, filters)
 
 
 def live(session: Session, domain_id: UUID) -> Sequence[Any]:

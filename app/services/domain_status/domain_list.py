@@ -62,47 +62,11 @@ class DomainFilter:
     sort: str = "-createdAt"
 
 
-class DomainRows(NamedTuple):
-    """A page of the list of domains.
-
-    rows           rows of COLUMNS
-    cursor_values  those of the next page, if any
-    open_alerts    by domain: the number of open or acknowledged alerts by severity, most severe
-                   first, without zeros; None if they were not requested
-    """
-
-    rows: Sequence[Any]
-    cursor_values: list[Any] | None
-    open_alerts: Mapping[UUID, Mapping[str, int]] | None
-
-
 class DomainDetail(NamedTuple):
     """A domain, and the number of its open or acknowledged alerts by severity, without zeros."""
 
     domain: Domain
     open_alerts: Mapping[str, int]
-
-
-def search(
-    account_id: UUID,
-    filters: DomainFilter,
-    *,
-    cursor_values: Sequence[Any] | None = None,
-    limit: int = 50,
-    has_open_alerts: bool = False,
-) -> DomainRows:
-    """Return a page of the account's domains in the order of ``sort``.
-
-    has_open_alerts  also count the open alerts, in the same snapshot
-    raises           InvalidRequest for an unknown profile, or a profile without a result and vice
-                     versa
-    """
-    if has_open_alerts:
-        with transaction(readonly=True, snapshot=True) as session:
-            rows, following = _listing(account_id, filters).page(cursor_values, limit, session)
-            counts = open_alerts(session, account_id, [row.id for row in rows])
-            return DomainRows(rows, following, counts)
-    return DomainRows(*_listing(account_id, filters).page(cursor_values, limit), None)
 
 
 def find(account_id: UUID, ref: str) -> DomainDetail:
@@ -117,7 +81,7 @@ def find(account_id: UUID, ref: str) -> DomainDetail:
 
 
 def open_alerts(
-    session: Session, account_id: UUID, domain_ids: Sequence[UUID]
+    session: Session, account_id: UUID | None, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Mapping[str, int]]:
     """Return the number of open or acknowledged alerts by domain and severity, without zeros.
 
@@ -139,6 +103,35 @@ def open_alerts(
         if domain_id is not None:  # as the filter says
             counts.setdefault(domain_id, {})[severity] = count
     return counts
+
+
+@dataclass(frozen=True)
+class _CountedDomains(Listing):
+    """A list of domains, each row with its open alerts by severity."""
+
+    account_id: UUID | None = None
+
+    def page(
+        self, cursor_values: Sequence[Any] | None, limit: int, session: Session | None = None
+    ) -> tuple[Sequence[Any], list[Any] | None]:
+        """As that of Listing, in one snapshot."""
+        with transaction(readonly=True, snapshot=True) as own:
+            rows, following = super().page(cursor_values, limit, session or own)
+            counts = open_alerts(own, self.account_id, [row.id for row in rows])
+        return [(row, counts.get(row.id, {})) for row in rows], following
+
+
+def listing(account_id: UUID, filters: DomainFilter, *, has_open_alerts: bool = False) -> Listing:
+    """Return the list of the account's domains that match, in the order of ``sort``.
+
+    returns  rows of COLUMNS; with ``has_open_alerts`` pairs of a row and the numbers of its open or
+             acknowledged alerts by severity, most severe first, without zeros
+    raises   InvalidRequest for an unknown profile, or a profile without a result and vice versa
+    """
+    plain = _listing(account_id, filters)
+    if not has_open_alerts:
+        return plain
+    return _CountedDomains(plain.statement, plain.order, account_id=account_id)
 
 
 def _listing(account_id: UUID, filters: DomainFilter) -> Listing:

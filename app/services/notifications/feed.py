@@ -43,17 +43,15 @@ class _Route:
     tags: Sequence[str]
 
 
-def read(
-    account_id: UUID, since: int, *, cursor_values: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return rows of COLUMNS after the number ``since``, and the next page's cursor values.
+def listing(account_id: UUID, since: int) -> Listing:
+    """Return the list of the events after the number ``since``, oldest first.
 
     effects  assigns sequence numbers to new events
     """
     if distribute(account_id):
         queue.enqueue_delivery()
     statement = select(*COLUMNS).where(Event.account_id == account_id, Event.sequence > since)
-    return Listing(statement, (Event.sequence,)).page(cursor_values, limit)
+    return Listing(statement, (Event.sequence,))
 
 
 def distribute_all() -> int:

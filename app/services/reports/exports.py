@@ -67,7 +67,7 @@ def safe_cell(text: str) -> str:
 def _cell(item: Item, path: Path) -> Any:
     value: Any = item
     for key in path:
-        value = value[key]
-    if isinstance(value, list | dict):
+        value = value[key] if value is not None else None
+    if isinstance(value, list | tuple | dict):
         value = orjson.dumps(value).decode()
     return safe_cell(value) if isinstance(value, str) else value

@@ -18,7 +18,7 @@ from app.models import Domain, Scan
 from app.models.scans import UNFINISHED
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
-from app.services.core.listing import FilteredTable
+from app.services.core.listing import FilteredTable, Listing
 
 COLUMNS = (
     Scan.id,
@@ -186,18 +186,12 @@ def enqueue(scan_ids: Sequence[UUID]) -> None:
             return
 
 
-def search(
-    account_id: UUID,
-    filters: ScanFilter,
-    *,
-    cursor_values: Sequence[Any] | None = None,
-    limit: int = 50,
-) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return rows of COLUMNS, newest first, and the cursor values of the next page, if any.
+def listing(account_id: UUID, filters: ScanFilter) -> Listing:
+    """Return the list of the account's scans that match, newest first.
 
     raises  NotFound if the domain is not in the account
     """
-    return _LISTS.matching(account_id, filters).page(cursor_values, limit)
+    return _LISTS.matching(account_id, filters)
 
 
 def find(account_id: UUID, scan_id: UUID) -> Scan:

@@ -273,14 +273,14 @@ def test_verification_is_lost_after_three_conclusive_lookups_without_the_record(
 
 def test_event_feed_has_no_gaps_and_is_stable(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
-    rows, _ = feed.read(account_id, 0, limit=100)
+    rows, _ = feed.listing(account_id, 0).page(None, 100)
     sequences = [row.sequence for row in rows]
     scan(account_id, {})
-    more, _ = feed.read(account_id, sequences[-1], limit=100)
+    more, _ = feed.listing(account_id, sequences[-1]).page(None, 100)
     assert [*sequences, *(row.sequence for row in more)] == list(
         range(1, len(sequences) + len(more) + 1)
     )
-    assert feed.read(account_id, 0, limit=100)[0][: len(rows)] == rows
+    assert feed.listing(account_id, 0).page(None, 100)[0][: len(rows)] == rows
 
 
 def test_event_that_is_committed_later_has_a_higher_number(
@@ -295,9 +295,9 @@ def test_event_that_is_committed_later_has_a_higher_number(
         slow = session.get_one(Alert, first.id)
         transitions.transition(session, slow, Transition("acknowledged", ACTOR), datetime.now(UTC))
         alerts.change(account_id, second.id, AlertChange("acknowledged"), actor=ACTOR)
-        rows, _ = feed.read(account_id, 0, limit=100)
+        rows, _ = feed.listing(account_id, 0).page(None, 100)
         last = rows[-1]
         assert last.body["data"]["alert"]["id"] == ids.public("alert", second.id)
-    (late,), _ = feed.read(account_id, last.sequence, limit=100)
+    (late,), _ = feed.listing(account_id, last.sequence).page(None, 100)
     assert late.sequence == last.sequence + 1
     assert late.body["data"]["alert"]["id"] == ids.public("alert", first.id)

@@ -109,8 +109,8 @@ def test_domain_list_is_filtered_and_sorted(filters: DomainFilter, names: list[s
     make_domain(make_account().id, "foreign.test")
     for name, tags in (("a.test", ["blue"]), ("b.test", ["red", "blue"]), ("c.test", [])):
         make_domain(account.id, name, tags=tags)
-    page = domain_list.search(account.id, filters)
-    assert ([row.name for row in page.rows], page.cursor_values) == (names, None)
+    rows, cursor_values = domain_list.listing(account.id, filters).page(None, 50)
+    assert ([row.name for row in rows], cursor_values) == (names, None)
 
 
 @pytest.mark.parametrize("sort", ["-createdAt", "name", "-score"])
@@ -118,12 +118,11 @@ def test_pages_contain_each_domain_once(sort: str) -> None:
     account = make_account()
     for number in range(7):
         make_domain(account.id, f"d{number}.test")
+    listing = domain_list.listing(account.id, DomainFilter(sort=sort))
     names: list[str] = []
     cursor_values: list[object] | None = None
     while True:
-        rows, cursor_values, _ = domain_list.search(
-            account.id, DomainFilter(sort=sort), cursor_values=cursor_values, limit=3
-        )
+        rows, cursor_values = listing.page(cursor_values, 3)
         names += [row.name for row in rows]
         if cursor_values is None:
             break
@@ -212,5 +211,5 @@ def test_events_resolve_the_alerts_of_a_deleted_domain() -> None:
     with transaction() as session:
         transitions.open_alert(session, domain, [draft], Sighting(datetime.now(UTC)))
     domains.delete(account_id, "acme.test", actor=ACTOR)
-    rows, _ = feed.read(account_id, 0)
+    rows, _ = feed.listing(account_id, 0).page(None, 50)
     assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

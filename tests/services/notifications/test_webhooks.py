@@ -73,7 +73,7 @@ def test_event_feed_equals_webhook_deliveries(
 ) -> None:
     open_alert()
     dispatcher.run(network)
-    (row,), _ = feed.read(account_id, 0)
+    (row,), _ = feed.listing(account_id, 0).page(None, 50)
     assert {"id": ids.public("evt", row.id), "sequence": row.sequence, **row.body} == json.loads(
         receiver.calls[0].body
     )

@@ -370,7 +370,7 @@ def test_due_domain_is_scanned_and_scheduled_again(
         session.execute(update(Domain).values(next_scan_at=overdue))
     assert runner.start_due() == 1
     assert runner.start_due() == 0
-    rows, _ = scans.search(account.id, scans.ScanFilter(trigger="schedule"))
+    rows, _ = scans.listing(account.id, scans.ScanFilter(trigger="schedule")).page(None, 50)
     assert [row.domain_id for row in rows] == [domain.id]
     assert enqueued == [[rows[0].id]]
     with transaction() as session:

@@ -158,7 +158,7 @@ def test_scan_list_is_filtered() -> None:
     finish(first)
 
     def matching_ids(filters: ScanFilter) -> list[object]:
-        return [row.id for row in scans.search(account.id, filters)[0]]
+        return [row.id for row in scans.listing(account.id, filters).page(None, 50)[0]]
 
     assert matching_ids(ScanFilter()) == [second.id, first.id]
     assert matching_ids(ScanFilter(domain="a.test")) == [first.id]

@@ -1,6 +1,5 @@
 """Alerts: the list, one alert with its history, and changes by people."""
 
-from functools import partial
 from typing import Annotated
 
 from flask import Blueprint, Response
@@ -10,9 +9,11 @@ from app import ids
 from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, endpoint
-from app.api.http.row_cache import SerializedRowCache
+from app.api.http.lists import SerializedRowCache
+from app.api.v1 import exports
 from app.api.v1.alerts import schemas
 from app.api.v1.domains.views import problem
+from app.api.v1.exports import ExportablePeriod, Table
 from app.checks.engine.types import Severity
 from app.models.keys import Scope
 from app.services.alerts import alerts
@@ -23,9 +24,10 @@ from app.services.notifications import outbox
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
 
 _row_cache = SerializedRowCache(outbox.alert_as_json)
+_TABLE = Table("alerts", schemas.Alert, outbox.alert_as_json)
 
 
-class AlertQuery(fields.PeriodQuery):
+class AlertQuery(ExportablePeriod):
     """Filters of the list of alerts."""
 
     status: fields.AlertStatus | None = None
@@ -63,11 +65,13 @@ class ManyBody(ChangeBody):
 
 
 @bp.get("")
-@endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=schemas.Alert, is_list=True)
+@endpoint(
+    scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=schemas.Alert, is_list=True, exports=True
+)
 def index(query: AlertQuery) -> Response:
     """List alerts."""
-    search = partial(alerts.search, current().account_id, lists.filters(query, AlertFilter))
-    return lists.page(query, search, _row_cache)
+    listing = alerts.listing(current().account_id, lists.filters(query, AlertFilter))
+    return exports.answer(listing, query, _TABLE, _row_cache)
 
 
 @bp.get("/<id>")

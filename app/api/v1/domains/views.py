@@ -1,6 +1,6 @@
 """The domain routes: list, add, get, change, delete and verify."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,8 +11,10 @@ from app import ids
 from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
-from app.api.http.row_cache import SerializedRowCache
+from app.api.http.lists import SerializedRowCache
+from app.api.v1 import exports
 from app.api.v1.domains import schemas
+from app.api.v1.exports import Exportable, Table
 from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
@@ -25,7 +27,7 @@ from app.services.domains.domains import NewDomain
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 
-class DomainQuery(fields.Listing):
+class DomainQuery(Exportable):
     """Filters and order of the list of domains."""
 
     q: fields.Text | None = Field(default=None, description="part of the name")
@@ -88,23 +90,28 @@ class ShowQuery(Query):
 
 
 @bp.get("")
-@endpoint(scopes=(Scope.DOMAINS_READ,), query=DomainQuery, returns=schemas.Domain, is_list=True)
+@endpoint(
+    scopes=(Scope.DOMAINS_READ,),
+    query=DomainQuery,
+    returns=schemas.Domain,
+    is_list=True,
+    exports=True,
+)
 def index(query: DomainQuery) -> Response:
     """List domains."""
-    account = current().account_id
-    page = domain_list.search(
-        account,
-        lists.filters(query, DomainFilter),
-        cursor_values=responses.cursor_values(query),
-        limit=query.limit,
-        has_open_alerts=query.include is not None,
-    )
-    counts = page.open_alerts
-    data = [
-        _row_cache(row, account) if counts is None else schema(row, account, counts.get(row.id, {}))
-        for row in page.rows
-    ]
-    return responses.page(data, query, page.cursor_values)
+    account, has_alerts = current().account_id, query.include is not None
+    filters = lists.filters(query, DomainFilter)
+    listing = domain_list.listing(account, filters, has_open_alerts=has_alerts)
+    if has_alerts:
+        return exports.answer(
+            listing, query, _table(lambda pair: schema(pair[0], account, pair[1]))
+        )
+    table = _table(lambda row: schema(row, account))
+    return exports.answer(listing, query, table, lambda row: _row_cache(row, account))
+
+
+def _table(serialize: Callable[[Any], Any]) -> Table:
+    return Table("domains", schemas.Domain, serialize)
 
 
 @bp.post("")

@@ -60,3 +60,10 @@ class TestEvent(_Event):
 
 class Event(RootModel[Annotated[AlertEvent | TestEvent, Field(discriminator="type")]]):
     """An event of the account, in the same form as the body of a webhook."""
+
+
+class EventRow(_Event):
+    """An event as a row of CSV, with its data as JSON."""
+
+    type: EventType | Literal["test"] = Field(description="What happened.")
+    data: dict[str, Any] = Field(description="The data of the event.")

@@ -10,8 +10,9 @@ from app.analysis.mail.record_filter import MAX_ADDRESSES, RecordFilter, TlsReco
 from app.api.http import fields as http_fields
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
-from app.api.v1.reports import exports, schemas
-from app.api.v1.reports.exports import Exportable
+from app.api.v1 import exports
+from app.api.v1.exports import Exportable, Table
+from app.api.v1.reports import schemas
 from app.models.keys import Scope
 from app.protocols.timestamps import FIRST, LAST
 from app.services.reports import dmarc_records, serialization, tls_records
@@ -102,7 +103,7 @@ def index(query: MailQuery) -> Response:
     account_id = current().account_id
     listing = dmarc_records.of_domain(account_id, query.domain, query.window, query.filter)
     return exports.answer(
-        listing, query, schemas.MailRecord, serialization.of_domain, "dmarc-records"
+        listing, query, Table("dmarc-records", schemas.MailRecord, serialization.of_domain)
     )
 
 
@@ -112,7 +113,9 @@ def of_tls(query: TlsRecordQuery) -> Response:
     """List the TLS policies of a domain's reports."""
     account_id = current().account_id
     listing = tls_records.of_domain(account_id, query.domain, query.window, query.filter)
-    return exports.answer(listing, query, schemas.TlsRecord, serialization.of_policy, "tls-records")
+    return exports.answer(
+        listing, query, Table("tls-records", schemas.TlsRecord, serialization.of_policy)
+    )
 
 
 @bp.get("/dmarc/<id>/records")
@@ -123,5 +126,5 @@ def of_report(id: str, query: RecordQuery) -> Response:
         current().account_id, http_fields.path_id("dmr", id), query.filter
     )
     return exports.answer(
-        listing, query, schemas.DmarcRecord, serialization.of_report, "dmarc-records"
+        listing, query, Table("dmarc-records", schemas.DmarcRecord, serialization.of_report)
     )

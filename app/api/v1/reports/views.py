@@ -10,8 +10,9 @@ from app import ids
 from app.api.http import fields, lists, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
-from app.api.v1.reports import exports, schemas
-from app.api.v1.reports.exports import Exportable
+from app.api.v1 import exports
+from app.api.v1.exports import Exportable, Table
+from app.api.v1.reports import schemas
 from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
 from app.services.ingest import files
@@ -78,7 +79,7 @@ def dmarc_index(query: DmarcQuery) -> Response:
     """List aggregate reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.dmarc(current().account_id, filters)
-    return exports.answer(listing, query, schemas.DmarcReport, dmarc_schema, "dmarc-reports")
+    return exports.answer(listing, query, Table("dmarc-reports", schemas.DmarcReport, dmarc_schema))
 
 
 @bp.get("/dmarc/<id>")
@@ -102,7 +103,7 @@ def tls_index(query: TlsQuery) -> Response:
     """List TLS reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.tls(current().account_id, filters)
-    return exports.answer(listing, query, schemas.TlsReport, tls_schema, "tls-reports")
+    return exports.answer(listing, query, Table("tls-reports", schemas.TlsReport, tls_schema))
 
 
 @bp.get("/tls-rpt/<id>")
@@ -133,7 +134,9 @@ def failure_index(query: FailureQuery) -> Response:
     """List failure reports."""
     filters = lists.filters(query, ReportFilter)
     listing = reports.failures(current().account_id, filters)
-    return exports.answer(listing, query, schemas.FailureReport, failure_schema, "failure-reports")
+    return exports.answer(
+        listing, query, Table("failure-reports", schemas.FailureReport, failure_schema)
+    )
 
 
 @bp.get("/failure/<id>")
@@ -152,7 +155,7 @@ def file_index(query: ReportFileQuery) -> Response:
     """List report files with their outcomes, newest first."""
     filters = lists.filters(query, ReportFileFilter)
     listing = files.search(current().account_id, filters)
-    return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
+    return exports.answer(listing, query, Table("report-files", schemas.ReportFile, file_schema))
 
 
 @bp.get("/files/<id>")

@@ -12,7 +12,9 @@ from app.analysis.scan.diff import diff
 from app.api.http import fields, lists, responses, slots
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
-from app.api.http.row_cache import SerializedRowCache
+from app.api.http.lists import SerializedRowCache
+from app.api.v1 import exports
+from app.api.v1.exports import ExportablePeriod, Table
 from app.api.v1.scans import schemas
 from app.errors import InvalidRequest
 from app.limits.concurrency import RETRY_SECONDS
@@ -45,7 +47,7 @@ class BatchBody(Body):
         return self
 
 
-class ScanQuery(fields.PeriodQuery):
+class ScanQuery(ExportablePeriod):
     """Filters of the list of scans."""
 
     domain: fields.Name | None = None
@@ -123,11 +125,11 @@ def show_batch(id: str) -> Response:
 
 
 @bp.get("/scans")
-@endpoint(scopes=READ, query=ScanQuery, returns=schemas.ScanHead, is_list=True)
+@endpoint(scopes=READ, query=ScanQuery, returns=schemas.ScanHead, is_list=True, exports=True)
 def index(query: ScanQuery) -> Response:
     """List scans."""
-    search = partial(scans.search, current().account_id, lists.filters(query, ScanFilter))
-    return lists.page(query, search, _row_cache)
+    listing = scans.listing(current().account_id, lists.filters(query, ScanFilter))
+    return exports.answer(listing, query, _TABLE, _row_cache)
 
 
 @bp.get("/scans/<id>")
@@ -186,6 +188,7 @@ def head(row: Any) -> dict[str, Any]:
 
 
 _row_cache = SerializedRowCache(head)
+_TABLE = Table("scans", schemas.ScanHead, head)
 
 
 def detail(scan: Any) -> dict[str, Any]:

@@ -3,10 +3,7 @@
 import os
 import pwd
 import shutil
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +14,9 @@ import trustme
 from app.mailboxes.pop3 import Pop3Config
 from app.mailboxes.types import MailboxError
 from app.services.mailboxes.access import Connection
+from tests.support import dovecot_server
 
-DOVECOT = shutil.which("dovecot", path=f"{os.environ['PATH']}:/usr/sbin")
-POP3 = Path("/usr/lib/dovecot/pop3")
 PASSWORD = "grüße an alle"
-UNPRIVILEGED = 65_534  # the user without rights on Debian, who owns the mailbox
 CONTENTS = [
     b"Subject: 1\r\n\r\n.dots\r\n..\r\n",
     b"Subject: 2\r\n\r\n" + b"x" * 100_000 + b"\r\n",
@@ -29,7 +24,7 @@ CONTENTS = [
 ]
 
 pytestmark = [
-    pytest.mark.skipif(DOVECOT is None or not POP3.exists(), reason="Dovecot has no POP3 here"),
+    pytest.mark.skipif(not dovecot_server.has("pop3"), reason="Dovecot has no POP3 here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Dovecot starts its services as root only"),
 ]
 
@@ -66,23 +61,17 @@ def dovecot() -> Iterator[Dovecot]:
     new.mkdir(parents=True)
     for number, content in enumerate(CONTENTS, 1):
         (new / f"{number}.mail").write_bytes(content)
-    owner = pwd.getpwuid(UNPRIVILEGED)
+    owner = pwd.getpwuid(dovecot_server.UNPRIVILEGED)
     for path in [directory / "mail", *(directory / "mail").rglob("*")]:
         os.chown(path, owner.pw_uid, owner.pw_gid)
-    ports = {security: _free_port() for security in ("tls", "starttls")}
+    ports = {security: dovecot_server.free_port() for security in ("tls", "starttls")}
     (directory / "users").write_text(
         f"reports@acme.test:{{PLAIN}}{PASSWORD}:{owner.pw_uid}:{owner.pw_gid}::{directory}/mail\n"
     )
     (directory / "dovecot.conf").write_text(_configuration(directory, ports, owner.pw_uid))
-    command = [str(DOVECOT), "-F", "-c", str(directory / "dovecot.conf")]
-    with subprocess.Popen(command) as process:
-        try:
-            for port in ports.values():
-                _await_port(port)
-            pem = authority.cert_pem.bytes().decode()
-            yield Dovecot(directory / "mail", ports, pem)
-        finally:
-            process.terminate()
+    with dovecot_server.running(directory, ports.values()):
+        pem = authority.cert_pem.bytes().decode()
+        yield Dovecot(directory / "mail", ports, pem)
     shutil.rmtree(directory)
 
 
@@ -116,21 +105,6 @@ service pop3-login {{
   }}
 }}
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _await_port(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail("Dovecot did not start")
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])

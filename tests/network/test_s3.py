@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trustme
 
 from app.errors import InvalidRequest
 from app.mailboxes.s3 import bucket as s3
 from app.mailboxes.s3.bucket import S3Config
-from app.mailboxes.types import Mailbox, MailboxError, MessageError
+from app.mailboxes.types import Mailbox, MailboxError, MessageError, SignInRequired
 from app.protocols.report_formats.limits import LIMITS
 from app.services.mailboxes.access import Connection
 from tests.support import s3_mailboxes, s3_server
@@ -78,6 +79,28 @@ def test_imported_objects_are_deleted() -> None:
     with served(bucket, after_import="delete") as config:
         open_and_fetch(config)
     assert bucket.content == {}
+
+
+def test_session_token_is_sent_and_signed_and_its_end_pauses_the_mailbox() -> None:
+    bucket = Bucket({"a": b"x"}, session="token/+==")
+    with served(bucket, session_token="token/+==") as config:
+        assert open_and_fetch(config) == {"a": b"x"}
+        bucket.session = "another"
+        error = failure_of(config)
+    assert isinstance(error, SignInRequired)
+    assert "The provided token has expired (ExpiredToken). Enter new temporary" in str(error)
+
+
+def test_own_authority_is_trusted_for_the_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = s3_mailboxes.AUTHORITY.cert_pem.bytes().decode()
+    bucket = Bucket({"a": b"x"})
+    with served(bucket) as config:
+        with monkeypatch.context() as patch:
+            patch.delenv("SSL_CERT_FILE")
+            assert "certificate" in str(failure_of(config))
+            assert open_and_fetch(replace(config, ca_certificates=certificates)) == {"a": b"x"}
+        other = trustme.CA().cert_pem.bytes().decode()
+        assert "certificate" in str(failure_of(replace(config, ca_certificates=other)))
 
 
 def test_list_is_requested_page_by_page() -> None:
@@ -225,6 +248,7 @@ def test_credentials_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyP
         ({"after_import": "burn"}, "after_import"),
         ({"endpoint": "not a host"}, "endpoint"),
         ({"secret_access_key": ""}, "secret_access_key"),
+        ({"ca_certificates": "x"}, "ca_certificates"),
     ],
 )
 def test_invalid_options_are_refused(options: dict[str, Any], field: str) -> None:

@@ -37,6 +37,7 @@ class Bucket:
     breaks_at    the service closes the connection at one of these requests
     document     the response to a list instead of a correct one
     headers      of error responses
+    session      the session token that requests must have; "" for none
     ignores      parameters that the service does not know, such as ``encoding-type``
     requests     the method and key of each request; a list has an empty key
     """
@@ -52,6 +53,7 @@ class Bucket:
     document: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     ignores: set[str] = field(default_factory=set)
+    session: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -71,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         try:
             self.verify(parts.path, parts.query, body)
+            self.check_session()
             key = self.key_of(unquote(parts.path))
             request = (self.command, key)
             self.bucket.requests.append(request)
@@ -86,6 +89,13 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refused as error:
             document = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
             self.send(error.status, f"<Error>{document}</Error>".encode(), self.bucket.headers)
+
+    def check_session(self) -> None:
+        """Refuse another session token than the expected one, or one that is not signed."""
+        token = self.headers.get("X-Amz-Security-Token", "")
+        is_signed = "x-amz-security-token" in self.headers["Authorization"]
+        if token != self.bucket.session or bool(token) is not is_signed:
+            raise _Refused(400, "ExpiredToken", "The provided token has expired.")
 
     def do_GET(self) -> None:
         self.handle_method()

@@ -18,8 +18,8 @@ from app.mailboxes.config import MailboxConfig
 from app.mailboxes.s3 import documents, signature
 from app.mailboxes.s3.documents import InvalidDocument, ObjectList, StoredObject
 from app.mailboxes.s3.signature import SigningKey, UnsignedRequest
-from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
-from app.options import fields
+from app.mailboxes.types import Access, MailboxError, MessageError, SignInRequired, WaitingMessage
+from app.options import certificates, fields
 from app.options.fields import OptionError
 from app.ports.http import Page, Request
 from app.protocols import retry_after
@@ -35,6 +35,7 @@ MAX_WORDS = 200  # of the service in a reason
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
 _THROTTLING = ("SlowDown", "RequestLimitExceeded", "ServiceUnavailable", "Throttling")
+_EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 _ADVICE = {
     "AccessDenied": "The access key needs more permissions",
     "AuthorizationHeaderMalformed": "Check the region",
@@ -66,6 +67,13 @@ class S3Config(MailboxConfig):
     region: str = fields.text("Region", default="us-east-1", is_bound=True)
     access_key_id: str = fields.text("Access key ID", is_bound=True)
     secret_access_key: str = fields.secret("Secret access key", most=500)
+    session_token: str = fields.secret(
+        "Session token",
+        default="",
+        most=4_000,
+        hint="Only of temporary credentials. The mailbox is paused when they expire.",
+        is_advanced=True,
+    )
     after_import: str = fields.choice(
         "Imported objects",
         {
@@ -97,6 +105,7 @@ class S3Config(MailboxConfig):
         default="virtual",
         is_advanced=True,
     )
+    ca_certificates: str = certificates.option()
 
     @property
     def title(self) -> str:
@@ -128,6 +137,7 @@ class S3Config(MailboxConfig):
         if self.after_import == "move" and self.done_prefix.startswith(self.prefix):
             message = "Enter a prefix that does not begin with the one that receives the reports"
             yield OptionError("done_prefix", message)
+        yield from certificates.problems("ca_certificates", self.ca_certificates)
 
     @contextmanager
     def opened(self, access: Access) -> Iterator["S3Mailbox"]:
@@ -148,6 +158,7 @@ class Bucket:
             access_key_id=config.access_key_id,
             secret_access_key=config.secret_access_key,
             region=config.region,
+            session_token=config.session_token,
         )
 
     def page(self, token: str | None, size: int) -> ObjectList:
@@ -205,7 +216,13 @@ class Bucket:
         )
         signed = signature.signed_headers(unsigned, self._key, datetime.now(UTC))
         del signed["host"]  # the client adds it
-        request = Request(method, signed, port=config.port, max_response_bytes=most)
+        request = Request(
+            method=method,
+            headers=signed,
+            port=config.port,
+            max_response_bytes=most,
+            ca_certificates=config.ca_certificates or None,
+        )
         target = f"{path}?{signature.encoded_query(query)}" if query else path
         page = self._access.fetch(config.host, target, request)
         if not 200 <= page.status < 300:
@@ -290,5 +307,7 @@ def _refusal(page: Page) -> MailboxError:
         wait = retry_after.wait(page.retry_after, datetime.now(UTC))
         seconds = DEFAULT_WAIT_SECONDS if wait is None else wait.total_seconds()
         return MailboxError(reason, retry_after_seconds=seconds)
+    if error.code in _EXPIRED:
+        return SignInRequired(f"{reason}. Enter new temporary credentials.")
     advice = _ADVICE.get(error.code)
     return ServiceRefusal(f"{reason}. {advice}" if advice else reason)

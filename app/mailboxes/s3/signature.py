@@ -16,12 +16,16 @@ _UNRESERVED = "-_.~"  # in addition to letters and digits (RFC 3986 §2.3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """An access key and what its signatures are limited to."""
+    """An access key and what its signatures are limited to.
+
+    session_token  of temporary credentials; empty for others
+    """
 
     access_key_id: str
     secret_access_key: str
     region: str
     service: str = "s3"
+    session_token: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,7 @@ def signed_headers(request: UnsignedRequest, key: SigningKey, now: datetime) -> 
         "x-amz-content-sha256": body_digest,
         "x-amz-date": timestamp,
     }
+    headers |= {"x-amz-security-token": key.session_token} if key.session_token else {}
     names = ";".join(sorted(headers))
     canonical = "\n".join(
         (

@@ -32,6 +32,9 @@ _FINAL = (
     "unauthorized_client",
     "invalid_scope",
     "access_denied",
+    "interaction_required",  # these three of OpenID Connect: a person has to sign in again
+    "consent_required",
+    "login_required",
 )
 
 
@@ -193,9 +196,13 @@ def _refusal(page: Page, document: Mapping[str, object]) -> MailboxError:
     """Return the error for a response of the token endpoint (RFC 6749 §5.2)."""
     code = str(document.get("error") or f"status {page.status}")
     words = str(document.get("error_description") or "").split("\r\n")[0]
-    text = "".join(character if character.isprintable() else " " for character in words)
-    reason = f"access was refused ({code[:50]}): {text.strip()[:MAX_WORDS]}".rstrip(": ")
+    reason = f"access was refused ({_printable(code, 50)}): {_printable(words, MAX_WORDS)}"
+    reason = reason.rstrip(": ")
     if page.status in (400, 401, 403) and code in _FINAL:
         return SignInRequired(f"{reason} Check the credentials, and enter them again.")
     wait = retry_after.wait(page.retry_after, datetime.now(UTC))
     return MailboxError(reason, retry_after_seconds=wait.total_seconds() if wait else None)
+
+
+def _printable(text: str, most: int) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:most]

@@ -25,7 +25,6 @@ class Kind(StrEnum):
     CHOICE = "choice"
     LONG_TEXT = "long_text"
     SECRET = "secret"
-    LONG_SECRET = "long_secret"
 
 
 class OptionError(NamedTuple):
@@ -74,12 +73,12 @@ class Option:
     @property
     def is_secret(self) -> bool:
         """Whether the value is stored encrypted and never shown."""
-        return self.kind in (Kind.SECRET, Kind.LONG_SECRET)
+        return self.kind is Kind.SECRET
 
     @property
     def is_long(self) -> bool:
         """Whether the value has several lines."""
-        return self.kind in (Kind.LONG_TEXT, Kind.LONG_SECRET)
+        return self.kind is Kind.LONG_TEXT
 
     def parse(self, text: str) -> Any:
         """Return the value of the text that a person entered.
@@ -194,11 +193,6 @@ def long_text(label: str, *, most: int, default: Any = "", **details: Any) -> An
 def secret(label: str, *, default: Any = MISSING, **details: Any) -> Any:
     """Return a field for a password or token, which is stored encrypted and never shown."""
     return _field(label, Kind.SECRET, default, {"most": MAX_SECRET, **details})
-
-
-def long_secret(label: str, *, most: int, default: Any = MISSING, **details: Any) -> Any:
-    """Return a field for a private key or a file with one, which is stored as a secret is."""
-    return _field(label, Kind.LONG_SECRET, default, {"most": most, **details})
 
 
 def _field(label: str, kind: Kind, default: Any, details: dict[str, Any]) -> Any:

@@ -146,6 +146,30 @@ def test_object_that_was_replaced_is_not_moved() -> None:
     assert bucket.content == {"a/1": b"y"}
 
 
+def test_object_that_has_grown_is_refused_without_an_end_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(s3, "LIMITS", replace(LIMITS, message=1024))
+    bucket = Bucket({"a": b"x" * 2048, "b": b"y"}, sizes={"a": 10})
+    with served(bucket) as config, connect(config).opened() as mailbox:
+        large, small = mailbox.messages()
+        with pytest.raises(MessageError, match="larger than"):
+            large.read()
+        assert small.read() == b"y"
+
+
+def test_names_and_reasons_are_printable() -> None:
+    bucket = Bucket({"a/\x1b[2J": b"x"})
+    bucket.refusals[("GET", "a/\x1b[2J")] = (403, "Denied\x85" * 20, "Not\x85allowed")
+    with served(bucket) as config, connect(config).opened() as mailbox:
+        [message] = mailbox.messages()
+        with pytest.raises(MessageError) as raised:
+            message.read()
+    assert message.name == "a/%1B%5B2J"
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 100
+
+
 def test_size_is_that_of_the_list() -> None:
     bucket = Bucket({"a": b"x"}, sizes={"a": 10**12})
     with served(bucket) as config, connect(config).opened() as mailbox:

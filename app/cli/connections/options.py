@@ -136,12 +136,8 @@ def _prompted(config: Options) -> dict[str, str]:
 
 
 def _prompt(option: Option) -> str:
-    """Return a secret that was typed, or the content of a file for one of several lines."""
+    """Return a secret that was typed; it may be empty if the options do not need it."""
     is_needed = option.is_required or bool(option.needed_with)
-    is_optional = option.is_used_otherwise or not is_needed
-    default = "" if is_optional else None
-    if option.is_long:
-        text: str = click.prompt(f"File with: {option.label}", default=default, show_default=False)
-        return _content(Path(text)) if text else ""
+    default = "" if option.is_used_otherwise or not is_needed else None
     secret: str = click.prompt(option.label, hide_input=True, default=default, show_default=False)
     return secret

@@ -13,12 +13,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.s3 import documents, signature
 from app.mailboxes.s3.documents import InvalidDocument, ObjectList, StoredObject
 from app.mailboxes.s3.signature import SigningKey, UnsignedRequest
-from app.mailboxes.types import Access, MailboxError, MessageError, SignInRequired, WaitingMessage
+from app.mailboxes.types import (
+    Access,
+    MailboxError,
+    MessageError,
+    ResponseTooLarge,
+    SignInRequired,
+    WaitingMessage,
+)
 from app.options import certificates, fields
 from app.options.fields import OptionError
 from app.ports.http import Page, Request
@@ -30,7 +38,7 @@ MAX_PAGES = 1_000  # of one fetch, for a service whose list never ends
 MAX_LIST = 8 * 1024 * 1024  # bytes of one page; the keys have up to 1,024 bytes each
 MAX_RESPONSE = 64 * 1024  # bytes of any other response
 DEFAULT_WAIT_SECONDS = 60.0  # if a service that slows us down does not name a time
-MAX_WORDS = 200  # of the service in a reason
+MAX_WORDS, MAX_CODE = 200, 50  # characters of the service in a reason
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _REGION = re.compile(r"[A-Za-z0-9-]{1,40}")
@@ -268,7 +276,7 @@ class S3Mailbox:
     def _message(self, item: StoredObject) -> WaitingMessage:
         return WaitingMessage(
             key=f"{item.etag} {item.key}",
-            name=item.key,
+            name=item.key if item.key.isprintable() else quote(item.key, safe="/"),
             size=lambda: item.size_bytes,
             read=partial(self._read, item),
             acknowledge=partial(self._acknowledge, item),
@@ -290,19 +298,21 @@ class S3Mailbox:
 
 @contextmanager
 def _one_object() -> Iterator[None]:
-    """Raise a refused request within the block as MessageError, because others may succeed."""
+    """Raise an error about one object within the block as MessageError, as others may succeed."""
     try:
         yield
     except ServiceRefusal as error:
         raise MessageError(str(error)) from None
+    except ResponseTooLarge:  # it was smaller when it was listed
+        raise MessageError(f"larger than {LIMITS.message // 1024**2} MiB") from None
 
 
 def _refusal(page: Page) -> MailboxError:
     """Return the error for a request that the service refused."""
     error = documents.read_error(page.body)
-    message = "".join(character if character.isprintable() else " " for character in error.message)
-    words = message.strip().rstrip(".")[:MAX_WORDS] or f"the service answered {page.status}"
-    reason = f"{words} ({error.code})" if error.code else words
+    words = _printable(error.message).rstrip(".")[:MAX_WORDS]
+    words = words or f"the service answered {page.status}"
+    reason = f"{words} ({_printable(error.code)[:MAX_CODE]})" if error.code else words
     if page.status in (429, 503) or error.code in _THROTTLING:
         wait = retry_after.wait(page.retry_after, datetime.now(UTC))
         seconds = DEFAULT_WAIT_SECONDS if wait is None else wait.total_seconds()
@@ -311,3 +321,7 @@ def _refusal(page: Page) -> MailboxError:
         return SignInRequired(f"{reason}. Enter new temporary credentials.")
     advice = _ADVICE.get(error.code)
     return ServiceRefusal(f"{reason}. {advice}" if advice else reason)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

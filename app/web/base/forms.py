@@ -175,15 +175,6 @@ class SecretField(PasswordField):
         return self.data or ""
 
 
-class LongSecretField(SecretField):
-    """A secret of several lines, such as a private key, which is never shown again."""
-
-    widget = TextArea()
-
-    def _value(self) -> str:
-        return ""
-
-
 class ChoiceField(SelectField):
     """One of several options, by value with their labels; a missing value is an error."""
 

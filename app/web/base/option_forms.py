@@ -11,7 +11,6 @@ from app.options.schema import Options
 from app.web.base.forms import (
     BaseForm,
     ChoiceField,
-    LongSecretField,
     LongTextField,
     SecretField,
     TextField,
@@ -83,8 +82,7 @@ def _field(option: Option, default: str) -> Any:
         return ChoiceField(option.title, option.choices, default=default)
     if option.is_secret:
         attributes["required"] = False
-        secret_type = LongSecretField if option.is_long else SecretField
-        return secret_type(option.title, "new-password", render_kw=attributes)
+        return SecretField(option.title, "new-password", render_kw=attributes)
     attributes |= _PLAIN
     if option.placeholder:
         attributes["placeholder"] = option.placeholder

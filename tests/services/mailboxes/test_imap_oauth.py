@@ -244,6 +244,18 @@ def test_response_without_a_token_is_a_failure(
     assert not provider.mails.mechanisms
 
 
+def test_refusal_that_needs_a_person_pauses_the_mailbox_with_printable_words(
+    account_id: UUID, provider: Provider
+) -> None:
+    row = provider.add(account_id, provider.gmail)
+    words = {"error": "interaction_required", "error_description": "Sign in\x1b[2J again."}
+    provider.tokens.error = (words, 400, {})
+    result = provider.poll(row)
+    assert result.needs_sign_in
+    assert (result.failure or "").isprintable()
+    assert reload(row).paused_at is not None
+
+
 def test_secrets_are_never_sent_to_another_server(account_id: UUID, provider: Provider) -> None:
     row = provider.add(account_id, provider.gmail)
     without = replace(provider.gmail, client_secret="", refresh_token="")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.analysis.mail import periods
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
-from app.models import Alert, ApiKey, DmarcHour, Domain, ReportFile, Scan
+from app.models import Alert, ApiKey, DmarcHour, Domain, DomainMail, ReportFile, Scan
 from app.services.domain_status import domain_list
 from app.services.rollups import rollup_queue
 
@@ -38,10 +38,20 @@ class Fix:
 
 
 @dataclass(frozen=True, slots=True)
+class MailTotals:
+    """The messages of all domains of an account, and those that passed DMARC."""
+
+    messages: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The figures of the overview page, from one snapshot.
 
     grades       the number of domains by grade; ``""``: not scanned yet
+    policies     the number of domains by DMARC policy; ``""``: not determined yet
+    mail         the messages of 30 days that were counted in advance
     alerts       the number of open alerts by severity
     fixes        most severe first, then by the number of affected domains
     lowest       rows of ``domain_list.COLUMNS``, lowest score first
@@ -51,6 +61,8 @@ class Overview:
     """
 
     grades: Mapping[str, int]
+    policies: Mapping[str, int]
+    mail: MailTotals
     alerts: Mapping[str, int]
     fixes: Sequence[Fix]
     lowest: Sequence[Row[Any]]
@@ -92,6 +104,8 @@ def of_account(account_id: UUID, days: int) -> Overview:
         ).all()
         return Overview(
             grades=dict(grades),
+            policies=_policies(session, account_id),
+            mail=_mail_totals(session, account_id),
             alerts=alerts,
             fixes=fixes,
             lowest=lowest,
@@ -99,6 +113,21 @@ def of_account(account_id: UUID, days: int) -> Overview:
             email=_email(session, account_id, days),
             first_steps=_first_steps(session, account_id),
         )
+
+
+def _policies(session: Session, account_id: UUID) -> Mapping[str, int]:
+    rows: Any = session.execute(
+        select(func.coalesce(Domain.dmarc_policy, ""), func.count())
+        .where(Domain.account_id == account_id)
+        .group_by(Domain.dmarc_policy)
+    ).all()
+    return dict(rows)
+
+
+def _mail_totals(session: Session, account_id: UUID) -> MailTotals:
+    sums = select(func.sum(DomainMail.messages), func.sum(DomainMail.passed))
+    messages, passed = session.execute(sums.where(DomainMail.account_id == account_id)).one()
+    return MailTotals(int(messages or 0), int(passed or 0))
 
 
 def _open_alerts(session: Session, account_id: UUID) -> tuple[dict[str, int], list[Fix]]:

@@ -10,6 +10,13 @@ bp = Blueprint("overview", __name__)
 
 DAYS = 30
 GRADES = ("A", "B", "C", "D", "F", "")
+POLICIES = {  # by policy: its label, and the color of its bar
+    "reject": ("p=reject", "s-ok"),
+    "quarantine": ("p=quarantine", "s-limited"),
+    "none": ("p=none", "s-error"),
+    "missing": ("No policy", "s-fail"),
+    "": ("Not determined yet", "s-none"),
+}
 
 
 @bp.get("/")
@@ -21,6 +28,7 @@ def index() -> ResponseReturnValue:
         "overview.html",
         overview=summary,
         grades=[(grade, summary.grades.get(grade, 0)) for grade in GRADES],
+        policies=[(key, *POLICIES[key], summary.policies.get(key, 0)) for key in POLICIES],
         trends=summary.trends,
         steps=summary.first_steps,
         mail=charts.stacked(("pass", "fail"), days),

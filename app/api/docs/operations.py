@@ -203,7 +203,7 @@ def _content(spec: EndpointSpec, example: Any) -> Json:
         schema: Json = {"type": "string", "format": "binary"}
         if spec.media_type.startswith("text/") or spec.media_type == exports.NDJSON:
             schema = {"type": "string"}
-        if spec.media_type == "application/json":
+        if spec.media_type.endswith("json") and spec.media_type != exports.NDJSON:
             schema = {"type": "object"}
         return {"content": {spec.media_type: {"schema": schema}}}
     if spec.returns is None:

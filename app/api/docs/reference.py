@@ -1,33 +1,102 @@
-"""The OpenAPI document by resource, with an example call for each route."""
+"""What the page of the API reference shows: the operations by resource, with samples of code."""
 
 import json
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-# Values in the examples for fields without an enumeration.
-SAMPLES: Mapping[str, Any] = {
-    "name": "example.org",
-    "domain": "example.org",
-    "id": "alert_01h455vb4pex5vsknk084sn02q",
-    "address": "192.0.2.1",
-}
+from app.api.docs import samples
+from app.api.docs.examples import examples
+
 METHODS = ("get", "post", "patch", "put", "delete")
 
 
-def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the operations by resource, each also with ``path``, ``method`` and ``curl``.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operation as the page shows it.
+
+    operation  as in the document, without references to parameters and responses
+    scopes     any of them is enough
+    access     who may call it, if not a key with scopes
+    samples    code by language
+    response   the body of the response as text; None without one
+    errors     description by status
+    """
+
+    method: str
+    path: str
+    operation: Mapping[str, Any]
+    scopes: Sequence[str]
+    access: str
+    samples: Mapping[str, str]
+    response: str | None
+    status: str
+    errors: Mapping[str, str]
+    fields: Mapping[str, Any]
+    required: Sequence[str]
+
+
+def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[Call]]:
+    """Return the operations by tag, in the order of the tags.
 
     base  the address of this service, such as ``https://watch.example``
     """
-    resources: dict[str, list[dict[str, Any]]] = {}
+    resources: dict[str, list[Call]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method in METHODS:
             if operation := methods.get(method):
-                call = {**resolved(operation, document), "path": path, "method": method.upper()}
-                call["curl"] = _curl(call, base, document["components"]["schemas"])
-                resources.setdefault(operation["tags"][0], []).append(call)
+                call = _call(document, method.upper(), path, base)
+                resources[operation["tags"][0]].append(call)
     return resources
+
+
+def _call(document: Mapping[str, Any], method: str, path: str, base: str) -> Call:
+    operation = resolved(document["paths"][path][method.lower()], document)
+    security = operation["security"]
+    scheme = next((name for option in security for name in option), None)
+    example = examples().get(f"{method} {path}", {"path": path, "responses": {}})
+    status = next((key for key in example["responses"] if key < "300"), "200")
+    body = example["responses"].get(status)
+    schema = _body_schema(operation, document)
+    return Call(
+        method=method,
+        path=path,
+        operation=operation,
+        scopes=[scope for option in security for scope in option.get("key", ())],
+        access=_access(security),
+        samples=samples.samples(method, base, example, scheme),
+        response=None if body is None else json.dumps(body, ensure_ascii=False, indent=2),
+        status=status,
+        errors={
+            key: response["description"]
+            for key, response in operation["responses"].items()
+            if key >= "400"
+        },
+        fields=schema.get("properties", {}),
+        required=schema.get("required", ()),
+    )
+
+
+def _access(security: Sequence[Mapping[str, Any]]) -> str:
+    if not security:
+        return "Public: no key is required."
+    names = [name for option in security for name in option]
+    if "uploadToken" in names:
+        return "Public; an upload token proves that a report is from the account itself."
+    if "metricsToken" in names:
+        return "Requires METRICS_TOKEN."
+    return "Any API key."
+
+
+def _body_schema(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the body, or of the items of an array; empty without one."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema: Mapping[str, Any] = content.get("application/json", {}).get("schema", {})
+    schema = schema.get("items", schema)
+    if "$ref" in schema:
+        target: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].split("/")[-1]]
+        return target
+    return schema
 
 
 def resolved(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,40 +111,3 @@ def resolved(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[
     responses = {status: target(item) for status, item in operation["responses"].items()}
     parameters = [target(item) for item in operation.get("parameters", ())]
     return {**operation, "parameters": parameters, "responses": responses}
-
-
-def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "") -> Any:
-    """Return a value that the schema allows, with the required fields only."""
-    if "$ref" in schema:
-        return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
-    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
-        return sample(alternatives[0], schemas, name)
-    match schema.get("type"):
-        case "object":
-            properties: Mapping[str, Any] = schema.get("properties", {})
-            names = schema.get("required") or list(properties)[:1]
-            return {key: sample(properties[key], schemas, key) for key in names}
-        case "array":
-            return [sample(schema.get("items", {}), schemas, name.removesuffix("s"))]
-        case "integer" | "number":
-            return schema.get("minimum", 1)
-        case "boolean":
-            return True
-    return schema.get("enum", [SAMPLES.get(name, "…")])[0]
-
-
-def _curl(call: Mapping[str, Any], base: str, schemas: Mapping[str, Any]) -> str:
-    parts = ["curl"]
-    if call["method"] != "GET":
-        parts.append(f"-X {call['method']}")
-    if call.get("security"):
-        parts.append('-H "Authorization: Bearer $KEY"')
-    content = call.get("requestBody", {}).get("content", {})
-    if "application/json" in content:
-        body = sample(content["application/json"]["schema"], schemas)
-        text = json.dumps(body, ensure_ascii=False)
-        parts.append(f'-H "Content-Type: application/json" \\\n  -d {shlex.quote(text)} \\\n ')
-    elif content:
-        parts.append("--data-binary @report.xml.gz")
-    parts.append(base + call["path"].replace("{domain}", SAMPLES["domain"]))
-    return " ".join(parts)

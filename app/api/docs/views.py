@@ -1,12 +1,13 @@
 """The pages and files that document the API."""
 
 import functools
+import json
 
 import orjson
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Flask, Response, current_app, render_template
 
 from app import settings
-from app.api.docs import components, reference, runbooks
+from app.api.docs import components, discovery, reference, runbooks, verification
 from app.api.docs.openapi import document
 from app.api.http.endpoint import endpoint
 
@@ -20,9 +21,10 @@ bp = Blueprint(
 
 _HTML = "text/html"
 _POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
+_LINKSET = "application/linkset+json"
 
 
 @bp.get("/openapi.json")
@@ -36,11 +38,21 @@ def openapi() -> Response:
 @endpoint(is_public=True, returns_file=True, media_type=_HTML)
 def read() -> Response:
     """Read the API reference."""
-    spec, base = document(current_app), settings.current().base_url
-    groups = reference.groups(spec, base)
-    errors = components.ERRORS
-    return _html(
-        render_template("docs.html", document=spec, base=base, groups=groups, errors=errors)
+    return _html(_reference(current_app))
+
+
+@functools.cache
+def _reference(app: Flask) -> str:
+    spec, base = document(app), settings.current().base_url
+    example = spec["webhooks"]["alert.opened"]["post"]["requestBody"]["content"]
+    return render_template(
+        "docs.html",
+        document=spec,
+        base=base,
+        groups=reference.groups(spec, base),
+        errors={status: text for status, text in components.ERRORS.items() if status >= 400},
+        event=json.dumps(example["application/json"]["example"], ensure_ascii=False, indent=2),
+        verification=verification.SAMPLES,
     )
 
 
@@ -54,6 +66,26 @@ def alerts() -> Response:
 @functools.cache
 def _runbooks() -> str:
     return render_template("runbooks.html", runbooks=list(runbooks.runbooks()))
+
+
+@bp.get("/llms.txt")
+@endpoint(is_public=True, returns_file=True, media_type="text/plain")
+def llms() -> Response:
+    """Get an overview of the API for language models."""
+    text = discovery.overview(document(current_app), settings.current().base_url)
+    return Response(text, content_type="text/plain; charset=utf-8")
+
+
+@bp.get("/.well-known/api-catalog")
+@endpoint(is_public=True, returns_file=True, media_type=_LINKSET)
+def api_catalog() -> Response:
+    """Get the links to the API and its documentation (RFC 9727)."""
+    base = settings.current().base_url
+    profile = "https://www.rfc-editor.org/info/rfc9727"
+    response = Response(orjson.dumps(discovery.catalog(base)))
+    response.headers["Content-Type"] = f'{_LINKSET}; profile="{profile}"'
+    response.headers["Link"] = f'<{base}/.well-known/api-catalog>; rel="api-catalog"'
+    return response
 
 
 def _html(text: str) -> Response:

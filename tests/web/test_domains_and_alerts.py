@@ -96,10 +96,25 @@ def test_domain_shows_findings_fixes_and_score_gain(
 
 
 def test_domain_shows_why_a_finding_matters_and_what_to_do(scanned: Browser) -> None:
-    finding = scanned.get("/domains/acme.test").partition("spf.multiple_records")[2]
+    finding = scanned.get("/domains/acme.test")
     assert "Receivers use none of the records, so legitimate mail does not pass SPF." in finding
     assert "Merge all terms into one record. Correct malformed terms first" in finding
     assert "/docs/alerts#spf.multiple_records" in finding
+
+
+def test_finding_has_three_parts_and_a_text_for_the_dns_admin(scanned: Browser) -> None:
+    page = scanned.get("/domains/acme.test")
+    finding = page.partition('<article class="finding">')[2].partition("</article>")[0]
+    titles = ("What we found", "Why it matters", "What to do")
+    places = [finding.find(f"<h4>{title}</h4>") for title in titles]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "Technical details" in finding
+    assert "Scan again to verify" in finding
+    request = page.partition("Copy for your DNS admin")[2].partition("</details>")[0]
+    assert re.search(r"Please (publish|replace|remove) the [A-Z]+ record at \S+\.", request)
+    assert "Why: " in request
+    assert "To undo: " in request
 
 
 def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browser) -> None:

@@ -9,13 +9,15 @@ from alembic import op
 
 revision, down_revision = "0050", "0049"
 
+INDEX = "ix_alerts_account_id_alerts_status_alerts_id"
+
 
 def upgrade() -> None:
     op.add_column("alerts", sa.Column("assignee", sa.String(254)))
-    op.create_index("ix_alerts_account_id_status_id", "alerts", ["account_id", "status", "id"])
+    op.create_index(INDEX, "alerts", ["account_id", "status", "id"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_alerts_account_id_status_id", "alerts")
+    op.drop_index(INDEX, "alerts")
     with op.batch_alter_table("alerts") as batch:
         batch.drop_column("assignee")

@@ -20,15 +20,15 @@ def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask
     network  the network access of checks; the real network by default
     """
     # Imported here, because workers import this package and need no web framework.
-    from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from app import api, cli, runtime, web
     from app.services.core import profiles
+    from app.web_server.application import Application
 
     runtime.start(settings, network)
     profiles.load(settings.profiles_file)  # raises InvalidSettings before the first request
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,
         PROVIDE_AUTOMATIC_OPTIONS=False,

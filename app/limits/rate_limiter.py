@@ -7,6 +7,7 @@ contradict each other.
 """
 
 import math
+import threading
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,8 +50,24 @@ class _Next:
     window: int
 
 
+class _Counts(threading.local):
+    """The counts of this thread, which serves one request at a time.
+
+    counted    the last count, and the end of its window
+    following  what ``count_next`` asks for
+    further    the key and the result of a count in the same round trip that was not read yet
+    """
+
+    counted: tuple[int, float] | None = None
+    following: _Next | None = None
+    further: tuple[str, tuple[int, float]] | None = None
+
+
+_counts = _Counts()
+
+
 class CountingStorage(Storage):
-    """A storage of ``limits`` that keeps each count for the rest of the request."""
+    """A storage of ``limits`` that keeps the last count, for the headers of the response."""
 
     STORAGE_SCHEME = ["counting+redis", "counting+rediss", "counting+unix"]  # noqa: RUF012
 
@@ -65,13 +82,14 @@ class CountingStorage(Storage):
         return ()  # Redis is the only source of errors, and they are handled here
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        counted: tuple[int, float] | None = g.pop("counted_already", {}).get(key)
-        g.counted = counted or self._count(key, expiry, amount)
-        count: int = g.counted[0]
-        return count
+        further, _counts.further = _counts.further, None
+        is_counted = further is not None and further[0] == key
+        counted = further[1] if further and is_counted else self._count(key, expiry, amount)
+        _counts.counted = counted
+        return counted[0]
 
     def _count(self, key: str, expiry: int, amount: int) -> tuple[int, float]:
-        following: _Next | None = g.pop("counted_next", None)
+        following, _counts.following = _counts.following, None
         if following is None:
             result = self._shared.run(self._script, key, expiry, amount)
         else:
@@ -81,16 +99,14 @@ class CountingStorage(Storage):
             return self._local.incr(key, expiry, amount), self._local.get_expiry(key)
         count, reset, *more = map(int, result)
         if following and more:
-            g.counted_already = {following.key: (more[0], float(more[1]))}
+            _counts.further = following.key, (more[0], float(more[1]))
         return count, float(reset)
 
     def get(self, key: str) -> int:
-        counted: tuple[int, float] | None = g.get("counted")
-        return counted[0] if counted else 0
+        return _counts.counted[0] if _counts.counted else 0
 
     def get_expiry(self, key: str) -> float:
-        counted: tuple[int, float] | None = g.get("counted")
-        return counted[1] if counted else time.time()
+        return _counts.counted[1] if _counts.counted else time.time()
 
     def check(self) -> bool:
         return True  # without Redis it counts in this process
@@ -144,7 +160,7 @@ def count(identifier: str, limits: str, policy: str = "default") -> RateLimitSta
     shortest: RateLimitStatus | None = None
     for item in _items(limits):
         is_within = limiter.limiter.hit(item, identifier)
-        counted, reset = g.counted
+        counted, reset = _counts.counted or (0, 0.0)
         remaining = max(0, item.amount - counted)
         status = RateLimitStatus(
             policy=policy,
@@ -180,10 +196,11 @@ def count_next(limits: str, following: str, following_limits: str) -> None:
 
     This changes no result: ``count`` must be called for both, in this order.
     """
+    _counts.further = None
     first, second = _items(limits), _items(following_limits)
     if len(first) == len(second) == 1:
         key = second[0].key_for(following)
-        g.counted_next = _Next(first[0].amount, key, second[0].get_expiry())
+        _counts.following = _Next(first[0].amount, key, second[0].get_expiry())
 
 
 def add_headers(response: Response, status: RateLimitStatus) -> None:

@@ -1,5 +1,6 @@
 """Rules for every route: scopes, isolation of accounts, and one error envelope."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -340,3 +341,18 @@ def test_message_names_what_is_wrong(
 ) -> None:
     options: dict[str, Any] = {"json": body} if body is not None else {}
     assert client(method, path, **options).json["error"]["message"] == message
+
+
+def test_no_hook_or_view_is_a_coroutine(app: Flask) -> None:
+    """The application calls them without looking for coroutines."""
+    hooks = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
+    functions = [*app.view_functions.values(), *app.teardown_appcontext_funcs]
+    functions += [function for by_name in hooks for some in by_name.values() for function in some]
+    functions += [
+        handler
+        for by_code in app.error_handler_spec.values()
+        for handlers in by_code.values()
+        for handler in handlers.values()
+    ]
+    assert len(functions) > 100
+    assert not [function for function in functions if inspect.iscoroutinefunction(function)]

@@ -5,6 +5,7 @@ Rows are cached as JSON as long as they are unchanged.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -34,9 +35,14 @@ def filters(query: Query, type: type[F], **values: Any) -> F:
     type    a dataclass
     values  fields with other values than those of the query
     """
-    names = {field.name for field in dataclass_fields(type)}  # type: ignore[arg-type]
-    common = names & set(query.__class__.model_fields)
+    common = _common_names(query.__class__, type)  # type: ignore[arg-type]  # a class is hashable
     return type(**{name: getattr(query, name) for name in common} | values)
+
+
+@cache
+def _common_names(query: type[Query], filters: Any) -> frozenset[str]:
+    names = {field.name for field in dataclass_fields(filters)}
+    return frozenset(names & set(query.model_fields))
 
 
 def page(

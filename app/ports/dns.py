@@ -152,9 +152,8 @@ class Resolver(ABC):
 
     async def txt(self, name: str) -> tuple[str, ...]:
         """The TXT values at the name, with the strings of each record joined (RFC 7208 §3.3)."""
-        return tuple(
-            text for text in (await self.resolve(name, "TXT")).rdatas if isinstance(text, str)
-        )
+        rdatas = (await self.resolve(name, "TXT")).rdatas
+        return tuple([text for text in rdatas if isinstance(text, str)])
 
     async def mx(self, name: str) -> tuple[Mx, ...]:
         """The MX records, most preferred first, then by name."""
@@ -164,7 +163,7 @@ class Resolver(ABC):
     async def hosts(self, name: str, rdtype: Literal["NS", "CNAME", "PTR"]) -> tuple[str, ...]:
         """The host names that records of this type point to, sorted."""
         rdatas = (await self.resolve(name, rdtype)).rdatas
-        return tuple(sorted(host for host in rdatas if isinstance(host, str)))
+        return tuple(sorted([host for host in rdatas if isinstance(host, str)]))
 
     async def exists(self, name: str) -> bool:
         """Whether the name exists: False for NXDOMAIN only (RFC 9989 §3.2.13)."""

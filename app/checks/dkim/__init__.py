@@ -84,11 +84,11 @@ class _Selector:
     def texts(self) -> list[str]:
         return [text for text in self.answer.rdatas if isinstance(text, str)]
 
-    @property
-    def without_texts(self) -> "_Selector":
-        """The selector without the texts of a wildcard, which are not keys."""
-        answer = self.answer._replace(rdatas=(), aliases=())
-        return replace(self, answer=answer)
+    def without(self, texts: set[str]) -> "_Selector":
+        """The selector as if it had no answer, if its texts are these of a wildcard."""
+        if not texts or set(self.texts) != texts:
+            return self
+        return replace(self, answer=self.answer._replace(rdatas=(), aliases=()))
 
 
 async def keeps(subject: Subject, fix: Fix, before: NetworkSession, after: NetworkSession) -> bool:
@@ -126,11 +126,12 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     findings: list[Finding] = []
     keys: list[Key] = []
     hygiene = KeyHygiene(subject)
-    for selector in relevant:
-        is_own = not wildcard or is_wildcard or set(selector.texts) != wildcard
-        own = selector if is_own else selector.without_texts
-        facts[selector.name] = _check_selector(own, findings, keys, hygiene)
-        if is_own and selector.texts:
+    others = set() if is_wildcard else wildcard  # texts that are not keys
+    own = [selector.without(others) for selector in relevant]
+    dns.prefetch(*((key.at, "CNAME") for key in own if key.texts and not key.answer.aliases))
+    for selector in own:
+        facts[selector.name] = _check_selector(selector, findings, keys, hygiene)
+        if selector.texts:
             findings += await cname_conflict.findings(CNAME_CONFLICT, selector.at, dns)
     if is_wildcard:
         facts["*"] = {"found": True, "revoked": _is_lock(canary), "status": Verdict.INFO}

@@ -36,34 +36,23 @@ async def run_recorded(check: Check, subject: Subject, dns: NetworkSession) -> C
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
         reason = "the check failed because of an internal error"
     findings = await prove(check, subject, recorder, outcome) if outcome else ()
-    result = _result(check, recorder, outcome, findings)
-    elapsed_ms = round((time.monotonic() - started) * 1000)
-    return CheckRun(
-        check=check,
-        recorder=recorder,
-        outcome=outcome,
-        result=replace(result, reason=reason, elapsed_ms=elapsed_ms),
-    )
-
-
-def _result(
-    check: Check, recorder: Recorder, outcome: Outcome | None, findings: tuple[Finding, ...]
-) -> CheckResult:
     records = recorder.records()
     facts = outcome.facts if outcome else {"undetermined": True}
     if evidence.size(records) > evidence.SMALL_VALUE:
         records = evidence.EvidenceBudget().bounded(records)
         facts, findings = _bounded(facts, findings)
-    return CheckResult(
+    result = CheckResult(
         check=check.name,
         logic_version=check.logic_version,
         verdict=outcome.verdict if outcome else Verdict.UNDETERMINED,
         facts=facts,
         findings=findings,
         records=records,
-        elapsed_ms=0,
+        elapsed_ms=round((time.monotonic() - started) * 1000),
         definite=outcome.definite if outcome else False,
+        reason=reason,
     )
+    return CheckRun(check=check, recorder=recorder, outcome=outcome, result=result)
 
 
 def _bounded(

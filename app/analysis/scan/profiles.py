@@ -78,16 +78,21 @@ class DomainResults:
     last_results  the last definite result of each check, as stored
     undetermined  why the last scan could not determine a check, by check
     codes         the codes of all findings
+    determined    the checks with a result that is not undetermined
     """
 
     last_results: Mapping[str, CheckJson]
     undetermined: Mapping[str, str]
     usage: Usage
     codes: frozenset[str] = field(init=False, compare=False)
+    determined: frozenset[str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        # Once: each clause reads them.
         codes = [f["code"] for result in self.last_results.values() for f in result["findings"]]
-        object.__setattr__(self, "codes", frozenset(codes))  # once: each clause reads it
+        object.__setattr__(self, "codes", frozenset(codes))
+        determined = self.last_results.keys() - self.undetermined.keys()
+        object.__setattr__(self, "determined", frozenset(determined))
 
 
 def evaluate(profiles: Iterable[Profile], domain: DomainResults) -> list[ProfileResult]:
@@ -128,9 +133,8 @@ def _applicable(profile: Profile, domain: DomainResults) -> list[Clause]:
 def _status(clause: Clause, domain: DomainResults) -> Status:
     if not clause.is_observable:
         return Status.NOT_OBSERVABLE
-    for check in clause.checks:
-        if check in domain.undetermined or check not in domain.last_results:
-            return Status.UNDETERMINED
+    if not domain.determined.issuperset(clause.checks):
+        return Status.UNDETERMINED
     if not domain.codes.isdisjoint(clause.fails_on):
         return Status.FAIL
     if not domain.codes.isdisjoint(clause.unknown_on):

@@ -143,7 +143,8 @@ def _parse(label: str, entry: Entry, now: int, file_name: str) -> ParsedReport:
         return ParsedReport(
             entry=label, kind=entry.kind, report=None, rejected=rejected, origin=source
         )
-    report = dataclasses.replace(report, warnings=(*report.warnings, *entry.warnings))
+    if entry.warnings:
+        report = dataclasses.replace(report, warnings=(*report.warnings, *entry.warnings))
     kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"
     return ParsedReport(
         entry=label,

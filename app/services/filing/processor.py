@@ -274,7 +274,10 @@ class _Batch:
                 yield
 
         authors = authenticity.authors(mails, self._context.network, guard)
-        return [file.by(authors.get(file.claim.report_file_id)) for file in self._files]
+        return [
+            file.by(authors.get(file.claim.report_file_id)) if file.mail else file
+            for file in self._files
+        ]
 
 
 def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.db import bulk
 from app.db.transactions import transaction
 from app.models import Account, RecordLogEntry
 
@@ -58,7 +59,7 @@ def append(session: Session, entries: Iterable[Entry]) -> None:
         for entry in entries
     ]
     if rows:
-        session.execute(insert(RecordLogEntry), rows)
+        session.connection().execute(bulk.insert(session, RecordLogEntry), rows)
 
 
 def number(account_id: UUID) -> int:

@@ -1,15 +1,13 @@
 """The reports in a file, as they were unwrapped."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.protocols.report_formats.limits import ReportRejected
 
 ReportFormat = Literal["dmarc", "tls", "failure"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One report in a file, or the reason why it could not be unwrapped.
 
     path      its position: numbers of parts and entries; "" if the file itself is the report

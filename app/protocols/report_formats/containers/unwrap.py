@@ -7,7 +7,6 @@ a file together are limited in number and size.
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from app.protocols.mail import mbox, mime, transfer_encoding
@@ -109,7 +108,7 @@ class _Unwrapping:
         for number, document in enumerate(parsedmarc.read(content, self.limits), 1):
             self._count_member()
             entry = Entry(_below(path, number), document.kind, document.content, is_imported=True)
-            yield replace(entry, rejected=document.rejected)
+            yield entry._replace(rejected=document.rejected)
 
     def _text(self, content: bytes, path: str, depth: _Depth) -> Iterator[Entry]:
         """The reports in messages, or in a file that is pasted into text."""
@@ -144,7 +143,7 @@ class _Unwrapping:
             inner = path if len(inflated.documents) == 1 else _below(path, number)
             for entry in self._file(document, inner, depth):
                 if inflated.warnings:
-                    entry = replace(entry, warnings=(*entry.warnings, *inflated.warnings))
+                    entry = entry._replace(warnings=(*entry.warnings, *inflated.warnings))
                 yield entry
 
     def _archive(
@@ -228,7 +227,7 @@ class _Unwrapping:
             for entry in self._part(part, depth):
                 is_empty = part_is_empty = False
                 if not entry.header:  # that of an attached message is closer
-                    entry = replace(entry, header=header, file_name=part.file_name)
+                    entry = entry._replace(header=header, file_name=part.file_name)
                 yield entry
             if part_is_empty:
                 parts.append(part)

@@ -7,8 +7,7 @@ object for each directory entry before they can be counted.
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.protocols.report_formats.limits import FileRejected, Limits, ReportRejected
 
@@ -26,8 +25,7 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _UNIX = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ZipEntry:
+class ZipEntry(NamedTuple):
     """One file in the archive, still compressed.
 
     crc       CRC-32 of the inflated content
@@ -41,8 +39,7 @@ class ZipEntry:
     rejected: ReportRejected | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """An entry in the directory of the archive."""
 
     name: bytes

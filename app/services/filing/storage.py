@@ -329,9 +329,11 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
     added: set[UUID] = set()
     for table in _KEYS:
         if rows := [filing.row for filing in filings if filing.table is table]:
-            insert = bulk.insert(session, table).on_conflict_do_nothing()
-            inserted = session.connection().execute(insert.returning(table.id), rows)
-            added.update(inserted.scalars())
+            # With RETURNING, a statement with the values of all rows would be parsed each time.
+            connection = session.connection()
+            connection.execute(bulk.insert(session, table).on_conflict_do_nothing(), rows)
+            is_new = table.id.in_([row["id"] for row in rows])
+            added.update(connection.execute(select(table.id).where(is_new)).scalars())
     aggregate, tls = [], []
     for filing in filings:
         report = filing.parsed.report

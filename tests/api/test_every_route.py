@@ -345,8 +345,12 @@ def test_message_names_what_is_wrong(
 
 def test_no_hook_or_view_is_a_coroutine(app: Flask) -> None:
     """The application calls them without looking for coroutines."""
-    hooks = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
-    functions = [*app.view_functions.values(), *app.teardown_appcontext_funcs]
+    hooks: list[Any] = [
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+    ]
+    functions: list[Any] = [*app.view_functions.values(), *app.teardown_appcontext_funcs]
     functions += [function for by_name in hooks for some in by_name.values() for function in some]
     functions += [
         handler

@@ -23,8 +23,8 @@ def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from app import api, cli, runtime, web
+    from app.api.application import Application
     from app.services.core import profiles
-    from app.web_server.application import Application
 
     runtime.start(settings, network)
     profiles.load(settings.profiles_file)  # raises InvalidSettings before the first request

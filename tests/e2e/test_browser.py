@@ -119,7 +119,7 @@ def test_alert_history_shows_who_acknowledged_it(ann: Person) -> None:
     page.get_by_role("link", name=re.compile("SPF: more than one record")).click()
     page.get_by_role("button", name="Acknowledge").click()
     history = page.get_by_role("region", name="History")
-    expect(history).to_contain_text("Acknowledged")
+    expect(history).to_contain_text("acknowledged this alert")
     expect(history).to_contain_text("ann@acme.test")
     ann.assert_no_problems()
 

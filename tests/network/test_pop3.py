@@ -9,6 +9,11 @@ from app.services.mailboxes.access import Connection
 from tests.support import pop3_server
 from tests.support.pop3_mailboxes import served
 
+pytestmark = [
+    pytest.mark.usefixtures("database"),  # the client reads settings
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+
 
 def connect(config: Pop3Config) -> Connection:
     return Connection(config=config, is_private=True)

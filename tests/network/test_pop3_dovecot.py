@@ -24,6 +24,8 @@ CONTENTS = [
 ]
 
 pytestmark = [
+    pytest.mark.usefixtures("database"),  # the client reads settings
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
     pytest.mark.skipif(not dovecot_server.has("pop3"), reason="Dovecot has no POP3 here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="Dovecot starts its services as root only"),
 ]

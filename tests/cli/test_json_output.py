@@ -51,7 +51,9 @@ def read(app: Flask, *arguments: str) -> Any:
     return json.loads(run(app, *arguments, "--json"))
 
 
-@pytest.mark.parametrize(("command", "members"), LISTS, ids=lambda value: " ".join(value))
+@pytest.mark.parametrize(
+    ("command", "members"), LISTS, ids=[" ".join(command) for command, _ in LISTS]
+)
 def test_list_is_printed_as_json(app: Flask, command: tuple[str, ...], members: set[str]) -> None:
     rows = read(app, *command)
     assert isinstance(rows, list)

@@ -105,7 +105,7 @@ async def baseline(zone: Zone, variant: int) -> Baseline:
         tls_probes={host: TlsProbe(host, offers_tls=True, probed_at=NOW) for host in hosts[:2]},
     )
     results, questions = await run_all(subject, network)
-    return Baseline(subject, network, results, questions)
+    return Baseline(subject=subject, network=network, results=results, questions=questions)
 
 
 def without(network: NetworkSession, question: Question, reason: str) -> Iterator[Asked]:

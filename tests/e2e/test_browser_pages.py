@@ -116,7 +116,7 @@ def paths(person: Person) -> list[str]:
     usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
     usage.record(key.id, "GET /v1/domains", 429, "2001:db8::1")
     usage.flush()
-    rows, _ = alerts.search(person.account_id, AlertFilter())
+    rows, _ = alerts.listing(person.account_id, AlertFilter()).page(None, 50)
     change = AlertChange(
         status="dismissed",
         note=HOSTILE,

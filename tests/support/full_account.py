@@ -242,7 +242,7 @@ def _channels(full: FullAccount, actor: str) -> None:
     )
     both = f"{full.owner.email}, {full.person.email}"
     add_email_channel(full.account.id, "both", both, actor=actor)
-    open_alert, *_ = alerts.search(full.account.id, AlertFilter(status="open"))[0]
+    open_alert, *_ = alerts.listing(full.account.id, AlertFilter(status="open")).page(None, 50)[0]
     change = AlertChange(
         "dismissed",
         note=f"{full.person.email} accepts it",

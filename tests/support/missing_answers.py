@@ -122,7 +122,12 @@ class Changed(NetworkSession):
                 else soa
                 for soa in rdatas
             )
-        return ServerAnswer(server, answer.rcode, fault != "lame", rdatas)
+        return ServerAnswer(
+            server=server,
+            rcode=answer.rcode,
+            authoritative=fault != "lame",
+            rdatas=rdatas,
+        )
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._inner.fetch(host, path, request)

@@ -26,7 +26,7 @@ FORM = {"acceptedUntil": f"{SOON:%Y-%m-%d}", "riskOwner": "Ada <CISO>", "note": 
 
 
 def alert_of(browser: Browser, type: str = "spf.multiple_records") -> str:
-    rows, _ = alerts.search(browser.account_id, AlertFilter(type=type))
+    rows, _ = alerts.listing(browser.account_id, AlertFilter(type=type)).page(None, 50)
     return ids.public("alert", rows[0].id)
 
 

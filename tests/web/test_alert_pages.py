@@ -28,7 +28,7 @@ def browser(browser: Browser) -> Browser:
 
 
 def open_alerts(browser: Browser) -> list[Alert]:
-    return list(alerts.search(browser.account_id, AlertFilter(status="open"))[0])
+    return list(alerts.listing(browser.account_id, AlertFilter(status="open")).page(None, 50)[0])
 
 
 def path_of(alert: Alert) -> str:

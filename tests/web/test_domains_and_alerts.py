@@ -28,7 +28,7 @@ def scanned(browser: Browser) -> Browser:
 
 
 def first_alert(browser: Browser) -> str:
-    rows, _ = alerts.search(browser.account_id, AlertFilter())
+    rows, _ = alerts.listing(browser.account_id, AlertFilter()).page(None, 50)
     return ids.public("alert", rows[0].id)
 
 

@@ -91,7 +91,7 @@ def test_error_page_hides_the_exception(browser: Browser, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("app.services.alerts.alerts.search", broken)
+    monkeypatch.setattr("app.services.alerts.alert_lists.page", broken)
     response = browser.client.get("/alerts")
     assert (response.status_code, response.mimetype) == (500, "text/html")
     assert "secret" not in response.text

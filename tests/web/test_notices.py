@@ -42,7 +42,7 @@ def notice(page: str) -> str:
 
 def some_alerts(browser: Browser) -> list[str]:
     """The ids of two open alerts."""
-    rows, _ = alerts.search(browser.account_id, AlertFilter(status="open"))
+    rows, _ = alerts.listing(browser.account_id, AlertFilter(status="open")).page(None, 50)
     return [ids.public("alert", row.id) for row in rows[:2]]
 
 

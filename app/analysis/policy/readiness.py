@@ -235,7 +235,7 @@ def _part(
             unidentified += messages if number < 0 and not identity.passed else 0
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
     failing = FailingSource(source, failed.total(), is_stream)
-    return _Part(failing, sent.total(), dkim, unidentified)
+    return _Part(failing=failing, messages=sent.total(), dkim=dkim, unidentified=unidentified)
 
 
 def _step(

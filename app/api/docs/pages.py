@@ -61,7 +61,12 @@ def pages() -> tuple[Page, ...]:
     """Return the pages of resources in the order of the index."""
     rows = _PAGE.findall((FOLDER / INDEX).read_text())
     return tuple(
-        Page(title, slug, summary.strip(), (FOLDER / f"{slug}.md").read_text())
+        Page(
+            title=title,
+            slug=slug,
+            summary=summary.strip(),
+            text=(FOLDER / f"{slug}.md").read_text(),
+        )
         for title, slug, summary in rows
         if f"{slug}.md" != INDEX
     )

@@ -143,17 +143,6 @@ class BulkChange:
         return [result.undo for result in self.results if result.undo is not None]
 
 
-def search(
-    account_id: UUID,
-    filters: AlertFilter,
-    *,
-    cursor_values: Sequence[Any] | None = None,
-    limit: int = 50,
-) -> tuple[Sequence[Any], list[Any] | None]:
-    """Return a page of ``listing``, and the cursor values of the next page, if any."""
-    return listing(account_id, filters).page(cursor_values, limit)
-
-
 def listing(account_id: UUID, filters: AlertFilter) -> Listing:
     """Return the list of the account's alerts that match, newest first.
 

@@ -132,7 +132,7 @@ def test_domains_are_in_the_order_of_their_open_alerts(account: Account) -> None
     assert names(account, sort="-alerts") == ["bad.test", "good.test"]
     assert names(account, sort="alerts") == ["good.test", "bad.test"]
     assert names(account, state="alerts") == ["bad.test"]
-    rows, _ = alerts.search(account.id, AlertFilter(status="open"), limit=100)
+    rows, _ = alerts.listing(account.id, AlertFilter(status="open")).page(None, 100)
     for row in rows:
         alerts.change(account.id, row.id, AlertChange("dismissed"), actor=ACTOR)
     assert names(account, state="alerts") == []

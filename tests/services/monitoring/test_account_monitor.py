@@ -46,7 +46,7 @@ def alert_id(account_id: UUID) -> UUID:
 
 
 def open_alerts(account_id: UUID) -> dict[str, Any]:
-    rows, _ = alerts.search(account_id, AlertFilter(status="open"))
+    rows, _ = alerts.listing(account_id, AlertFilter(status="open")).page(None, 50)
     return {row.type: row for row in rows}
 
 

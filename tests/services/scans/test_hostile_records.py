@@ -80,6 +80,6 @@ def test_scan_of_a_record_with_a_nul_byte_is_stored_with_its_alerts(
     assert (done.status, done.error) == ("completed", None)
     assert done.result is not None
     assert r"\000" in str(done.result["checks"]).replace(r"\\", "\\")
-    rows: Sequence[Alert] = alerts.search(account_id, alerts.AlertFilter(), limit=100)[0]
+    rows: Sequence[Alert] = alerts.listing(account_id, alerts.AlertFilter()).page(None, 100)[0]
     assert rows
     assert "\0" not in str([(row.subject, row.message, row.evidence) for row in rows])

@@ -67,7 +67,7 @@ def scan(account_id: UUID, records: Records) -> Scan:
 
 
 def open_alerts(account_id: UUID) -> dict[str, Any]:
-    rows, _ = alerts.search(account_id, alerts.AlertFilter(status="open"), limit=100)
+    rows, _ = alerts.listing(account_id, alerts.AlertFilter(status="open")).page(None, 100)
     return {row.type: row for row in rows}
 
 

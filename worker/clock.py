@@ -26,6 +26,7 @@ from app.services.notifications import channels, dispatcher, recipients
 from app.services.operations import retention
 from app.services.rollups import rollup_queue, rollups
 from app.services.scans import runner, starttls_probes
+from app.services.sign_in import password_resets
 from app.settings import InvalidSettings, Settings
 from worker import shutdown
 
@@ -48,6 +49,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(settings.requeue_interval_seconds, runner.requeue_stale),
         Task(settings.delivery_sweep_seconds, dispatcher.enqueue_if_due),
         Task(settings.delivery_sweep_seconds, emails.enqueue_if_due),
+        Task(settings.delivery_sweep_seconds, password_resets.enqueue_if_due),
         Task(settings.requeue_interval_seconds, processor.requeue_stale),
         Task(settings.requeue_interval_seconds, rollup_queue.enqueue_if_pending),
         Task(10, queue.report_clock_seen),

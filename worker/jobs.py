@@ -19,6 +19,7 @@ from app.services.monitoring import report_monitor
 from app.services.notifications import dispatcher
 from app.services.rollups import rollup_queue
 from app.services.scans import runner, starttls_probes
+from app.services.sign_in import password_resets
 from worker import resource_limits, shutdown
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def _send_emails(is_done: threading.Event) -> None:
     is_last = False
     while True:
         try:
+            password_resets.send_requested(is_stopping=shutdown.is_requested)
             emails.send_due(is_stopping=shutdown.is_requested)
         except ServiceUnavailable:
             logger.warning("cannot send emails: database unavailable")

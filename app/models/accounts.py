@@ -165,6 +165,29 @@ class StoredFormDraft(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class PasswordReset(Base):
+    """A request for a new password, and the link that was sent for it.
+
+    email    as entered, until a worker has looked it up; None once the link is sent
+    digest   SHA-256 of the token of the link; None until it is sent
+    address  of the client that requested it
+    """
+
+    __tablename__ = "password_resets"
+    __table_args__ = (
+        Index(None, "digest", unique=True),
+        Index(None, "user_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    email: Mapped[str | None] = mapped_column(BoundedText(254))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    address: Mapped[str | None] = mapped_column(BoundedText(45))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class SavedView(Base):
     """The filters and the order of a list, with the name that its user gave them."""
 

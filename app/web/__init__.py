@@ -15,7 +15,7 @@ from app.web.views.domains import (
     plans,
     profiles,
 )
-from app.web.views.people import account, audit, auth, results, security, team
+from app.web.views.people import account, audit, auth, passwords, results, security, team
 from app.web.views.reports import (
     files,
     mail,
@@ -42,7 +42,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     filters.add_to(web)
     notices.add_to(web)
     groups = (
-        *(auth, overview, domains, domain_bulk, profiles, plans),
+        *(auth, passwords, overview, domains, domain_bulk, profiles, plans),
         *(mail, records, tls_records, reports, files, alerts),
     )
     settings_groups = (

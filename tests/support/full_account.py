@@ -23,6 +23,7 @@ from app.models import (
     IngestSource,
     MailboxMessage,
     MailHost,
+    PasswordReset,
     RecoveryCode,
     SignInNetwork,
     StoredFormDraft,
@@ -204,6 +205,13 @@ def _people(full: FullAccount) -> None:
             )
         )
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
+        session.add(
+            PasswordReset(
+                user_id=full.person.id,
+                digest=full.person.id.bytes * 2,
+                expires_at=at + timedelta(hours=1),
+            )
+        )
         _browser_session(session, full, at)
 
 

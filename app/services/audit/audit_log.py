@@ -1,5 +1,7 @@
 """The audit log: an entry is written in the transaction of the action that it records."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Unpack
@@ -22,6 +24,16 @@ class Origin:
 
 # Set once for each request, so that services need not pass it on.
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
+
+
+@contextmanager
+def acting_from(address: str | None) -> Iterator[None]:
+    """Record the entries of the block with the address of the client that requested the work."""
+    token = origin.set(Origin(address=address))
+    try:
+        yield
+    finally:
+        origin.reset(token)
 
 
 def record(

@@ -30,6 +30,7 @@ from app.models import (
     Invitation,
     MailHost,
     ObservedSelector,
+    PasswordReset,
     RefusalCount,
     ScanBatch,
     SignInNetwork,
@@ -290,6 +291,13 @@ RULES: Sequence[Rule] = (
         setting="",
         what="entered values of forms whose session had ended",
         condition=conditions.older(StoredFormDraft.expires_at, timedelta(0)),
+    ),
+    Rule(
+        name="password_resets",
+        table="password_resets",
+        setting="",
+        what="expired links for a new password",
+        condition=conditions.older(PasswordReset.expires_at, timedelta(0)),
     ),
     Rule(
         name="invitations",

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db import transactions
 from app.db.transactions import transaction
-from app.models import Account, BrowserSession, User
+from app.models import Account, BrowserSession, PasswordReset, User
 from app.models.accounts import ROLES
 from app.services.audit import audit_log, refusals
 from app.services.audit.refusals import Refusal
@@ -178,16 +178,26 @@ def end_one(user_id: UUID, id: bytes) -> None:
 def end_others(session: Session, user_id: UUID, token: str) -> None:
     """End the user's other sessions; runs in the caller's transaction.
 
-    token  that of the session to retain
+    token    that of the session to retain
+    effects  links for a new password stop working
     """
+    _delete_reset_links(session, user_id)
     others = BrowserSession.user_id == user_id, BrowserSession.id != id_of(token)
     session.execute(delete(BrowserSession).where(*others))
 
 
 def end_every(session: Session, user_id: UUID) -> int:
-    """End all sessions of the user and return their number; runs in the caller's transaction."""
+    """End all sessions of the user and return their number; runs in the caller's transaction.
+
+    effects  links for a new password stop working
+    """
+    _delete_reset_links(session, user_id)
     result = session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
     return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
+
+
+def _delete_reset_links(session: Session, user_id: UUID) -> None:
+    session.execute(delete(PasswordReset).where(PasswordReset.user_id == user_id))
 
 
 def end_all(user_session: UserSession) -> None:

@@ -35,6 +35,8 @@ PUBLIC = frozenset(  # all others require a session
         "web.auth.login",
         "web.auth.code",
         "web.auth.invitation",
+        "web.passwords.lost",
+        "web.passwords.reset",
         "web.static",
         "web.recipients.confirm",
         "web.recipients.unsubscribe",

@@ -6,6 +6,8 @@
    two block one attacker without blocking the user. The last one slows down attackers on many
    networks, and applies only after 100 failures.
 3. In a session, guesses of the current password are counted by session.
+4. Requests for a new password are counted by network and by email, whether or not the email has a
+   user.
 
 An attempt is counted before the password is checked, so that parallel attempts count too, and the
 count is withdrawn when the attempt succeeds.
@@ -73,6 +75,8 @@ BY_NETWORK_AND_EMAIL = Backoff(free=5, first=60, longest=3600)
 BY_DEVICE = Backoff(free=5, first=60, longest=900)
 BY_EMAIL = Backoff(free=100, first=1, longest=900)  # 100 failures: NIST SP 800-63B-4 §3.2.2
 CODES_BY_EMAIL = Backoff(free=20, first=60, longest=3600)  # each guess is one of a million
+RESETS_BY_NETWORK = Backoff(free=10, first=0, window=3600)
+RESETS_BY_EMAIL = Backoff(free=3, first=0, window=3600)
 BY_SESSION = Backoff(free=5, first=60, longest=3600)
 
 
@@ -120,6 +124,16 @@ class LoginThrottle:
                 self._reset(counter.key)
             else:
                 self._withdraw(counter.key)
+
+    def start_reset(self, email: str, address: str) -> int:
+        """Count a request for a new password; returns the seconds to wait, or 0."""
+        network, email = client_network(address), email.strip().lower()
+        return self._start(
+            [
+                _Counter(_key("reset:network", network), RESETS_BY_NETWORK),
+                _Counter(_key("reset:email", email), RESETS_BY_EMAIL),
+            ]
+        )
 
     def start_guess(self, session_token: str) -> int:
         """Count a guess of the current password or a code in a session, as ``start`` does."""

@@ -19,6 +19,21 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
+// Show the password that is entered, until it is hidden again or the form is sent.
+function reveal(button, isShown) {
+  button.parentElement.querySelector("input").type = isShown ? "text" : "password";
+  button.firstElementChild.textContent = isShown ? "Hide" : "Show";
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-reveal]");
+  if (button) reveal(button, button.parentElement.querySelector("input").type === "password");
+});
+
+document.addEventListener("submit", (event) => {
+  event.target.querySelectorAll("[data-reveal]").forEach((button) => reveal(button, false));
+});
+
 // Select all rows of a list, and show how many are selected.
 function countSelected(form) {
   const boxes = [...form.querySelectorAll("[data-row]")];

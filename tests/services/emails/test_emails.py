@@ -7,14 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from app import runtime
+from app import ids, runtime
 from app import settings as app_settings
 from app.channels import smtp
 from app.db.transactions import now, transaction
 from app.models import Email
+from app.services.accounts import accounts
 from app.services.emails import emails
 from app.services.emails.emails import NewEmail
 from app.services.operations import retention
+from app.services.sign_in import password_resets
 from app.settings import Settings
 from tests.support.receivers import LoopbackNetwork
 from tests.support.smtp_server import Inbox
@@ -157,6 +159,19 @@ def test_old_rows_are_deleted(account_id: UUID) -> None:
         old = now(session) - emails.RETENTION - timedelta(minutes=1)
         session.execute(update(Email).values(finished_at=old))
     assert retention.run() == {"emails": 1}
+
+
+def test_delivery_job_sends_requested_links(
+    account_id: UUID, inbox: Inbox, network: LoopbackNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "_is_requested", False)
+    monkeypatch.setattr(runtime, "_network", network)
+    accounts.add_user(ids.public("acc", account_id), "ann@acme.test", role="owner")
+    password_resets.request(" Ann@Acme.test ")
+    jobs.deliver()
+    (message,) = inbox.messages
+    assert message["To"] == "ann@acme.test"
+    assert "/auth/password/" in message.get_content()
 
 
 def test_delivery_job_sends_emails(

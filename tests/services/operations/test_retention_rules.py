@@ -89,6 +89,7 @@ def test_data_of_a_domain_on_hold_is_not_deleted(full: FullAccount) -> None:
         "form_results",
         "form_drafts",
         "invitations",
+        "password_resets",
         "emails",
         "daily_ingest_usage",
     }

@@ -34,11 +34,14 @@ _SEGMENTS = {
 
 def of(source: Source) -> Segment:
     """Return the segment of a source; ``ALL`` if it is in no other."""
-    if source.kind is SourceClass.SUSPICIOUS and not is_unauthenticated(source):
-        return Segment.ALL if blockers.is_ignored(source) else Segment.REVIEW
-    if source.kind is SourceClass.UNKNOWN and blockers.is_ignored(source):
+    if blockers.is_ignored(source):
         return Segment.ALL
-    return _SEGMENTS[source.kind]
+    return Segment.REVIEW if is_mixed(source) else _SEGMENTS[source.kind]
+
+
+def is_mixed(source: Source) -> bool:
+    """Whether a suspicious source also sends the domain's own or unclassified mail."""
+    return source.kind is SourceClass.SUSPICIOUS and not is_unauthenticated(source)
 
 
 def is_unauthenticated(source: Source) -> bool:

@@ -1,13 +1,16 @@
-"""All figures of a domain's email page: its results, sources, reporters and TLS sessions."""
+"""All figures of a domain's email page: its results, senders, reporters and TLS sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from app.db.transactions import transaction
 from app.models import Domain
-from app.services.analytics import dmarc, sending, sources, tls
+from app.services.analytics import dmarc, senders, sending, sources, tls
 from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
-from app.services.analytics.sources import Coverage, SourceList
+from app.services.analytics.senders import SenderFilter, SenderPage
+from app.services.analytics.sources import Coverage
 from app.services.analytics.tls import TlsSummary
 from app.services.core import domain_lookup
 from app.services.rollups import rollup_queue
@@ -19,19 +22,25 @@ class DomainEmail:
 
     domain: Domain
     dmarc: DmarcSummary
-    sources: SourceList
+    senders: SenderPage
     coverage: Coverage
     tls: TlsSummary
 
 
 def summarize(
-    account_id: UUID, query: DmarcQuery, *, max_sources: int, max_parts: int
+    account_id: UUID,
+    query: DmarcQuery,
+    filter: SenderFilter,
+    cursor_values: Sequence[Any] | None,
+    *,
+    max_parts: int,
 ) -> DomainEmail:
     """Return the figures of the domain's email in the period.
 
-    max_sources  the number of sources that are listed one by one
-    max_parts    the number of addresses, signatures and the like that are listed for each
-    raises       NotFound
+    filter         which senders are listed
+    cursor_values  the values that the page of senders starts after; None: the first page
+    max_parts      the number of addresses, signatures and the like that are listed for each
+    raises         NotFound
     """
     rollup_queue.drain_domain(account_id, query.domain)
     with transaction(readonly=True, snapshot=True) as session:
@@ -43,7 +52,7 @@ def summarize(
     return DomainEmail(
         domain=domain,
         dmarc=summary,
-        sources=sources.listed(report, max_sources, max_parts),
+        senders=senders.page(report, filter, cursor_values, max_parts),
         coverage=coverage,
         tls=sessions,
     )

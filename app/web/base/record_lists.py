@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Response, abort, current_app, request, url_for
@@ -104,13 +105,20 @@ def file(
     name: str,
 ) -> Response:
     """Return the whole list as a download in the format of the API."""
+    return download(partial(exports.iterate, listing, of), columns, name)
+
+
+def download(
+    read: Callable[[], Iterator[exports.Item]], columns: Sequence[exports.Path], name: str
+) -> Response:
+    """Return the items as a download; ``read`` is called once the account may export."""
     kind = request.args.get("format", "")
     if kind not in exports.TYPES:
         abort(400, "Choose a file format: CSV or NDJSON.")
     user = pages.user_session()
 
     def start() -> Iterator[Any]:
-        items = exports.iterate(listing, of)
+        items = read()
         audit_log.record_read(
             user.account_id,
             actor=user.actor,

@@ -8,19 +8,22 @@ from typing import Any
 from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.flow_index import RecordLink
 from app.analysis.mail.periods import Window, hour_of
 from app.analysis.mail.record_filter import ALL, RecordFilter, RecordUrls, TlsRecordFilter
+from app.analysis.policy.segments import Segment
 from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY, Verdict
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy
-from app.services.analytics import domain_email, sources
+from app.services.analytics import domain_email, senders, sources
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
 from app.services.analytics.policy import PolicyTrial, Readiness
+from app.services.analytics.senders import SenderFilter, SenderOrder, SenderPage, SenderRow
 from app.services.analytics.sources import ManualClassification
 from app.services.analytics.tls import TlsSummary
-from app.web.base import charts, notices, pages, record_lists
+from app.web.base import charts, notices, pages, query, record_lists
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField
 
@@ -34,7 +37,8 @@ SPANS = {
 }
 INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
 RECORDS, TLS_RECORDS = "web.records.index", "web.tls_records.index"
-MAX_SOURCES = 50
+MAX_SOURCES = 50  # in each list of the Policy page
+MAX_SEARCH = 100
 MAX_PARTS = 5  # addresses, signatures and the like of one source
 MAX_REPORTERS = 30
 MAX_GAPS = 5
@@ -52,6 +56,18 @@ VERDICTS = {
 }
 LADDER_LABELS = {"today": "Today", "next": "Next step"}
 DECISION_LABELS = (("approved", "Approve"), ("blocked", "Block"), ("ignored", "Ignore"))
+SEGMENT_LABELS = {
+    Segment.ALL: "All",
+    Segment.YOURS: "Yours",
+    Segment.REVIEW: "Needs review",
+    Segment.FORWARDERS: "Forwarders",
+    Segment.UNAUTHENTICATED: "Unauthenticated",
+}
+SENDER_ORDERS = {
+    SenderOrder.MESSAGES: "Messages, most first",
+    SenderOrder.FAILED: "Failing messages, most first",
+    SenderOrder.NAME: "Name, A to Z",
+}
 POLICIES = [("", "As published"), *((policy.value, policy.value) for policy in Policy)]
 
 
@@ -69,10 +85,13 @@ class ClassificationForm(BaseForm):
 @bp.get("/mail")
 def show(domain: str) -> ResponseReturnValue:
     """Show messages and TLS sessions over time, with the senders and reporters."""
-    account, days = pages.user_session().account_id, _days()
-    query = DmarcQuery(domain, *_period(days), INTERVALS[days])
-    email = domain_email.summarize(account, query, max_sources=MAX_SOURCES, max_parts=MAX_PARTS)
-    window, name = query.window, email.domain.name
+    account, days, filters = pages.user_session().account_id, _days(), _sender_filters()
+    summary_query = DmarcQuery(domain, *_period(days), INTERVALS[days])
+    paging = pages.Paging({"days": days, **filters})
+    email = domain_email.summarize(
+        account, summary_query, _selection(filters), paging.cursor_values, max_parts=MAX_PARTS
+    )
+    window, name = summary_query.window, email.domain.name
     urls = record_lists.record_urls(RECORDS, name, window)
     return pages.render(
         "mail.html",
@@ -87,16 +106,85 @@ def show(domain: str) -> ResponseReturnValue:
             (disposition, messages, urls.url(RecordFilter(disposition=disposition)))
             for disposition, messages in email.dmarc.totals.dispositions.items()
         ],
-        sources=email.sources,
         records_url=partial(_records_url, urls),
         reporters=[
             (reporter, urls.url(RecordFilter(reporter=reporter.name)))
             for reporter in email.coverage.reporters[:MAX_REPORTERS]
         ],
         gaps=email.coverage.gap_times[:MAX_GAPS],
+        **_senders(email.senders, filters, {"domain": name, "days": days}),
+        following=paging.following(email.senders.cursor_values),
         **_tls(email.tls, record_lists.record_urls(TLS_RECORDS, name, window)),
-        decisions=DECISIONS,
     )
+
+
+@bp.get("/mail/senders/file")
+def senders_file(domain: str) -> ResponseReturnValue:
+    """Download the senders of the period that match the filters."""
+    account, window = pages.user_session().account_id, Window.between(*_period(_days()))
+    items = senders.file(account, domain, window, _selection(_sender_filters()))
+    return record_lists.download(lambda: items, senders.FILE_COLUMNS, "senders")
+
+
+def _sender_filters() -> dict[str, Any]:
+    """Return the filters of the senders that are set; invalid values are reported on the page."""
+    filters = {
+        "segment": query.choice("segment", tuple(Segment)),
+        "q": query.text("q", MAX_SEARCH),
+        "sort": query.choice("sort", tuple(SenderOrder)),
+        "addresses": query.choice("addresses", ("1",)),
+    }
+    return {name: value for name, value in filters.items() if value}
+
+
+def _selection(filters: Mapping[str, Any]) -> SenderFilter:
+    """Return the filters by their names in the service."""
+    return SenderFilter(
+        segment=Segment(filters.get("segment", Segment.ALL)),
+        q=filters.get("q", ""),
+        order=SenderOrder(filters.get("sort", SenderOrder.MESSAGES)),
+        is_addresses_only="addresses" in filters,
+    )
+
+
+def _senders(
+    page: SenderPage, filters: Mapping[str, Any], place: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values that the page shows about senders; ``place``: the domain and period."""
+    kept = {name: value for name, value in filters.items() if name in ("q", "sort")}
+    url = partial(url_for, ".show", **place, _anchor="sources")
+    here = request.full_path.rstrip("?")
+    is_safe = pages.safe_path(here) == here
+    return {
+        "senders": page,
+        "sender_rows": [(row, _decisions(row)) for row in page.rows],
+        "sender_filters": filters,
+        "sender_orders": SENDER_ORDERS,
+        "tabs": [
+            (
+                SEGMENT_LABELS[segment],
+                page.counts[segment],
+                url(segment=segment.value, **kept),
+                segment == filters.get("segment", Segment.ALL),
+            )
+            for segment in Segment
+        ],
+        "addresses_url": url(segment=Segment.UNAUTHENTICATED.value, addresses="1", **kept),
+        "group_url": url(segment=Segment.UNAUTHENTICATED.value, **kept),
+        "file_url": url_for(".senders_file", **place, **filters, format="csv"),
+        "here": here if is_safe else url(segment=filters.get("segment", Segment.ALL)),
+    }
+
+
+def _decisions(row: SenderRow) -> list[tuple[str, str]]:
+    """Return the decisions that change the classification of the sender, with their labels."""
+    if row.detail is None:
+        return []
+    source = row.detail.source
+    if source.review:
+        decision = source.review.decision
+        return [*(pair for pair in DECISION_LABELS if pair[0] != decision), ("", "Reset")]
+    return list(DECISION_LABELS[1:] if source.kind is SourceClass.OWN else DECISION_LABELS)
 
 
 def _dmarc_chart(summary: DmarcSummary) -> charts.Stacked:
@@ -203,7 +291,14 @@ def policy(domain: str) -> ResponseReturnValue:
         decisions=DECISION_LABELS,
         own_decisions=DECISION_LABELS[1:],
         here=request.full_path,
-        addresses_url=url_for(".show", domain=name, days=days, _anchor="sources"),
+        addresses_url=url_for(
+            ".show",
+            domain=name,
+            days=days,
+            segment=Segment.UNAUTHENTICATED.value,
+            addresses="1",
+            _anchor="sources",
+        ),
         result=review.simulation,
         verdicts=VERDICTS,
         limits={"days_at_policy": MIN_DAYS_AT_POLICY, "lost_share": MAX_LOST_SHARE},

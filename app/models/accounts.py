@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,6 +57,7 @@ class User(Base):
     totp_secret  encrypted; None: two-factor authentication is off
     totp_step    the time step of the last accepted code; it and earlier ones are not valid again
     disabled_at  the user cannot sign in since then; None: the user can
+    hides_first_steps  the user has hidden the first steps on the overview
     """
 
     __tablename__ = "users"
@@ -68,6 +70,7 @@ class User(Base):
     totp_secret: Mapped[str | None] = mapped_column(BoundedText(200))
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    hides_first_steps: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

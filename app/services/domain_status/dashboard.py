@@ -6,13 +6,24 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, exists, func, select
 from sqlalchemy.orm import Session
 
+from app import settings
 from app.analysis.mail import periods
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
-from app.models import Alert, ApiKey, DmarcHour, Domain, DomainMail, ReportFile, Scan
+from app.models import (
+    Alert,
+    ApiKey,
+    Channel,
+    DmarcHour,
+    Domain,
+    DomainMail,
+    ReportFile,
+    ReportMailbox,
+    Scan,
+)
 from app.services.domain_status import domain_list
 from app.services.rollups import rollup_queue
 
@@ -45,6 +56,29 @@ class MailTotals:
     passed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstSteps:
+    """The first steps of a new account, and whether each is done.
+
+    unverified      the domain to verify; None if one is verified, or verification is off
+    reports         a report file was received, or a mailbox is connected
+    last_report_at  when the last report file that could be parsed was received
+    """
+
+    domain: bool
+    verified: bool
+    unverified: str | None
+    reports: bool
+    notifications: bool
+    key: bool
+    last_report_at: datetime | None
+
+    @property
+    def are_done(self) -> bool:
+        """Whether all of them are done."""
+        return all((self.domain, self.verified, self.reports, self.notifications, self.key))
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The figures of the overview page, from one snapshot.
@@ -57,7 +91,7 @@ class Overview:
     lowest       rows of ``domain_list.COLUMNS``, lowest score first
     trends       the scores of the last scans of these domains, oldest first
     email        reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``
-    first_steps  the first steps of a new account, and whether each is done
+    first_steps  the first steps of a new account
     """
 
     grades: Mapping[str, int]
@@ -68,7 +102,7 @@ class Overview:
     lowest: Sequence[Row[Any]]
     trends: Mapping[UUID, Sequence[int]]
     email: Sequence[tuple[date, Mapping[str, int]]]
-    first_steps: Mapping[str, bool]
+    first_steps: FirstSteps
 
     @property
     def domains(self) -> int:
@@ -216,14 +250,28 @@ def _email(
     return list(by_day.items())
 
 
-def _first_steps(session: Session, account_id: UUID) -> Mapping[str, bool]:
-    used = select(ApiKey.id).where(
-        ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)
+def _first_steps(session: Session, account_id: UUID) -> FirstSteps:
+    def has(table: Any, *conditions: Any) -> bool:
+        statement = select(exists().where(table.account_id == account_id, *conditions))
+        return bool(session.scalar(statement))
+
+    has_domain = has(Domain)
+    is_verified = has(Domain, Domain.verified_at.is_not(None))
+    unverified = None
+    if has_domain and not is_verified:
+        oldest = select(Domain.name).where(Domain.account_id == account_id).order_by(Domain.id)
+        unverified = session.scalar(oldest.limit(1))
+    if settings.current().domain_verification == "off":
+        is_verified, unverified = has_domain, None
+    received = select(ReportFile.received_at).where(
+        ReportFile.account_id == account_id, ReportFile.status == "parsed"
     )
-    domain = select(Domain.id).where(Domain.account_id == account_id)
-    report = select(ReportFile.id).where(ReportFile.account_id == account_id)
-    return {
-        "domain": session.scalar(domain.limit(1)) is not None,
-        "report": session.scalar(report.limit(1)) is not None,
-        "key": session.scalar(used.limit(1)) is not None,
-    }
+    return FirstSteps(
+        domain=has_domain,
+        verified=is_verified,
+        unverified=unverified,
+        reports=has(ReportFile) or has(ReportMailbox),
+        notifications=has(Channel),
+        key=has(ApiKey),
+        last_report_at=session.scalar(received.order_by(ReportFile.id.desc()).limit(1)),
+    )

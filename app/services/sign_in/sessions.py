@@ -34,6 +34,7 @@ class UserSession:
     role: str
     account_id: UUID
     account_name: str
+    hides_first_steps: bool = False
 
     @property
     def actor(self) -> str:
@@ -140,6 +141,7 @@ def find(token: str) -> UserSession | None:
         role=user.role,
         account_id=user.account_id,
         account_name=account_name,
+        hides_first_steps=user.hides_first_steps,
     )
 
 

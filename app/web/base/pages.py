@@ -47,6 +47,7 @@ PUBLIC = frozenset(  # all others require a session
 ROLES = {
     "web.auth.logout": "viewer",
     "web.security": "viewer",
+    "web.overview": "viewer",
     "web.domains": "member",
     "web.domain_bulk": "member",
     "web.domain_bulk.save_view": "viewer",

@@ -1,10 +1,11 @@
 """The overview page: the state of the account, and what to do next."""
 
-from flask import Blueprint
+from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
 from app.services.domain_status import dashboard
-from app.web.base import charts, pages
+from app.services.people import preferences
+from app.web.base import charts, notices, pages
 
 bp = Blueprint("overview", __name__)
 
@@ -33,3 +34,18 @@ def index() -> ResponseReturnValue:
         steps=summary.first_steps,
         mail=charts.stacked(("pass", "fail"), days),
     )
+
+
+@bp.post("/first-steps/hide")
+def hide_steps() -> ResponseReturnValue:
+    """Hide the first steps for this user."""
+    preferences.hide_first_steps(pages.user_session(), is_hidden=True)
+    message = "Getting started is hidden. You can show it again under Settings, Account."
+    return notices.redirect(url_for(".index"), message)
+
+
+@bp.post("/first-steps/show")
+def show_steps() -> ResponseReturnValue:
+    """Show the first steps to this user again."""
+    preferences.hide_first_steps(pages.user_session(), is_hidden=False)
+    return notices.redirect(url_for(".index"), "Getting started is shown again.")

@@ -114,8 +114,8 @@ class _Entry:
         if order is SenderOrder.NAME:
             name = first.service.name if len(self.sources) == 1 else ADDRESSES_NAME
             return [name.casefold(), first.key]
-        sums = _totals(self.sources)
-        count = sums.failed if order is SenderOrder.FAILED else sums.messages
+        is_failed = order is SenderOrder.FAILED
+        count = sum(row.failed if is_failed else row.messages for row in self.sources)
         return [-min(count, MAX_COUNT), first.key]
 
 
@@ -131,10 +131,6 @@ def page(
     max_parts      the number of addresses, signatures and the like that are listed for each
     """
     matching = _matching(report, filter.q)
-    counts = {
-        segment: len(_grouped(_within(matching, segment, is_addresses_only=False)))
-        for segment in Segment
-    }
     listed = _within(matching, filter.segment, is_addresses_only=filter.is_addresses_only)
     entries = [_Entry([row]) for row in listed] if filter.is_addresses_only else _grouped(listed)
     positions = sorted(
@@ -145,7 +141,7 @@ def page(
     shown = following[:PAGE_SIZE]
     return SenderPage(
         rows=[_row(entry, report.flow_index, report.context, max_parts) for _, entry in shown],
-        counts=counts,
+        counts=_counts(matching),
         total=len(entries),
         totals=_totals(listed),
         cursor_values=shown[-1][0] if len(following) > PAGE_SIZE else None,
@@ -202,6 +198,16 @@ def _within(
         if (segment is Segment.ALL or segments.of(source) is segment)
         and (not is_addresses_only or segments.is_single_address(source))
     ]
+
+
+def _counts(sources: Sequence[Source]) -> dict[Segment, int]:
+    """The number of rows in each segment; each source is classified only once."""
+    counts = Counter(segments.of(source) for source in sources)
+    single = sum(segments.is_single_address(source) for source in sources)
+    rows = {segment: counts[segment] for segment in Segment} | {Segment.ALL: len(sources)}
+    for segment in (Segment.ALL, Segment.UNAUTHENTICATED):
+        rows[segment] -= max(single - 1, 0)  # these are one row
+    return rows
 
 
 def _grouped(sources: Sequence[Source]) -> list[_Entry]:

@@ -117,6 +117,16 @@ def test_finding_has_three_parts_and_a_text_for_the_dns_admin(scanned: Browser) 
     assert "To undo: " in request
 
 
+def test_fix_for_a_weak_policy_leads_to_the_verdict_of_the_reports(scanned: Browser) -> None:
+    records = {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none; rua=mailto:d@acme.test"]}
+    scanned.post("/domains/acme.test/scan")
+    run_queued_scans(scanned, records)
+    articles = scanned.get("/domains/acme.test").split('<article class="finding">')
+    [finding] = [article for article in articles if "<code>dmarc.policy_none</code>" in article]
+    before_the_record = finding.partition('class="fix"')[0]
+    assert 'href="/domains/acme.test/policy"' in before_the_record
+
+
 def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
     run_queued_scans(scanned, {**BAD, "acme.test": SERVFAIL})

@@ -210,7 +210,7 @@ def test_secret_fields_of_every_page_are_excluded(browser: Browser, path: str) -
 
 
 def test_error_page_of_a_form_leads_back_to_the_page_with_the_form(browser: Browser) -> None:
-    csrf = csrf_of(browser, "/domains?tag=shop")
+    csrf = csrf_of(browser, "/domains?add=1&tag=shop")
     form = {"csrf": csrf, "name": "not a domain", "usage": "sends-only"}
     refused = browser.client.post("/domains", data=form)
     assert refused.status_code == 400
@@ -219,7 +219,7 @@ def test_error_page_of_a_form_leads_back_to_the_page_with_the_form(browser: Brow
     end_session()
     response = browser.client.post("/domains", data={**form, "csrf": again[1]})
     location = sign_in_at(browser, response.headers["Location"])
-    assert location.startswith("/domains?tag=shop&draft=")
+    assert location.startswith("/domains?add=1&tag=shop&draft=")
     assert 'value="not a domain"' in browser.get(location)
 
 

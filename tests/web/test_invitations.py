@@ -136,7 +136,7 @@ def test_response_does_not_reveal_users_of_other_accounts(
     for email in (stranger.user.email, "new@other.test"):
         page = browser.submit("/settings/team", email=email, role="member")
         page = re.sub(r"inv_\w+", "inv", page.replace(email, "EMAIL"))
-        answers.append(re.sub(r"just now|[0-9:.+T-]{19,}|value=\"[0-9a-f]{32}\"", "", page))
+        answers.append(re.sub(r"just now|[0-9:.+T-]{19,}|value=\"[0-9a-f]{32}[\w.-]*\"", "", page))
         for row in people_pages.team(browser.account_id).invitations:
             browser.post(f"/settings/team/invitations/{ids.public('inv', row.id)}/withdraw")
     assert answers[0] == answers[1]

@@ -16,7 +16,7 @@ INDEX = "README.md"
 _PAGE = re.compile(r"^\| \[([^]]+)\]\(([\w-]+)\.md\) \| ([^|]*) \|", re.MULTILINE)
 _ROUTE = re.compile(r"(GET|POST|PATCH|PUT|DELETE) (/\S+)\n")
 _ROW = re.compile(r"^\| (`[^|]*`)(?: \(required\))? \| ([^\n]*) \|$", re.MULTILINE)
-_LINK = re.compile(r"\[([^]]+)\]\([^)]*\)")
+_LINK = re.compile(r"\[([^][]+)\]\([^()]*\)")
 _JSON = re.compile(r"```json\n(.*?)```", re.DOTALL)
 
 Operation = tuple[str, str]  # method and path

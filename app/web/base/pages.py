@@ -8,6 +8,7 @@ import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -142,7 +143,8 @@ def _csrf() -> str:
         return ""
     shown = None
     if request.method == "POST":
-        shown = tickets.read(request.form.get("csrf", "").partition(".")[2])
+        with suppress(RequestEntityTooLarge):  # such a form cannot be read
+            shown = tickets.read(request.form.get("csrf", "").partition(".")[2])
     page = shown.page if shown else request.full_path.rstrip("?")
     token = _csrf_token(keyring.current(Purpose.CSRF), g.session_token)
     return f"{token}.{tickets.issue(Ticket(user.user_id, page))}"

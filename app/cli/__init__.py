@@ -19,6 +19,7 @@ from app.cli import (
     users,
 )
 from app.cli.base import (
+    ACCOUNT,
     JSON,
     OPERATOR,
     Command,
@@ -60,7 +61,7 @@ def init_app(app: Flask) -> None:
 
 
 @keys_group.command("create")
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @click.option("--name", required=True)
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES))
 @click.option("--expires", help="Date or time in UTC, like 2030-01-31.")
@@ -79,7 +80,7 @@ def create_key(account: str, scopes: Sequence[str], expires: str | None, **prope
 
 
 @keys_group.command("list")
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @JSON
 def list_keys(account: str, as_json: bool) -> None:
     """List the API keys of an account, newest first."""
@@ -117,7 +118,7 @@ def list_keys(account: str, as_json: bool) -> None:
 
 
 @keys_group.command("revoke")
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @click.option("--reason")
 @click.argument("key_id")
 def revoke_key(account: str, reason: str | None, key_id: str) -> None:
@@ -127,7 +128,7 @@ def revoke_key(account: str, reason: str | None, key_id: str) -> None:
 
 
 @keys_group.command("rotate")
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @click.option("--grace", default="24h", show_default=True, help="How long the old key stays valid.")
 @click.argument("key_id")
 def rotate_key(account: str, grace: str, key_id: str) -> None:
@@ -140,7 +141,7 @@ def rotate_key(account: str, grace: str, key_id: str) -> None:
 
 
 @scans_group.command("trigger")
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @click.argument("domain_refs", metavar="DOMAIN...", nargs=-1, required=True)
 def trigger_scans(account: str, domain_refs: Sequence[str]) -> None:
     """Start scans of domains, given by name or id."""

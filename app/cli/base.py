@@ -23,6 +23,7 @@ _NAMES = (
 )
 
 
+ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -10,7 +10,7 @@ from app import ids
 from app.channels.registry import CHANNEL_TYPES
 from app.channels.types import ChannelType
 from app.checks.engine.types import Severity
-from app.cli.base import JSON, OPERATOR, Commands, iso, parse_duration, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, parse_duration, print_json
 from app.models import Channel
 from app.services.accounts import accounts
 from app.services.notifications import channel_pages, channels, dispatcher
@@ -23,7 +23,6 @@ SEVERITIES = [severity.value for severity in Severity]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 _CHANNEL = click.argument("channel")
 
 
@@ -55,7 +54,7 @@ def _with_filters(command: F) -> F:
             help="Minimum severity.",
         ),
         click.option("--name", required=True),
-        _ACCOUNT,
+        ACCOUNT,
     ):
         command = option(command)
     return command
@@ -94,7 +93,7 @@ for _type in CHANNEL_TYPES.values():
 
 
 @group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @JSON
 def list_channels(account: str, as_json: bool) -> None:
     """List the channels of an account by name."""
@@ -107,7 +106,7 @@ def list_channels(account: str, as_json: bool) -> None:
 
 
 @group.command("test")
-@_ACCOUNT
+@ACCOUNT
 @_CHANNEL
 def test_channel(account: str, channel: str) -> None:
     """Send a test event. `flask channels log` shows the result."""
@@ -116,7 +115,7 @@ def test_channel(account: str, channel: str) -> None:
 
 
 @group.command("log")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
 @JSON
 @_CHANNEL
@@ -150,7 +149,7 @@ def show_log(account: str, channel: str, limit: int, as_json: bool) -> None:
 
 
 @group.command("rotate-secret")
-@_ACCOUNT
+@ACCOUNT
 @click.option(
     "--grace", default="24h", show_default=True, help="How long the old secret stays valid."
 )
@@ -163,7 +162,7 @@ def rotate_secret(account: str, channel: str, grace: str) -> None:
 
 
 @group.command("replay")
-@_ACCOUNT
+@ACCOUNT
 @_CHANNEL
 def replay(account: str, channel: str) -> None:
     """Retry failed deliveries with their original ids."""
@@ -172,7 +171,7 @@ def replay(account: str, channel: str) -> None:
 
 
 @group.command("disable")
-@_ACCOUNT
+@ACCOUNT
 @_CHANNEL
 def disable(account: str, channel: str) -> None:
     """Disable a channel."""
@@ -180,7 +179,7 @@ def disable(account: str, channel: str) -> None:
 
 
 @group.command("enable")
-@_ACCOUNT
+@ACCOUNT
 @_CHANNEL
 def enable(account: str, channel: str) -> None:
     """Enable a channel."""
@@ -188,7 +187,7 @@ def enable(account: str, channel: str) -> None:
 
 
 @group.command("remove")
-@_ACCOUNT
+@ACCOUNT
 @_CHANNEL
 def remove(account: str, channel: str) -> None:
     """Delete a channel and its delivery log."""

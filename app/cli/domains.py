@@ -9,15 +9,13 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import JSON, OPERATOR, Commands, iso, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, print_json
 from app.services.accounts import accounts
 from app.services.domain_status import domain_list
 from app.services.domain_status.domain_list import DomainFilter
 from app.services.domains import domains
 
 domains_group = Commands("domains", help="List domains, and manage their legal holds.")
-
-_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
@@ -26,7 +24,7 @@ def init_app(app: Flask) -> None:
 
 
 @domains_group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--tag", help="Only domains with this tag.")
 @JSON
 def list_domains(account: str, tag: str | None, as_json: bool) -> None:
@@ -61,7 +59,7 @@ def list_domains(account: str, tag: str | None, as_json: bool) -> None:
 
 
 @domains_group.command("hold")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--reason", required=True)
 @click.argument("domain")
 def hold(account: str, reason: str, domain: str) -> None:
@@ -71,7 +69,7 @@ def hold(account: str, reason: str, domain: str) -> None:
 
 
 @domains_group.command("release")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("domain")
 def release(account: str, domain: str) -> None:
     """Release the legal hold of a domain."""

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 from flask import Flask
 
-from app.cli.base import OPERATOR, Command
+from app.cli.base import ACCOUNT, OPERATOR, Command
 from app.protocols.quantities import quantity
 from app.services.accounts import accounts
 from app.services.audit import audit_log
@@ -28,7 +28,7 @@ def init_app(app: Flask) -> None:
 
 
 @click.command("export", cls=Command)
-@click.option("--account", required=True, help="Name or id of the account.")
+@ACCOUNT
 @click.option("--since", help="Continue after the record with this cursor.")
 @click.option(
     "--kind",

@@ -7,7 +7,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import JSON, OPERATOR, Commands, iso, parse_duration, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, parse_duration, print_json
 from app.cli.ingest import ingest
 from app.errors import NotFound
 from app.models import IngestToken
@@ -21,8 +21,6 @@ from app.services.ingest.files import ReportFileFilter
 tokens_group = Commands("ingest-tokens", help="Manage the addresses that reports are sent to.")
 files_group = Commands("files", help="Show and retry report files.")
 
-_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
-
 
 def init_app(app: Flask) -> None:
     """Register the commands with ``flask``."""
@@ -31,14 +29,14 @@ def init_app(app: Flask) -> None:
 
 
 @tokens_group.command("create")
-@_ACCOUNT
+@ACCOUNT
 def create_token(account: str) -> None:
     """Create a report address."""
     _print(tokens.create(accounts.find(account).id, actor=OPERATOR))
 
 
 @tokens_group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @JSON
 def list_tokens(account: str, as_json: bool) -> None:
     """List the report addresses of an account, newest first."""
@@ -63,7 +61,7 @@ def list_tokens(account: str, as_json: bool) -> None:
 
 
 @tokens_group.command("rotate")
-@_ACCOUNT
+@ACCOUNT
 @click.option(
     "--overlap", default="7d", show_default=True, help="How long the old address stays valid."
 )
@@ -75,7 +73,7 @@ def rotate_token(account: str, overlap: str, token: str) -> None:
 
 
 @tokens_group.command("revoke")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("token")
 def revoke_token(account: str, token: str) -> None:
     """Reject reports at an address, given by its id or token."""
@@ -83,7 +81,7 @@ def revoke_token(account: str, token: str) -> None:
 
 
 @files_group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--status", type=click.Choice(STATUSES))
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
@@ -137,7 +135,7 @@ def retry_files(reason: str | None, partial: bool, report_file_id: str | None) -
 
 
 @files_group.command("use")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("report_file_id")
 def use_report(account: str, report_file_id: str) -> None:
     """Use the report of a file in conflict instead of the other one."""

@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 import click
 from flask import Flask
 
-from app.cli.base import JSON, OPERATOR, Commands, iso, parse_time, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, parse_time, print_json
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 
 upload_tokens_group = Commands("upload-tokens", help="Manage secret tokens for uploading reports.")
-
-_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
@@ -20,7 +18,7 @@ def init_app(app: Flask) -> None:
 
 
 @upload_tokens_group.command("create")
-@_ACCOUNT
+@ACCOUNT
 @click.option("--name", required=True, help="Name of the system that will use the token.")
 @click.option("--expires", help="Date or time in UTC; default: never.")
 def create_token(account: str, name: str, expires: str | None) -> None:
@@ -34,7 +32,7 @@ def create_token(account: str, name: str, expires: str | None) -> None:
 
 
 @upload_tokens_group.command("list")
-@_ACCOUNT
+@ACCOUNT
 @JSON
 def list_tokens(account: str, as_json: bool) -> None:
     """List the upload tokens of an account, newest first."""
@@ -69,7 +67,7 @@ def list_tokens(account: str, as_json: bool) -> None:
 
 
 @upload_tokens_group.command("revoke")
-@_ACCOUNT
+@ACCOUNT
 @click.argument("token")
 def revoke_token(account: str, token: str) -> None:
     """Revoke an upload token, given by its 12-character id."""

@@ -7,9 +7,9 @@ import click
 from flask import Flask, current_app
 
 from app import ids
-from app.cli.base import JSON, OPERATOR, Commands, iso, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, print_json
 from app.cli.connections import options
-from app.cli.connections.managed import ACCOUNT, Managed, add_commands, find_account
+from app.cli.connections.managed import Managed, add_commands, find_account
 from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox

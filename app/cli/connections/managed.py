@@ -9,11 +9,9 @@ from uuid import UUID
 import click
 
 from app import ids
-from app.cli.base import OPERATOR, Commands, confirm
+from app.cli.base import ACCOUNT, OPERATOR, Commands, confirm
 from app.errors import NotFound
 from app.services.accounts import accounts
-
-ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 class Service(Protocol):

@@ -65,7 +65,7 @@ class Alert(Schema):
         description="The person who accepted the risk; null if it is not accepted."
     )
     assignee: str | None = Field(
-        description="The user whom the alert is assigned to in the dashboard; null for no one."
+        description="The user that the alert is assigned to in the dashboard; null for no one."
     )
     resolved_at: datetime | None = Field(
         description="When the alert was resolved; null until then."

@@ -70,7 +70,7 @@ class Blocker(SourceBreakdown):
     share: float = Field(
         description="its failed messages as a share of them and the mail that passes"
     )
-    reason: str = Field(description="Why the source stands in the way of the policy.")
+    reason: str = Field(description="Why the source blocks the stricter policy.")
     remediation: str = Field(description="What to do about it.")
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 PASSWORD = 'o"p\\en sesame'
+READY = "OK begin TLS"
 
 
 @dataclass(slots=True)
@@ -25,7 +26,8 @@ class Mails:
     malformed     the response to a FETCH command instead of a correct one
     folders       the names of the other folders on the wire; None if every name exists
     refusals      the response to the command for a mail, by its verb and UID
-    status        the response to STARTTLS if the server is served without TLS
+    status        the response to STARTTLS if the server is served without TLS, which begins
+                  after the response READY only
     stalls_at     the server does not answer a command with these words, and sets ``stalled``
     breaks_at     the server closes the connection at a command with one of these words
     is_lying      the server announces more octets than a mail may have
@@ -46,7 +48,7 @@ class Mails:
     mechanisms: list[str] = field(default_factory=list)
     folders: set[str] | None = None
     refusals: dict[tuple[str, int], str] = field(default_factory=dict)
-    status: str = "OK begin TLS"
+    status: str = READY
     stalls_at: str = ""
     stalled: threading.Event = field(default_factory=threading.Event)
     malformed: bytes = b""
@@ -143,7 +145,7 @@ class _Session(socketserver.StreamRequestHandler):
 
     def start_tls(self, tag: str) -> None:
         self.send_line(f"{tag} {self.mails.status}")
-        if self.mails.status.startswith("OK"):
+        if self.mails.status == READY:
             self.request = self.context.wrap_socket(self.request, server_side=True)
             self.setup()
 

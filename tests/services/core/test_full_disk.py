@@ -16,7 +16,9 @@ def fill_disk(database: Engine) -> None:
     with transaction() as session:
         if database.dialect.name == "sqlite":
             session.execute(text("PRAGMA max_page_count = 1"))  # the current size of the file
-            session.execute(text("CREATE TABLE large AS SELECT zeroblob(10000000)"))
+            free = session.execute(text("PRAGMA freelist_count")).scalar_one()  # left by others
+            size = (free + 100) * session.execute(text("PRAGMA page_size")).scalar_one()
+            session.execute(text(f"CREATE TABLE large AS SELECT zeroblob({size})"))
         else:
             session.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$"))
 

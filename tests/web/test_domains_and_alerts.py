@@ -98,7 +98,7 @@ def test_domain_shows_findings_fixes_and_score_gain(
 def test_domain_shows_why_a_finding_matters_and_what_to_do(scanned: Browser) -> None:
     finding = scanned.get("/domains/acme.test")
     assert "Receivers use none of the records, so legitimate mail does not pass SPF." in finding
-    assert "Merge all terms into one record. Correct malformed terms first" in finding
+    assert "<code>acme.test</code> has the SPF records <code>v=spf1" in finding
     assert "/docs/alerts#spf.multiple_records" in finding
 
 

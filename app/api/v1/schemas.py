@@ -29,6 +29,7 @@ class Finding(Schema):
     code: str = Field(description="The code of the finding, which never changes its meaning.")
     severity: Severity = Field(description="The severity.")
     summary: str = Field(description="What was found, in one line.")
+    observed: str = Field(description="what was observed, in words; code is in back quotes")
     why: str | None = Field(description="the consequence, in one sentence")
     remediation: str | None = Field(description="what to do; code is in back quotes")
     docs_url: str = Field(description="URL of the documentation of the code")

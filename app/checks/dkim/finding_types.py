@@ -7,6 +7,8 @@ NONE_KNOWN = FindingType(
     code="dkim.no_selector_known",
     severity=Severity.INFO,
     summary="DKIM: no selector is known, so keys cannot be checked",
+    observed="No selector is configured or seen in reports, and none of the common ones has a key "
+    "at {subject}: {tried}.",
     why="A scan cannot check the keys of the domain, because DNS cannot list selectors.",
     remediation="Add the selectors of the domain (`dkimSelectors`), or send its DMARC reports to "
     "this service.",
@@ -18,6 +20,7 @@ MISSING = FindingType(
     code="dkim.selector_missing",
     severity=Severity.HIGH,
     summary="DKIM selector has no public key in DNS",
+    observed="There is no TXT record at {subject}.",
     why="Receivers cannot verify signatures that name the selector, so DKIM fails for that mail.",
     remediation="Publish the key that the sending service shows, or remove the selector from the "
     "list.",
@@ -27,6 +30,7 @@ CNAME_BROKEN = FindingType(
     code="dkim.selector_cname_broken",
     severity=Severity.HIGH,
     summary="CNAME target has no DKIM key",
+    observed="{subject} is an alias that leads to {leads_to}, where there is no TXT record.",
     why="Receivers cannot verify signatures that name the selector, so DKIM fails for that mail.",
     remediation="Check at the sending service that the domain is still set up.",
     note="The CNAME of the selector exists, but there is no key at its target.",
@@ -36,6 +40,7 @@ REVOKED = FindingType(
     code="dkim.key_revoked",
     severity=Severity.INFO,
     summary="DKIM key is revoked",
+    observed="The tag `p` of the record at {subject} is empty.",
     why="Signatures with this key no longer verify, which is intended when a key is withdrawn.",
     remediation="No action is needed; remove the record after some weeks.",
     note="`p=` is empty.",
@@ -46,6 +51,7 @@ SYNTAX = FindingType(
     code="dkim.record_syntax",
     severity=Severity.HIGH,
     summary="DKIM record is malformed, so signatures fail",
+    observed="The record at {subject} is {record}: {reason:text}.",
     why="Receivers cannot read the record, so they cannot verify signatures that name the "
     "selector.",
     remediation="Publish the record again as the sending service shows it.",
@@ -58,6 +64,7 @@ INVALID = FindingType(
     code="dkim.key_invalid",
     severity=Severity.HIGH,
     summary="DKIM key cannot be used, so signatures fail",
+    observed="The record at {subject} is {record}: {reason:text}.",
     why="Receivers cannot use the key, so they cannot verify signatures that name the selector.",
     remediation="Publish the record again as the sending service shows it.",
     note="`p` is missing, or the type of the key is unknown.",
@@ -68,6 +75,7 @@ CORRUPT = FindingType(
     code="dkim.key_corrupt",
     severity=Severity.HIGH,
     summary="DKIM key is corrupt, so signatures fail",
+    observed="The record at {subject} is {record}: {reason:text}.",
     why="Receivers cannot decode the key, so they cannot verify signatures that name the selector.",
     remediation="Publish the complete key again; a part of `p` was probably lost when the record "
     "was entered.",
@@ -77,6 +85,7 @@ SEVERAL = FindingType(
     code="dkim.multiple_records",
     severity=Severity.HIGH,
     summary="DKIM: more than one key at a selector, so signatures may fail",
+    observed="The records at {subject} are {records}.",
     why="A receiver may use either key, so correct signatures may fail.",
     remediation="Keep the record with the key that signs, and remove the others.",
     reference="RFC 6376 §3.6.2.2",
@@ -85,6 +94,7 @@ TOO_SHORT = FindingType(
     code="dkim.key_too_short",
     severity=Severity.CRITICAL,
     summary="DKIM key is under 1024 bits: receivers ignore the signature",
+    observed="The key at {subject} has {bits} bits. Receivers require at least {least}.",
     why="Receivers must not accept the signatures, because the key can be broken and mail can be "
     "forged with it.",
     remediation="Create a key of 2048 bits under a new selector.",
@@ -95,6 +105,7 @@ SHORT = FindingType(
     code="dkim.key_1024",
     severity=Severity.MEDIUM,
     summary="DKIM key is 1024-bit; use 2048",
+    observed="The key at {subject} has {bits} bits. At least {advised} are recommended.",
     why="Receivers may stop accepting RSA keys below 2048 bits, because they will become "
     "feasible to break.",
     remediation="Create a key of 2048 bits under a new selector.",
@@ -104,6 +115,7 @@ SHA1 = FindingType(
     code="dkim.sha1_only",
     severity=Severity.HIGH,
     summary="DKIM key allows SHA-1 only, which receivers reject",
+    observed="The tag `h` of the record at {subject} lists only {hashes}.",
     why="`h=sha1` excludes SHA-256, so DKIM fails for all mail that is signed with this key.",
     remediation="Remove `h` from the record.",
     reference="RFC 8301 §3.1",
@@ -112,6 +124,7 @@ UNKNOWN_HASH = FindingType(
     code="dkim.unknown_hash",
     severity=Severity.LOW,
     summary="DKIM key lists an unknown hash algorithm, which receivers ignore",
+    observed="The tag `h` of the record at {name} lists {item}.",
     why="Receivers ignore the value, so it has no effect and is probably a mistake.",
     remediation="Remove the unknown value from `h`.",
     reference="RFC 6376 §3.6.1",
@@ -120,6 +133,7 @@ SERVICE = FindingType(
     code="dkim.service_type",
     severity=Severity.MEDIUM,
     summary="DKIM key is not for email, so signatures fail",
+    observed="The tag `s` of the record at {subject} lists only {services}.",
     why="Receivers must not use the key for email, so DKIM fails for all mail that is signed "
     "with it.",
     remediation="Remove `s` from the record.",
@@ -130,6 +144,7 @@ TESTING = FindingType(
     code="dkim.testing_flag",
     severity=Severity.LOW,
     summary="DKIM key is in testing mode (t=y), so signed mail is treated as unsigned",
+    observed="The record at {subject} has `t=y`.",
     why="Receivers may treat the signed mail as unsigned, so DKIM protects nothing yet.",
     remediation="Remove `t=y` from the record.",
     reference="RFC 6376 §3.6.1",
@@ -138,6 +153,7 @@ ED25519_ONLY = FindingType(
     code="dkim.ed25519_only",
     severity=Severity.INFO,
     summary="DKIM: only Ed25519 keys, which not every receiver can verify",
+    observed="All keys that were found for {subject} have `k=ed25519`.",
     why="Receivers that verify RSA only treat the mail as unsigned.",
     remediation="Sign with an RSA key as well.",
     reference="RFC 8463 §4",
@@ -146,6 +162,8 @@ PROVIDER_DEFAULT = FindingType(
     code="dkim.provider_default_not_set",
     severity=Severity.MEDIUM,
     summary="DKIM is not set up at the mail provider, so its mail is not signed as your domain",
+    observed="The mail servers {hosts} belong to a provider that signs with the selectors "
+    "{selectors}. They have no records below {subject}.",
     why="DMARC then depends on SPF alone, which fails when mail is forwarded.",
     remediation="Enable DKIM at the provider and publish the records that it shows.",
     note="The MX hosts belong to Microsoft 365, Fastmail or Proton, none of their selectors is "
@@ -156,6 +174,7 @@ WILDCARD = FindingType(
     code="dkim.wildcard",
     severity=Severity.INFO,
     summary="DKIM: a wildcard record answers for every selector",
+    observed="The lookup of a made-up selector of {subject} returned {records}.",
     why="Queries for any selector get this record, so a scan cannot tell which selectors are in "
     "use.",
     remediation="No action is needed if the wildcard is intended; a key with an empty `p` at "

@@ -26,6 +26,7 @@ KEY_OLD = FindingType(
     code="dkim.key_old",
     severity=Severity.LOW,
     summary="DKIM key has not changed for more than a year",
+    observed="The key at {subject} has been the same since {since:day}, for {days} days.",
     why="The longer a key is in use, the more likely it has leaked, and its holder can sign as "
     "the domain.",
     remediation="Create a key under a new selector, then withdraw the old one.",
@@ -36,6 +37,7 @@ SHARED = FindingType(
     code="dkim.key_shared_across_domains",
     severity=Severity.LOW,
     summary="DKIM key is shared with another domain, so its holder can sign for both",
+    observed="The key at {subject} is also the key of {domains}.",
     why="If the key leaks at one domain, mail can be signed as all of them.",
     remediation="Create a separate key for each domain.",
     note="The finding names the other domains of the account; info where the selector is an "
@@ -46,6 +48,8 @@ STALE = FindingType(
     code="dkim.selector_stale",
     severity=Severity.LOW,
     summary="DKIM key is still published but no longer signs mail",
+    observed="DMARC reports used to show signatures with the key at {subject}. They have not for "
+    "60 days.",
     why="A key that is not in use can still sign as the domain if it has leaked.",
     remediation="Revoke the key with an empty `p=`.",
     note="Reports showed the selector before, and for 60 days only others.",
@@ -55,6 +59,8 @@ UNUSED = FindingType(
     code="dkim.selector_unused",
     severity=Severity.INFO,
     summary="DKIM: no report shows mail signed with this selector",
+    observed="The record at {subject} has a key. The DMARC reports of the last 60 days show other "
+    "selectors only.",
     why="A key that is not in use can still sign as the domain if it has leaked.",
     remediation="No action is needed, or remove the key if no service signs with it.",
     note="For 60 days reports have shown other selectors only.",

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.checks.dmarc import destinations as dmarc_destinations
 from app.checks.dmarc import discovery as dmarc_discovery
-from app.checks.dmarc import keeping, observed
+from app.checks.dmarc import keeping, observed, policy_finding_types
 from app.checks.dmarc import policy as dmarc_policy
 from app.checks.dmarc.source import Source, repaired
 from app.checks.engine import cname_conflict
@@ -32,6 +32,7 @@ MISSING = FindingType(
     code="dmarc.missing",
     severity=Severity.CRITICAL,
     summary="No DMARC record: anyone can spoof this domain",
+    observed="There is no DMARC record at {subject} or at a parent domain.",
     why="Receivers decide themselves what to do with mail that fails authentication, and you "
     "receive no reports about it.",
     remediation="Publish `p=none` with a reporting address, or `p=reject` for a domain that "
@@ -43,6 +44,7 @@ SEVERAL = FindingType(
     code="dmarc.multiple_records",
     severity=Severity.CRITICAL,
     summary="DMARC: more than one record, so receivers ignore all of them",
+    observed="The DMARC records at {subject} are {records}.",
     why="The domain has no DMARC protection, and you receive no reports.",
     remediation="Keep the record that you intend to use, and remove the others.",
     reference="RFC 9989 §4.10",
@@ -52,6 +54,7 @@ SYNTAX = FindingType(
     code="dmarc.syntax_error",
     severity=Severity.CRITICAL,
     summary="DMARC: malformed record, so receivers ignore it",
+    observed="The record at {subject} is {record}. It does not follow the syntax of DMARC.",
     why="The domain has no DMARC protection, and you receive no reports.",
     remediation="Publish the corrected record of the fix.",
     note="It looks like a DMARC record, but does not start with exactly `v=DMARC1;`.",
@@ -63,6 +66,7 @@ VERSION = FindingType(
     code="dmarc.version_not_first",
     severity=Severity.CRITICAL,
     summary="DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
+    observed="The record at {subject} is {record}.",
     why="Receivers identify a DMARC record by its first tag, so the domain has no DMARC "
     "protection.",
     remediation="Move `v=DMARC1` to the front of the record.",
@@ -74,6 +78,8 @@ WRONG_PLACE = FindingType(
     code="dmarc.wrong_location",
     severity=Severity.HIGH,
     summary="DMARC: record is not at _dmarc, so receivers do not find it",
+    observed="{subject} has the TXT record {records}. Receivers look for it at `_dmarc` below the "
+    "domain.",
     why="Receivers look at `_dmarc` only, so the domain has no DMARC protection.",
     remediation="Move the record to `_dmarc`.",
     note="The record is published at the domain itself.",
@@ -85,6 +91,7 @@ UNRELATED = FindingType(
     code="dmarc.unrelated_txt",
     severity=Severity.LOW,
     summary="DMARC: unrelated TXT records at _dmarc",
+    observed="{subject} has the TXT record {records}.",
     why="Receivers ignore the records; they make the response larger, and often mean that a "
     "wildcard answers for `_dmarc`.",
     remediation="Remove the records.",
@@ -94,6 +101,7 @@ NOT_PROCESSED = FindingType(
     code="dmarc.not_processed",
     severity=Severity.CRITICAL,
     summary="DMARC: neither a policy nor a reporting address, so receivers ignore the record",
+    observed="The record at {subject} is {record}. It has neither a valid `p` nor a valid `rua`.",
     why="The record has the same effect as no record: there is no protection and there are no "
     "reports.",
     remediation="Correct `p`, or add `rua` with a reporting address.",
@@ -103,6 +111,7 @@ INHERITED = FindingType(
     code="dmarc.inherited_from_org",
     severity=Severity.INFO,
     summary="DMARC: the record of a parent domain applies",
+    observed="{subject} has no DMARC record of its own. That of {record_at} applies.",
     why="Receivers apply the policy of the parent to mail from this domain, because it has no "
     "record of its own.",
     remediation="No action is needed if the policy of the parent should apply.",
@@ -112,6 +121,8 @@ DIFFERS = FindingType(
     code="dmarc.org_domain_differs_psl_vs_treewalk",
     severity=Severity.MEDIUM,
     summary="DMARC: older receivers use a different organizational domain",
+    observed="The organizational domain of {subject} is {treewalk} according to RFC 9989, and "
+    "{public_suffix_list} according to the public suffix list.",
     why="Whether mail is aligned, and which policy applies, depends on the receiver.",
     remediation="Publish a record at the organizational domain that should apply, or `psd=n` "
     "there.",
@@ -122,6 +133,7 @@ TLD_RECORD = FindingType(
     code="dmarc.tld_record",
     severity=Severity.INFO,
     summary="DMARC: the record of the top-level domain applies",
+    observed="Neither {subject} nor a parent domain below {record_at} has a DMARC record.",
     why="The registry of the top-level domain decides on the policy for your mail, and receives "
     "its reports.",
     remediation="Publish your own record.",
@@ -143,7 +155,7 @@ CNAME_CONFLICT = cname_conflict.finding_type(
             INHERITED,
             DIFFERS,
             TLD_RECORD,
-            *dmarc_policy.FINDING_TYPES,
+            *policy_finding_types.FINDING_TYPES,
             *dmarc_destinations.FINDING_TYPES,
         ),
         *observed.FINDING_TYPES,

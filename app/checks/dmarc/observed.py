@@ -14,6 +14,8 @@ DIFFERS = FindingType(
     code="dmarc.observed_differs_from_published",
     severity=Severity.MEDIUM,
     summary="DMARC: receivers see a different policy than the one published",
+    observed="DNS has the policy {published:tags}. Since {since:day}, {reporters_agreeing} of "
+    "{reporters_heard} reporters have seen {observed:tags}.",
     why="Receivers do not apply the policy that you published to mail from the domain.",
     remediation="Check whether every name server has the same record (`dns.ns_inconsistent`), "
     "and whether the answer depends on where the query comes from.",

@@ -22,6 +22,7 @@ NOT_FOUND = FindingType(
     code="dns.domain_not_found",
     severity=Severity.CRITICAL,
     summary="Domain does not exist in DNS (expired or mistyped?)",
+    observed="DNS answers that {subject} does not exist (NXDOMAIN).",
     why="The domain cannot receive mail, and receivers reject mail that is sent from it.",
     remediation="Renew the registration, or restore the delegation at the registrar.",
     note="DNS answers NXDOMAIN for the domain.",
@@ -31,6 +32,7 @@ INDETERMINATE = FindingType(
     code="dns.lookup_indeterminate",
     severity=Severity.INFO,
     summary="DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
+    observed="The lookup of {asked} failed: {reason:text}.",
     why="Senders cannot find the mail servers of the domain, and receivers cannot evaluate its "
     "SPF, DKIM and DMARC records.",
     remediation="Check that the name servers of the zone answer, and that the DNSSEC signatures "
@@ -44,6 +46,8 @@ LAME = FindingType(
     code="dns.delegation_lame",
     severity=Severity.MEDIUM,
     summary="DNS: a name server has no address, so lookups sent to it fail",
+    observed="{subject} is a name server of {zone}, but DNS has no address for it (response code "
+    "{rcode:text}).",
     why="Lookups that a resolver sends to this name server fail or are delayed until it tries "
     "another one.",
     remediation="Give the host an address, or remove its NS record in the zone and at the "
@@ -56,6 +60,8 @@ TAKEOVER = FindingType(
     code="dns.ns_takeover_risk",
     severity=Severity.CRITICAL,
     summary="DNS name server points to an unregistered domain (takeover risk)",
+    observed="{subject} is a name server of {zone}, but its own domain is not registered (response "
+    "code {rcode:text}).",
     why="Anyone who registers the domain of that name server can answer DNS queries for yours.",
     remediation="Remove the NS record immediately, in the zone and at the registrar.",
     reference="RFC 1912 §2.8",
@@ -64,6 +70,7 @@ SINGLE = FindingType(
     code="dns.ns_single",
     severity=Severity.MEDIUM,
     summary="DNS: only one name server, so a single failure takes the domain offline",
+    observed="The NS records of {subject} list one name server: {servers}.",
     why="If this name server fails, no record of the domain can be looked up.",
     remediation="Add a second name server in another network.",
     reference="RFC 2182 §5",
@@ -72,6 +79,8 @@ NS_ALIAS = FindingType(
     code="dns.ns_points_to_cname",
     severity=Severity.LOW,
     summary="DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
+    observed="{subject}, a name server of {zone}, is an alias of {target}. An NS record must name "
+    "a host with its own address.",
     why="Resolvers that do not follow the alias treat the name server as missing.",
     remediation="Name the canonical host in the NS record.",
     note="An NS record must name a host that has addresses itself.",
@@ -81,6 +90,7 @@ ALIAS_AT_APEX = FindingType(
     code="dns.cname_at_record",
     severity=Severity.MEDIUM,
     summary="DNS: CNAME at the zone apex, which hides other records from some resolvers",
+    observed="{subject} has a CNAME record that points to {target}.",
     why="The top of a zone must hold SOA and NS records, and a CNAME there hides its MX and TXT "
     "records.",
     remediation="Replace the CNAME with A and AAAA records, or with the ALIAS record of your DNS "
@@ -91,6 +101,7 @@ DANGLING = FindingType(
     code="dns.dangling_cname",
     severity=Severity.HIGH,
     summary="DNS: CNAME points to a name that does not exist",
+    observed="{subject} has a CNAME record. It leads to {chain:path}, which does not exist.",
     why="Lookups that follow the alias end without an answer, and the records that were meant to "
     "be there are missing.",
     remediation="Remove the CNAME, or restore its target.",
@@ -102,6 +113,8 @@ OVER_UDP = FindingType(
     code="dns.answer_over_udp",
     severity=Severity.LOW,
     summary="DNS: TXT records do not fit into one UDP response, so lookups need TCP",
+    observed="The {records} TXT records of {subject} need a response of {octets:count} bytes. "
+    "Responses over UDP should have at most {limit:count} bytes.",
     why="Clients must repeat the query over TCP, and receivers behind a firewall that blocks DNS "
     "over TCP get no answer.",
     remediation="Remove TXT records that are no longer needed.",

@@ -23,6 +23,7 @@ MISSING = FindingType(
     code="caa.missing",
     severity=Severity.LOW,
     summary="No CAA record: any CA can issue certificates",
+    observed="There is no CAA record at {subject} or at a parent domain.",
     why="Every public CA may issue a certificate for the domain, also to an attacker who "
     "deceives only one of them.",
     remediation="Publish `CAA 0 issue` with the domain of your CA.",
@@ -34,6 +35,7 @@ UNKNOWN_CRITICAL = FindingType(
     code="caa.unknown_critical",
     severity=Severity.HIGH,
     summary="CAA: unknown critical property, so no CA may issue certificates",
+    observed="The CAA records for {subject} are {records}.",
     why="CAs must refuse to issue if they do not know such a property, so certificates cannot be "
     "renewed.",
     remediation="Remove the record, or its flag 128.",
@@ -43,6 +45,7 @@ SYNTAX = FindingType(
     code="caa.syntax_error",
     severity=Severity.MEDIUM,
     summary="CAA: malformed property, which authorizes no CA",
+    observed="The CAA records for {subject} are {records}.",
     why="CAs treat the unreadable value as a prohibition, so certificates may not be renewed.",
     remediation="Correct the value: the domain of the CA, then `; name=value`.",
     note="Concerns the properties issue, issuewild and issuemail.",
@@ -52,6 +55,7 @@ FORBIDDEN = FindingType(
     code="caa.issuance_forbidden",
     severity=Severity.INFO,
     summary="CAA: no CA may issue certificates",
+    observed="The CAA records for {subject} are {records}.",
     why="No CA can issue or renew a certificate for the name; at `mta-sts.<domain>` this also "
     "affects the policy host.",
     remediation="No action is needed if it is intended; otherwise publish `CAA 0 issue` with the "
@@ -64,6 +68,7 @@ UNRESTRICTED = FindingType(
     code="caa.issuance_unrestricted",
     severity=Severity.INFO,
     summary="CAA: no property restricts TLS certificates, so any CA can issue them",
+    observed="The CAA records for {subject} are {records}. None of them has the property `issue`.",
     why="Every public CA may issue a TLS certificate for the name.",
     remediation="Publish `CAA 0 issue` with the domain of your CA.",
     note="The records have neither an `issue` nor an `issuewild` property: `iodef` and "
@@ -75,6 +80,7 @@ WILDCARDS_ONLY = FindingType(
     code="caa.only_wildcards_restricted",
     severity=Severity.INFO,
     summary="CAA: only wildcard certificates are restricted, so any CA can issue all others",
+    observed="The CAA records for {subject} are {records}. None of them has the property `issue`.",
     why="Every public CA may issue a TLS certificate for the name itself, although the records "
     "restrict those for wildcards.",
     remediation="Publish `CAA 0 issue` with the domain of your CA, next to `issuewild`.",
@@ -86,6 +92,7 @@ IODEF_INVALID = FindingType(
     code="caa.iodef_invalid",
     severity=Severity.LOW,
     summary="CAA: invalid address for violation reports (iodef), so CAs cannot report to it",
+    observed="A CAA record for {name} has the address {item}: {reason:text}.",
     why="You do not learn when someone requests a certificate that the records forbid.",
     remediation="Correct the address; it must be a `mailto:`, `http:` or `https:` URL.",
     reference="RFC 8659 §4.4",

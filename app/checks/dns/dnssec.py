@@ -25,6 +25,7 @@ MISSING = FindingType(
     code="dnssec.missing",
     severity=Severity.LOW,
     summary="DNSSEC is not enabled",
+    observed="The parent zone has no DS record for {subject}.",
     why="An attacker can forge DNS answers for the domain, such as its MX and TXT records.",
     remediation="Sign the zone and enter its DS record at the registrar.",
     note="The parent zone has no DS record.",
@@ -35,6 +36,8 @@ BOGUS = FindingType(
     code="dnssec.bogus",
     severity=Severity.CRITICAL,
     summary="DNSSEC is broken: the domain is unreachable for validating resolvers",
+    observed="The parent zone has the DS records {ds} for {subject}, but a validating lookup "
+    "failed: {reason:text}.",
     why="Resolvers that validate DNSSEC reject every answer, so the domain is unreachable for "
     "their users.",
     remediation="Sign the zone again, or have the outdated DS record removed at the registrar.",
@@ -45,6 +48,7 @@ WEAK_ALGORITHM = FindingType(
     code="dnssec.algorithm_deprecated",
     severity=Severity.MEDIUM,
     summary="DNSSEC uses a deprecated algorithm that validators are dropping",
+    observed="{subject} is signed with {algorithms}.",
     why="Validators that no longer support the algorithm treat the zone as unsigned, so that its "
     "answers can be forged.",
     remediation="Roll over to algorithm 13 (ECDSA P-256) or 8 (RSA/SHA-256).",
@@ -55,6 +59,8 @@ WEAK_DIGEST = FindingType(
     code="dnssec.digest_deprecated",
     severity=Severity.LOW,
     summary="DNSSEC: a DS record uses a SHA-1 digest, which is deprecated",
+    observed="The parent zone has the DS record {ds} for {subject}. The third number, the digest "
+    "type, is 1 (SHA-1).",
     why="Validators may ignore the DS record, and treat the zone as unsigned if there is no "
     "other one.",
     remediation="Add a DS record with digest type 2 (SHA-256), then remove this one.",
@@ -65,6 +71,7 @@ EXPIRING = FindingType(
     code="dnssec.expiring_rrsig",
     severity=Severity.HIGH,
     summary="DNSSEC signatures expire soon because they were not renewed in time",
+    observed="Signatures of {subject} are about to expire: {ends:days}.",
     why="When the signatures expire, the domain becomes unreachable for resolvers that validate "
     "DNSSEC.",
     remediation="Find out why the signer stopped, and sign the zone (or its DNSKEY set) again.",
@@ -75,6 +82,7 @@ NOT_APPLICABLE = FindingType(
     code="dnssec.not_applicable",
     severity=Severity.INFO,
     summary="DNSSEC: the domain does not exist, so there is nothing to sign",
+    observed="DNS has no zone with the name {subject}.",
     why="A domain that does not exist has no zone to sign.",
     remediation="No action is needed for DNSSEC; see `dns.domain_not_found`.",
     reference="RFC 8020 §2",

@@ -16,6 +16,7 @@ INCONSISTENT = FindingType(
     code="dns.ns_inconsistent",
     severity=Severity.MEDIUM,
     summary="DNS: name servers disagree, so answers depend on which one is queried",
+    observed="The name servers of {subject} gave different answers: {evidence:text}.",
     why="Senders and receivers see different records, depending on which name server their "
     "resolver queries.",
     remediation="Find out why the zone is not transferred to all of its name servers.",
@@ -28,6 +29,8 @@ NOT_AUTHORITATIVE = FindingType(
     code="dns.ns_not_authoritative",
     severity=Severity.MEDIUM,
     summary="DNS: a listed name server does not serve the zone, so lookups sent to it fail",
+    observed="{subject} is listed as a name server of {zone}, but gave no authoritative answer for "
+    "it (response code {rcode:text}).",
     why="Lookups that a resolver sends to this name server fail or are delayed until it tries "
     "another one.",
     remediation="Configure the server to serve the zone, or remove its NS record in the zone and "
@@ -41,6 +44,7 @@ ZONE_LAME = FindingType(
     code="dns.zone_lame",
     severity=Severity.CRITICAL,
     summary="DNS: no name server serves the domain, so it cannot be reached",
+    observed="None of the name servers of {subject} answered for it: {servers}.",
     why="Senders cannot find the mail servers of the domain, and receivers cannot evaluate its "
     "SPF, DKIM and DMARC records.",
     remediation="Set up the zone again at the DNS provider, or name the servers of the current "

@@ -14,6 +14,7 @@ def finding_type(check: str, record: str, *, reader: str, severity: Severity) ->
         code=f"{check}.cname_conflict",
         severity=severity,
         summary=f"{record}: CNAME next to other records, so {reader} may not find the record",
+        observed="{subject} has a CNAME record to {cname}, and the {type:text} record {records}.",
         why=f"Resolvers return one record or the other, so some {reader} do not find the {record} "
         "record.",
         remediation="Delete the record that you do not use.",

@@ -149,6 +149,7 @@ class Fix(NamedTuple):
 class FindingType:
     """A type of finding. Its code is public API and never changes its meaning.
 
+    observed      what was observed, with the subject and the evidence in braces (``observation``)
     why           what happens because of it, in one sentence, whatever its severity
     remediation   what to do, in one or two sentences; code in the texts is in back quotes
     note          for the documentation: when it is reported, or has another severity
@@ -158,6 +159,7 @@ class FindingType:
                   alerts stay as they are
     is_syntax     whether it is about the syntax of the record, which every fix must have corrected
     leads_to      codes that its fix may reveal, because they are the next step
+    decided_on    the page of the domain that shows whether its remediation is safe
     verdict       the best verdict that the check can have with this finding; by default it follows
                   from the severity, and ``info`` leaves it ``ok``
     """
@@ -165,6 +167,7 @@ class FindingType:
     code: str
     severity: Severity
     summary: str
+    observed: str
     why: str
     remediation: str
     reference: str
@@ -175,6 +178,7 @@ class FindingType:
     conceals: tuple[str, ...] = ()
     is_syntax: bool = False
     leads_to: tuple[str, ...] = ()
+    decided_on: Literal["policy"] | None = None
 
     @property
     def meaning(self) -> str:

@@ -24,6 +24,8 @@ MISSING = FindingType(
     severity=Severity.LOW,
     summary="Reverse DNS: mail server address has no PTR record, so receivers may distrust "
     "its mail",
+    observed="{subject} is an address of the mail server {host}. A PTR lookup for it finds no "
+    "name.",
     why="Receivers often reject mail from an address without a PTR record, or treat it as spam.",
     remediation="Ask the owner of the address block to publish a PTR record that names the host.",
     reference="RFC 1912 §2.1",
@@ -32,6 +34,8 @@ MISMATCH = FindingType(
     code="rdns.mismatch",
     severity=Severity.LOW,
     summary="Reverse DNS: PTR name does not resolve back to the mail server's address",
+    observed="{subject} is an address of the mail server {host}. Its PTR record is {names}, and "
+    "none of these names has this address.",
     why="Receivers cannot confirm which host has the address, and may reject its mail or treat "
     "it as spam.",
     remediation="Make the PTR record and the A or AAAA record point to each other.",

@@ -11,6 +11,7 @@ MISSING = FindingType(
     code="spf.missing",
     severity=Severity.HIGH,
     summary="No SPF record: receivers cannot tell who may send as this domain",
+    observed="No TXT record of {subject} starts with `v=spf1`.",
     why="Anyone can send as the domain without failing SPF, and legitimate mail cannot pass it.",
     remediation="Publish `v=spf1 mx ~all` with an `include` for each service that sends for you, "
     "or `v=spf1 -all` if the domain sends no mail.",
@@ -20,6 +21,7 @@ BAD_VERSION = FindingType(
     code="spf.bad_version",
     severity=Severity.CRITICAL,
     summary="SPF: record does not start with v=spf1, so receivers ignore it",
+    observed="{subject} has the TXT record {record}. An SPF record starts with exactly `v=spf1`.",
     why="Receivers do not recognize the text as an SPF record, so the domain has no SPF "
     "protection.",
     remediation="Start the record with `v=spf1` and a space.",
@@ -31,6 +33,7 @@ WHITESPACE = FindingType(
     code="spf.leading_whitespace",
     severity=Severity.CRITICAL,
     summary="SPF: text before v=spf1, so receivers ignore the record",
+    observed="{subject} has the TXT record {record}. An SPF record must start with `v=spf1`.",
     why="Receivers do not recognize the text as an SPF record, so the domain has no SPF "
     "protection.",
     remediation="Publish the record without the space or quotation mark before `v=spf1`.",
@@ -42,6 +45,8 @@ WRONG_PLACE = FindingType(
     code="spf.record_in_wrong_place",
     severity=Severity.LOW,
     summary="SPF: record at a name where receivers do not look, so it has no effect",
+    observed="The record {record} is published at {subject}. Receivers look for it at the domain "
+    "itself.",
     why="Receivers look for the record at the domain itself, so the domain has no SPF protection.",
     remediation="Publish the record at the domain.",
     note="The record is at `_spf`, `spf` or `_dmarc`, and the domain itself has no record.",
@@ -51,6 +56,8 @@ TYPE_99 = FindingType(
     code="spf.deprecated_type99",
     severity=Severity.INFO,
     summary="SPF: record of the obsolete type SPF (99), which receivers ignore",
+    observed="{subject} has the record {record} with the type SPF. Receivers look for TXT records "
+    "only.",
     why="Receivers read TXT records only, so they do not see the record.",
     remediation="Publish the record as a TXT record, and remove the one of type SPF.",
     reference="RFC 7208 §3.1",

@@ -13,6 +13,8 @@ DRIFT = FindingType(
     code="spf.vendor_include_drift",
     severity=Severity.LOW,
     summary="SPF: a service you include changed its list of allowed senders",
+    observed="What {term} allows had {terms_before} terms until {changed_at:day}, and has had "
+    "{terms} since then.",
     why="The addresses that can send as the domain have changed without a change in your own DNS.",
     remediation="No action is needed; review the change if you did not expect it.",
     note="The terms of its record, or of the records it includes, differ from those of the "

@@ -23,6 +23,7 @@ MISSING = FindingType(
     code="starttls.missing",
     severity=Severity.HIGH,
     summary="STARTTLS: mail server does not offer TLS, so mail is sent to it unencrypted",
+    observed="{subject} does not list STARTTLS among its SMTP extensions.",
     why="Everyone on the network path can read and change the mail, and senders that require TLS "
     "do not deliver.",
     remediation="Enable TLS on the mail server, with a certificate for the name of the host.",
@@ -34,6 +35,8 @@ OLD_VERSION = FindingType(
     code="starttls.version_deprecated",
     severity=Severity.HIGH,
     summary="STARTTLS: mail server does not support TLS 1.2 or later",
+    observed="The TLS handshake with {subject} failed, because the server accepts older versions "
+    "of TLS only.",
     why="Senders that require a secure version of TLS do not deliver, and others may send "
     "without encryption.",
     remediation="Enable TLS 1.2 and 1.3 on the mail server.",
@@ -45,6 +48,8 @@ NO_TLS13 = FindingType(
     code="starttls.no_tls13",
     severity=Severity.LOW,
     summary="STARTTLS: mail server does not support TLS 1.3",
+    observed="The TLS handshake with {subject} used {version:text}, the newest version that the "
+    "server accepts.",
     why="Connections use TLS 1.2, which protects less of the handshake and permits weaker "
     "settings.",
     remediation="Enable TLS 1.3 on the mail server.",
@@ -54,6 +59,7 @@ EXPIRED = FindingType(
     code="starttls.cert_expired",
     severity=Severity.HIGH,
     summary="STARTTLS: mail server certificate has expired",
+    observed="The certificate that {subject} presents is no longer valid.",
     why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
     remediation="Renew the certificate.",
     reference="RFC 5280 §4.1.2.5",
@@ -62,6 +68,7 @@ EXPIRING = FindingType(
     code="starttls.cert_expiring",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate expires soon",
+    observed="The certificate that {subject} presents is valid until {not_after:day}.",
     why="When it expires, senders that verify certificates (MTA-STS) do not deliver mail to this "
     "host.",
     remediation="Renew the certificate.",
@@ -72,6 +79,7 @@ MISMATCH = FindingType(
     code="starttls.cert_host_mismatch",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate is for a different host name",
+    observed="The certificate that {subject} presents does not contain this name.",
     why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
     remediation="Have the certificate issued for the name in the MX record too.",
     reference="RFC 9525 §6",
@@ -81,6 +89,8 @@ UNTRUSTED = FindingType(
     code="starttls.cert_untrusted",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate is not issued by a public CA",
+    observed="The certificate that {subject} presents does not lead to a root certificate that is "
+    "publicly trusted.",
     why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
     remediation="Use a certificate from a public CA, and install its intermediate certificates.",
     note="It is self-signed, or the chain is incomplete. Senders that use DANE accept it.",
@@ -91,6 +101,7 @@ WEAK_KEY = FindingType(
     code="starttls.cert_weak_key",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate, or that of its CA, has a key that is too short",
+    observed="A certificate that {subject} presents has a key with too few bits.",
     why="An attacker may be able to break the key, and TLS libraries refuse the connection.",
     remediation="Have the certificate issued with an RSA key of 2048 bits or more, or an ECDSA "
     "key.",
@@ -101,6 +112,7 @@ WEAK_SIGNATURE = FindingType(
     code="starttls.cert_weak_signature",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate is signed with an insecure hash",
+    observed="A certificate that {subject} presents has a signature with MD5 or SHA-1.",
     why="An attacker may be able to forge the certificate, and TLS libraries refuse the "
     "connection.",
     remediation="Have the certificate issued again, with SHA-256 or better.",
@@ -111,6 +123,7 @@ KEY_USAGE = FindingType(
     code="starttls.cert_key_usage",
     severity=Severity.MEDIUM,
     summary="STARTTLS: mail server certificate is not valid for servers",
+    observed="The certificate that {subject} presents does not allow its use by a TLS server.",
     why="Senders that verify certificates (MTA-STS) do not deliver mail to this host.",
     remediation="Have a certificate issued for a TLS server.",
     note="Its extensions allow other uses only.",
@@ -120,6 +133,7 @@ STRIPPED = FindingType(
     code="starttls.stripped_between_probes",
     severity=Severity.HIGH,
     summary="STARTTLS: mail server no longer offers TLS (possible downgrade attack)",
+    observed="{subject} offered STARTTLS in an earlier test and did not in the last one.",
     why="Mail is sent to the host unencrypted, and someone on the network path may have removed "
     "the offer of TLS.",
     remediation="Check from inside your network whether the host still offers STARTTLS; if it "
@@ -133,6 +147,7 @@ NOT_TESTED = FindingType(
     code="starttls.not_tested",
     severity=Severity.INFO,
     summary="STARTTLS: mail servers were not tested",
+    observed="There is no TLS test of {hosts} yet.",
     why="A scan cannot tell whether mail to the domain is encrypted.",
     remediation="Set `STARTTLS_PROBES=on` where outgoing connections to port 25 are possible.",
     note="Probes are disabled, or there is no MX host.",

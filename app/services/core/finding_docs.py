@@ -1,10 +1,11 @@
 """The documentation of findings: why they matter, what to do, and where to read more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from app import settings
 from app.checks import CHECKS, FINDING_TYPES
+from app.checks.engine.observation import UNKNOWN, observation
 from app.checks.engine.types import Check
 
 
@@ -24,6 +25,12 @@ def explain(code: str) -> Explanation:
         "remediation": kind.remediation if kind else None,
         "docsUrl": docs_url(code),
     }
+
+
+def observed(code: str, subject: str, evidence: Mapping[str, Any]) -> str:
+    """Return what a finding observed, in words; code is in back quotes."""
+    kind = FINDING_TYPES.get(code)
+    return observation(kind.observed if kind else UNKNOWN, subject, evidence)
 
 
 def catalog() -> Sequence[dict[str, Any]]:

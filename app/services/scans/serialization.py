@@ -46,7 +46,9 @@ def finding(item: Finding) -> dict[str, Any]:
 
 
 def _documented(item: StoredFinding) -> dict[str, Any]:
-    return {**finding_docs.explain(item["code"]), **item}
+    code = item["code"]
+    observed = finding_docs.observed(code, item["subject"], item["evidence"])
+    return {**finding_docs.explain(code), "observed": observed, **item}
 
 
 def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:

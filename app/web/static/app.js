@@ -6,17 +6,24 @@ document.documentElement.classList.add("js");
 // Copy the text next to the button.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
-  if (!button) return;
+  if (!button || button.dataset.pressed) return;
   const source = button.closest(".copyable").querySelector("pre, code, input");
   const text = source.value ?? source.textContent;
+  const label = [...button.childNodes];
+  button.dataset.pressed = "yes";
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
+    const details = source.closest("details");
+    if (details) details.open = true;
     getSelection().selectAllChildren(source);
     button.textContent = "Press Ctrl+C";
   }
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  setTimeout(() => {
+    button.replaceChildren(...label);
+    delete button.dataset.pressed;
+  }, 2000);
 });
 
 // Show the password that is entered, until it is hidden again or the form is sent.
@@ -96,18 +103,47 @@ function openTarget() {
 addEventListener("hashchange", openTarget);
 openTarget();
 
-// Open all parts of the page at once, or close them again.
+// Open all parts of the page at once, or close them again if all are open.
+function partsOf(button) {
+  return [...document.querySelectorAll(button.dataset.expand)];
+}
+
+function showExpand() {
+  document.querySelectorAll("[data-expand]").forEach((button) => {
+    button.textContent = partsOf(button).some((part) => !part.open) ? "Expand all" : "Collapse all";
+  });
+}
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-expand]");
   if (!button) return;
-  const parts = [...document.querySelectorAll(button.dataset.expand)];
+  const parts = partsOf(button);
   const expand = parts.some((part) => !part.open);
   parts.forEach((part) => { part.open = expand; });
-  button.textContent = expand ? "Collapse all" : "Expand all";
 });
+document.addEventListener("toggle", showExpand, true);
+showExpand();
 
 // On a narrow screen, a chart is wider than the screen: begin with its latest days.
 document.querySelectorAll(".chart-scroll").forEach((chart) => { chart.scrollLeft = chart.scrollWidth; });
+
+// The columns of a chart are one tab stop, its latest column; the arrow keys lead to the others.
+function selectColumn(columns, index) {
+  columns.forEach((column, other) => column.setAttribute("tabindex", other === index ? "0" : "-1"));
+}
+
+document.querySelectorAll(".chart").forEach((chart) => {
+  const columns = [...chart.querySelectorAll("[data-column]")];
+  selectColumn(columns, columns.length - 1);
+  chart.addEventListener("keydown", (event) => {
+    const index = columns.indexOf(event.target);
+    const next = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: columns.length - 1 }[event.key];
+    if (index < 0 || !columns[next]) return;
+    event.preventDefault();
+    selectColumn(columns, next);
+    columns[next].focus();
+  });
+});
 
 // Keys: "/" focuses the search, "j" and "k" lead to the next and the previous item, and "e"
 // acknowledges. They do nothing while text is entered, and can be turned off.

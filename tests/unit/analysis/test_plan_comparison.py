@@ -15,6 +15,7 @@ KIND = FindingType(
     code="spf.example",
     severity=Severity.MEDIUM,
     summary="Example",
+    observed="",
     why="It matters.",
     remediation="Change it.",
     reference="RFC 7208 §3",

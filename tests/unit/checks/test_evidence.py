@@ -13,6 +13,7 @@ ODD = FindingType(
     code="probe.odd",
     severity=Severity.HIGH,
     summary="Odd",
+    observed="",
     why="",
     remediation="",
     reference="RFC 0",

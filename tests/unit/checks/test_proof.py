@@ -32,6 +32,7 @@ BAD = FindingType(
     code="made_up.bad",
     severity=Severity.HIGH,
     summary="Bad",
+    observed="",
     why="It is bad.",
     remediation="Improve it.",
     reference="RFC 1",

@@ -95,6 +95,7 @@ STAYS, WENT, CAME = (
             code=f"mx.{name}",
             severity=Severity.LOW,
             summary=name,
+            observed="",
             why="",
             remediation="",
             reference="RFC 5321 §5.1",

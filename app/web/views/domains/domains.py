@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Set
 from typing import Any
 
-from flask import current_app, url_for
+from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.checks import CHECKS
+from app.checks import CHECKS, FINDING_TYPES
 from app.errors import InvalidRequest
 from app.models import Domain, DomainState
 from app.services.core import domain_lookup
@@ -29,6 +29,7 @@ def show(domain: str) -> ResponseReturnValue:
     return pages.render(
         "domain.html",
         domain=page.domain,
+        decided_on=_decided_on(page.domain.name),
         checks=_checks(page.state, {step["check"] for step in page.recommendations}),
         next_steps=page.recommendations,
         scan=page.scan,
@@ -53,11 +54,14 @@ def progress(domain: str) -> ResponseReturnValue:
 
 @bp.post("/<domain>/scan")
 def scan(domain: str) -> ResponseReturnValue:
-    """Start a scan."""
+    """Start a scan; ``check`` is the check whose results the user wants to see again."""
     user = pages.user_session()
     triggered = scans.trigger(user.account_id, domain, actor=user.actor, trigger="dashboard")
     name = triggered.scan.domain_name
-    return notices.redirect(url_for(".show", domain=name), f"A scan of {name} was started.")
+    check = request.form.get("check", "")
+    anchor = f"check-{check}" if any(check == item.name for item in CHECKS) else None
+    url = url_for(".show", domain=name, _anchor=anchor)
+    return notices.redirect(url, f"A scan of {name} was started.")
 
 
 @bp.post("/<domain>/verify")
@@ -153,6 +157,15 @@ def _edit_form(
         form=form or MonitoringForm.of(domain),
         hold_form=hold_form or HoldForm(),
     )
+
+
+def _decided_on(domain: str) -> dict[str, str]:
+    """Return by finding code the URL of the page that shows whether the remediation is safe."""
+    return {
+        kind.code: url_for(f"web.mail.{kind.decided_on}", domain=domain)
+        for kind in FINDING_TYPES.values()
+        if kind.decided_on
+    }
 
 
 def _checks(state: DomainState | None, linked: Set[str]) -> list[dict[str, Any]]:

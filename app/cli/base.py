@@ -9,7 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from app import logs
-from app.errors import ApplicationError, NotFound
+from app.errors import NOT_FOUND, ApplicationError, NotFound
 
 OPERATOR = "user:operator"
 _NAMES = (
@@ -37,7 +37,9 @@ class Command(click.Command):
         logs.move_to_stderr()
         try:
             return super().invoke(ctx)
-        except NotFound:
+        except NotFound as error:
+            if error.message != NOT_FOUND:
+                raise click.ClickException(error.message) from None
             names = [str(ctx.params[name]) for name in _NAMES if name in ctx.params]
             raise click.ClickException(f"Not found: {', '.join(names)}") from None
         except ApplicationError as error:

@@ -111,7 +111,7 @@ def test_unknown_ids_and_accounts_are_named(
     assert f"Not found: {noun} {unknown}. List them with: flask {group} list" in result.output
     result = run(group, act, "--account", "Missing", public_id)
     assert result.exit_code == 1
-    assert "Not found: account Missing" in result.output
+    assert "Account 'Missing' not found. List them with: flask accounts list" in result.output
     result = run(group, act, "--account", "Acme", "7")
     assert result.exit_code == 2
     assert "expected format" in result.output

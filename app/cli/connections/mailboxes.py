@@ -9,12 +9,13 @@ from flask import Flask, current_app
 from app import ids
 from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, print_json
 from app.cli.connections import options
-from app.cli.connections.managed import Managed, add_commands, find_account
+from app.cli.connections.managed import Managed, add_commands
 from app.mailboxes.registry import MAILBOX_TYPES
 from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.ports.network import Network
 from app.protocols.quantities import quantity
+from app.services.accounts import accounts
 from app.services.mailboxes import access, mailboxes, polling
 from app.services.mailboxes.access import Connection, TokenStore
 
@@ -67,7 +68,7 @@ def list_types() -> None:
 @_AUTHSERV_ID
 def add(account: str, type_name: str, authserv_id: str | None, **values: Any) -> None:
     """Fetch reports from a mailbox. The command prompts for passwords and other secrets."""
-    account_id = find_account(account)
+    account_id = accounts.find(account).id
     config = options.new(MAILBOX_TYPES, type_name, values)
     tokens = TokenStore()
     _test(Connection(config=config, is_private=True, network=_network(), tokens=tokens), values)
@@ -122,7 +123,7 @@ def _network() -> Network:
 @JSON
 def list_mailboxes(account: str, as_json: bool) -> None:
     """List the mailboxes of an account with their status."""
-    rows = mailboxes.search(find_account(account))
+    rows = mailboxes.search(accounts.find(account).id)
     if as_json:
         print_json([_as_json(row) for row in rows])
         return

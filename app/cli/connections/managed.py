@@ -54,7 +54,7 @@ class Managed:
 
     def find(self, account: str, public_id: str) -> Any:
         """Return the row of a public id; raises ClickException."""
-        account_id = find_account(account)
+        account_id = accounts.find(account).id
         with self.expected(public_id):
             return self.service.find(account_id, self.parse_id(public_id))
 
@@ -78,14 +78,6 @@ class Managed:
         """Return the row for people, as the beginning of a sentence."""
         public_id = ids.public(self.prefix, row.id)
         return f"{self.noun.capitalize()} {public_id} ({self.type_of(row)}, {self.name_of(row)})"
-
-
-def find_account(name: str) -> UUID:
-    """Return the id of an account by its name or id; raises ClickException."""
-    try:
-        return accounts.find(name).id
-    except NotFound:
-        raise click.ClickException(f"Not found: account {name}") from None
 
 
 def add_commands(managed: Managed) -> None:

@@ -9,7 +9,8 @@ from flask import Flask, current_app
 from app import ids
 from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, print_json
 from app.cli.connections import options
-from app.cli.connections.managed import Managed, add_commands, find_account
+from app.cli.connections.managed import Managed, add_commands
+from app.services.accounts import accounts
 from app.services.forwarding import kinds, sink_tests, sinks
 from app.services.forwarding.sink_tests import SinkStatus
 from app.services.forwarding.sinks import NewSink
@@ -57,7 +58,7 @@ def add(
     account: str, name: str, type_name: str, record_kinds: Sequence[str], **values: Any
 ) -> None:
     """Forward new records. The command prompts for the secret of the type, if it has one."""
-    account_id = find_account(account)
+    account_id = accounts.find(account).id
     new = NewSink(
         name=name,
         config=options.new(SINK_TYPES, type_name, values),
@@ -95,7 +96,7 @@ def edit(account: str, sink_id: str, name: str | None, secrets: bool, **values: 
 @JSON
 def list_sinks(account: str, as_json: bool) -> None:
     """List the sinks of an account with their status."""
-    statuses = sink_tests.overview(find_account(account))
+    statuses = sink_tests.overview(accounts.find(account).id)
     if as_json:
         print_json([_as_json(status) for status in statuses])
         return

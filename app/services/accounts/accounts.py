@@ -72,7 +72,7 @@ def named(session: Session, name: str) -> Account:
     matches = Account.id == account_id if account_id else Account.name == name.strip()
     account = session.scalar(select(Account).where(matches))
     if account is None:
-        raise NotFound
+        raise NotFound(f"Account {name!r} not found. List them with: flask accounts list")
     return account
 
 

@@ -56,12 +56,7 @@ def assign(
         if email is not None and email not in assignees(session, account_id):
             message = "Choose a user of this account"
             raise InvalidRequest.field("assignee", message, "not_found")
-        rows = session.scalars(
-            select(Alert)
-            .where(Alert.account_id == account_id, Alert.id.in_(parsed))
-            .order_by(Alert.id)
-            .with_for_update()
-        )
+        rows = alerts.locked(session, account_id, parsed)
         return [_assign(session, row, email, actor) for row in rows if row.assignee != email]
 
 
@@ -72,12 +67,7 @@ def undo(account_id: UUID, assignments: Sequence[Assignment], *, actor: str) -> 
     """
     by_id = {assignment.alert_id: assignment for assignment in assignments}
     with transaction() as session:
-        rows = session.scalars(
-            select(Alert)
-            .where(Alert.account_id == account_id, Alert.id.in_(by_id))
-            .order_by(Alert.id)
-            .with_for_update()
-        )
+        rows = alerts.locked(session, account_id, by_id)
         unchanged = [row for row in rows if row.assignee == by_id[row.id].after]
         for row in unchanged:
             _assign(session, row, by_id[row.id].before, actor)

@@ -224,12 +224,7 @@ def change_many(
     """
     parsed = {text: ids.parse("alert", text) for text in alert_ids}
     with transaction() as session:
-        rows = session.scalars(
-            select(Alert)
-            .where(Alert.account_id == account_id, Alert.id.in_(filter(None, parsed.values())))
-            .order_by(Alert.id)
-            .with_for_update()
-        )
+        rows = locked(session, account_id, [id for id in parsed.values() if id])
         alerts = {row.id: row for row in rows}
         changed = []
         for text in alert_ids:
@@ -254,13 +249,21 @@ def undo(account_id: UUID, steps: Sequence[UndoStep], *, actor: str) -> int:
     """
     by_id = {step.alert_id: step for step in steps}
     with transaction() as session:
-        rows = session.scalars(
-            select(Alert)
-            .where(Alert.account_id == account_id, Alert.id.in_(by_id))
-            .order_by(Alert.id)
-            .with_for_update()
-        )
+        rows = locked(session, account_id, by_id)
         return sum(_restore(session, alert, by_id[alert.id], actor) for alert in rows)
+
+
+def locked(session: Session, account_id: UUID, alert_ids: Iterable[UUID]) -> Iterable[Alert]:
+    """Return those of the alerts that the account has, locked in the order of their ids.
+
+    Runs in the caller's transaction.
+    """
+    return session.scalars(
+        select(Alert)
+        .where(Alert.account_id == account_id, Alert.id.in_(alert_ids))
+        .order_by(Alert.id)
+        .with_for_update()
+    )
 
 
 def reopen_snoozed() -> int:

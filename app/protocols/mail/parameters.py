@@ -23,6 +23,8 @@ def parameter(value: str, name: str) -> str:
     """The parameter of the field, decoded and joined (RFC 2231 §3, §4); "" if it is absent."""
     if name not in value.lower():
         return ""
+    if "*" not in value:
+        return next((text for key, text in _parameters(value) if key == name and text), "")
     plain, parts = "", dict[int, str]()
     for key, text in _parameters(value):
         if key == name:
@@ -38,8 +40,10 @@ def parameter(value: str, name: str) -> str:
 
 def _parameters(value: str) -> Iterator[tuple[str, str]]:
     for match in _PARAMETER.finditer(value[:_MAX_LENGTH]):
-        text = match[3] if match[2] is None else _ESCAPED.sub(r"\1", match[2])
-        yield match[1].lower(), text
+        name, quoted, text = match.groups()
+        if quoted is not None:
+            text = _ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
+        yield name.lower(), text
 
 
 def _decoded(text: str, has_charset: bool) -> str:

@@ -21,7 +21,7 @@ class FileRejected(ReportRejected):
     """The whole file is rejected, because it exceeds a limit for all its contents together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, for the caches by limits
 class Limits:
     """The maximum for one report file; each limit belongs to one reason for rejection.
 

@@ -6,7 +6,8 @@ descending, so that no general message parser has to handle hostile nesting.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.protocols.mail import mime, parameters, transfer_encoding
 from app.protocols.report_formats.limits import KIB, FileRejected, Limits, ReportRejected
@@ -25,23 +26,22 @@ _EVIDENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A part without further parts; an attached message is one.
 
     path      part numbers from the outermost to this one: "2.1"; "" is the message itself
+    fields    about the content: the first value of each
     depth     of the multiparts that contain it
     original  for a feedback report: the headers of the failed message
-    fields    about the content: the first value of each
     """
 
     path: str
     media_type: str
     encoding: str
     body: bytes
+    fields: Mapping[str, str]
     depth: int = 0
     original: bytes = b""
-    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file_name(self) -> str:
@@ -120,8 +120,8 @@ class _Walk:
             media_type=media_type or "text/plain",
             encoding=encoding,
             body=self.raw[body:end],
-            depth=depth,
             fields=fields,
+            depth=depth,
         )
 
     def _count(self, depth: int) -> None:
@@ -167,7 +167,7 @@ class _Walk:
         for number, (begin, stop) in enumerate(self._ranges(declared, *span), 1):
             inner = f"{path}.{number}".lstrip(".")
             if feedback and (original := self._original(begin, stop)) is not None:
-                yield replace(feedback, original=original)
+                yield feedback._replace(original=original)
                 feedback = None
                 continue
             for part in self.entity(begin, stop, inner, depth + 1, default):

@@ -1,10 +1,11 @@
-"""The fast path for aggregate reports: records in the usual layout are read without an XML parser.
+"""The fast path for aggregate reports: parts in the usual layout are read without an XML parser.
 
 A record is read this way if one regular expression matches it and its parts have only white
 space and elements with text; repeated parts are read once. The result is exact: such a record is
-well-formed by itself, its texts contain no XML markup, and the parser has confirmed that records
-are allowed at this position, which is not within a tag, a comment or the like. Everything else,
-such as a record in another layout, goes to the parser.
+well-formed by itself, its texts contain no XML markup, and records are allowed at this position:
+after a head in the usual layout, or else the parser has confirmed that it is not within a tag, a
+comment or the like. Everything else, such as a record in another layout, goes to the parser. A
+document that has only usual parts needs no parser at all.
 """
 
 import re
@@ -21,6 +22,7 @@ from app.protocols.report_formats.aggregate.records import (
     Results,
     maker,
 )
+from app.protocols.report_formats.aggregate.schema import FEEDBACK, NAMESPACES, Node
 from app.protocols.report_formats.aggregate.xml import Contents, Parser
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
@@ -45,11 +47,38 @@ _RECORD = re.compile(
         )
     )
 )
+_NAMESPACES = b"|".join(re.escape(namespace.encode()) for namespace in NAMESPACES)
+_MICROSOFT = re.escape(  # declared by its serializer, and not used
+    b' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+    b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+)
+_HEAD = re.compile(
+    _BLANK.join(
+        (
+            rb'(?:<\?xml version="1\.0"(?: encoding="[A-Za-z][A-Za-z0-9._-]{0,39}")? ?\?>)?',
+            rb'<feedback(?: xmlns="(%s)"|%s)?>' % (_NAMESPACES, _MICROSOFT),
+            rb"(?:<version>([0-9.]{1,10})</version>%s)?<report_metadata>" % _BLANK
+            + _PART % ((b"report_metadata",) * 2),
+            rb"<policy_published>" + _PART % ((b"policy_published",) * 2),
+        )
+    )
+)
+_TAIL = re.compile(_BLANK + rb"</feedback>" + _BLANK + rb"\Z")
 _TOKEN = re.compile(  # an element with text, a start or end tag of a group, or anything else
     rb"<([a-z_]{1,30})(?:/>|>([^<>&\x00-\x08\x0b-\x1f]*)</\1>)"
-    rb"|<(/?(?:dkim|spf|reason))>|([^ \t\r\n])"
+    rb"|<(/?(?:date_range|dkim|spf|reason))>|([^ \t\r\n])"
 )
 _NO_CHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")
+
+
+def _texts_of(node: Node) -> frozenset[str]:
+    """The names of the child elements with text."""
+    return frozenset(name for name, child in node.plain.items() if child.key)
+
+
+_METADATA, _POLICY = FEEDBACK["report_metadata"], FEEDBACK["policy_published"]
+_METADATA_TEXTS, _POLICY_TEXTS = _texts_of(_METADATA), _texts_of(_POLICY)
+_DATES = _texts_of(_METADATA["date_range"])
 
 Made = TypeVar("Made")
 Texts = dict[str, str]
@@ -84,6 +113,30 @@ class _Template:
         self.evaluated = _Parts(self._evaluated)
         self.identifiers = _Parts(self._identifiers)
         self.results = _Parts(self._results)
+        self.policies = _Parts(self._policy)
+        self._max_text = limits.report_id
+
+    def metadata(self, part: bytes) -> Texts:
+        """The texts in report_metadata.
+
+        raises  NotSupported
+        """
+        texts, groups = _split(part)
+        for name, dates in groups:
+            if name != "date_range" or not dates.keys() <= _DATES or len(groups) > 1:
+                raise NotSupported
+        self._check(texts, _METADATA_TEXTS)
+        return {**texts, **groups[0][1]} if groups else texts
+
+    def _policy(self, texts: Texts, groups: Groups) -> Texts:
+        if groups:
+            raise NotSupported
+        self._check(texts, _POLICY_TEXTS)
+        return texts
+
+    def _check(self, texts: Texts, names: frozenset[str]) -> None:
+        if not texts.keys() <= names or any(len(text) > self._max_text for text in texts.values()):
+            raise NotSupported
 
     def _evaluated(self, texts: Texts, groups: Groups) -> Evaluated:
         reasons = [(group.get("type"), group.get("comment"), None) for _, group in groups]
@@ -111,10 +164,32 @@ _templates = lru_cache(maxsize=1)(_Template)
 
 
 class FastReader:
-    """Adds records in the usual layout to ``records``."""
+    """Reads the head of a document, and adds its records to ``records``, in the usual layout."""
 
     def __init__(self, records: Records, limits: Limits) -> None:
         self._records, self._known = records, _templates(limits)
+
+    def read_head(self, document: bytes, contents: Contents) -> int:
+        """Store the texts before the records in ``contents``; returns their end.
+
+        It returns 0 and stores nothing if they are not in the usual layout.
+        """
+        if (head := _HEAD.match(document)) is None:
+            return 0
+        namespace, version, metadata, policy = head.groups()
+        try:
+            texts = self._known.metadata(metadata) | self._known.policies[policy]
+        except (NotSupported, UnicodeDecodeError):
+            return 0
+        contents.head.update(texts)
+        contents.namespace = namespace.decode() if namespace else None
+        if version:
+            contents.head["version"] = version.decode()
+        return head.end()
+
+    def max_unusual(self) -> int:
+        """How many records in another layout are tolerated, considering those read so far."""
+        return MAX_FALLBACKS + len(self._records.all) // 2
 
     def read(self, document: bytes, begin: int) -> int:
         """Add the consecutive records in the usual layout from ``begin`` on; returns their end."""
@@ -146,18 +221,30 @@ def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Contents
     """
     contents = Contents(records.add, limits)
     document = xml_text.in_utf8(document, limits, contents.tolerated)
-    usual, unusual = FastReader(records, limits), 0
+    usual, end = FastReader(records, limits), 0
+    if head := usual.read_head(document, contents):
+        end = usual.read(document, head)
+        if _TAIL.match(document, end):
+            return contents
     with Parser(contents) as parser:
-        end, begin = 0, max(document.find(b"<record>"), 0)
-        while begin > end and unusual <= MAX_FALLBACKS + len(records.all) // 2:
-            parser.feed(document[end:begin])
-            if not parser.is_between():
-                raise NotSupported
-            end = usual.read(document, begin)
-            begin = document.find(_END, end) + len(_END)
-            unusual += 1
-        parser.feed(document[end:], is_last=True)
+        _read_with(parser, document, usual, end)
     return contents
+
+
+def _read_with(parser: Parser, document: bytes, usual: FastReader, read: int) -> None:
+    """Read the document with the parser, except for records in the usual layout.
+
+    read  the end of the records that were read already
+    """
+    end, begin, unusual = 0, max(document.find(b"<record>"), 0), 0
+    while begin > end and unusual <= usual.max_unusual():
+        parser.feed(document[end:begin])
+        if not parser.is_between():
+            raise NotSupported
+        end = usual.read(document, max(begin, read))
+        begin = document.find(_END, end) + len(_END)
+        unusual += 1
+    parser.feed(document[end:], is_last=True)
 
 
 def _split(part: bytes) -> tuple[Texts, Groups]:

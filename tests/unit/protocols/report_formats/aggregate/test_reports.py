@@ -174,6 +174,62 @@ def test_usual_records_do_not_need_xml_parser() -> None:
     assert records.all == list(parse(xml(usual)).records)
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        b"<feedback>",
+        b'<?xml version="1.0" encoding="UTF-8" ?>\n<feedback>\n <version>1.0</version>',
+        b'<?xml version="1.0"?>\r\n<feedback xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+        b'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">',
+        b'<feedback xmlns="urn:ietf:params:xml:ns:dmarc-2.0">',
+    ],
+)
+def test_usual_head_does_not_need_xml_parser(root: bytes) -> None:
+    document = xml(USUAL, policy=b"<sp/><pct>100</pct>").replace(b"<feedback>", root)
+    head, end = fast_head(document)
+    assert document[end:].startswith(USUAL)
+    assert [head.head, head.namespace] == valid_records(document)[:2]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        xml(about=b"<error>x</error>"),
+        xml(about=b"<note>x</note>"),
+        xml(about=b"<email>b@a.example</email>"),
+        xml(about=b"<date_range><begin>1</begin></date_range>"),
+        xml(about=b"<generator>&amp;</generator>"),
+        xml(about=b"<generator>" + b"x" * (LIMITS.report_id + 1) + b"</generator>"),
+        xml(about=b"<generator>\xff</generator>"),
+        xml(policy=b"<!-- note --><sp>none</sp>"),
+        xml(policy=b"<date_range><begin>1</begin></date_range>"),
+        xml(policy=b"<email>b@a.example</email>"),
+        xml().replace(b"<feedback>", b'<feedback xmlns="urn:x">'),
+        xml().replace(b"<feedback>", b"<feedback><!-- note -->"),
+        xml().replace(b"<date_range>", b"<date_range><date_range>"),
+    ],
+)
+def test_unusual_head_is_read_by_xml_parser(document: bytes) -> None:
+    contents, end = fast_head(document)
+    assert (end, contents.head, contents.namespace) == (0, {}, None)
+    assert fast(document) == valid_records(document)
+
+
+def fast_head(document: bytes) -> tuple[Contents, int]:
+    """The texts that the fast path reads before the records, and their end."""
+    records = Records(LIMITS)
+    contents = Contents(records.add, LIMITS)
+    return contents, fast_path.FastReader(records, LIMITS).read_head(document, contents)
+
+
+@pytest.mark.parametrize(
+    "tail", [b"<!-- note -->", b"<?note?>", b"\n\n", b"<extension/>", b"x", b"\0"]
+)
+def test_what_follows_usual_records_is_checked(tail: bytes) -> None:
+    for document in (xml(USUAL + tail), xml(USUAL) + tail, xml(USUAL + tail + USUAL)):
+        assert fast(document) == valid_records(document)
+
+
 def test_many_unusual_records_are_read_by_xml_parser() -> None:
     document = xml(RECORD.replace(b"<row>", b"<row><x/>") * 1_000)
     assert fast(document) == valid_records(document)
@@ -239,6 +295,8 @@ PIECES = [
     ),
     *(b"<!--", b"-->", b"<?a ", b"?>"),
     *(b"<!---->", b"<![CDATA[1]]>", b"<?a?>", b' xmlns="urn:x"', b"\xef\xbf\xbf", b"<reason/>"),
+    *(b"<date_range>", b"</date_range>", b"<begin>7</begin>", b"<error>x</error>", b"<p/>"),
+    *(b"<report_metadata>", b"</policy_published>", b"<version>2.0</version>", b"<feedback>"),
     *(RECORD, FULL, USUAL, b"<dkim>", b"</dkim>", b"<spf/>", b"<comment>x</comment>", b"\n"),
 ]
 

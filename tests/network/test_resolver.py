@@ -296,6 +296,20 @@ def test_answer_is_cached_for_its_ttl_within_bounds(ttl: int, seconds: int) -> N
     assert resolver.cache_seconds(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == seconds
 
 
+def test_full_cache_forgets_the_oldest_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver, "MAX_CACHED", 4)
+
+    async def main(new_session: SessionFactory) -> int:
+        answers = new_session()
+        for number in (0, 1, 2, 3, 4, 3, 4, 0):
+            await answers.resolve(f"n{number}.test", "A")
+        return answers.query_count
+
+    with Nameserver(ACME) as server:
+        assert _network(server).run(main) == 6
+        assert [name for name, _ in server.queried] == [f"n{n}.test" for n in (0, 1, 2, 3, 4, 0)]
+
+
 def test_first_of_two_aliases_is_followed() -> None:
     records = [("a.test", 5, "b.test"), ("a.test", 5, "c.test"), ("b.test", 1, "192.0.2.1")]
     message = wire.Message(

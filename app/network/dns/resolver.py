@@ -4,8 +4,8 @@ Concurrent scans share pending queries and cached answers; each has its own quer
 """
 
 import asyncio
-from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +24,6 @@ MAX_CACHED = 20_000
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 _new = tuple.__new__  # the constructor of a NamedTuple takes 5 to 10 times as long
-
-_CACHED = suppress(wire.Malformed, LookupFailed)  # raised later by ``ask``
 
 Key = tuple[str, str, bool]  # name, type, checking disabled
 
@@ -98,7 +96,8 @@ class Shared:
 
     def _store(self, key: Key, outcome: CachedOutcome | str, seconds: int) -> None:
         if len(self._cache) >= MAX_CACHED:
-            del self._cache[next(iter(self._cache))]
+            # Half at once: the search for the first entry passes all places of deleted ones.
+            self._cache = dict(islice(self._cache.items(), MAX_CACHED // 2, None))
         self._cache[key] = (self._clock() + seconds, outcome)
 
 
@@ -121,8 +120,10 @@ class LiveResolver(Resolver):
         for name, rdtype in questions:
             key = (name.lower().removesuffix("."), rdtype, False)
             if not self._shared.is_pending(key) and self._shared.cached(key) is None:
-                with _CACHED:
+                try:
                     self._send(key)
+                except (wire.Malformed, LookupFailed):
+                    continue  # ``resolve`` raises it
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)

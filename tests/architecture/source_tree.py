@@ -7,10 +7,13 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
+GENERATED = ROOT / "clients" / "python" / "src" / "mailwatch" / "generated"  # not by people
+
 
 def sources(*folders: str) -> list[Path]:
-    """Every Python file below the folders, in order."""
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    """Every Python file below the folders that a person wrote, in order."""
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in paths if path.parent != GENERATED]
 
 
 def module_of(path: Path) -> str:

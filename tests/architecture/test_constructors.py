@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.source_tree import module_of, sources, tree
 
 MAX_POSITIONAL = 3
-FOLDERS = ("app", "worker", "tests", "demo", "bench", "devtools")
+FOLDERS = ("app", "worker", "tests", "demo", "bench", "devtools", "clients")
 
 
 @pytest.mark.parametrize("path", sources(*FOLDERS), ids=module_of)

@@ -9,7 +9,7 @@ from tests.architecture.source_tree import module_of, sources, tree
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 400, 40, 5
 MAX_MODULES = 12  # in a package, without its __init__.py
-FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
+FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench", "clients")
 
 
 # Functions that are still longer; the list may only become shorter.
@@ -26,7 +26,7 @@ def test_files_and_functions_stay_short(path: Path) -> None:
         assert length <= most or is_migration, f"{function.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+@pytest.mark.parametrize("path", sources("app", "worker", "clients"), ids=module_of)
 def test_functions_take_five_parameters_at_most(path: Path) -> None:
     for function in functions(path):
         arguments = function.args
@@ -37,7 +37,7 @@ def test_functions_take_five_parameters_at_most(path: Path) -> None:
 
 def packages() -> list[Path]:
     """Every folder with modules of the program."""
-    return sorted({path.parent for path in sources("app", "worker")})
+    return sorted({path.parent for path in sources("app", "worker", "clients")})
 
 
 # Models have one module for each group of tables, and their package is one namespace of tables.
@@ -60,13 +60,13 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_every_module_has_a_docstring() -> None:
-    for path in sources("app", "worker", "devtools", "demo"):
+    for path in sources("app", "worker", "devtools", "demo", "clients"):
         assert not path.read_text().strip() or ast.get_docstring(tree(path)), path
 
 
 def test_no_two_public_classes_of_a_package_share_a_name() -> None:
     packages: dict[str, dict[str, Path]] = {}
-    for path in sources("app", "worker"):
+    for path in sources("app", "worker", "clients"):
         package = module_of(path.parent / "__init__.py")
         for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -76,5 +76,5 @@ def test_no_two_public_classes_of_a_package_share_a_name() -> None:
 
 def test_no_file_suppresses_the_formatter() -> None:
     marker, table = "# fmt" + ":", "senders.py"  # a table with one line for each service
-    files = sources("app", "worker", "migrations", "tests", "bench", "demo", "devtools")
+    files = sources(*FOLDERS)
     assert [path.name for path in files if marker in path.read_text()] == [table]

@@ -16,8 +16,8 @@ BANNED = re.compile(
     r"|askable|wants? no more)\b",
     re.IGNORECASE,
 )
-TEXTS = (".py", ".md", ".html", ".toml", ".txt")
-FOLDERS = ("app", "worker", "docs", "tests", "devtools", "demo", "bench")
+TEXTS = (".py", ".md", ".html", ".toml", ".txt", ".yaml", ".yml")
+FOLDERS = ("app", "worker", "docs", "tests", "devtools", "demo", "bench", "clients")
 FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml")
 # A file, and a part of the line that may have the word: a protocol's own, or a quotation.
 EXCEPTIONS = (

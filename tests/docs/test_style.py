@@ -11,6 +11,7 @@ from tests.support.paths import DOCS, ROOT
 MAX_COLUMNS = 100
 PAGES = [
     *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "clients").rglob("*.md")),
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
@@ -68,7 +69,9 @@ def test_page_has_a_title_and_text(page: Path) -> None:
     assert text.count("\n") > 1
 
 
-PATH = re.compile(r"`((?:app|worker|tests|devtools|demo|bench|migrations|docs)/[\w./-]+\.\w+)`")
+PATH = re.compile(
+    r"`((?:app|worker|tests|devtools|demo|bench|migrations|docs|clients)/[\w./-]+\.\w+)`"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

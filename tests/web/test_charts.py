@@ -74,3 +74,25 @@ def test_sparkline_stays_within_its_frame(values: list[int]) -> None:
 
 def test_sparkline_without_values_is_empty() -> None:
     assert charts.spark([]) == ""
+
+
+def test_figures_of_each_column_are_within_the_chart() -> None:
+    chart = charts.stacked(("n",), [(f"day {n}", {"n": n}) for n in range(90)])
+    for column in chart.columns:
+        tip = column.tip
+        assert tip.x + tip.width <= column.x or tip.x >= column.x + column.width
+        assert 0 <= tip.x <= tip.x + tip.width <= charts.FRAME.width
+        assert tip.y + tip.height <= charts.FRAME.height
+
+
+def test_figures_leave_out_series_without_a_value() -> None:
+    chart = charts.stacked(("pass", "fail"), [("a", {"pass": 6, "fail": 0})])
+    assert [series for series, _ in chart.columns[0].tip.lines] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    "series", [("pass", "fail"), ("successful", "failed"), ("ok", "limited", "denied", "error")]
+)
+def test_series_differ_without_color(series: tuple[str, ...]) -> None:
+    textures = charts.stacked(series, []).textures
+    assert len({textures.get(name, "") for name in series}) == len(series)

@@ -247,3 +247,20 @@ def test_records_of_another_account_are_not_found(
 ) -> None:
     stranger.get(PATH, 404)
     stranger.get(f"{PATH}/file?format=csv", 404)
+
+
+def test_column_and_bars_of_the_chart_link_to_their_records(
+    browser: Browser, domain: Domain
+) -> None:
+    chart = browser.get("/domains/acme.test/mail").partition('<svg class="chart"')[2]
+    column = chart.partition("</svg>")[0].split('<g class="column">')[-1]
+    title = unescape(column.partition("<title>")[2].partition("</title>")[0])
+    day, *figures = title.split(" · ")
+    assert day == f"{TODAY - DAY:%d %b}"
+    addresses = [unescape(text) for text in re.findall(r'<a href="([^"]+)"', column)]
+    passed, failed = (int(figure.split()[-1].replace(",", "")) for figure in figures)
+    assert [total(browser.get(address)) for address in addresses] == [
+        passed + failed,
+        passed,
+        failed,
+    ]

@@ -19,7 +19,9 @@ def start(chosen: Settings, network: Network | None = None) -> None:
     global _network
     logs.configure(chosen.log_level)
     settings.use(chosen)
-    transactions.bind(engine.connect(chosen.database_url))
+    transactions.bind(
+        engine.connect(chosen.database_url, is_pooled=chosen.database_transaction_pooling)
+    )
     queue.bind(chosen.redis_client_url)
     increments.bind(chosen.redis_client_url)
     _network = network or LiveNetwork(chosen)

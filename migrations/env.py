@@ -11,6 +11,7 @@ import time
 from typing import Any, Literal
 
 from alembic import context
+from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import OperationalError
@@ -22,7 +23,7 @@ from app.db.engine import TransactionKind, engine_for
 from app.settings.types import database_url
 
 _LOCK = 7_102_026  # any number, but always the same
-_ATTEMPTS, _PAUSE_SECONDS = 20, 3
+_ATTEMPTS, _PAUSE_SECONDS, _STATEMENT_SECONDS = 20, 3, 600
 _LOCK_NOT_AVAILABLE = "55P03"  # the code of PostgreSQL for a lock timeout
 
 
@@ -42,7 +43,7 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 
 def migrate() -> None:
     """Bring the database to the revision that was asked for, in one transaction."""
-    engine = db_engine.connect(_url(), statement_seconds=600)
+    engine = db_engine.connect(_url(), is_pooled=_is_pooled())
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             _run(engine)
@@ -74,7 +75,9 @@ def _run(engine: Engine) -> None:
         # The pragma is one of the connection's, and does nothing within a transaction.
         _pragma(connection, "foreign_keys=OFF")
         with connection.begin():
-            _wait_for_other_migrators(connection)
+            is_postgresql = connection.dialect.name == "postgresql"
+            if is_postgresql:
+                _wait_for_other_migrators(connection)
             context.configure(
                 connection=connection,
                 target_metadata=models.Base.metadata,
@@ -83,15 +86,33 @@ def _run(engine: Engine) -> None:
                 transaction_per_migration=False,
             )
             context.run_migrations()
+            if is_postgresql and _is_pooled():
+                _set_session_settings(connection)
             _check_references(connection)
 
 
 def _wait_for_other_migrators(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        limit = connection.scalar(text("SHOW lock_timeout"))
-        connection.execute(text("SET LOCAL lock_timeout = 0"))  # which also limits advisory locks
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        connection.execute(text(f"SET LOCAL lock_timeout = '{limit}'"))
+    limit = db_engine.SESSION_SETTINGS["lock_timeout"]
+    connection.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_SECONDS}s'"))
+    connection.execute(text("SET LOCAL lock_timeout = 0"))  # which also limits advisory locks
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{limit}'"))
+
+
+def _is_pooled() -> bool:
+    """Whether a pooler gives each transaction another connection, as the setting says."""
+    return TypeAdapter(bool).validate_python(os.environ.get("DATABASE_TRANSACTION_POOLING", "off"))
+
+
+def _set_session_settings(connection: Connection) -> None:
+    """Give the role the settings of a session, which no client can choose behind a pooler."""
+    database = connection.dialect.identifier_preparer.quote(
+        connection.scalar(text("SELECT current_database()"))
+    )
+    for name, value in db_engine.SESSION_SETTINGS.items():
+        connection.exec_driver_sql(
+            f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET {name} = '{value}'"
+        )
 
 
 def _pragma(connection: Connection, text: str) -> None:

@@ -20,12 +20,13 @@ _JSON: Mapping[str, Any] = {
 }
 # Queries are short and use an index, in memory or on solid-state disks: JIT compilation, parallel
 # workers and sequential scans cost more than they save.
-_PLANNING = {
+SESSION_SETTINGS = {
     "lock_timeout": "3s",
     "timezone": "UTC",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     "random_page_cost": "1.1",
+    "statement_timeout": "10s",
 }
 
 
@@ -42,10 +43,15 @@ class TransactionKind(enum.Enum):
     SNAPSHOT = enum.auto()
 
 
-def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
+def connect(
+    url: str, *, pool_size: int = 6, statement_seconds: int | None = None, is_pooled: bool = False
+) -> Engine:
     """Return an engine with the pragmas and timeouts that this service relies on.
 
     On PostgreSQL each statement is a separate transaction, except on an engine of ``engine_for``.
+
+    is_pooled  a pooler gives each transaction another connection of the server: it has no prepared
+               statements, and its settings are those that the migrations gave to the role
     """
     if url.startswith("sqlite"):
         engine = create_engine(
@@ -57,17 +63,21 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = " ".join(
-        f"-c {name}={value}"
-        for name, value in (_PLANNING | {"statement_timeout": f"{statement_seconds}s"}).items()
-    )
+    arguments: dict[str, Any] = {"connect_timeout": 3}
+    if is_pooled:
+        arguments["prepare_threshold"] = None
+    else:
+        chosen = dict(SESSION_SETTINGS)
+        if statement_seconds:
+            chosen["statement_timeout"] = f"{statement_seconds}s"
+        arguments["options"] = " ".join(f"-c {name}={value}" for name, value in chosen.items())
     engine = create_engine(
         url,
         pool_size=pool_size,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_timeout=3,
-        connect_args={"connect_timeout": 3, "options": options},
+        connect_args=arguments,
         **_JSON,
     )
     event.listen(engine, "checkout", _check_is_open)

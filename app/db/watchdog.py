@@ -9,10 +9,11 @@ connections in use are shut down, and no connection is used until the server ans
 
 import logging
 import os
+import select
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -78,15 +79,19 @@ class Watchdog:
         return any(since < latest for _, since in list(self._in_use.values()))
 
     def _is_answering(self) -> bool:
-        """Whether the server answers a new connection; a refusal is an answer."""
+        """Whether the server answers a query on a new connection; a refusal is an answer.
+
+        A pooler accepts connections itself, even if the server behind it hangs.
+        """
         positional, named = self._arguments
         try:
-            psycopg.connect(*positional, **{**named, "connect_timeout": PROBE_SECONDS}).close()
+            connection = psycopg.connect(*positional, **{**named, "connect_timeout": PROBE_SECONDS})
+            with closing(connection):
+                return _answers(connection)
         except psycopg.errors.ConnectionTimeout:
             return False
         except psycopg.Error:
             return True  # the calls that wait fail by themselves
-        return True
 
     def _apply(self, *, is_answering: bool) -> None:
         if is_answering:
@@ -101,6 +106,14 @@ class Watchdog:
         self.is_hanging = True
         for connection, _ in list(self._in_use.values()):
             _shut_down(connection)
+
+
+def _answers(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server answers a query within PROBE_SECONDS."""
+    connection.pgconn.send_query(b"SELECT 1")
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(PROBE_SECONDS * 1000))
 
 
 def _shut_down(connection: Any) -> None:

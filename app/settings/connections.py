@@ -20,6 +20,10 @@ class ConnectionSettings(BaseModel):
     """
     database_url: DatabaseUrl
     """`postgresql://…` (`postgres://…` is the same), or `sqlite:////absolute/path.db`."""
+    database_transaction_pooling: bool = False
+    """`on`: a pooler gives each transaction another connection to PostgreSQL, as PgBouncer does
+    with `pool_mode = transaction`. See [PgBouncer](#pgbouncer).
+    """
     redis_url: RedisUrl
     """`redis://…`, `rediss://…` (TLS) or `unix://…`. See [Redis over TLS](#redis-over-tls)."""
     redis_ca_file: ExistingFile | None = None

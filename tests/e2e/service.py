@@ -9,10 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from demo.fault_injection import Behavior, Slow
@@ -46,6 +47,7 @@ class Service:
     directory  for logs and zone files
     receivers  of webhooks, which it may call
     domains    how many domains ``d0.test`` … there are; each answer about them is a little late
+    settings   further settings, by the names of their variables
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Service:
         *,
         domains: int = 10,
         receivers: Sequence[Receiver] = (),
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
         self.port = free_port(0)
@@ -84,7 +87,7 @@ class Service:
             "LOG_LEVEL": "warning",
             "METRICS_TOKEN": METRICS_TOKEN,
             "METRICS_DOMAINS": "10",
-        }
+        } | dict(settings)
         if receivers:
             self._settings |= _reaching(receivers)
 

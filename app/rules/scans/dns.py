@@ -144,8 +144,8 @@ def _latest(changes: Sequence[Change]) -> list[Change]:
 def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:
     for change in _latest(posture.changes):
         kind = _OF_TYPE.get(change.type) or _KIND.get(change.check, change.check)
-        if kind not in KINDS or (kind == "mta_sts" and change.type == "HTTPS"):
-            continue  # policy changes have their own alert type
+        if kind not in KINDS or change.type == "HTTPS":
+            continue  # a file; changes of the MTA-STS policy have their own alert type
         evidence = {
             "before": list(change.before),
             "after": list(change.after),

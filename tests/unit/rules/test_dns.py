@@ -251,3 +251,16 @@ def test_tlsa_change_has_the_same_type_from_either_check() -> None:
         at=NOW,
     )
     assert [draft.type for draft in alerts(change)] == ["dns.record_changed.tlsa"]
+
+
+@pytest.mark.parametrize("check", ["bimi", "mta_sts"])
+def test_file_that_is_gone_is_not_a_record_that_is_gone(check: str) -> None:
+    change = Change(
+        check=check,
+        name="https://example.org/file",
+        type="HTTPS",
+        before=("its digest",),
+        after=(),
+        at=NOW,
+    )
+    assert alerts(change) == []

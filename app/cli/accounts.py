@@ -7,7 +7,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import JSON, OPERATOR, Commands, confirm, iso, print_json
+from app.cli.base import JSON, OPERATOR, YES, Commands, confirm, iso, print_json
 from app.protocols.quantities import quantity
 from app.services.accounts import accounts, deletion, summaries
 from app.services.accounts import export as accounts_export
@@ -122,7 +122,7 @@ def export(account: str, path: Path) -> None:
 
 @accounts_group.command("delete")
 @click.argument("account")
-@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
+@YES
 def delete(account: str, yes: bool) -> None:
     """Delete an account and all its data. This can't be undone."""
     row = summaries.show(account)

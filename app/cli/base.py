@@ -25,6 +25,7 @@ _NAMES = (
 
 ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+YES = click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
 
 
 class Command(click.Command):
@@ -53,7 +54,7 @@ class Commands(AppGroup):
 
 
 def confirm(name: str, is_confirmed: bool) -> None:
-    """Prompt for the name of what will be deleted, unless ``--yes`` was given.
+    """Prompt for the name of what cannot be restored later, unless ``--yes`` was given.
 
     raises  ClickException, also without an answer, as of a script
     """
@@ -64,10 +65,10 @@ def confirm(name: str, is_confirmed: bool) -> None:
     except click.Abort:
         if sys.stdin.isatty():
             raise  # a person has pressed Ctrl-C
-        message = "There is no terminal to confirm on. Add --yes to confirm. Nothing was deleted."
+        message = "There is no terminal to confirm on. Add --yes to confirm. Nothing was changed."
         raise click.ClickException(message) from None
     if answer != name:
-        raise click.ClickException("The name doesn't match. Nothing was deleted.")
+        raise click.ClickException("The name doesn't match. Nothing was changed.")
 
 
 def print_json(value: Any) -> None:

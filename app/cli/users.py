@@ -6,7 +6,7 @@ import click
 from flask import Flask
 
 from app import ids
-from app.cli.base import JSON, OPERATOR, Commands, confirm, iso, print_json
+from app.cli.base import JSON, OPERATOR, YES, Commands, confirm, iso, print_json
 from app.models.accounts import ROLES
 from app.services.accounts import accounts
 from app.services.people import users
@@ -96,7 +96,7 @@ def reset_password(person: str, ask_password: bool) -> None:
 
 @users_group.command("delete")
 @click.argument("person", metavar="EMAIL")
-@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
+@YES
 def delete(person: str, yes: bool) -> None:
     """Delete a user. Only the audit log keeps the email address."""
     confirm(person, yes)

@@ -79,7 +79,7 @@ def test_one_is_removed_only_after_its_name_was_typed(
     target = (group, "remove", "--account", "Acme", public_id)
     refused = run(*target, typed="other\n")
     assert refused.exit_code == 1
-    assert "Nothing was deleted" in refused.output
+    assert "Nothing was changed" in refused.output
     assert f"flask {group} pause --account Acme {public_id}" in refused.output
     assert len(SERVICES[group](account_id)) == 1
     removed = run(*target, typed=f"{NAMES[group]}\n")

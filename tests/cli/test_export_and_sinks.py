@@ -130,7 +130,8 @@ def test_sink_is_added_tested_listed_and_removed(
     shown = run("sinks", "show", *target)
     assert "1 forwarded" in shown
     assert "waiting since" not in shown
-    assert f"Sink {sink_id} (bulk, search) skips" in run("sinks", "skip", *target)
+    assert "Nothing was changed" in run("sinks", "skip", *target, status=1)
+    assert f"Sink {sink_id} (bulk, search) skips" in run("sinks", "skip", "--yes", *target)
     run("sinks", "remove", *target, "--yes")
     assert sinks.search(account_id) == []
     assert f"Not found: sink {sink_id}" in run("sinks", "show", *target, status=1)

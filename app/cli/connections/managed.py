@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from app import ids
-from app.cli.base import ACCOUNT, OPERATOR, Commands, confirm
+from app.cli.base import ACCOUNT, OPERATOR, YES, Commands, confirm
 from app.errors import NotFound
 from app.services.accounts import accounts
 
@@ -105,7 +105,7 @@ def add_commands(managed: Managed) -> None:
 
     @group.command("remove", help=f"Delete a {noun} with its secrets.")
     @ACCOUNT
-    @click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
+    @YES
     @id_argument
     def remove(account: str, public_id: str, yes: bool) -> None:
         row = managed.find(account, public_id)

@@ -7,7 +7,7 @@ import click
 from flask import Flask, current_app
 
 from app import ids
-from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, print_json
+from app.cli.base import ACCOUNT, JSON, OPERATOR, YES, Commands, confirm, iso, print_json
 from app.cli.connections import options
 from app.cli.connections.managed import Managed, add_commands
 from app.services.accounts import accounts
@@ -163,10 +163,13 @@ def test(account: str, sink_id: str) -> None:
 
 @sinks_group.command("skip")
 @ACCOUNT
+@YES
 @click.argument("sink_id")
-def skip(account: str, sink_id: str) -> None:
+def skip(account: str, sink_id: str, yes: bool) -> None:
     """Leave out the records that wait for a sink; only later ones are forwarded."""
     row = MANAGED.find(account, sink_id)
+    print(f"The records that wait for {row.name} will never be forwarded to it.")
+    confirm(row.name, yes)
     sinks.skip_waiting(row.account_id, row.id, actor=OPERATOR)
     print(f"{MANAGED.described(row)} skips the records that waited. New records are forwarded.")
 

@@ -5,6 +5,7 @@ from flask import Blueprint, Flask
 from app.api import health, ingest, metrics, paths, well_known
 from app.api.docs import views as docs_views
 from app.api.http import auth, errors, ingest_auth, rate_limit, requests
+from app.api.mcp import views as mcp_views
 from app.api.v1.alerts import views
 from app.api.v1.analytics import views as analytics_views
 from app.api.v1.checks import views as checks_views
@@ -53,6 +54,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     for resource in resources:
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
+    app.register_blueprint(mcp_views.bp)
     app.register_blueprint(ingest.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)

@@ -224,6 +224,16 @@ def cleaned(schema: Any) -> Any:
     return result
 
 
+def with_definitions(model: type[BaseModel]) -> Json:
+    """Return the schema of a model, with the schemas that it refers to in ``$defs``."""
+    schema = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions = schema.pop("$defs", {})
+    return {
+        **cleaned(schema),
+        "$defs": {_NAMES.get(name, name): cleaned(item) for name, item in definitions.items()},
+    }
+
+
 def sentence(text: str) -> str:
     """Return the text with a capital letter and a full stop; code in single back quotes."""
     text = " ".join(text.replace("``", "`").split())

@@ -22,6 +22,7 @@ def overview(document: Mapping[str, Any], base: str) -> str:
         f"- [API reference]({base}/docs)",
         f"- [OpenAPI 3.1 document]({base}/openapi.json)",
         f"- [Alert types and findings]({base}/docs/alerts)",
+        f"- MCP server (Streamable HTTP, tools that only read, with the same API key): {base}/mcp",
     ]
     for tag in document["tags"]:
         lines += ["", f"## {tag['name']}", ""]

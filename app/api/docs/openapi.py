@@ -64,6 +64,7 @@ def _rules(app: Flask) -> list[tuple[Rule, EndpointSpec]]:
         (rule, spec)
         for rule in app.url_map.iter_rules()
         if (spec := ENDPOINTS.get(app.view_functions[rule.endpoint])) is not None
+        and spec.is_operation
     ]
 
 

@@ -1,5 +1,7 @@
 """Authentication and authorization: the hooks before and after the rate limiter."""
 
+from collections.abc import Sequence
+
 from flask import Flask, g, request
 
 from app.api.http.endpoint import spec_of
@@ -40,21 +42,30 @@ def authorize() -> None:
     if caller is None:
         unresolved: ApplicationError | None = g.get("unresolved")
         raise unresolved or Unauthorized
-    scopes = spec.scopes
-    if scopes and caller.scopes.isdisjoint(scopes):
-        required = " or ".join(scopes)
-        target = f"{request.method} {request.url_rule}"
-        reason = f"missing scope {required}"
-        refusals.note(
-            Refusal(
-                account_id=caller.account_id,
-                actor=caller.actor,
-                action="key.scope_refused",
-                target=target,
-                reason=reason,
-            )
+    require_scope(caller, spec.scopes, f"{request.method} {request.url_rule}")
+
+
+def require_scope(caller: Caller, scopes: Sequence[str], target: str) -> None:
+    """Refuse a caller that has none of the scopes; without scopes, every caller is allowed.
+
+    target   what is called, as the audit log shows it
+    raises   Forbidden
+    effects  an entry in the audit log of the account
+    """
+    if not scopes or not caller.scopes.isdisjoint(scopes):
+        return
+    g.required_scopes = scopes
+    required = " or ".join(scopes)
+    refusals.note(
+        Refusal(
+            account_id=caller.account_id,
+            actor=caller.actor,
+            action="key.scope_refused",
+            target=target,
+            reason=f"missing scope {required}",
         )
-        raise Forbidden(required)
+    )
+    raise Forbidden(required)
 
 
 def current() -> Caller:

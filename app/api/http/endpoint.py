@@ -47,6 +47,7 @@ class Query(Body):
 class EndpointSpec:
     """The input and output of one view.
 
+    view          the function itself, which takes path arguments, ``body`` and ``query``
     scopes        any one of them is enough; empty: any key
     is_public     no key is required
     returns       the schema of ``data``; None: no body
@@ -63,9 +64,11 @@ class EndpointSpec:
     has_location  the response has the URL of the created resource in ``Location``
     token         the security scheme of a public route that has its own token
     errors        error statuses of this route, besides those that follow from its other fields
+    is_operation  the route is in the OpenAPI document
     """
 
     summary: str
+    view: Callable[..., Response]
     scopes: tuple[str, ...] = ()
     is_public: bool = False
     body: type[Body] | None = None
@@ -86,6 +89,7 @@ class EndpointSpec:
     has_location: bool = False
     token: str | None = None
     errors: tuple[int, ...] = ()
+    is_operation: bool = True
 
 
 ENDPOINTS: dict[Any, EndpointSpec] = {}  # by view function
@@ -99,7 +103,7 @@ def endpoint(**fields: Any) -> Callable[[V], V]:
 
     def decorate(view: V) -> V:
         summary = (view.__doc__ or "").strip().partition("\n")[0]
-        spec = EndpointSpec(summary=summary.removesuffix("."), **fields)
+        spec = EndpointSpec(summary=summary.removesuffix("."), view=view, **fields)
 
         @functools.wraps(view)
         def wrapped(**arguments: Any) -> Response:

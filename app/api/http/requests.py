@@ -20,6 +20,7 @@ logger = logging.getLogger("access")
 
 AREAS = {
     "v1": definitions.API,
+    "mcp": definitions.API,
     "web": definitions.DASHBOARD,
     "ingest": definitions.INGEST,
 }
@@ -55,10 +56,13 @@ def _check_host() -> Response | None:
 
 
 def _is_allowed(host: str) -> bool:
+    return _hostname(host) in own_hosts() or "*" in settings.current().allowed_hosts
+
+
+def own_hosts() -> frozenset[str | None]:
+    """Return the names of this service: of BASE_URL, of ALLOWED_HOSTS, and of this machine."""
     current = settings.current()
-    return _hostname(host) in _allowed(current.base_url, current.allowed_hosts) or (
-        "*" in current.allowed_hosts
-    )
+    return _allowed(current.base_url, current.allowed_hosts)
 
 
 @functools.cache
@@ -83,6 +87,8 @@ def _end(response: Response) -> Response:
     route = f"{request.method[:10]} {rule.rule if rule else UNMATCHED}"
     HTTP_REQUESTS.add(route if rule else UNMATCHED, str(response.status_code))
     HTTP_SECONDS.observe(seconds, _area(request.endpoint, request.query_string))
+    if called := g.get("called"):  # the tool or method behind a route that has several
+        route = f"{route} {called}"
     if caller is not None:
         usage.record(caller.id, route, response.status_code, request.remote_addr or "")
     if logger.isEnabledFor(logging.INFO):

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 
 from app import keyring, settings
 from app.api.http import auth
@@ -122,11 +122,14 @@ def cursor_values(query: Query) -> list[Any] | None:
 
 
 def cursor(query: Query) -> Cursor:
-    """Return the cursor type of this list, bound to the account, the route and the filters."""
+    """Return the cursor type of this list, bound to the account, the route and the filters.
+
+    ``g.list_path`` is the path of the list if the request has another one.
+    """
     filters = query.model_dump(mode="json", exclude={"cursor", "limit"})
     binding = {
         "account": str(auth.current().account_id),
-        "route": request.path,
+        "route": g.get("list_path", request.path),
         "filters": filters,
     }
     return Cursor(keyring.usable(Purpose.CURSORS), binding)

@@ -269,6 +269,48 @@ def test_each_followed_alias_costs_budget() -> None:
         assert _network(server).run(main) == 3
 
 
+@pytest.mark.parametrize(
+    ("records", "types"),
+    [
+        ({("_dmarc.acme.test", "TXT"): ['"v=DMARC1; p=none"']}, ["A"]),
+        ({("_dmarc.acme.test", "CNAME"): ["acme.test."]}, ["A", "CNAME"]),
+        ({("_dmarc.acme.test", "A"): ["192.0.2.3"]}, ["A", "CNAME"]),
+        ({}, ["A", "CNAME"]),
+    ],
+    ids=["no address", "alias", "address", "no name"],
+)
+@pytest.mark.parametrize("is_pending", [True, False], ids=["at the same time", "afterwards"])
+def test_answer_without_address_or_alias_is_one_for_cname(
+    records: dict[tuple[str, str], list[str]], types: list[str], is_pending: bool
+) -> None:
+    name = "_dmarc.acme.test"
+
+    async def main(new_session: SessionFactory) -> tuple[str, ...]:
+        answers = new_session()
+        answers.prefetch((name, "A"))
+        if not is_pending:
+            await answers.resolve(name, "A")
+        return await answers.hosts(name, "CNAME")
+
+    with Nameserver({**ACME, **records}) as server:
+        targets = _network(server).run(main)
+        assert [queried_type for _, queried_type in server.queried] == types
+    assert targets == tuple(t.removesuffix(".") for t in records.get((name, "CNAME"), []))
+
+
+def test_failed_query_for_addresses_is_no_answer_for_cname() -> None:
+    with Nameserver(ACME, {"www.acme.test": Failure.SERVFAIL}) as server:
+
+        async def main(new_session: SessionFactory) -> Answer:
+            answers = new_session()
+            with pytest.raises(LookupFailed):
+                await answers.resolve("www.acme.test", "A")
+            server.failures = {}
+            return await answers.resolve("www.acme.test", "CNAME")
+
+        assert _network(server).run(main).rdatas == ("web.acme.test",)
+
+
 def test_run_with_pending_queries_ends_cleanly() -> None:
     async def main(new_session: SessionFactory) -> None:
         asking = asyncio.create_task(new_session().resolve("acme.test", "A"))

@@ -143,6 +143,8 @@ class LiveResolver(Resolver):
 
     async def _outcome(self, key: Key) -> CachedOutcome:
         outcome = self._shared.cached(key)
+        if outcome is None and key[1] == "CNAME":
+            outcome = await self._missing_alias(key)
         if outcome is None:
             if not self._shared.is_pending(key):
                 try:
@@ -155,6 +157,23 @@ class LiveResolver(Resolver):
         if isinstance(outcome, str):
             raise LookupFailed(key[0], key[1], outcome)
         return outcome
+
+    async def _missing_alias(self, key: Key) -> CachedOutcome | None:
+        """The answer that there is no CNAME record, if a query for A records shows it.
+
+        The answer for a name with a CNAME record has an alias (RFC 1034 §4.3.2), or the addresses
+        with which the server replaced it; an answer with neither is also one for CNAME.
+        """
+        of_addresses = (key[0], "A", key[2])
+        if not self._shared.is_pending(of_addresses) and not self._shared.cached(of_addresses):
+            return None
+        try:
+            answer = (await self._outcome(of_addresses)).answer
+        except LookupFailed:
+            return None
+        if answer.rdatas or answer.aliases or not answer.exists:
+            return None
+        return CachedOutcome(answer._replace(rdtype="CNAME"))
 
     def _send(self, key: Key) -> None:
         name, rdtype, checking_disabled = key

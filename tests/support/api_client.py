@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import jsonschema  # type: ignore[import-untyped]  # it has no types
+import jsonschema
 from flask import Flask
 from werkzeug.test import TestResponse
 

@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # it has no types
+import jsonschema
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse

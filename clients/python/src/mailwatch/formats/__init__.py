@@ -1,0 +1,1 @@
+"""Results of checks in the formats that CI systems read."""

@@ -4,11 +4,13 @@ import json
 import os
 import re
 import subprocess
+from importlib.util import find_spec
 
 import pytest
 from flask import Flask
 
 from app.api.mcp.tools import TOOLS
+from mailwatch import mcp_bridge
 from tests.support import mcp_service
 from tests.support.api_client import Client, make_client
 from tests.support.factories import make_account, make_domain
@@ -39,11 +41,13 @@ def test_the_page_names_the_supported_revisions() -> None:
     assert HANDSHAKE in TEXT
 
 
-def test_the_configuration_is_json() -> None:
-    [block] = re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    server = json.loads(block)["mcpServers"]["mailwatch"]
+def test_the_configurations_are_json() -> None:
+    blocks = re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    server, command = (json.loads(block)["mcpServers"]["mailwatch"] for block in blocks)
     assert server["url"].endswith("/mcp")
     assert server["headers"]["Authorization"].startswith("Bearer mp_")
+    assert find_spec(command["args"][-1]) is not None
+    assert set(command["env"]) == {mcp_bridge.URL, mcp_bridge.KEY}
 
 
 def test_the_commands_work(app: Flask, caller: Client) -> None:

@@ -57,7 +57,8 @@ def claim_next(count: int) -> list[Claim]:
     """Claim up to ``count`` queued scans in fair order; skip those that other workers lock."""
     claims: list[Claim] = []
     while missing := count - len(claims):
-        batch = _claim(_next_fair(missing * MAX_CANDIDATES), missing)
+        candidates = _next_fair(missing * MAX_CANDIDATES)
+        batch = _claim(candidates, missing) if candidates else []
         if not batch:
             break
         claims += batch

@@ -62,6 +62,7 @@ FIX = {
 }
 RESULTS = Results(
     domainName="example.com",
+    scanId="scan_1",
     score={"value": 40, "grade": "F", "version": 1},
     checks=[
         check("dns"),
@@ -73,6 +74,7 @@ RESULTS = Results(
 )
 HOSTILE_RESULTS = Results(
     domainName="example.com",
+    scanId="scan_1",
     score=None,
     checks=[
         check("spf", finding("spf.x", "high", subject=HOSTILE, summary=HOSTILE, docsUrl="")),

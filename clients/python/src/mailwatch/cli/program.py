@@ -9,7 +9,6 @@ from mailwatch.cli import output
 from mailwatch.cli.commands import alerts, check, domains, export, login, plan, reports, scan
 from mailwatch.cli.config import NoLogin
 from mailwatch.cli.exits import Exit
-from mailwatch.cli.local import ChecksFailed, ChecksMissing
 from mailwatch.errors import ApiError, ConnectionFailed, RateLimited, ServiceFailed
 from mailwatch.version import VERSION
 
@@ -17,7 +16,7 @@ from mailwatch.version import VERSION
 GROUPS = (login, domains, scan, check, plan, alerts, reports, export)
 
 app = typer.Typer(
-    help="Check the email security of domains, with a mailwatch service or without one.",
+    help="Check the email security of domains with a mailwatch service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,10 +29,7 @@ def main() -> None:
     """Run the command of the arguments, and exit."""
     try:
         app()
-    except ChecksMissing as error:
-        output.complain(str(error))
-        sys.exit(Exit.USAGE)
-    except (NoLogin, ChecksFailed) as error:
+    except NoLogin as error:
         output.complain(str(error))
         sys.exit(Exit.REFUSED)
     except (RateLimited, ServiceFailed, ConnectionFailed) as error:
@@ -50,7 +46,7 @@ def main() -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Check the email security of domains, with a mailwatch service or without one."""
+    """Check the email security of domains with a mailwatch service."""
     if version:
         output.say(f"mailwatch {VERSION}")
         raise typer.Exit

@@ -1,18 +1,18 @@
-"""The results of all checks of a domain, from a scan of a service or from checks without one."""
+"""The results of all checks of a domain."""
 
 from collections.abc import Iterator, Sequence
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from mailwatch.generated.models import CheckResult, Finding, ScoreMark
 
 
 class Results(TypedDict):
-    """The results; ``scanId`` only if a service has the scan."""
+    """The results of a scan."""
 
     domainName: str
     score: ScoreMark | None
     checks: Sequence[CheckResult]
-    scanId: NotRequired[str]
+    scanId: str
 
 
 def findings(results: Results) -> Iterator[Finding]:

@@ -7,18 +7,14 @@ from typing import Annotated
 
 import typer
 
-from mailwatch.cli import local, output, session
+from mailwatch.cli import output, session
 from mailwatch.cli.exits import Exit, status
-from mailwatch.cli.local import LocalOptions
 from mailwatch.formats import junit, results, sarif
 from mailwatch.formats.results import Results
 from mailwatch.formats.severities import Threshold
-from mailwatch.generated.models import Finding, Usage
+from mailwatch.generated.models import Finding
 
 Names = Annotated[list[str], typer.Argument(metavar="DOMAIN…", help="The domains.")]
-Local = Annotated[
-    bool, typer.Option("--local", help="Check without a service; needs mailwatch-checks.")
-]
 FailOn = Annotated[
     Threshold | None, typer.Option(help="Exit with 1 for a finding as severe as this.")
 ]
@@ -31,13 +27,6 @@ Junit = Annotated[bool, typer.Option("--junit", help="Print JUnit XML.")]
 Output = Annotated[
     Path | None, typer.Option("--output", help="Write the JSON, SARIF or XML to this file.")
 ]
-LocalUsage = Annotated[Usage, typer.Option(help="With --local: what the domains are used for.")]
-Selectors = Annotated[
-    list[str] | None, typer.Option("--selector", help="With --local: a DKIM selector.")
-]
-Resolvers = Annotated[
-    list[str] | None, typer.Option("--resolver", help="With --local: a resolver.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,32 +36,18 @@ def register(app: typer.Typer) -> None:
 
 def check(
     domains: Names,
-    is_local: Local = False,
     fail_on: FailOn = None,
     is_tolerant: Tolerant = False,
     is_json: Json = False,
     is_sarif: Sarif = False,
     is_junit: Junit = False,
     file: Output = None,
-    usage: LocalUsage = "sends-and-receives",
-    selectors: Selectors = None,
-    resolvers: Resolvers = None,
 ) -> None:
-    """Run all checks of domains, and show their findings.
-
-    A domain of the account is scanned by the service. With --local, any domain is checked by this
-    computer.
-    """
+    """Scan domains of the account, and show their findings."""
     formats = [is_json, is_sarif, is_junit].count(True)
     if formats > 1 or (file and not formats):
         raise typer.BadParameter("choose one of --json, --sarif and --junit")
-    if is_local:
-        options = LocalOptions(
-            usage=usage, selectors=tuple(selectors or ()), resolvers=tuple(resolvers or ())
-        )
-        checked = [local.check(domain, options) for domain in domains]
-    else:
-        checked = _scanned(domains)
+    checked = _scanned(domains)
     text = ""
     if is_json:
         text = json.dumps(checked, indent=2)

@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +23,8 @@ from tests.support.factories import make_account, make_domain
 from tests.support.mcp_service import HANDSHAKE, MODES, content, first_of, request
 from tests.support.paths import ROOT
 
+MODULE = ("-m", "mailwatch.mcp_bridge")
+COMMAND = ("-c", "from mailwatch.cli import main; main()", "mcp")
 SOURCES = str(ROOT / "clients" / "python" / "src")
 
 
@@ -41,11 +43,11 @@ def caller(app: Flask) -> Client:
 
 
 @asynccontextmanager
-async def started(url: str, key: str, mode: str) -> Any:
+async def started(url: str, key: str, mode: str, program: Sequence[str] = MODULE) -> Any:
     """A client of the SDK that has started the bridge."""
     server = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "mailwatch.mcp_bridge"],
+        args=list(program),
         env={"MAILWATCH_URL": url, "MAILWATCH_API_KEY": key, "PYTHONPATH": SOURCES},
     )
     try:
@@ -74,6 +76,11 @@ async def test_client_lists_and_calls_tools(url: str, caller: Client, mode: str)
         assert [tool.name for tool in (await client.list_tools()).tools] == list(TOOLS)
         result = content(await client.call_tool("list_domains", {}))
         assert [domain["name"] for domain in result["data"]] == ["acme.test"]
+
+
+async def test_the_command_starts_the_bridge(url: str, caller: Client) -> None:
+    async with started(url, caller.token, "auto", COMMAND) as client:
+        assert (await client.call_tool("list_domains", {})).structured_content is not None
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -1,7 +1,7 @@
 """A bridge between MCP over standard input and output, and the ``/mcp`` of a service.
 
-Assistants that only start commands run ``python -m mailwatch.mcp_bridge``. It adds the API key and
-the headers, and changes no message.
+Assistants that only start commands run ``mailwatch mcp``, or ``python -m mailwatch.mcp_bridge``
+without the packages of the command. It adds the API key and the headers, and changes no message.
 """
 
 import base64
@@ -136,9 +136,14 @@ def main() -> int:
     if not url.startswith(("http://", "https://")) or not (key and key.isascii()):
         sys.stderr.write(f"Set {URL} to the address of the service, and {KEY} to an API key\n")
         return 2
+    serve(url, key)
+    return 0
+
+
+def serve(url: str, key: str) -> None:
+    """Forward the messages on standard input to the service, until the input ends."""
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as http:
         Bridge(http=http, key=key, output=sys.stdout.buffer).run(sys.stdin.buffer)
-    return 0
 
 
 def _object(message: Json, name: str) -> Json:

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from mailwatch.cli import output
-from mailwatch.cli.commands import alerts, check, domains, export, login, plan, reports, scan
+from mailwatch.cli.commands import alerts, check, domains, export, login, mcp, plan, reports, scan
 from mailwatch.cli.config import NoLogin
 from mailwatch.cli.exits import Exit
 from mailwatch.errors import ApiError, ConnectionFailed, RateLimited, ServiceFailed
 from mailwatch.version import VERSION
 
 # A group is a module with ``register``, which adds its commands.
-GROUPS = (login, domains, scan, check, plan, alerts, reports, export)
+GROUPS = (login, domains, scan, check, plan, alerts, reports, export, mcp)
 
 app = typer.Typer(
     help="Check the email security of domains with a mailwatch service.",

@@ -43,6 +43,12 @@ def test_reference_lists_every_route_and_loads_nothing_from_other_sites(app: Fla
             assert f'href="#{operation["operationId"]}"' in page.text, (method, path)
 
 
+def test_every_link_within_the_page_has_a_target(app: Flask) -> None:
+    page = app.test_client().get("/docs").text
+    targets = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+
+
 def test_content_security_policy_allows_only_own_files(app: Flask) -> None:
     page = app.test_client().get("/docs")
     policy = page.headers["Content-Security-Policy"]

@@ -109,7 +109,8 @@ def _by_item(response: Mapping[str, object], count: int) -> Outcome:
         else:
             rejected[index] = reason
     if not accepted:
-        return Outcome(f"every record was refused: {rejected[0]}", is_refused=True)
+        prefix = "every record was refused: " if count > 1 else ""
+        return Outcome(f"{prefix}{rejected[0]}", is_refused=True)
     return Outcome(rejected=rejected)
 
 

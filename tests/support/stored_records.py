@@ -10,7 +10,7 @@ from app.services.forwarding.stream import Position
 from app.services.ingest import files
 from app.services.scans import runner
 from tests.support.factories import make_scan
-from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
+from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
 from tests.support.zones import Zone, ZoneNetwork
 
 DOMAIN = "acme.test"
@@ -21,6 +21,12 @@ def store_reports(account_id: UUID, *documents: bytes) -> None:
     for document in documents:
         files.store(account_id, document, received_via="upload")
     processor.run([])
+
+
+def numbered_report(count: int, report_id: str = "numbered") -> bytes:
+    """A report with this number of records, each with its own count."""
+    rows = [record(ip=f"198.51.100.{n % 250}", count=n + 1) for n in range(count)]
+    return dmarc_xml(report_id=report_id, records=rows)
 
 
 def store_all_kinds(account_id: UUID) -> None:

@@ -6,7 +6,8 @@
    leaves the position unchanged, and the batch is sent again: receivers get every record at least
    once, with the same id.
 4. After a failure the sink is not tried again before ``next_at``. It is never given up; the records
-   wait in the stream as long as they are stored.
+   wait in the stream as long as they are stored. Only a record that fails by itself is skipped,
+   while the receiver accepts others: at once if it is refused, else if it fails for LASTING.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 MAX_BACKOFF = timedelta(minutes=10)
 FIRST_BACKOFF = timedelta(seconds=5)
 JITTER = 0.2
+LASTING = timedelta(hours=1)  # a failure that is not a refusal may have one record as its reason
 MAX_SKIPPED_SHOWN = 20
 
 LEASES = LeaseTable(
@@ -117,12 +119,23 @@ class _Run:
         while work is not None:
             result = Result(0)
             if work.batch.records:
-                result = await attempts.send(work.row, work.batch.records, self._network)
+                result = await self._send(work)
                 made += 1
             is_last = self._is_stopping() or time.monotonic() > self._until
             work = await asyncio.to_thread(_advance, lease, work, result, take=not is_last)
         del self._leases[lease.key]
         return made
+
+    async def _send(self, work: _Work) -> Result:
+        """Send the batch; records that are refused by themselves are found with other records."""
+        row, records = work.row, work.batch.records
+        result = await attempts.send(row, records, self._network)
+        if not result.suspects or not (
+            result.is_refused or await asyncio.to_thread(_is_lasting, row)
+        ):
+            return result
+        samples = await asyncio.to_thread(_samples, row)
+        return await attempts.confirm(row, result, records[0], samples, self._network)
 
 
 def _is_due(session: Session) -> ColumnElement[bool]:
@@ -154,6 +167,17 @@ def _read(row: RecordSink) -> _Work:
     position = Position(row.sequence, row.offset)
     batch = stream.read(row.account_id, position, row.record_kinds, size)
     return _Work(row, _bounded(batch))
+
+
+def _samples(row: RecordSink) -> Sequence[Record]:
+    return stream.samples(row.account_id, Position(row.sequence, row.offset), row.record_kinds)
+
+
+def _is_lasting(row: RecordSink) -> bool:
+    """Whether the first record of the batch fails for a long time."""
+    with transaction(readonly=True) as session:
+        now = transactions.now(session)
+    return row.failing_since is not None and now - row.failing_since >= LASTING
 
 
 def _bounded(batch: Batch) -> Batch:
@@ -212,6 +236,8 @@ def _store(session: Session, row: RecordSink, batch: Batch, result: Result) -> N
                 sinks.purpose(row),
             )
         return
+    if result.done:  # another record is the first one
+        row.failures, row.failing_since = 0, None
     row.failures += 1
     row.failure = result.error[:500]
     row.failing_since = row.failing_since or now

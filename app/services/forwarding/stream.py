@@ -6,7 +6,7 @@ A reader continues after the position that it has reached, and gets every record
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 from uuid import UUID
 
@@ -77,6 +77,39 @@ def read(account_id: UUID, position: Position, names: Collection[str], limit: in
         return _read(session, account_id, position, names, limit)
 
 
+def samples(account_id: UUID, position: Position, names: Collection[str]) -> Sequence[Record]:
+    """Return a record of each kind of entry: of the newest before the position, and of the newest.
+
+    A record before the position may be of the entry that is partly read.
+    """
+    bounds = (position.sequence + bool(position.offset), MAX_NUMBER)
+    with transaction(readonly=True, snapshot=True) as session:
+        result: list[Record] = []
+        for kind in sorted(kinds.entry_kinds(names)):
+            for bound in bounds:
+                result += _sample(session, account_id, kind, bound)
+    return [record for record in result if record["kind"] in names]
+
+
+def _sample(session: Session, account_id: UUID, kind: str, bound: int) -> list[Record]:
+    """Return the first record of the newest entry of the kind before the sequence number."""
+    entry = session.scalar(
+        select(RecordLogEntry)
+        .where(
+            RecordLogEntry.account_id == account_id,
+            RecordLogEntry.kind == kind,
+            RecordLogEntry.sequence < bound,
+        )
+        .order_by(RecordLogEntry.sequence.desc())
+        .limit(1)
+    )
+    if entry is None:
+        return []
+    loaded = _load(session, account_id, [entry], START, 1)
+    items = loaded.get(entry.number, Slice(0, ())).records
+    return [_of_entry(record, entry, 0) for record in islice(items, 1)]
+
+
 def iterate(account_id: UUID, position: Position, names: Collection[str]) -> Iterator[Batch]:
     """Yield batches until all stored records were read; each is a separate transaction."""
     has_more = True
@@ -112,14 +145,18 @@ def _read(
                 continue
             if len(result) == limit:
                 return Batch(result, Position(sequence, offset), has_more=True)
-            cursor = Position(sequence, offset + 1).text()
-            stored_at = timestamps.text(entry.at)
-            result.append({**record, "cursor": cursor, "storedAt": stored_at})
+            result.append(_of_entry(record, entry, offset))
         position = Position(sequence + 1, 0)
     has_more = len(chosen) < len(entries) or len(entries) == MAX_ENTRIES
     if not has_more:  # entries of other kinds need not be read again
         position = max(position, Position(last + 1, 0))
     return Batch(result, position, has_more)
+
+
+def _of_entry(record: Record, entry: RecordLogEntry, offset: int) -> Record:
+    """Return the record at this position in the entry with what the stream adds."""
+    cursor = Position(int(entry.sequence or 0), offset + 1).text()
+    return {**record, "cursor": cursor, "storedAt": timestamps.text(entry.at)}
 
 
 def _prefix(entries: Sequence[RecordLogEntry], limit: int) -> Sequence[RecordLogEntry]:

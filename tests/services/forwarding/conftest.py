@@ -20,6 +20,12 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
 
 
 @pytest.fixture
+def options(receiver: Receiver) -> dict[str, str]:
+    """The options of a webhook to the receiver."""
+    return {"url": receiver.url, "ca_certificates": receiver.ca_file.read_text()}
+
+
+@pytest.fixture
 def network() -> LoopbackNetwork:
     return LoopbackNetwork()
 

@@ -23,14 +23,8 @@ from tests.support.factories import ACTOR, make_account
 from tests.support.forwarding_sinks import add_sink, is_due_now, new_sink
 from tests.support.paths import ROOT
 from tests.support.receivers import HOST, LoopbackNetwork, Received, Receiver
-from tests.support.report_documents import dmarc_xml, record
-from tests.support.stored_records import store_reports
-
-
-@pytest.fixture
-def options(receiver: Receiver) -> dict[str, str]:
-    """The options of a webhook to the receiver."""
-    return {"url": receiver.url, "ca_certificates": receiver.ca_file.read_text()}
+from tests.support.report_documents import dmarc_xml
+from tests.support.stored_records import numbered_report, store_reports
 
 
 def ids_in(call: Received) -> list[str]:
@@ -43,12 +37,6 @@ def received(receiver: Receiver) -> list[str]:
 
 def find(account_id: UUID, sink_id: UUID) -> RecordSink:
     return sinks.find(account_id, sink_id)
-
-
-def many(count: int, report_id: str = "many") -> bytes:
-    """A report with this number of records, each with its own count."""
-    rows = [record(ip=f"198.51.100.{n % 250}", count=n + 1) for n in range(count)]
-    return dmarc_xml(report_id=report_id, records=rows)
 
 
 def test_webhook_gets_every_record_once_in_order_and_signed(
@@ -106,73 +94,13 @@ def test_failed_batch_is_sent_again_with_the_same_id_after_the_back_off(
     assert (row.failure, row.failing_since, row.failures) == (None, None, 0)
 
 
-def test_refused_record_is_skipped_and_the_others_are_forwarded(
-    account_id: UUID, receiver: Receiver, options: dict[str, str]
-) -> None:
-    store_reports(account_id, many(12))
-    sink_id = add_sink(account_id, "webhook", options)
-    accepted: list[str] = []
-
-    def answer(call: Received) -> tuple[int, dict[str, str]]:
-        if b'"count":7,' in call.body:
-            return 422, {}
-        accepted.extend(ids_in(call))
-        return 200, {}
-
-    receiver.answer = answer
-    forwarding.run(LoopbackNetwork())
-    row = find(account_id, sink_id)
-    assert (row.skipped_count, row.forwarded_count, row.failure) == (1, 11, None)
-    ((id, reason),) = (row.skipped or {}).items()
-    assert id.endswith("-6")
-    assert "422" in reason
-    assert len(accepted) == 11
-
-
-def test_many_refused_records_in_a_row_do_not_stop_the_others(
-    account_id: UUID, receiver: Receiver, options: dict[str, str]
-) -> None:
-    store_reports(account_id, many(90))
-    sink_id = add_sink(account_id, "webhook", options)
-    accepted: list[str] = []
-
-    def answer(call: Received) -> tuple[int, dict[str, str]]:
-        if any(f'"count":{number},'.encode() in call.body for number in range(2, 71)):
-            return 422, {}
-        accepted.extend(ids_in(call))
-        return 200, {}
-
-    receiver.answer = answer
-    while forwarding.run(LoopbackNetwork()):  # a run ends after some seconds
-        pass
-    row = find(account_id, sink_id)
-    assert (row.skipped_count, row.forwarded_count, row.failure) == (69, 21, None)
-    assert len(set(accepted)) == 21
-
-
-def test_nothing_is_skipped_if_the_receiver_refuses_everything(
-    account_id: UUID, stored_ids: list[str], receiver: Receiver, options: dict[str, str]
-) -> None:
-    sink_id = add_sink(account_id, "webhook", options)
-    receiver.answer = lambda _: (400, {}, b"wrong \x00 path")
-    forwarding.run(LoopbackNetwork())
-    row = find(account_id, sink_id)
-    assert (row.sequence, row.offset, row.skipped_count) == (0, 0, 0)
-    assert str(row.failure).startswith("every record was refused")
-    receiver.answer = lambda _: (200, {})
-    receiver.calls.clear()
-    is_due_now(sink_id)
-    forwarding.run(LoopbackNetwork())
-    assert received(receiver) == stored_ids
-
-
 def test_batches_are_bounded_by_number_and_bytes(
     account_id: UUID,
     receiver: Receiver,
     options: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store_reports(account_id, many(230))
+    store_reports(account_id, numbered_report(230))
     add_sink(account_id, "webhook", options)
     forwarding.run(LoopbackNetwork())
     assert [len(ids_in(call)) for call in receiver.calls] == [100, 100, 30]
@@ -246,7 +174,7 @@ def test_killed_worker_loses_no_record(
     options: dict[str, str],
     killed_at: int,
 ) -> None:
-    store_reports(account_id, many(230))
+    store_reports(account_id, numbered_report(230))
     add_sink(account_id, "webhook", options)
     reached, is_killed = threading.Event(), threading.Event()
 

@@ -58,6 +58,7 @@ class User(Base):
     totp_step    the time step of the last accepted code; it and earlier ones are not valid again
     disabled_at  the user cannot sign in since then; None: the user can
     hides_first_steps  the user has hidden the first steps on the overview
+    time_zone    the IANA zone in which pages show times; None: that of the browser
     """
 
     __tablename__ = "users"
@@ -71,6 +72,7 @@ class User(Base):
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     hides_first_steps: Mapped[bool] = mapped_column(default=False, server_default=false())
+    time_zone: Mapped[str | None] = mapped_column(BoundedText(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

@@ -1,12 +1,16 @@
-"""Timestamps as text (RFC 3339)."""
+"""Timestamps as text: RFC 3339, and the local time of a reader in a zone of the IANA database."""
 
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo, available_timezones
 
 FIRST, LAST = (
     datetime(1970, 1, 1, tzinfo=UTC),
     datetime(2200, 1, 1, tzinfo=UTC),
 )  # the accepted range
+UTC_ZONE = ZoneInfo("UTC")
+MAX_ZONE_NAME = 64
+UNKNOWN_ZONE = "unknown time zone. Use a name of the IANA database, such as Europe/Berlin"
 
 
 def text(at: datetime) -> str:
@@ -20,3 +24,31 @@ def text(at: datetime) -> str:
 @lru_cache(maxsize=4096)  # ``isoformat`` takes three times as long
 def _minute(year: int, month: int, day: int, hour: int, minute: int) -> str:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:"
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """Return the names of all time zones, in alphabetical order."""
+    return tuple(sorted(available_timezones()))
+
+
+@cache
+def _zone_set() -> frozenset[str]:
+    return frozenset(zone_names())
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return the time zone of this name; None if there is none."""
+    return ZoneInfo(name) if name in _zone_set() else None
+
+
+def local_text(at: datetime, zone: ZoneInfo) -> str:
+    """The time in the zone, such as ``2026-01-31 13:00 CET`` or ``2026-01-31 17:45 UTC+05:45``."""
+    local = at.astimezone(zone)
+    return f"{local:%Y-%m-%d %H:%M} {abbreviation(local)}"
+
+
+def abbreviation(local: datetime) -> str:
+    """Return the abbreviation of the zone at this time; the offset if the zone has none."""
+    name = local.tzname() or ""
+    return name if name.isalpha() else f"UTC{local.isoformat(timespec='minutes')[16:]}"

@@ -89,3 +89,22 @@ def test_without_scripts_there_is_no_button_to_show_the_password(
     expect(page.get_by_label("Current password").first).to_be_visible()
     expect(page.get_by_role("button", name="Show")).to_have_count(0)
     bob.context.close()
+
+
+def test_pages_after_the_first_one_are_in_the_time_zone_of_the_browser(
+    chromium: Browser, service: Service
+) -> None:
+    ann = open_person(chromium, service, timezone_id="Asia/Katmandu")
+    page = ann.sign_in()
+    expect(page.get_by_text("Times are in Asia/Katmandu.")).to_be_visible()
+    ann.go("/settings/audit")
+    expect(page.locator("time").first).to_contain_text("UTC+05:45")
+    ann.assert_no_problems()
+    page.get_by_role("link", name="Change the time zone").click()
+    page.get_by_label("Time zone").fill("America/New_York")
+    page.get_by_role("button", name="Save time zone").click()
+    expect(page.get_by_role("status")).to_contain_text("Times are shown in America/New_York.")
+    ann.assert_no_problems()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Times are in Asia/Katmandu.")).to_be_visible()
+    ann.context.close()

@@ -27,7 +27,7 @@ _TOKEN_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class UserSession:
-    """A user who is signed in."""
+    """A user who is signed in; for the settings see ``models.User``."""
 
     user_id: UUID
     email: str
@@ -35,6 +35,7 @@ class UserSession:
     account_id: UUID
     account_name: str
     hides_first_steps: bool = False
+    time_zone: str | None = None
 
     @property
     def actor(self) -> str:
@@ -142,6 +143,7 @@ def find(token: str) -> UserSession | None:
         account_id=user.account_id,
         account_name=account_name,
         hides_first_steps=user.hides_first_steps,
+        time_zone=user.time_zone,
     )
 
 

@@ -1,5 +1,6 @@
 """Template filters: how values are shown on a page."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,10 +8,11 @@ from flask import Blueprint
 from markupsafe import Markup, escape
 
 from app import ids
-from app.protocols import names
+from app.protocols import names, timestamps
 from app.protocols.quantities import quantity
 from app.protocols.report_formats import deviations
 from app.services.emails.browser_names import browser
+from app.web.base import dates
 from app.web.base.charts import bar_width, spark
 from app.web.base.privacy import private
 
@@ -19,6 +21,7 @@ _UNITS = (
     (timedelta(hours=1), "hour"),
     (timedelta(minutes=1), "minute"),
 )
+_TIMESTAMP = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|\+00:00)")
 _LABELS = {
     "own": "Your servers",
     "unknown": "Needs review",
@@ -59,11 +62,12 @@ def add_to(blueprint: Blueprint) -> None:
         breakable,
         browser,
         check_name,
-        date,
         day,
         disposition,
         file_size,
         label,
+        local_day,
+        local_time,
         number,
         percent,
         private,
@@ -75,6 +79,7 @@ def add_to(blueprint: Blueprint) -> None:
         short,
         signed,
         spark,
+        tooltip,
         unicode_name,
         utc_time,
         verdict,
@@ -95,11 +100,11 @@ def with_code(text: str) -> Markup:
     )
 
 
-def ago(when: datetime | str | None) -> str:
+def ago(when: datetime | str | None, now: datetime | None = None) -> str:
     """Return the time from now: ``3 hours ago``, ``in 2 days``, ``just now`` or ``never``."""
     if when is None:
         return "never"
-    span = datetime.now(UTC) - _datetime(when)
+    span = (now or datetime.now(UTC)) - _datetime(when)
     for unit, name in _UNITS:
         if abs(span) >= unit:
             text = quantity(int(abs(span) / unit), name)
@@ -112,16 +117,29 @@ def utc_time(when: datetime | str) -> str:
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def local_time(when: datetime | str) -> str:
+    """Return the time in the zone of the reader, such as ``2026-01-31 13:00 CET``."""
+    return timestamps.local_text(_datetime(when), dates.reader_zone())
+
+
+def tooltip(when: datetime | str) -> str:
+    """Return the time in the zone of the reader and in UTC, for the tooltip of a time from now."""
+    return " · ".join(dict.fromkeys((local_time(when), utc_time(when))))
+
+
 def day(when: datetime | str) -> str:
-    """Return the day in UTC, such as ``2026-01-31``."""
+    """Return the day in UTC, such as ``2026-01-31``; for periods that are days in UTC."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d}"
 
 
-def date(when: datetime | str) -> str:
-    """Return the day in UTC as people write it: ``2 Dec``, or ``2 Dec 2027`` in another year."""
-    at = _datetime(when).astimezone(UTC)
+def local_day(when: datetime | str, now: datetime | None = None) -> str:
+    """Return the day in the zone of the reader: ``2 Dec``, or ``2 Dec 2027`` in another year."""
+    zone = dates.reader_zone()
+    at = _datetime(when).astimezone(zone)
     text = f"{at.day} {at:%b}"
-    return text if at.year == datetime.now(UTC).year else f"{text} {at.year}"
+    return (
+        text if at.year == (now or datetime.now(UTC)).astimezone(zone).year else f"{text} {at.year}"
+    )
 
 
 def sentence(text: str) -> str:
@@ -221,6 +239,8 @@ def words(value: Any) -> str:
         return ", ".join(f"{name}: {words(item)}" for name, item in value.items())
     if isinstance(value, bool):  # 1 equals True and is a count
         return "yes" if value else "no"
+    if isinstance(value, str) and _TIMESTAMP.fullmatch(value):
+        return local_time(value)
     return "none" if value is None else str(value)
 
 

@@ -25,7 +25,7 @@ from app.protocols.quantities import quantity
 from app.services.sign_in.sessions import UserSession
 from app.web.access import drafts, tickets
 from app.web.access.tickets import Ticket
-from app.web.base import filters, privacy, query
+from app.web.base import dates, filters, privacy, query
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ ROLES = {
     "web.mail": "member",
     "web.plans": "viewer",
     "web.alerts": "member",
-    "web.undo": "member",
+    "web.undo": "viewer",  # of the own settings; undo checks the rest
     "web.files": "member",
     "web.keys": "admin",
     "web.reporting": "admin",
@@ -69,6 +69,7 @@ ROLES = {
     "web.team": "admin",
     "web.followed_profiles": "admin",
     "web.account": "owner",
+    "web.account.set_time_zone": "viewer",
 }
 HEADERS = {
     "Content-Security-Policy": (
@@ -112,6 +113,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
         submission=secrets.token_hex(16),
         rejected_filters=query.rejected(),
         may=can,
+        reader_zone=dates.reader_zone().key,
         asset=asset,
         sees_addresses=privacy.sees_addresses,
         **values,

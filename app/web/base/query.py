@@ -1,12 +1,29 @@
 """The filters in the URL of a list; a value that is not valid is reported on the page."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
-from flask import g, request
+from flask import g, request, url_for
 
+from app.protocols.timestamps import UTC_ZONE
 from app.web.base import dates
 
 MAX_CHARACTERS = 253
+PRESET_DAYS = (7, 30, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A link that sets the period of a list to the last days.
+
+    is_current  the list shows this period
+    """
+
+    label: str
+    url: str
+    is_current: bool
 
 
 def text(name: str, most: int = MAX_CHARACTERS) -> str:
@@ -40,6 +57,34 @@ def time(name: str) -> str:
         return value
     _reject(name, value, "Enter a time such as 2026-01-31T12:00.")
     return ""
+
+
+def presets(
+    zone: ZoneInfo = UTC_ZONE, *, time: str = "", now: datetime | None = None
+) -> Sequence[Preset]:
+    """Return the links to the periods that readers choose most.
+
+    zone  in which the filters ``from`` and ``to`` are days
+    time  what follows the date in the filter ``from``, such as ``T00:00``
+    """
+    at = now or datetime.now(UTC)
+    others = {
+        name: value
+        for name, value in request.args.items()
+        if name not in ("from", "to", "cursor") and value
+    }
+    endpoint, parts = request.endpoint or "", request.view_args or {}
+    links = []
+    for days in PRESET_DAYS:
+        start = f"{dates.first_of_last(days, zone, at):%Y-%m-%d}{time}"
+        links.append(
+            Preset(
+                label=f"Last {days} days",
+                url=url_for(endpoint, **{**others, **parts, "from": start}),
+                is_current=request.args.get("from") == start and not request.args.get("to"),
+            )
+        )
+    return links
 
 
 def rejected() -> list[str]:

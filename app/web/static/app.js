@@ -3,6 +3,13 @@
 
 document.documentElement.classList.add("js");
 
+// Report the time zone of the browser, in which the next pages show times. It is stored in a cookie.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+if (/^[\w+/-]{1,64}$/.test(zone) && !document.cookie.split("; ").includes(`time-zone=${zone}`)) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `time-zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+
 // Copy the text next to the button.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

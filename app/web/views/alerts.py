@@ -33,11 +33,12 @@ CHANGES = {
 SNOOZES = {
     "4h": "4 hours",
     "1": "1 day",
-    "monday": "Until Monday, 08:00 UTC",
+    "monday": "Until Monday, 08:00 ({})",
     "7": "7 days",
     "30": "30 days",
     "90": "90 days",
 }
+MONDAY_HOUR = 8
 SORTS = {"severity": "Severity", "newest": "Newest first", "oldest": "Oldest first"}
 GROUPS = {"domain": "Domain", "cause": "Cause"}
 ME = "me"
@@ -88,7 +89,10 @@ class AcceptForm(BaseForm):
     """Accept the risk of an alert."""
 
     accepted_until = TextField(
-        "Accept until", name="acceptedUntil", widget=DateInput(), render_kw={"required": True}
+        "Accept until (date, UTC)",
+        name="acceptedUntil",
+        widget=DateInput(),
+        render_kw={"required": True},
     )
     risk_owner = TextField("Risk owner", MAX_OWNER, name="riskOwner", render_kw={"required": True})
     note = TextField("Reason", MAX_NOTE, render_kw={"required": True})
@@ -127,7 +131,7 @@ def index() -> ResponseReturnValue:
         narrowing={name: v for name, v in set_filters(filters).items() if name not in hidden},
         statuses=STATUSES,
         severities=list(Severity),
-        snoozes=SNOOZES,
+        snoozes=_snoozes(),
         sorts=SORTS,
         groups=GROUPS,
         types=[*(f"{group}.*" for group in alert_types.GROUPS), *alert_types.TYPES],
@@ -211,7 +215,7 @@ def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseR
         alert=page.alert,
         filters=set_filters(filters),
         documentation=page.documentation,
-        snoozes=SNOOZES,
+        snoozes=_snoozes(),
         form=form or suggested,
         is_accepting=form is not None or request.args.get("accept") == "1",
     )
@@ -254,12 +258,16 @@ def _selection(filters: Mapping[str, str]) -> ListFilter:
     )
 
 
+def _snoozes() -> Mapping[str, str]:
+    """The labels of the times to snooze, with the zone of the reader."""
+    zone = dates.reader_zone().key
+    return {value: label.format(zone) for value, label in SNOOZES.items()}
+
+
 def _snoozed_until(preset: str) -> datetime:
     now = datetime.now(UTC)
     if preset == "monday":
-        monday = now.replace(hour=8, minute=0, second=0, microsecond=0)
-        days = (7 - now.weekday()) % 7
-        return monday + timedelta(days=days or (7 if now >= monday else 0))
+        return dates.next_monday(MONDAY_HOUR, dates.reader_zone(), now)
     if preset.endswith("h"):
         return now + timedelta(hours=int(preset.removesuffix("h")))
     return now + timedelta(days=int(preset))

@@ -1,8 +1,9 @@
 """The button in a notice that undoes the change."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Blueprint, g
+from flask import Blueprint, abort, g
 from flask.typing import ResponseReturnValue
 from pydantic import TypeAdapter
 
@@ -14,11 +15,13 @@ from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
 from app.services.domain_status import saved_views
 from app.services.domains import bulk_edits
+from app.services.people import preferences
 from app.services.sign_in import form_results
 from app.web.base import notices, pages
 
 bp = Blueprint("undo", __name__, url_prefix="/undo")
 
+OWN_SETTINGS = frozenset({"time_zone", "view"})  # kinds that every role can undo
 _STEPS = TypeAdapter(list[UndoStep])
 _ASSIGNMENTS = TypeAdapter(list[alert_notes.Assignment])
 _DOMAIN_STEPS = TypeAdapter(list[bulk_edits.UndoStep])
@@ -34,43 +37,57 @@ def undo(id: str) -> ResponseReturnValue:
     if result.values is None:
         return notices.refuse(pages.safe_path("/"), "This change was already undone.")
     values, url = result.values, pages.safe_path(result.values["url"])
-    if values["kind"] == "alerts":
-        return _undo_alerts(url, values["steps"])
-    if values["kind"] == "assignments":
-        return _undo_assignments(url, values["steps"])
-    if values["kind"] == "domains":
-        return _undo_domains(url, values["steps"])
-    if values["kind"] == "view":
-        saved_views.save(pages.user_session().user_id, values["name"], values["filters"])
-        return notices.redirect(url, f"Undone: the view “{values['name']}” is back.")
-    return _undo_classification(url, values["domain"], values["classification"])
+    if values["kind"] not in OWN_SETTINGS and not pages.user_session().is_at_least("member"):
+        abort(403, "Your role can't undo this. Ask a member or an admin.")
+    return _UNDO[values["kind"]](url, values)
 
 
-def _undo_alerts(url: str, stored: Any) -> ResponseReturnValue:
-    user, steps = pages.user_session(), _STEPS.validate_python(stored)
+def _undo_alerts(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    user, steps = pages.user_session(), _STEPS.validate_python(values["steps"])
     restored = alerts.undo(user.account_id, steps, actor=user.actor)
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
     return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")
 
 
-def _undo_assignments(url: str, stored: Any) -> ResponseReturnValue:
-    user, steps = pages.user_session(), _ASSIGNMENTS.validate_python(stored)
+def _undo_assignments(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    user, steps = pages.user_session(), _ASSIGNMENTS.validate_python(values["steps"])
     restored = alert_notes.undo(user.account_id, steps, actor=user.actor)
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the alerts have changed since.")
     return notices.redirect(url, f"Undone: {quantity(restored, 'alert')} restored.")
 
 
-def _undo_domains(url: str, stored: Any) -> ResponseReturnValue:
-    user, steps = pages.user_session(), _DOMAIN_STEPS.validate_python(stored)
+def _undo_domains(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    user, steps = pages.user_session(), _DOMAIN_STEPS.validate_python(values["steps"])
     restored = bulk_edits.undo(user.account_id, steps, actor=user.actor)
     if restored == 0:
         return notices.refuse(url, "Nothing was undone, because the domains have changed since.")
     return notices.redirect(url, f"Undone: {quantity(restored, 'domain')} restored.")
 
 
-def _undo_classification(url: str, domain: str, stored: Any) -> ResponseReturnValue:
-    user, classification = pages.user_session(), _CLASSIFICATION.validate_python(stored)
-    sources.classify(user.account_id, domain, classification, actor=user.actor)
+def _undo_classification(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    user = pages.user_session()
+    classification = _CLASSIFICATION.validate_python(values["classification"])
+    sources.classify(user.account_id, values["domain"], classification, actor=user.actor)
     return notices.redirect(url, f"Undone: the classification of {classification.source}.")
+
+
+def _undo_view(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    saved_views.save(pages.user_session().user_id, values["name"], values["filters"])
+    return notices.redirect(url, f"Undone: the view “{values['name']}” is back.")
+
+
+def _undo_time_zone(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    preferences.set_time_zone(pages.user_session(), values["time_zone"])
+    return notices.redirect(url, "Undone: the previous time zone is back.")
+
+
+_UNDO: Mapping[str, Callable[[str, Mapping[str, Any]], ResponseReturnValue]] = {
+    "alerts": _undo_alerts,
+    "assignments": _undo_assignments,
+    "domains": _undo_domains,
+    "view": _undo_view,
+    "time_zone": _undo_time_zone,
+    "source": _undo_classification,
+}

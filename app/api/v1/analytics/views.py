@@ -2,9 +2,8 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Annotated, Any, Literal, Protocol
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response
 from pydantic import Field
@@ -21,6 +20,7 @@ from app.api.v1.analytics.links import record_urls
 from app.errors import InvalidRequest
 from app.models import Domain
 from app.models.keys import Scope
+from app.protocols import timestamps
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import policy as analytics_policy
@@ -311,11 +311,6 @@ def _camel(values: dict[str, Any]) -> dict[str, Any]:
     return {to_camel(name): value for name, value in values.items()}
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def _times(
     tz: str, from_at: datetime | None, to_at: datetime | None
 ) -> tuple[ZoneInfo, datetime, datetime]:
@@ -323,11 +318,9 @@ def _times(
 
     raises  InvalidRequest
     """
-    if tz not in _zones():
-        raise InvalidRequest.field(
-            "tz", "unknown time zone. Use a name of the IANA database, such as Europe/Berlin"
-        )
-    zone = ZoneInfo(tz)
+    zone = timestamps.find_zone(tz)
+    if zone is None:
+        raise InvalidRequest.field("tz", timestamps.UNKNOWN_ZONE)
     to_at = to_at or datetime.now(UTC)
     if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
         raise InvalidRequest.field("to", "the time must be in the years 2000 to 2199")

@@ -35,12 +35,13 @@ def index() -> ResponseReturnValue:
     is_private = not privacy.sees_addresses()
     if is_private:  # a search by part of an address would reveal it
         values["actor"] = values["target"] = ""
+    zone = dates.reader_zone()
     filters = AuditFilter(
         actor=values["actor"] or None,
         action=values["about"] or None,
         target=values["target"] or None,
-        from_at=dates.parse_day(values["from"]),
-        to_at=dates.parse_end_of_day(values["to"]),
+        from_at=dates.parse_day(values["from"], zone),
+        to_at=dates.parse_end_of_day(values["to"], zone),
     )
     paging = pages.Paging(values)
     rows, following = entries.search(
@@ -52,5 +53,6 @@ def index() -> ResponseReturnValue:
         following=paging.following(following),
         filters={name: value for name, value in values.items() if value},
         subjects=SUBJECTS,
+        presets=query.presets(zone),
         is_private=is_private,
     )

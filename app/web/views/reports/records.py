@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app.analysis.mail.record_filter import NOT_PASS, RESULTS, RecordFilter
 from app.models.reports import PROVENANCES, TRUSTED
 from app.services.reports import dmarc_records, serialization
-from app.web.base import pages, record_lists
+from app.web.base import pages, query, record_lists
 from app.web.base.record_lists import Filters, Parameters
 
 bp = Blueprint("records", __name__, url_prefix="/domains/<domain>/records")
@@ -69,6 +69,7 @@ def index(domain: str) -> ResponseReturnValue:
         following=paging.following(page.cursor_values),
         params=values,
         labels=list(_labels(page.domain.name, values)),
+        presets=query.presets(time="T00:00"),
         results=RESULT_LABELS,
         hidden={name: values[name] for name in HIDDEN if name in values},
         errors=errors,

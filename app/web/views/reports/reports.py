@@ -127,6 +127,7 @@ def _list(template: str, search: Any, extra: Sequence[str] = ()) -> ResponseRetu
         reports=rows,
         following=paging.following(following),
         filters={name: value for name, value in values.items() if value},
+        presets=query.presets(),
     )
 
 

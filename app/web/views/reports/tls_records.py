@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from app.analysis.mail.record_filter import TlsRecordFilter
 from app.models.reports import PROVENANCES
 from app.services.reports import serialization, tls_records
-from app.web.base import pages, record_lists
+from app.web.base import pages, query, record_lists
 from app.web.base.record_lists import Filters
 
 bp = Blueprint("tls_records", __name__, url_prefix="/domains/<domain>/tls-records")
@@ -46,6 +46,7 @@ def index(domain: str) -> ResponseReturnValue:
         is_of_failures=any(name in values for name in ("resultType", "mx", "hasMx")),
         following=paging.following(page.cursor_values),
         params=values,
+        presets=query.presets(time="T00:00"),
         labels=list(
             FILTERS.removable(values, lambda others: record_lists.address(ENDPOINT, name, others))
         ),

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -40,6 +41,12 @@ def new() -> UUID:
         value = _last
     high, low = value >> 62, value & ((1 << 62) - 1)
     return UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low)
+
+
+def first_at(at: datetime) -> UUID:
+    """Return the id that sorts before all ids of this time and later."""
+    milliseconds = int(at.timestamp() * 1_000)
+    return UUID(int=milliseconds << 80)
 
 
 @lru_cache(maxsize=16_384)  # lists show the same ids repeatedly

@@ -27,6 +27,7 @@ from app.services.operations import retention
 from app.services.rollups import rollup_queue, rollups
 from app.services.scans import runner, starttls_probes
 from app.services.sign_in import password_resets
+from app.services.weekly import sending as weekly_sending
 from app.settings import InvalidSettings, Settings
 from worker import shutdown
 
@@ -67,7 +68,8 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(300, account_monitor.check_accepted_risks),
         Task(300, verification_recheck.enqueue_due),
         Task(60, deletion.delete_requested),
-        Task(300, mail_figures.refresh),
+        Task(60, mail_figures.refresh),
+        Task(60, weekly_sending.send_due),
         Task(600, rollups.compact_weeks),
         Task(3600, retention.run),
         Task(600, processor.retry_deferred),

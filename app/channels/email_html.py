@@ -19,7 +19,7 @@ _COLORS = {
 }
 _RESOLVED = "#1c6b3c"
 _TEXT = "color:#1d2329;font:15px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif"
-_MUTED = "color:#56616b;font-size:13px"
+MUTED = "color:#56616b;font-size:13px"
 _CODE = "font:13px/1.5 ui-monospace,Consolas,monospace;overflow-wrap:anywhere"
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -76,19 +76,19 @@ class Digest:
         body = (
             f'<h1 style="margin:0 0 16px;font-size:20px;line-height:1.3">{escape(self.heading)}'
             f'</h1><table cellpadding="0" cellspacing="0" width="100%">{rows}</table>'
-            f"{_button(base_url + '/alerts', 'View alerts')}"
+            f"{button(base_url + '/alerts', 'View alerts')}"
         )
-        return _page(self.heading, body, foot)
+        return page(self.heading, body, foot)
 
 
 def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
-    """Return the footer: why the email was sent, and links to change or stop that."""
+    """Return the footer: why the email was sent, and links to change or stop that, if any."""
     links = (
         (f"{base_url}/settings/notifications", "Manage notifications"),
         (unsubscribe_url, "Unsubscribe"),
     )
     shown = " · ".join(
-        f'<a href="{escape(url)}" style="color:#56616b">{label}</a>' for url, label in links
+        f'<a href="{escape(url)}" style="color:#56616b">{label}</a>' for url, label in links if url
     )
     return f"{escape(reason)}<br>{shown}"
 
@@ -98,25 +98,25 @@ def render_events(events: Sequence[Event], base_url: str, foot: str) -> str:
     event = events[0]
     alert = channels_text.alert_of(event)
     if not alert:
-        return _page(
+        return page(
             "Test message", f"<p style='margin:0'>{escape(channels_text.TEST_LINE)}</p>", foot
         )
     where = alert["domainName"] or "Your account"
     note = event["data"]["transition"]["note"]
     parts = [
         f'<p style="margin:0 0 12px">{_badge(event)}'
-        f' <span style="{_MUTED}">{escape(where)} · {channels_text.time(event)}</span></p>',
+        f' <span style="{MUTED}">{escape(where)} · {channels_text.time(event)}</span></p>',
         f'<h1 style="margin:0 0 12px;font-size:20px;line-height:1.3">{escape(alert["title"])}</h1>',
         _message(alert),
         f'<p style="margin:0 0 16px">Status change: {escape(note)}</p>' if note else "",
         _facts(channels_text.facts(alert)),
         _fix(None if event["type"] == "alert.resolved" else channels_text.fix(alert)),
         _related(events[1:]),
-        _button(f"{base_url}/alerts/{alert['id']}", "View alert"),
+        button(f"{base_url}/alerts/{alert['id']}", "View alert"),
         f'<p style="margin:16px 0 0"><a href="{escape(alert["runbook"])}" style="color:#1a5fb4">'
         "What this means and what to do</a></p>",
     ]
-    return _page(channels_text.group_heading(events), "".join(parts), foot)
+    return page(channels_text.group_heading(events), "".join(parts), foot)
 
 
 def _related(events: Sequence[Event]) -> str:
@@ -140,8 +140,9 @@ def _message(alert: Mapping[str, Any]) -> str:
     return f'<p style="margin:0 0 16px">{escape(rest)}</p>' if rest else ""
 
 
-def _page(title: str, body: str, foot: str) -> str:
-    return _PAGE.format(title=escape(title), body=body, text=_TEXT, muted=_MUTED, foot=foot)
+def page(title: str, body: str, foot: str) -> str:
+    """Return the HTML page of an email."""
+    return _PAGE.format(title=escape(title), body=body, text=_TEXT, muted=MUTED, foot=foot)
 
 
 def _badge(event: Event) -> str:
@@ -159,7 +160,7 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
     if not facts:
         return ""
     rows = "".join(
-        f'<tr><td style="padding:4px 16px 4px 0;vertical-align:top;white-space:nowrap;{_MUTED}">'
+        f'<tr><td style="padding:4px 16px 4px 0;vertical-align:top;white-space:nowrap;{MUTED}">'
         f'{escape(name)}</td><td style="padding:4px 0;{_CODE};white-space:pre-line">'
         f"{escape(value)}</td></tr>"
         for name, value in facts
@@ -187,11 +188,12 @@ def _row(event: Event) -> str:
         f'{_badge(event)}</td><td style="padding:10px 0;border-top:1px solid #dfe3e7">'
         f'<a href="{escape(alert["runbook"])}" style="color:#1d2329;font-weight:600;'
         f'text-decoration:none">{escape(alert["title"])}</a><br>'
-        f'<span style="{_MUTED};overflow-wrap:anywhere">{escape(where)}</span></td></tr>'
+        f'<span style="{MUTED};overflow-wrap:anywhere">{escape(where)}</span></td></tr>'
     )
 
 
-def _button(url: str, label: str) -> str:
+def button(url: str, label: str) -> str:
+    """Return a link that looks like a button."""
     return (
         f'<p style="margin:8px 0 0"><a href="{escape(url)}" '
         f'style="display:inline-block;'

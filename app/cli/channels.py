@@ -16,6 +16,8 @@ from app.services.accounts import accounts
 from app.services.notifications import channel_pages, channels, dispatcher
 from app.services.notifications.channel_pages import ChannelPage, ListedChannel
 from app.services.notifications.channels import NewChannel
+from app.services.weekly import schedules
+from app.services.weekly.schedules import WEEKDAYS, Schedule
 
 group = Commands("channels", help="Manage notification channels.")
 
@@ -103,6 +105,25 @@ def list_channels(account: str, as_json: bool) -> None:
         return
     for item in items:
         _print(item)
+
+
+@group.command("weekly")
+@ACCOUNT
+@click.option(
+    "--day",
+    type=click.Choice([*(day.lower() for day in WEEKDAYS), "never"]),
+    default="monday",
+    show_default=True,
+)
+@click.option("--hour", type=click.IntRange(0, 23), default=8, show_default=True)
+@click.option("--zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@_CHANNEL
+def set_weekly(account: str, channel: str, day: str, hour: int, zone: str) -> None:
+    """Send the weekly summary of an email channel on a day and hour, or never."""
+    names = [name.lower() for name in WEEKDAYS]
+    schedule = None if day == "never" else Schedule(names.index(day), hour, zone)
+    schedules.change(accounts.find(account).id, channel, schedule, actor=OPERATOR)
+    print(f"Weekly summary: {schedule or 'never'}")
 
 
 @group.command("test")

@@ -122,3 +122,4 @@ def _split_words(text: str | None) -> tuple[str, ...] | None:
 
 
 Json = JSON  # not JSONB: read and written as a whole, never searched
+JsonOrNull = JSON(none_as_null=True)  # None is NULL and not the JSON value null

@@ -18,7 +18,7 @@ from app.models.accounts import (
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.emails import Email
-from app.models.events import Channel, ChannelRecipient, Delivery, Event
+from app.models.events import Channel, ChannelRecipient, Delivery, Event, WeeklySummary
 from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, ApiKeyAddress, ApiKeyUsage, IdempotentCall
 from app.models.mail_hosts import MailHost
@@ -43,11 +43,13 @@ from app.models.rollups import (
     DmarcIdentity,
     DmarcWeek,
     DomainMail,
+    DomainMailDay,
     FlowCount,
     ReporterCount,
 )
 from app.models.scans import BatchScan, Scan, ScanBatch
 from app.models.senders import ReportMonitor, SenderHost, SourceDecision
+from app.models.share_links import ShareLink
 from app.models.tls_reports import TlsPolicy, TlsReport
 from app.models.token_leaks import TokenLeak
 from app.models.upload_tokens import UploadToken
@@ -78,6 +80,7 @@ __all__ = [
     "DnsChange",
     "Domain",
     "DomainMail",
+    "DomainMailDay",
     "DomainState",
     "Email",
     "Event",
@@ -106,6 +109,7 @@ __all__ = [
     "Scan",
     "ScanBatch",
     "SenderHost",
+    "ShareLink",
     "SignInNetwork",
     "SourceDecision",
     "StoredFormDraft",
@@ -114,4 +118,5 @@ __all__ = [
     "TokenLeak",
     "UploadToken",
     "User",
+    "WeeklySummary",
 ]

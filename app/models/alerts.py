@@ -64,6 +64,13 @@ class Alert(Base):
         Index(None, "domain_id", "status"),
         Index(None, "cause_id"),
         Index(
+            "ix_alerts_resolved",
+            "account_id",
+            "resolved_at",
+            sqlite_where=text("resolved_at IS NOT NULL"),
+            postgresql_where=text("resolved_at IS NOT NULL"),
+        ),
+        Index(
             "ix_alerts_active",
             "account_id",
             "domain_id",

@@ -164,6 +164,7 @@ class DnsChange(Base):
             ondelete="CASCADE",
         ),
         Index(None, "domain_id", "id"),
+        Index(None, "account_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)

@@ -16,6 +16,7 @@ class Email(Base):
 
     status           ``skipped``: no mail server was configured when it was enqueued
     body             encrypted, and empty once the email is no longer queued: bodies hold links
+    extras           encrypted JSON of the HTML and the unsubscribe URL; empty as ``body`` is
     next_attempt_at  when a worker may try next; None once the email is no longer queued
     finished_at      when it was sent, failed or skipped
     """
@@ -34,6 +35,7 @@ class Email(Base):
     kind: Mapped[str] = mapped_column(BoundedText(40))
     subject: Mapped[str] = mapped_column(BoundedText(200))
     body: Mapped[str] = mapped_column(PlainText)
+    extras: Mapped[str] = mapped_column(PlainText, default="", server_default="")
     status: Mapped[str] = mapped_column(BoundedText(16), default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

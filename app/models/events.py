@@ -103,6 +103,28 @@ class Channel(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
+class WeeklySummary(Base):
+    """When an email channel sends its weekly summary; without the row it sends none.
+
+    weekday    0 for Monday; with ``hour`` in ``time_zone``
+    next_at    when the next one is due
+    period_at  the start of the period that the next one is about
+    """
+
+    __tablename__ = "weekly_summaries"
+    __table_args__ = (Index(None, "next_at"), Index(None, "account_id"))
+
+    channel_id: Mapped[UUID] = mapped_column(
+        ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True
+    )
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    weekday: Mapped[int] = mapped_column()
+    hour: Mapped[int] = mapped_column()
+    time_zone: Mapped[str] = mapped_column(BoundedText(64))
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    period_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ChannelRecipient(Base):
     """One address of an email channel.
 

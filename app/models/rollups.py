@@ -75,6 +75,30 @@ class DomainMail(Base):
     computed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class DomainMailDay(Base):
+    """The messages of a domain on a UTC day, counted with ``DomainMail``.
+
+    day  the number of days since the epoch
+    """
+
+    __tablename__ = "domain_mail_days"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        # All columns that the overview reads, so that it reads no row of the table.
+        Index("ix_domain_mail_days_account", "account_id", "day", "messages", "passed"),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    account_id: Mapped[UUID] = mapped_column()
+    messages: Mapped[int] = mapped_column(BigInteger)
+    passed: Mapped[int] = mapped_column(BigInteger)
+
+
 class DmarcIdentity(Base):
     """The authentication results of mail of the domain (``analysis.mail`` has the same fields)."""
 

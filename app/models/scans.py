@@ -13,7 +13,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db.types import Base, BoundedText, Json, UtcDateTime
+from app.db.types import Base, BoundedText, Json, JsonOrNull, UtcDateTime
 from app.models.accounts import utc_now
 from app.models.stored_json import StoredScanResult, StoredScore
 
@@ -31,6 +31,7 @@ class Scan(Base):
     enqueued_at  when its job was last enqueued
     summary      the number of checks, by verdict
     has_changes  whether a record, a definite verdict or an alert changed; None: not determined
+    verdict_changes  (before, after) of the checks whose definite verdict changed; None: of none
     """
 
     __tablename__ = "scans"
@@ -56,6 +57,13 @@ class Scan(Base):
         ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "id"),
+        Index(
+            "ix_scans_verdict_changes",
+            "account_id",
+            "finished_at",
+            sqlite_where=text("verdict_changes IS NOT NULL"),
+            postgresql_where=text("verdict_changes IS NOT NULL"),
+        ),
         Index(
             "ix_scans_requested",
             "account_id",
@@ -86,6 +94,7 @@ class Scan(Base):
     summary: Mapped[dict[str, int] | None] = mapped_column(Json)
     result: Mapped[StoredScanResult | None] = mapped_column(Json, deferred=True)
     has_changes: Mapped[bool | None] = mapped_column()
+    verdict_changes: Mapped[dict[str, list[str]] | None] = mapped_column(JsonOrNull)
     error: Mapped[str | None] = mapped_column(BoundedText(300))
 
     @property

@@ -1,6 +1,6 @@
 """Timestamps as text: RFC 3339, and the local time of a reader in a zone of the IANA database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -52,3 +52,19 @@ def abbreviation(local: datetime) -> str:
     """Return the abbreviation of the zone at this time; the offset if the zone has none."""
     name = local.tzname() or ""
     return name if name.isalpha() else f"UTC{local.isoformat(timespec='minutes')[16:]}"
+
+
+def next_weekly(weekday: int, hour: int, zone: ZoneInfo, now: datetime) -> datetime:
+    """Return when it is this hour of this weekday in the zone for the next time, in UTC.
+
+    An hour that the clock skips begins at the first time after it. Of an hour that the clock
+    repeats, the first one counts. ``weekday`` is 0 for Monday.
+    """
+    today = now.astimezone(zone).date()
+    day = today + timedelta(days=(weekday - today.weekday()) % 7)
+    at = _local_hour(day, hour, zone)
+    return at if at > now else _local_hour(day + timedelta(days=7), hour, zone)
+
+
+def _local_hour(day: date, hour: int, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=zone).astimezone(UTC)

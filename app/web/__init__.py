@@ -6,7 +6,7 @@ from app.settings import Settings
 from app.web import requirements
 from app.web.base import filters, notices, pages
 from app.web.sign_in import login_throttle
-from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo
+from app.web.views import alerts, channels, keys, mailboxes, recipients, sinks, undo, weekly
 from app.web.views.domains import (
     domain_bulk,
     domains,
@@ -14,6 +14,7 @@ from app.web.views.domains import (
     overview,
     plans,
     profiles,
+    shares,
 )
 from app.web.views.people import account, audit, auth, passwords, results, security, team
 from app.web.views.reports import (
@@ -42,7 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     filters.add_to(web)
     notices.add_to(web)
     groups = (
-        *(auth, passwords, overview, domains, domain_bulk, profiles, plans),
+        *(auth, passwords, overview, domains, domain_bulk, profiles, plans, shares),
         *(mail, records, tls_records, reports, files, alerts),
     )
     settings_groups = (
@@ -51,6 +52,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         upload_tokens,
         mailboxes,
         channels,
+        weekly,
         sinks,
         team,
         security,
@@ -61,5 +63,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         web.register_blueprint(group.bp)
     web.register_blueprint(keys.first_page)
     web.register_blueprint(reporting.former)
+    web.register_blueprint(shares.shared)
     app.register_blueprint(web)
     app.after_request(pages.set_security_headers)

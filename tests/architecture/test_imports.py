@@ -108,7 +108,11 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
         "api_keys",
     ),
     "domains": ("core", "audit", "alerts", "ingest", "filing", "scans"),
-    "domain_status": ("core", "alerts", "rollups", "scans", "domains"),
+    "domain_status": ("core", "audit", "alerts", "rollups", "scans", "domains"),
+    "weekly": (
+        *("core", "audit", "emails", "notifications", "analytics", "sign_in"),
+        "domain_status",
+    ),
     "plans": ("core", "rollups", "analytics", "scans"),
     # Retention has a rule for the tables of every package.
     "operations": (
@@ -231,6 +235,7 @@ CATCH_ALL = {  # one bad item must not stop the rest
     "app.services.filing.processor",
     "app.services.forwarding.attempts",
     "app.services.notifications.senders",
+    "app.services.weekly.sending",
     "app.web_server.worker",
     "worker.clock",
 }

@@ -38,7 +38,7 @@ from app.services.analytics.sources import ManualClassification
 from app.services.api_keys import account_limits, upload_tokens
 from app.services.audit import refusals
 from app.services.core import account_rows
-from app.services.domain_status import mail_figures, saved_views
+from app.services.domain_status import mail_figures, saved_views, share_links
 from app.services.emails import emails
 from app.services.emails.emails import NewEmail
 from app.services.filing import processor
@@ -53,6 +53,8 @@ from app.services.scans import batches, runner, scans
 from app.services.scans.batches import Selection
 from app.services.sign_in import sessions
 from app.services.sign_in.sessions import UserSession
+from app.services.weekly import schedules
+from app.services.weekly.schedules import Schedule
 from tests.support.factories import add_email_channel, make_account, make_domain, make_key
 from tests.support.forwarding_sinks import add_sink
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
@@ -250,6 +252,8 @@ def _channels(full: FullAccount, actor: str) -> None:
     )
     both = f"{full.owner.email}, {full.person.email}"
     add_email_channel(full.account.id, "both", both, actor=actor)
+    schedules.change(full.account.id, "both", Schedule(0, 8, "Europe/Berlin"), actor=actor)
+    share_links.create(full.account.id, full.domain, 7, None, actor=actor)
     open_alert, *_ = alerts.listing(full.account.id, AlertFilter(status="open")).page(None, 50)[0]
     change = AlertChange(
         "dismissed",

@@ -41,12 +41,38 @@ def test_the_last_days_end_today(at: datetime, zone: ZoneInfo, days: int) -> Non
     assert at.astimezone(zone).date() - first == timedelta(days=days - 1)
 
 
-@given(at=TIMES, zone=ZONES)
-def test_the_next_monday_is_at_most_a_week_away(at: datetime, zone: ZoneInfo) -> None:
-    monday = dates.next_monday(8, zone, at)
-    assert timedelta(0) < monday - at <= timedelta(days=7, hours=3)
-    local = monday.astimezone(zone)
-    assert (local.weekday(), local.hour) == (0, 8)
+@given(at=TIMES, zone=ZONES, weekday=st.integers(0, 6), hour=st.integers(0, 23))
+def test_every_week_has_one_time_for_the_weekly_summary(
+    at: datetime, zone: ZoneInfo, weekday: int, hour: int
+) -> None:
+    due = timestamps.next_weekly(weekday, hour, zone, at)
+    assert timedelta(0) < due - at <= timedelta(days=8, hours=2)
+    following = timestamps.next_weekly(weekday, hour, zone, due)
+    assert timedelta(days=6) <= following - due <= timedelta(days=8)
+    assert timestamps.next_weekly(weekday, hour, zone, due - timedelta(seconds=1)) == due
+    local = due.astimezone(zone)
+    skipped = local.replace(hour=hour, minute=0, tzinfo=None)
+    is_regular = skipped.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).hour == hour
+    assert (local.weekday(), local.hour) == (weekday, hour) or not is_regular
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "now", "due"),
+    [
+        ("Europe/Berlin", 2, "2026-03-28T12:00Z", "2026-03-29T01:00Z"),  # 02:00 is skipped
+        ("Europe/Berlin", 8, "2026-03-28T12:00Z", "2026-03-29T06:00Z"),
+        ("Europe/Berlin", 2, "2026-10-24T12:00Z", "2026-10-25T00:00Z"),  # 02:00 is repeated
+        ("Europe/Berlin", 2, "2026-10-25T00:00Z", "2026-11-01T01:00Z"),
+        ("Europe/Berlin", 2, "2026-10-25T01:30Z", "2026-11-01T01:00Z"),
+        ("Asia/Kathmandu", 8, "2026-10-25T02:14Z", "2026-10-25T02:15Z"),
+        ("Asia/Kathmandu", 8, "2026-10-25T02:15Z", "2026-11-01T02:15Z"),
+    ],
+)
+def test_the_weekly_summary_follows_the_clock_of_its_zone(
+    zone: str, hour: int, now: str, due: str
+) -> None:
+    at = timestamps.next_weekly(6, hour, ZoneInfo(zone), datetime.fromisoformat(now))
+    assert at == datetime.fromisoformat(due)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The overview page: tiles that lead to lists, grades and policies."""
 
 import re
+from datetime import date, timedelta
 
 from flask import Flask
 
@@ -12,8 +13,11 @@ from app.services.domain_status.mail_figures import DAYS
 from app.services.filing import processor
 from app.services.ingest import files
 from app.services.mailboxes import mailboxes
+from app.services.scans import scans
 from app.settings import Settings
+from app.web import pass_rate_chart
 from tests.support.dashboard_browser import Browser
+from tests.support.dashboard_pages import run_queued_scans
 from tests.support.factories import ACTOR, add_email_channel, make_domain, make_key
 from tests.support.people import colleague
 from tests.support.report_documents import dmarc_xml
@@ -103,3 +107,36 @@ def test_a_user_hides_the_first_steps_and_shows_them_again(app: Flask, browser: 
     assert "/first-steps/show" in browser.get("/settings/account")
     assert "/first-steps/show" not in other.get("/settings/account")
     assert 'id="start"' in browser.submit("/first-steps/show")
+
+
+def test_overview_says_what_changed_since_yesterday_with_links(browser: Browser) -> None:
+    assert "What changed since yesterday" not in browser.get("/")
+    make_domain(browser.account_id, "acme.test")
+    assert "Nothing changed in the last 24 hours" in browser.get("/")
+    for records in ({}, {("_dmarc.acme.test", "TXT"): ["v=DMARC1; p=reject"]}):
+        scans.trigger(browser.account_id, "acme.test", actor=ACTOR)
+        run_queued_scans(browser, {("acme.test", "TXT"): ["v=spf1 -all"], **records})
+    page = browser.get("/")
+    changes = page.partition("What changed since yesterday")[2].partition("</section>")[0]
+    assert (
+        '<a href="/domains/acme.test/history">The TXT record at _dmarc.acme.test was added.</a>'
+        in changes
+    )
+    assert re.search(r'<a href="/domains/acme.test#check-dmarc">DMARC became better', changes)
+    assert re.search(r'<a href="/alerts/alert_\w+">New alert', changes)
+    for url in set(re.findall(r'<a href="([^"#]+)', changes)):
+        browser.get(url)
+
+
+def test_overview_draws_the_pass_rate_of_days_with_email() -> None:
+    first = date(2026, 1, 1)
+    days = [{"pass": 1, "fail": 1}, {}, {"pass": 3, "fail": 1}, {"pass": 4, "fail": 0}]
+    chart = pass_rate_chart.draw([(first + timedelta(n), day) for n, day in enumerate(days)])
+    assert [(point.label, point.rate, point.messages) for point in chart.points] == [
+        ("01 Jan", 0.5, 2),
+        ("03 Jan", 0.75, 4),
+        ("04 Jan", 1.0, 4),
+    ]
+    assert [line.count(",") for line in chart.lines] == [1, 2]
+    assert all(chart.frame.left < point.x < chart.frame.right for point in chart.points)
+    assert pass_rate_chart.draw([]).lines == []

@@ -14,6 +14,7 @@ from app import settings as app_settings
 from app.db.transactions import transaction
 from app.models import Account, ReportFile
 from app.services.audit import audit_log
+from app.services.domain_status import mail_figures
 from app.services.filing import processor
 from app.services.ingest import files as ingest_files
 from app.services.ingest import tokens
@@ -295,6 +296,7 @@ def test_report_address_of_another_account_is_not_found(owner: Browser, stranger
 def test_overview_shows_the_email_of_thirty_days(owner: Browser) -> None:
     assert "Email by DMARC result, last 30 days" not in owner.get("/")
     upload(owner, ("a.xml", dmarc_xml()))
+    mail_figures.refresh()
     assert "Email by DMARC result, last 30 days" in owner.get("/")
 
 

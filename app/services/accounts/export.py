@@ -31,7 +31,7 @@ EXCLUDED_COLUMNS = frozenset(
             "record_sinks.secret_encrypted",
         ),
         *("report_mailboxes.secrets_encrypted", "report_mailboxes.token_encrypted"),
-        *("upload_tokens.digest", "password_resets.digest"),
+        *("upload_tokens.digest", "password_resets.digest", "share_links.digest"),
         *("form_results.session_id", "form_results.text_encrypted"),
         *("form_drafts.id", "form_drafts.text_encrypted"),
     }

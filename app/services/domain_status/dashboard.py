@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,25 +10,28 @@ from sqlalchemy import Row, exists, func, select
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.analysis.mail import periods
 from app.checks.engine.types import Severity
+from app.db import transactions
 from app.db.transactions import transaction
 from app.models import (
     Alert,
     ApiKey,
     Channel,
-    DmarcHour,
     Domain,
     DomainMail,
+    DomainMailDay,
     ReportFile,
     ReportMailbox,
     Scan,
 )
-from app.services.domain_status import domain_list
-from app.services.rollups import rollup_queue
+from app.services.domain_status import domain_list, recent_changes
+from app.services.domain_status.recent_changes import RecentChanges
 
 MAX_LOWEST = 10  # domains in the list
+MAX_FAILING = 5  # domains in the list
 MAX_FIXES = 8
+RECENT = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TREND_SCANS = 30
 
 
@@ -90,8 +93,12 @@ class Overview:
     fixes        most severe first, then by the number of affected domains
     lowest       rows of ``domain_list.COLUMNS``, lowest score first
     trends       the scores of the last scans of these domains, oldest first
-    email        reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``
+    email        reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``;
+                 counted in advance
     first_steps  the first steps of a new account
+    recent       what has changed in the last 24 hours
+    failing      the domains with the most email that failed DMARC in 30 days: name, messages,
+                 passed, failed
     """
 
     grades: Mapping[str, int]
@@ -103,6 +110,8 @@ class Overview:
     trends: Mapping[UUID, Sequence[int]]
     email: Sequence[tuple[date, Mapping[str, int]]]
     first_steps: FirstSteps
+    recent: RecentChanges
+    failing: Sequence[Row[Any]]
 
     @property
     def domains(self) -> int:
@@ -122,8 +131,8 @@ class Overview:
 
 def of_account(account_id: UUID, days: int) -> Overview:
     """Return the current overview of the account, with its email of the last days."""
-    rollup_queue.drain_account(account_id)
     with transaction(readonly=True, snapshot=True) as session:
+        now = transactions.now(session)
         grades: Any = session.execute(
             select(func.coalesce(Domain.grade, ""), func.count())
             .where(Domain.account_id == account_id)
@@ -144,8 +153,10 @@ def of_account(account_id: UUID, days: int) -> Overview:
             fixes=fixes,
             lowest=lowest,
             trends=score_trends(session, account_id, [row.id for row in lowest]),
-            email=_email(session, account_id, days),
+            email=_email(session, account_id, days, now),
             first_steps=_first_steps(session, account_id),
+            recent=recent_changes.read(session, account_id, now - RECENT),
+            failing=_most_failing(session, account_id),
         )
 
 
@@ -230,24 +241,37 @@ def score_trends(
 
 
 def _email(
-    session: Session, account_id: UUID, days: int
+    session: Session, account_id: UUID, days: int, now: datetime
 ) -> Sequence[tuple[date, Mapping[str, int]]]:
-    today = datetime.now(UTC).date()
-    first = today - timedelta(days=days - 1)
-    start = periods.hour_of(datetime.combine(first, time(), UTC))
-    rows = session.execute(
-        select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
-        .join(Domain, Domain.id == DmarcHour.domain_id)
-        .where(Domain.account_id == account_id, DmarcHour.hour >= start)
-        .group_by(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf)
+    today = (now - _EPOCH).days
+    rows: Any = session.execute(
+        select(DomainMailDay.day, func.sum(DomainMailDay.messages), func.sum(DomainMailDay.passed))
+        .where(DomainMailDay.account_id == account_id, DomainMailDay.day > today - days)
+        .group_by(DomainMailDay.day)
     ).all()
-    by_day: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
-    for hour, dkim, spf, messages in rows:
-        counts = by_day.get(periods.at(hour).date())
-        if counts is not None:
-            result = "pass" if dkim or spf else "fail"
-            counts[result] = counts.get(result, 0) + int(messages)
-    return list(by_day.items())
+    counts = {day: (int(messages), int(passed)) for day, messages, passed in rows}
+    return [
+        (
+            (_EPOCH + timedelta(days=day)).date(),
+            {"pass": counts[day][1], "fail": counts[day][0] - counts[day][1]}
+            if day in counts
+            else {},
+        )
+        for day in range(today - days + 1, today + 1)
+    ]
+
+
+def _most_failing(session: Session, account_id: UUID) -> Sequence[Row[Any]]:
+    failed = DomainMail.messages - DomainMail.passed
+    rows: Any = session.execute(
+        select(Domain.name, DomainMail.messages, DomainMail.passed, failed.label("failed"))
+        .join(DomainMail, DomainMail.domain_id == Domain.id)
+        .where(Domain.account_id == account_id, failed > 0)
+        .order_by(failed.desc(), Domain.name)
+        .limit(MAX_FAILING)
+    ).all()
+    failing: Sequence[Row[Any]] = rows
+    return failing
 
 
 def _first_steps(session: Session, account_id: UUID) -> FirstSteps:

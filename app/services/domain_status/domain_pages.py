@@ -13,7 +13,7 @@ from app.analysis.scan import fix_formats
 from app.catalog.profiles.types import Profile
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
-from app.models import DnsChange, Domain, DomainState, SavedView, Scan
+from app.models import DnsChange, Domain, DomainState, SavedView, Scan, ShareLink
 from app.models.scans import UNFINISHED
 from app.protocols.record_formats import FormattedChange
 from app.services.alerts import alerts
@@ -25,6 +25,7 @@ from app.services.domain_status import (
     domain_list,
     domain_table,
     saved_views,
+    share_links,
 )
 from app.services.domain_status.domain_list import DomainFilter
 from app.services.domain_status.domain_table import FirstScans, Tag
@@ -87,6 +88,7 @@ class DomainPage:
     live         rows of ``alerts.COLUMNS``: the unresolved alerts, newest first
     score_trend  the scores of the last scans, oldest first
     challenge    the record to publish; None if the domain counts as verified
+    share_links  the links that show its checks, newest first
     """
 
     domain: Domain
@@ -95,6 +97,7 @@ class DomainPage:
     live: Sequence[Row[Any]]
     score_trend: Sequence[int]
     challenge: Challenge | None
+    share_links: Sequence[ShareLink]
 
     @property
     def open_alerts(self) -> Sequence[Row[Any]]:
@@ -220,6 +223,7 @@ def results(account_id: UUID, ref: str) -> DomainPage:
             live=alerts.live(session, domain.id),
             score_trend=dashboard.score_trends(session, account_id, [domain.id]).get(domain.id, []),
             challenge=_challenge(account_id, domain),
+            share_links=share_links.valid_of(session, domain.id),
         )
 
 

@@ -8,11 +8,13 @@
 4. A worker that is killed between 2 and 3 leaves the row claimed; it is sent after LEASE_DURATION.
 """
 
+import json
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, select, update
@@ -52,6 +54,8 @@ class NewEmail:
 
     kind        what it is about, like ``invitation``; shown in metrics
     body        plain text
+    html        the same as HTML; empty for plain text only
+    unsubscribe_url  unsubscribes the recipient; empty without one
     account_id  None if it is not about an account
     """
 
@@ -60,6 +64,15 @@ class NewEmail:
     subject: str
     body: str
     account_id: UUID | None = None
+    html: str = ""
+    unsubscribe_url: str = ""
+
+
+class _Extras(NamedTuple):
+    """What an email has beyond its plain text."""
+
+    html: str = ""
+    unsubscribe_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,7 @@ class _Claimed:
     recipient: str
     subject: str
     body: str | None
+    extras: _Extras
     claimed_at: datetime
 
 
@@ -96,6 +110,7 @@ def enqueue(session: Session, new: NewEmail) -> None:
         kind=new.kind,
         subject=text.plain(new.subject)[:200],
         body=encryption.encrypt(new.body, PURPOSE) if is_sendable else "",
+        extras=_encrypted(_Extras(new.html, new.unsubscribe_url)) if is_sendable else "",
         status="queued" if is_sendable else "skipped",
         next_attempt_at=at if is_sendable else None,
         created_at=at,
@@ -151,17 +166,27 @@ def _claim() -> _Claimed | None:
             attempt=row.attempts,
             recipient=row.recipient,
             subject=row.subject,
-            body=_body(row),
+            body=_decrypted(row.body),
+            extras=_extras(row),
             claimed_at=at,
         )
 
 
-def _body(row: Email) -> str | None:
+def _decrypted(text: str) -> str | None:
     """Return the text; None if it was encrypted under another SECRET_KEY."""
     try:
-        return encryption.decrypt(row.body, PURPOSE)
+        return encryption.decrypt(text, PURPOSE)
     except DecryptionError:
         return None
+
+
+def _encrypted(extras: _Extras) -> str:
+    return encryption.encrypt(json.dumps(extras), PURPOSE) if any(extras) else ""
+
+
+def _extras(row: Email) -> _Extras:
+    text = _decrypted(row.extras) if row.extras else None
+    return _Extras(*json.loads(text)) if text else _Extras()
 
 
 def _send(claimed: _Claimed) -> Outcome:
@@ -177,6 +202,8 @@ def _send(claimed: _Claimed) -> Outcome:
         subject=claimed.subject,
         body=claimed.body,
         at=claimed.claimed_at,
+        html=claimed.extras.html,
+        unsubscribe_url=claimed.extras.unsubscribe_url,
     )
     server = smtp.parse_server(current.smtp_url)
     return smtp.submit(
@@ -207,6 +234,7 @@ def _after(claimed: _Claimed, outcome: Outcome, at: datetime) -> dict[str, objec
     return {
         "status": "sent" if error is None else "failed",
         "body": "",
+        "extras": "",
         "next_attempt_at": None,
         "sent_at": at if error is None else None,
         "finished_at": at,

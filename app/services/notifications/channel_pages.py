@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.db.transactions import transaction
-from app.models import Channel, ChannelRecipient
+from app.models import Channel, ChannelRecipient, WeeklySummary
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.notifications.dispatcher import Entry
 
@@ -29,12 +29,14 @@ class ChannelPage:
     problem     why nothing can be sent to it now; None if it is ready
     recipients  of an email channel, ordered by address
     deliveries  the last ones, newest first
+    weekly      when its weekly summary is sent; None: never
     """
 
     channel: Channel
     problem: str | None
     recipients: Sequence[ChannelRecipient]
     deliveries: Sequence[Entry]
+    weekly: WeeklySummary | None
 
 
 def listing(account_id: UUID) -> Sequence[ListedChannel]:
@@ -58,4 +60,5 @@ def find(account_id: UUID, ref: str) -> ChannelPage:
             problem=channels.target_error(session, channel),
             recipients=recipients.of_channel(session, channel.id),
             deliveries=dispatcher.read_log(session, channel, MAX_DELIVERIES),
+            weekly=session.get(WeeklySummary, channel.id),
         )

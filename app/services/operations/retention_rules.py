@@ -33,6 +33,7 @@ from app.models import (
     PasswordReset,
     RefusalCount,
     ScanBatch,
+    ShareLink,
     SignInNetwork,
     StoredFormDraft,
     TlsReport,
@@ -51,6 +52,7 @@ from app.services.sign_in import sign_in_networks
 
 INGEST_USAGE_RETENTION = timedelta(days=90)
 REFUSAL_COUNTS_RETENTION = timedelta(days=2)
+SHARE_LINK_RETENTION = timedelta(days=7)
 INVITATION_RETENTION = timedelta(days=30)  # after it has expired
 
 
@@ -307,6 +309,13 @@ RULES: Sequence[Rule] = (
         condition=conditions.older(Invitation.expires_at, INVITATION_RETENTION),
     ),
     Rule(
+        name="share_links",
+        table="share_links",
+        setting="",
+        what="expired share links",
+        condition=conditions.older(ShareLink.expires_at, SHARE_LINK_RETENTION),
+    ),
+    Rule(
         name="idempotent_calls",
         table="idempotent_calls",
         setting="",
@@ -351,6 +360,8 @@ WITHOUT_RULE: Mapping[str, str] = {
     "alert_transitions": "Deleted with the alert.",
     "batch_scans": "Deleted with the batch or the scan.",
     "domain_mail": "One row for each domain: deleted with it.",
+    "domain_mail_days": "The days of ``domain_mail``: replaced when they are counted again.",
+    "weekly_summaries": "Configuration: deleted with the channel.",
     "saved_views": "Configuration: deleted by the user.",
     "domain_states": "One row for each domain: deleted with it.",
     "dkim_keys": "The keys of the last scan: replaced by the next one.",

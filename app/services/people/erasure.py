@@ -20,7 +20,7 @@ ACTORS = (
     *("alert_transitions.actor", "api_keys.created_by", "channels.created_by"),
     *("ingest_tokens.created_by", "invitations.invited_by", "report_mailboxes.created_by"),
     *("scan_batches.requested_by", "scans.requested_by", "source_decisions.actor"),
-    "upload_tokens.created_by",
+    *("upload_tokens.created_by", "share_links.created_by"),
 )
 # Columns with texts that users write, and with copies of these texts.
 TEXTS = (

@@ -107,19 +107,6 @@ def drain_domains(domain_ids: Sequence[UUID]) -> None:
                 pass
 
 
-def drain_account(account_id: UUID) -> None:
-    """Roll up the queued reports of all domains of an account, as ``drain_domains`` does."""
-    with transaction(readonly=True) as session:
-        domain_ids = session.scalars(
-            select(RollupQueueEntry.domain_id)
-            .join(Domain, Domain.id == RollupQueueEntry.domain_id)
-            .where(_WAITS, Domain.account_id == account_id)
-            .distinct()
-            .limit(DOMAIN_BATCH_SIZE)
-        ).all()
-    drain_domains(domain_ids)
-
-
 def drain(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Roll up queued reports for MAX_RUN_SECONDS, a batch of each domain in rotation.
 

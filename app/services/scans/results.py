@@ -34,15 +34,10 @@ from app.services.core import batches, lifecycle_log, profiles
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.record_log import record_log
 from app.services.record_log.record_log import Entry, EntryKind
-from app.services.scans import (
-    dkim_keys,
-    domain_columns,
-    failures,
-    serialization,
-    starttls_probes,
-)
+from app.services.scans import dkim_keys, domain_columns, failures, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
 
+_CHANGES = ("has_changes", "verdict_changes")
 MIN_CHECKS = 90  # points of 100 that must be determined before alerts use the score
 
 Result = tuple[Claim, ScanResult]
@@ -191,7 +186,7 @@ def _mail_hosts(row: ScanRows) -> Sequence[str]:
 def _update_scan() -> Update:
     return _by_id(
         Scan,
-        ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
+        ("finished_at", "query_count", "score", "summary", "result", *_CHANGES),
         status="completed",
         error=None,
         lease_until=None,
@@ -280,6 +275,7 @@ class ScanOutcome:
             "summary": serialization.summary(self._results),
             "result": {"checks": self._json, "alerts": outcome},
             "has_changes": self._has_changes(outcome),
+            "verdict_changes": self._verdict_changes() or None,
         }
         state = {
             "domain_id": self._domain.id,
@@ -309,10 +305,12 @@ class ScanOutcome:
 
     def _has_changes(self, outcome: ChangedAlerts) -> bool:
         """Whether a record, an alert or a definite verdict changed."""
-        before = {check: result["verdict"] for check, result in self._state.last_results.items()}
-        after = {check: result["verdict"] for check, result in self._last_results.items()}
+        is_new = self._state.last_results.keys() != self._last_results.keys()
         has_alert_changes = bool(outcome["opened"] or outcome["resolved"])
-        return bool(self._changes) or has_alert_changes or before != after
+        return bool(self._changes) or has_alert_changes or is_new or bool(self._verdict_changes())
+
+    def _verdict_changes(self) -> dict[str, list[str]]:
+        return serialization.verdict_changes(self._state.last_results, self._last_results)
 
     def _stored_score_history(self) -> list[StoredScorePoint]:
         return [

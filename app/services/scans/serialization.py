@@ -58,6 +58,17 @@ def duration_ms(started_at: datetime | None, finished_at: datetime | None) -> in
     return round((finished_at - started_at).total_seconds() * 1000)
 
 
+def verdict_changes(
+    before: Mapping[str, StoredLastResult], after: Mapping[str, StoredLastResult]
+) -> dict[str, list[str]]:
+    """Return the definite verdicts before and after, of the checks where they differ."""
+    return {
+        check: [before[check]["verdict"], result["verdict"]]
+        for check, result in after.items()
+        if check in before and before[check]["verdict"] != result["verdict"]
+    }
+
+
 def last_result(check: StoredLastResult) -> dict[str, Any]:
     """Return the last definite result of a check as the API returns it."""
     stored = with_documentation(check)

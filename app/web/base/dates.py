@@ -51,14 +51,6 @@ def first_of_last(days: int, zone: ZoneInfo, now: datetime) -> date:
     return now.astimezone(zone).date() - timedelta(days=days - 1)
 
 
-def next_monday(hour: int, zone: ZoneInfo, now: datetime) -> datetime:
-    """Return when it is this hour of a Monday in the zone for the next time."""
-    local = now.astimezone(zone)
-    at = local.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0)
-    at += timedelta(days=-at.weekday() % 7)
-    return (at if at > local else at + timedelta(days=7)).astimezone(UTC)
-
-
 def parse_time(text: str) -> datetime | None:
     """Return a time such as 2026-01-31T12:00 (UTC by default); None for anything else."""
     try:

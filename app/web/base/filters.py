@@ -8,6 +8,7 @@ from flask import Blueprint
 from markupsafe import Markup, escape
 
 from app import ids
+from app.analysis.scan.labels import VERDICTS, check_name
 from app.protocols import names, timestamps
 from app.protocols.quantities import quantity
 from app.protocols.report_formats import deviations
@@ -31,13 +32,6 @@ _LABELS = {
     "warn": "Warning",
     "api": "API",
     "cli": "Command line",
-}
-_VERDICTS = {
-    "ok": "Pass",
-    "info": "For information",
-    "warn": "Warning",
-    "fail": "Fail",
-    "undetermined": "Could not check",
 }
 _DISPOSITIONS = {
     "none": "delivered (policy none)",
@@ -157,7 +151,7 @@ def verdict(word: str, is_set_up: bool = True) -> str:
     """Return the verdict of a check; without records, an informational one is ``Not set up``."""
     if word == "info" and not is_set_up:
         return "Not set up"
-    return _VERDICTS.get(word) or label(word)
+    return VERDICTS.get(word) or label(word)
 
 
 def disposition(word: str) -> str:
@@ -208,11 +202,6 @@ def public(id: Any, prefix: str) -> str:
 def breakable(name: str) -> Markup:
     """Return the domain name, with line breaks allowed after each dot."""
     return Markup(".<wbr>").join(map(escape, name.split(".")))
-
-
-def check_name(name: str) -> str:
-    """Return the name of a check as people write it: ``MTA-STS`` for ``mta_sts``."""
-    return {"rdns": "Reverse DNS"}.get(name, name.replace("_", "-").upper())
 
 
 def short(value: int | float) -> str:

@@ -41,6 +41,7 @@ PUBLIC = frozenset(  # all others require a session
         "web.static",
         "web.recipients.confirm",
         "web.recipients.unsubscribe",
+        "web.shared.show",
     }
 )
 # The minimum role for each form, by the longest matching prefix of the endpoint's name. A form
@@ -56,6 +57,7 @@ ROLES = {
     "web.domains.hold": "admin",
     "web.domains.release": "admin",
     "web.mail": "member",
+    "web.shares": "member",
     "web.plans": "viewer",
     "web.alerts": "member",
     "web.undo": "viewer",  # of the own settings; undo checks the rest
@@ -64,6 +66,7 @@ ROLES = {
     "web.reporting": "admin",
     "web.upload_tokens": "admin",
     "web.channels": "admin",
+    "web.weekly": "admin",
     "web.mailboxes": "admin",
     "web.sinks": "admin",
     "web.team": "admin",

@@ -11,7 +11,7 @@ from app.protocols.timestamps import UTC_ZONE
 from app.web.base import dates
 
 MAX_CHARACTERS = 253
-PRESET_DAYS = (7, 30, 90)
+PRESETS = {7: "Last 7 days", 30: "Last 30 days", 90: "Last 90 days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ def presets(
     }
     endpoint, parts = request.endpoint or "", request.view_args or {}
     links = []
-    for days in PRESET_DAYS:
+    for days, label in PRESETS.items():
         start = f"{dates.first_of_last(days, zone, at):%Y-%m-%d}{time}"
         links.append(
             Preset(
-                label=f"Last {days} days",
+                label=label,
                 url=url_for(endpoint, **{**others, **parts, "from": start}),
                 is_current=request.args.get("from") == start and not request.args.get("to"),
             )

@@ -13,6 +13,7 @@ from wtforms.widgets import DateInput
 from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
+from app.protocols import timestamps
 from app.protocols.quantities import quantity
 from app.services.alerts import accepted_risks, alert_lists, alert_notes, alert_pages, alerts
 from app.services.alerts.alert_lists import ListFilter
@@ -38,7 +39,7 @@ SNOOZES = {
     "30": "30 days",
     "90": "90 days",
 }
-MONDAY_HOUR = 8
+MONDAY, MONDAY_HOUR = 0, 8
 SORTS = {"severity": "Severity", "newest": "Newest first", "oldest": "Oldest first"}
 GROUPS = {"domain": "Domain", "cause": "Cause"}
 ME = "me"
@@ -267,7 +268,7 @@ def _snoozes() -> Mapping[str, str]:
 def _snoozed_until(preset: str) -> datetime:
     now = datetime.now(UTC)
     if preset == "monday":
-        return dates.next_monday(MONDAY_HOUR, dates.reader_zone(), now)
+        return timestamps.next_weekly(MONDAY, MONDAY_HOUR, dates.reader_zone(), now)
     if preset.endswith("h"):
         return now + timedelta(hours=int(preset.removesuffix("h")))
     return now + timedelta(days=int(preset))

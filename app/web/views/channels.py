@@ -11,12 +11,14 @@ from app import ids
 from app.channels.registry import CHANNEL_TYPES
 from app.checks.engine.types import Severity
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
-from app.models import Channel
+from app.models import Channel, WeeklySummary
+from app.protocols import timestamps
 from app.services.notifications import channel_pages, channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
-from app.web.base import notices, pages, submissions
+from app.web.base import dates, notices, pages, submissions
 from app.web.base.filters import label
 from app.web.base.forms import BaseForm, ChoiceField, TextField, WordsField
+from app.web.views.weekly import WeeklyForm
 
 bp = Blueprint("channels", __name__, url_prefix="/settings/notifications")
 
@@ -96,6 +98,9 @@ def show(id: str) -> ResponseReturnValue:
         can_rotate_secret=type.has_signing_secret,
         entries=page.deliveries,
         rotate_form=RotateSecretForm(),
+        weekly=page.weekly,
+        weekly_form=_weekly_form(page.weekly),
+        zones=timestamps.zone_names(),
     )
 
 
@@ -181,6 +186,12 @@ def _add(form: NewChannelForm) -> dict[str, Any]:
     user, network = pages.user_session(), current_app.extensions["network"]
     channel, secret = channels.add(user.account_id, form.new_channel(), network, actor=user.actor)
     return _shown(channel, secret, f"The channel {channel.name} was added.")
+
+
+def _weekly_form(row: WeeklySummary | None) -> WeeklyForm:
+    if row is None:
+        return WeeklyForm(time_zone=dates.reader_zone().key)
+    return WeeklyForm(weekday=str(row.weekday), hour=str(row.hour), time_zone=row.time_zone)
 
 
 def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseReturnValue:

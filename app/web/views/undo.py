@@ -13,10 +13,12 @@ from app.services.alerts import alert_notes, alerts
 from app.services.alerts.alerts import UndoStep
 from app.services.analytics import sources
 from app.services.analytics.sources import ManualClassification
-from app.services.domain_status import saved_views
+from app.services.domain_status import saved_views, share_links
 from app.services.domains import bulk_edits
 from app.services.people import preferences
 from app.services.sign_in import form_results
+from app.services.weekly import schedules as weekly
+from app.services.weekly.schedules import Schedule
 from app.web.base import notices, pages
 
 bp = Blueprint("undo", __name__, url_prefix="/undo")
@@ -25,6 +27,7 @@ OWN_SETTINGS = frozenset({"time_zone", "view"})  # kinds that every role can und
 _STEPS = TypeAdapter(list[UndoStep])
 _ASSIGNMENTS = TypeAdapter(list[alert_notes.Assignment])
 _DOMAIN_STEPS = TypeAdapter(list[bulk_edits.UndoStep])
+_SCHEDULE: TypeAdapter[Schedule | None] = TypeAdapter(Schedule | None)
 _CLASSIFICATION = TypeAdapter(ManualClassification)
 
 
@@ -83,11 +86,27 @@ def _undo_time_zone(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
     return notices.redirect(url, "Undone: the previous time zone is back.")
 
 
+def _undo_weekly(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    if not pages.can("web.weekly.change"):
+        abort(403, "Your role can't undo this. Ask an admin.")
+    user, schedule = pages.user_session(), _SCHEDULE.validate_python(values["schedule"])
+    weekly.change(user.account_id, values["channel"], schedule, actor=user.actor)
+    return notices.redirect(url, "Undone: the previous weekly summary is back.")
+
+
+def _undo_share_link(url: str, values: Mapping[str, Any]) -> ResponseReturnValue:
+    user = pages.user_session()
+    share_links.restore(user.account_id, values["domain"], values["id"], actor=user.actor)
+    return notices.redirect(url, "Undone: the share link opens again.")
+
+
 _UNDO: Mapping[str, Callable[[str, Mapping[str, Any]], ResponseReturnValue]] = {
     "alerts": _undo_alerts,
     "assignments": _undo_assignments,
     "domains": _undo_domains,
     "view": _undo_view,
     "time_zone": _undo_time_zone,
+    "weekly": _undo_weekly,
+    "share_link": _undo_share_link,
     "source": _undo_classification,
 }

@@ -16,7 +16,13 @@ from app.services.accounts import accounts
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.core import domain_lookup
-from app.services.domain_status import domain_pages, domain_table, mail_figures, saved_views
+from app.services.domain_status import (
+    dashboard,
+    domain_pages,
+    domain_table,
+    mail_figures,
+    saved_views,
+)
 from app.services.domain_status.domain_list import DomainFilter
 from app.services.domains import bulk_edits, domains
 from app.services.scans import runner
@@ -289,3 +295,29 @@ def test_number_of_saved_views_is_bounded(account: Account) -> None:
         with pytest.raises(InvalidRequest):
             saved_views.save(ann.id, name, {})
     saved_views.save(ann.id, "view 1", {"tag": "shop"})
+
+
+def test_overview_sums_the_days_of_all_domains(account: Account) -> None:
+    first, second = add(account, "a.test"), add(account, "b.test")
+    today = NOW // 24 * 24
+    count_messages(first, today - 24, 10)
+    count_messages(second, today - 24 + 5, 7, spf=False)
+    count_messages(first, today - 60 * 24, 1_000)
+    mail_figures.refresh()
+    overview = dashboard.of_account(account.id, 30)
+    assert len(overview.email) == 30
+    assert overview.email[-1] == (datetime.now(UTC).date(), {})
+    assert overview.email[-2][1] == {"pass": 10, "fail": 7}
+    assert sum(sum(counts.values()) for _, counts in overview.email) == 17
+    assert [(row.name, row.failed, row.passed) for row in overview.failing] == [("b.test", 7, 0)]
+    assert dashboard.of_account(make_account().id, 30).failing == []
+
+
+def test_days_are_replaced_when_they_are_counted_again(account: Account) -> None:
+    domain_id = add(account, "a.test")
+    count_messages(domain_id, NOW - 24, 10)
+    mail_figures.refresh()
+    count_messages(domain_id, NOW - 48, 5)
+    mail_figures.refresh()
+    counts = [counts for _, counts in dashboard.of_account(account.id, 30).email if counts]
+    assert counts == [{"pass": 5, "fail": 0}, {"pass": 10, "fail": 0}]

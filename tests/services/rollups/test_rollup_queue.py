@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
@@ -27,7 +26,6 @@ from app.services.analytics import dmarc, policy, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sources import ManualClassification
-from app.services.domain_status import dashboard
 from app.services.monitoring import report_monitor
 from app.services.operations import backlog
 from app.services.rollups import rollup_queue, rollups
@@ -88,13 +86,6 @@ def test_every_query_includes_previously_stored_reports(
     assert waiting() == 2
     assert ask(domain) == 7
     assert waiting() == 0
-
-
-def test_overview_includes_previously_stored_reports(domain: Domain) -> None:
-    today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-    store(domain, Report([record(count=5)], begin=today - DAY), is_pending=True)
-    days = dict(dashboard.of_account(domain.account_id, 3).email)
-    assert days[(today - DAY).date()] == {"pass": 5}
 
 
 def test_alert_evaluation_includes_previously_stored_reports(domain: Domain) -> None:

@@ -14,6 +14,7 @@ from app.services.domain_status import domain_pages
 from app.services.domains import domains, verification
 from app.services.scans import scans, serialization
 from app.web.base import notices, pages
+from app.web.views.domains import shares
 from app.web.views.domains.domain_forms import HoldForm, MonitoringForm
 from app.web.views.domains.domain_list import bp
 
@@ -39,6 +40,8 @@ def show(domain: str) -> ResponseReturnValue:
         formats_of=page.fix_formats,
         challenge=page.challenge,
         score_trend=page.score_trend,
+        share_links=shares.listed(page.share_links),
+        share_form=shares.ShareForm(),
     )
 
 

@@ -3,8 +3,11 @@
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
+from app import ids
 from app.services.domain_status import dashboard
+from app.services.domain_status.recent_changes import ChangeKind, RecentChange
 from app.services.people import preferences
+from app.web import pass_rate_chart
 from app.web.base import charts, notices, pages
 
 bp = Blueprint("overview", __name__)
@@ -33,7 +36,18 @@ def index() -> ResponseReturnValue:
         trends=summary.trends,
         steps=summary.first_steps,
         mail=charts.stacked(("pass", "fail"), days),
+        pass_rates=pass_rate_chart.draw(summary.email),
+        changes=[(change, _url(change)) for change in summary.recent.listed],
     )
+
+
+def _url(change: RecentChange) -> str:
+    """Return the URL of the page that shows the change."""
+    if change.alert_id is not None:
+        return url_for("web.alerts.show", id=ids.public("alert", change.alert_id))
+    if change.kind is ChangeKind.RECORD:
+        return url_for("web.domains.history", domain=change.domain)
+    return url_for("web.domains.show", domain=change.domain, _anchor=f"check-{change.check}")
 
 
 @bp.post("/first-steps/hide")

@@ -57,6 +57,12 @@ PAGES = {
         endpoint="web.upload_tokens.index",
         link="Upload tokens",
     ),
+    "share_link": Page(
+        template="share_created.html",
+        advice="If you did not copy the link, revoke it on the page of the domain and create one.",
+        endpoint="web.domains.index",
+        link="Domains",
+    ),
     "invitation": Page(
         template="invitation_created.html",
         advice="If you did not copy the link, invite the person again; the old link stops working.",

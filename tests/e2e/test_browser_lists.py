@@ -29,11 +29,14 @@ pytestmark = [
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
-@pytest.fixture(params=[WIDE, NARROW], ids=["1280", "390"])
+SHAPES = [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: f"{shape[0]['width']}-{shape[1]}")
 def ann(request: pytest.FixtureRequest, chromium: Browser, service: Service) -> Iterator[Person]:
-    """A user who has signed in, with a large and with a small window."""
-    scheme = "light" if request.param is WIDE else "dark"
-    person = open_person(chromium, service, viewport=request.param, color_scheme=scheme)
+    """A user who has signed in, with a large and a small window, light and dark."""
+    viewport, scheme = request.param
+    person = open_person(chromium, service, viewport=viewport, color_scheme=scheme)
     person.sign_in()
     yield person
     person.context.close()

@@ -1,18 +1,22 @@
 """Every page of the dashboard in a real browser: wide and narrow, light and dark."""
 
+import hashlib
+import secrets
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser
-from sqlalchemy import update
+from flask import Flask
+from playwright.sync_api import Browser, ViewportSize, expect
+from sqlalchemy import select, update
 
 from app import ids
-from app.db.transactions import transaction
+from app.db.transactions import now, transaction
 from app.mailboxes.imap import ImapConfig
-from app.models import RecordSink, ReportMailbox
+from app.models import ChannelRecipient, Domain, RecordSink, ReportMailbox
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.api_keys import usage
@@ -22,10 +26,12 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
 from app.services.mailboxes import mailboxes
+from app.services.notifications import recipients
 from app.services.scans import scans
 from app.sinks.registry import SINK_TYPES
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
+from tests.support import stored_reports
 from tests.support.factories import ACTOR, add_email_channel, make_key
 from tests.support.forwarding_sinks import add_sink
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
@@ -35,6 +41,23 @@ pytestmark = [
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 
+NOT_VISITED = {  # pages that no test of this file loads, and why
+    "web.static": "a file",
+    "web.domains.file": "a download",
+    "web.mail.senders_file": "a download",
+    "web.records.file": "a download",
+    "web.tls_records.file": "a download",
+    "web.reports.raw": "a download",
+    "web.domains.progress": "a part of the page of a domain",
+    "web.domains.first_scans": "a part of the page of added domains",
+    "web.settings.redirect_to_first_page": "redirects",
+    "web.former_reporting.redirect_former_path": "redirects",
+    "web.auth.code": "test_second_factor_is_enabled_and_required visits it",
+    "web.auth.invitation": "test_invited_user_joins_by_link visits it",
+    "web.passwords.reset": "test_person_who_lost_the_password_chooses_a_new_one visits it",
+    "web.results.show": "test_first_api_key_makes_a_request visits it",
+}
+SIGNED_OUT = ("/auth/login", "/auth/password")
 SHAPES = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
 
@@ -51,6 +74,21 @@ def ann(chromium: Browser, service: Service, request: pytest.FixtureRequest) -> 
     person.sign_in()
     yield person
     person.context.close()
+
+
+def store_chart(person: Person) -> None:
+    """Store reports of three days, in which some messages fail DMARC."""
+    with transaction(readonly=True) as session:
+        domain = session.scalars(select(Domain).where(Domain.account_id == person.account_id)).one()
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+    for day in range(1, 4):
+        rows = [
+            stored_reports.record("192.0.2.1", 40, header_from=domain.name),
+            stored_reports.record("203.0.113.9", 4, header_from=domain.name, **failing),
+        ]
+        begin = end - timedelta(days=day)
+        stored_reports.store(domain, stored_reports.Report(rows, begin=begin))
 
 
 def report_paths(person: Person) -> list[str]:
@@ -104,6 +142,18 @@ def failing_sink(account_id: UUID) -> UUID:
     return sink_id
 
 
+def recipient_paths(channel_id: UUID) -> list[str]:
+    """The paths of the links that the recipient of an email channel gets."""
+    token = secrets.token_hex(16)
+    with transaction() as session:
+        row = session.scalars(
+            select(ChannelRecipient).where(ChannelRecipient.channel_id == channel_id)
+        ).one()
+        row.digest, row.requested_at = hashlib.sha256(token.encode()).hexdigest(), now(session)
+    link = urlsplit(recipients.unsubscribe_url(row.id))
+    return [f"/notifications/confirm/{token}", link.path]
+
+
 def paths(person: Person) -> list[str]:
     """The paths of all pages that have data."""
     reports = report_paths(person)
@@ -124,7 +174,13 @@ def paths(person: Person) -> list[str]:
         risk_owner=HOSTILE,
     )
     alerts.change(person.account_id, rows[-1].id, change, actor=HOSTILE)
+    file_rows, _ = ingest_files.search(person.account_id, ReportFileFilter()).page(None, 1)
     return [
+        *recipient_paths(channel.id),
+        f"/reports/files/{ids.public('file', file_rows[0].id)}",
+        *("/domains/tags", "/domains/d0.test/profiles", "/domains/d0.test/try"),
+        *("/settings/upload-tokens", "/settings/profiles", "/settings/account"),
+        "/settings/mailboxes/new/imap",
         *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),
         *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
         *(
@@ -162,8 +218,61 @@ def test_hostile_values_are_shown_as_text(ann: Person) -> None:
     assert ann.problems == []
 
 
-def test_login_page_is_accessible_and_free_of_errors(chromium: Browser, service: Service) -> None:
-    bob = open_person(chromium, service)
-    bob.go("/auth/login")
-    bob.assert_no_problems()
+@pytest.mark.parametrize(("width", "scheme"), SHAPES)
+def test_pages_before_sign_in_are_accessible_and_free_of_errors(
+    chromium: Browser, service: Service, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    viewport: ViewportSize = {"width": width, "height": 900}
+    bob = open_person(chromium, service, viewport=viewport, color_scheme=scheme)
+    for path in SIGNED_OUT:
+        bob.go(path)
+        bob.assert_no_problems()
     bob.context.close()
+
+
+def test_every_page_of_the_dashboard_is_visited(ann: Person, app: Flask) -> None:
+    addresses = app.url_map.bind("127.0.0.1")
+    visited = {addresses.match(urlsplit(path).path)[0] for path in (*paths(ann), *SIGNED_OUT)}
+    pages = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("web.") and "GET" in (rule.methods or ())
+    }
+    assert pages - visited == NOT_VISITED.keys()
+
+
+def test_figures_of_a_chart_appear_under_the_pointer_and_with_the_keyboard(ann: Person) -> None:
+    store_chart(ann)
+    page = ann.go("/domains/d0.test/mail")
+    columns = page.locator(".chart .column")
+    expect(columns.last.locator(".tip")).to_be_hidden()
+    columns.last.locator("[data-column] .slot").hover(position={"x": 1, "y": 1})
+    expect(columns.last.locator(".tip")).to_be_visible()
+    expect(columns.last.locator(".tip")).to_contain_text("Fail: 4")
+    page.mouse.move(0, 0)
+    page.locator(".chart-scroll").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    expect(columns.nth(-2).locator(".tip")).to_be_visible()
+    expect(columns.last.locator(".tip")).to_be_hidden()
+    ann.assert_no_problems()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=2)).to_have_text("DMARC report records")
+    expect(page.get_by_role("row")).to_have_count(3)
+
+
+@pytest.mark.parametrize("ann", SHAPES, indirect=True, ids=lambda shape: f"{shape[0]}-{shape[1]}")
+def test_charts_are_readable(ann: Person) -> None:
+    store_chart(ann)
+    page = ann.go("/domains/d0.test/mail")
+    sizes = page.evaluate(
+        """() => {
+            const chart = document.querySelector(".chart");
+            const scale = chart.getBoundingClientRect().width / chart.viewBox.baseVal.width;
+            const size = parseFloat(getComputedStyle(chart.querySelector("text")).fontSize);
+            return [size * scale, chart.getBoundingClientRect().height];
+        }"""
+    )
+    assert sizes[0] >= 12
+    assert sizes[1] >= 180
+    ann.assert_no_problems()

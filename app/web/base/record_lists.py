@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, abort, current_app, request, url_for
 
@@ -20,6 +21,7 @@ from app.services.reports import exports
 from app.web.base import dates, pages, query
 
 EXPORT_SECONDS = 600  # until a slot is free again after its process was killed
+SAFE = "!$'()*,/:;?@"  # characters that are not escaped in a query, as in URLs of ``url_for``
 TIME_FILTERS = ("from", "to")
 LABELS: Mapping[str, str] = {
     "from": "Since {}",
@@ -73,11 +75,15 @@ class Filters:
 
 
 def record_urls(endpoint: str, domain: str, window: Window) -> RecordUrls:
-    """Return the URLs of the pages with the records behind the figures of a window."""
+    """Return the URLs of the pages with the records behind the figures of a window.
+
+    A page has hundreds of them, so their path is built once.
+    """
+    path = address(endpoint, domain, {})
 
     def url_for_window(part: Window, query: Mapping[str, str]) -> str:
         bounds = {"from": _text(at(part.start)), "to": _text(at(part.stop))}
-        return address(endpoint, domain, {**bounds, **query})
+        return f"{path}?{urlencode({**bounds, **query}, safe=SAFE)}"
 
     return RecordUrls(window, url_for_window)
 
@@ -143,4 +149,4 @@ def _filters() -> dict[str, str]:
 
 def _text(when: datetime) -> str:
     """Return the time as the value of a datetime-local field."""
-    return f"{when:%Y-%m-%dT%H:%M}"
+    return when.isoformat(timespec="minutes")[:16]  # without the offset from UTC

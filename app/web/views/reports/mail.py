@@ -228,7 +228,9 @@ def _tls(summary: TlsSummary, urls: RecordUrls) -> dict[str, Any]:
         "tls_before": summary.previous_period.totals,
         "tls_chart": charts.stacked(("successful", "failed"), rows),
         "tls_urls": {"all": urls.url(), "before": urls.previous()},
-        "tls_series_links": _series_links(urls, summary.starts, TLS_SERIES),
+        "tls_series_links": _series_links(urls, summary.starts, TLS_SERIES)
+        if summary.current.reports
+        else [],
         "tls_failures": [
             (group, urls.url(group.records)) for group in summary.result_types[:MAX_FAILURES]
         ],

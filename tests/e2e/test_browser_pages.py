@@ -57,6 +57,13 @@ NOT_VISITED = {  # pages that no test of this file loads, and why
     "web.passwords.reset": "test_person_who_lost_the_password_chooses_a_new_one visits it",
     "web.results.show": "test_first_api_key_makes_a_request visits it",
 }
+SIMPLE_PATHS = (
+    *("/domains/tags", "/domains/d0.test/profiles", "/domains/d0.test/try"),
+    *("/domains/d0.test/tls-records", "/domains/d0.test/tls-records?resultType=x&hasMx=false"),
+    *("/settings/upload-tokens", "/settings/profiles", "/settings/account"),
+    "/settings/mailboxes/new/imap",
+    *(f"/settings/integrations/add/{name}" for name in SINK_TYPES),
+)
 SIGNED_OUT = ("/auth/login", "/auth/password")
 SHAPES = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
@@ -154,6 +161,19 @@ def recipient_paths(channel_id: UUID) -> list[str]:
     return [f"/notifications/confirm/{token}", link.path]
 
 
+def alert_rows(person: Person) -> Sequence[Any]:
+    """The alerts, of which the last one is an accepted risk with hostile texts."""
+    rows, _ = alerts.listing(person.account_id, AlertFilter()).page(None, 50)
+    change = AlertChange(
+        status="dismissed",
+        note=HOSTILE,
+        accepted_until=datetime(2199, 1, 1, tzinfo=UTC),
+        risk_owner=HOSTILE,
+    )
+    alerts.change(person.account_id, rows[-1].id, change, actor=HOSTILE)
+    return rows
+
+
 def paths(person: Person) -> list[str]:
     """The paths of all pages that have data."""
     reports = report_paths(person)
@@ -166,21 +186,12 @@ def paths(person: Person) -> list[str]:
     usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
     usage.record(key.id, "GET /v1/domains", 429, "2001:db8::1")
     usage.flush()
-    rows, _ = alerts.listing(person.account_id, AlertFilter()).page(None, 50)
-    change = AlertChange(
-        status="dismissed",
-        note=HOSTILE,
-        accepted_until=datetime(2199, 1, 1, tzinfo=UTC),
-        risk_owner=HOSTILE,
-    )
-    alerts.change(person.account_id, rows[-1].id, change, actor=HOSTILE)
+    rows = alert_rows(person)
     file_rows, _ = ingest_files.search(person.account_id, ReportFileFilter()).page(None, 1)
     return [
         *recipient_paths(channel.id),
         f"/reports/files/{ids.public('file', file_rows[0].id)}",
-        *("/domains/tags", "/domains/d0.test/profiles", "/domains/d0.test/try"),
-        *("/settings/upload-tokens", "/settings/profiles", "/settings/account"),
-        "/settings/mailboxes/new/imap",
+        *SIMPLE_PATHS,
         *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),
         *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
         *(
@@ -192,12 +203,10 @@ def paths(person: Person) -> list[str]:
         *("/settings/team", "/settings/security", "/settings/security/second-factor"),
         *("/settings/audit", "/docs", "/domains/d0.test/mail", *reports),
         *("/domains/d0.test/records", "/domains/d0.test/records?result=fail&sourceIp=192.0.2.1"),
-        *("/domains/d0.test/tls-records", "/domains/d0.test/tls-records?resultType=x&hasMx=false"),
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
         *("/reports/files", "/settings/reporting", "/settings/notifications", channel_path),
         *("/settings/mailboxes", mailbox_path),
         *("/settings/integrations", f"/settings/integrations/{ids.public('sink', sink_id)}"),
-        *(f"/settings/integrations/add/{name}" for name in SINK_TYPES),
     ]
 
 

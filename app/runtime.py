@@ -1,13 +1,20 @@
 """The process-wide state: settings, and access to database, Redis and network."""
 
+from functools import partial
+
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
-from app.metrics import increments
+from app.metrics import definitions, increments
+from app.network.options import QueryCounters
 from app.network.session import LiveNetwork
 from app.ports.network import Network
 from app.settings import Settings
 
+COUNTERS = QueryCounters(
+    resolver=partial(definitions.DNS_QUERIES.add, definitions.RESOLVER),
+    name_servers=partial(definitions.DNS_QUERIES.add, definitions.NAME_SERVER),
+)
 _network: Network | None = None
 
 
@@ -24,7 +31,7 @@ def start(chosen: Settings, network: Network | None = None) -> None:
     )
     queue.bind(chosen.redis_client_url)
     increments.bind(chosen.redis_client_url)
-    _network = network or LiveNetwork(chosen)
+    _network = network or LiveNetwork(chosen, COUNTERS)
 
 
 def network() -> Network:

@@ -16,10 +16,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
+from app.checks.engine.stored_results import StoredLastResult
 from app.checks.engine.types import Usage
 from app.db.types import Base, BoundedText, Json, UtcDateTime, WordList
 from app.models.accounts import utc_now
-from app.models.stored_json import StoredLastResult, StoredScore, StoredScorePoint
+from app.models.stored_json import StoredScore, StoredScorePoint
 from app.protocols.names import DomainName
 
 PERIODS = {

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NotRequired, TypeAlias, TypedDict
 
+from app.checks.engine.stored_results import StoredCheck
 from app.checks.engine.types import StoredFix
 from app.protocols.json_values import JsonObject, JsonValue
 
@@ -81,54 +82,6 @@ class StoredTlsFailure(TypedDict):
     receiving_ip: str | None
     information: str | None
     reason_code: str | None
-
-
-class StoredDnsAnswer(TypedDict):
-    """A DNS answer that a check used as evidence."""
-
-    name: str
-    type: str
-    rcode: str
-    ttl: int | None
-    values: list[str]
-
-
-class StoredFinding(TypedDict):
-    """A finding of a check; the keys of ``evidence`` depend on ``code``.
-
-    why, remediation  missing in results that were stored before these texts were introduced
-    """
-
-    code: str
-    severity: str
-    summary: str
-    why: NotRequired[str]
-    remediation: NotRequired[str]
-    reference: str
-    subject: str
-    evidence: JsonObject
-    fix: StoredFix | None
-
-
-class StoredCheck(TypedDict):
-    """The result of one check; the keys of ``facts`` depend on ``check``."""
-
-    check: str
-    verdict: str
-    definite: bool
-    reason: str | None
-    logicVersion: int
-    elapsedMs: int
-    records: list[StoredDnsAnswer]
-    facts: JsonObject
-    findings: list[StoredFinding]
-
-
-class StoredLastResult(StoredCheck):
-    """The last definite result of a check of a domain, with the scan that produced it."""
-
-    scanId: str
-    checkedAt: str
 
 
 class StoredCheckScore(TypedDict):

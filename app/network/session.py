@@ -17,20 +17,20 @@ from app.network.dns.name_servers import NameServers
 from app.network.dns.resolver import RESOLV_CONF, LiveResolver, Shared, system_nameservers
 from app.network.dns.transport import Transport
 from app.network.http.egress import Egress
+from app.network.options import NetworkSettings, QueryCounters
 from app.network.smtp.starttls import Prober
 from app.ports.dns import LookupFailed
 from app.ports.http import Page, Request
 from app.ports.network import Fetch, Network, NetworkSession, SessionFactory, T
 from app.ports.smtp import TlsProbe
 from app.ports.streams import StreamRequest
-from app.settings import Settings
 
 
 class LiveNetwork(Network):
     """The network access of this process, configured by the settings."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: NetworkSettings, counters: QueryCounters | None = None) -> None:
+        self._settings, self._counters = settings, counters or QueryCounters()
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         async def opened() -> T:
@@ -54,7 +54,7 @@ class LiveNetwork(Network):
             settings.dns_query_seconds,
             max_outstanding=settings.scan_outstanding_queries,
         )
-        shared = Shared(transport)
+        shared = Shared(transport, self._counters.resolver)
         egress = Egress(
             settings.egress_allow_cidrs,
             settings.egress_proxy,
@@ -63,7 +63,7 @@ class LiveNetwork(Network):
         hello = urlsplit(settings.base_url).hostname or "localhost"
         prober = Prober(hello, settings.egress_allow_cidrs)
         servers = (
-            NameServers(settings.egress_allow_cidrs)
+            NameServers(settings.egress_allow_cidrs, on_reply=self._counters.name_servers)
             if settings.check_authoritative_servers
             else None
         )

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app import server_address
 from app.listen_address import Listen, read_listen
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -70,20 +71,8 @@ def _domain_verification(text: str) -> str:
     return "off" if text.lower() in ("off", "0", "false", "no") else text.lower()
 
 
-def _server(text: str, default_port: int) -> tuple[str, int] | None:
-    """Read ``address[:port]``; an IPv6 address with a port is written ``[…]:port``."""
-    is_bare = text.count(":") > 1 and not text.startswith("[")
-    port_pattern = "()" if is_bare else r"(?::([0-9]{1,5}))?"
-    match = re.fullmatch(rf"\[?([0-9A-Fa-f:.]+?)\]?{port_pattern}", text)
-    try:
-        address = ipaddress.ip_address(match[1] if match else "")
-    except ValueError:
-        return None
-    return str(address), int((match and match[2]) or default_port)
-
-
 def _name_server(text: str) -> tuple[str, int]:
-    if (server := _server(text, 53)) is None:
+    if (server := server_address.read(text, 53)) is None:
         message = f"must be addresses like 192.0.2.1:53 or [2001:db8::1]:53, not '{text}'"
         raise ValueError(message)
     return server
@@ -92,7 +81,7 @@ def _name_server(text: str) -> tuple[str, int]:
 def _connection(text: str) -> tuple[str, str, int]:
     """Read ``host=address[:port]``."""
     host, _, address = text.partition("=")
-    server = _server(address.strip(), 443)
+    server = server_address.read(address.strip(), 443)
     if server is None or not re.fullmatch(_NAME, host.strip().lower()):
         message = f"must be hosts with addresses like api.example.org=192.0.2.1:8443, not '{text}'"
         raise ValueError(message)

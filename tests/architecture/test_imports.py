@@ -23,7 +23,11 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.checks": ("app.checks", "app.ports", "app.protocols", "app.catalog"),
     "app.analysis": ("app.analysis", "app.checks", "app.protocols", "app.catalog"),
     "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
-    "app.network": ("app.network", "app.ports", "app.protocols", "app.settings", "app.metrics"),
+    "app.network": ("app.network", "app.ports", "app.protocols"),
+    "app.standalone": (
+        *("app.checks", "app.analysis.scan", "app.network", "app.ports", "app.protocols"),
+        "app.server_address",
+    ),
     "app.channels": ("app.channels", "app.ports", "app.protocols"),
     "app.options": ("app.options", "app.errors", "app.protocols"),
     "app.mailboxes": ("app.mailboxes", "app.options", "app.ports", "app.protocols"),
@@ -41,7 +45,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "app.keyring": ("app.settings",),
     "app.interpreter": (),
-    "app.settings": ("app.settings", "app.listen_address"),
+    "app.settings": ("app.settings", "app.listen_address", "app.server_address"),
     "app.limits": (
         *("app.limits", "app.errors", "app.jobs.redis"),
         *("app.protocols.quantities", "app.protocols.client_networks"),

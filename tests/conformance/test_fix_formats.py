@@ -7,10 +7,10 @@ import pytest
 
 from app.analysis.scan import fix_formats
 from app.analysis.scan.fix_formats import FormattedFix
+from app.checks.engine import stored_results
 from app.checks.engine.types import Fix, Subject
 from app.protocols.names import DomainName
 from app.protocols.zone_files import ZoneRecord, master_files, octodns
-from app.services.scans import serialization
 from demo.samples import ZONES
 from tests.support import fixed_zones
 from tests.support.zones import Zone, read_master_files
@@ -26,7 +26,7 @@ def records() -> Mapping[Any, Any]:
 async def fixes(domain: str, records: Mapping[Any, Any]) -> Sequence[FormattedFix]:
     subject = Subject(DomainName(domain), dkim_selectors=("s1", "k1", "s2026"))
     scan = await fixed_zones.scan(subject, Zone(records))
-    results = {result.check: serialization.as_json(result) for result in scan.check_results}
+    results = {result.check: stored_results.as_json(result) for result in scan.check_results}
     definite = {check: result for check, result in results.items() if result["definite"]}
     return fix_formats.of_results(domain, definite)
 

@@ -14,6 +14,7 @@ import pytest
 
 from app.analysis.scan import root_causes
 from app.checks import CHECKS
+from app.checks.engine import stored_results
 from app.checks.engine.execution import run_check
 from app.checks.engine.types import CheckResult, Subject, Verdict
 from app.ports.http import Page
@@ -25,7 +26,6 @@ from app.rules.engine.types import Posture
 from app.rules.scans import causes
 from app.rules.scans import dns as changes
 from app.rules.scans.causes import ScanCauses
-from app.services.scans import serialization
 from tests.support import reference_zones
 from tests.support.dns_cases import cases
 from tests.support.missing_answers import Asked, Changed, Question
@@ -191,7 +191,7 @@ async def test_missing_answer_neither_opens_nor_resolves_an_alert(zone: Zone) ->
     for variant in range(VARIANTS // 2):
         base = await baseline(zone, variant)
         last = {
-            check: serialization.as_json(result)
+            check: stored_results.as_json(result)
             for check, result in base.results.items()
             if result.definite
         }

@@ -12,6 +12,7 @@ import pytest
 from app.analysis.scan import profiles
 from app.analysis.scan.profiles import DomainResults, Status
 from app.checks import CHECKS
+from app.checks.engine import stored_results
 from app.checks.engine.execution import run_check
 from app.checks.engine.types import Usage
 from app.ports.http import Page
@@ -100,7 +101,7 @@ async def test_clauses_of_zone_have_expected_results(
 ) -> None:
     zone = reference_zones.zone(domain, data, pages)
     results = [await run_check(check, reference_zones.subject(domain), zone) for check in CHECKS]
-    pairs = [(result, serialization.as_json(result)) for result in results]
+    pairs = [(result, stored_results.as_json(result)) for result in results]
     last, undetermined = serialization.merge_known_results(
         {}, pairs, scan_id="scan_1", checked_at="2026-11-30T00:00:00.000Z"
     )

@@ -9,11 +9,9 @@ question only once per event loop.
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from app.metrics.definitions import DNS_QUERIES, NAME_SERVER
-from app.metrics.definitions import OTHER as OTHER_OUTCOME
 from app.network.dns import wire
 from app.network.dns.entropy import EntropyBuffer
 from app.network.dns.timers import TimerQueue
@@ -37,7 +35,8 @@ ServerOutcome = asyncio.Future[wire.Message | str]  # a text is the reason for a
 class NameServers:
     """Queries authoritative name servers in one event loop.
 
-    allowed  networks that the operator allows; only loopback networks are used
+    allowed   networks that the operator allows; only loopback networks are used
+    on_reply  called with the outcome of each query
     """
 
     def __init__(
@@ -46,9 +45,10 @@ class NameServers:
         *,
         port: int = 53,
         seconds: float = SECONDS,
+        on_reply: Callable[[str], None] | None = None,
     ) -> None:
         self._allowed = [network for network in allowed if network.is_loopback]
-        self._port, self._seconds = port, seconds
+        self._port, self._seconds, self._on_reply = port, seconds, on_reply
         self._loop = asyncio.get_running_loop()
         self._timers = TimerQueue(self._loop)
         self._outcomes: dict[tuple[str, wire.Query], ServerOutcome] = {}
@@ -114,7 +114,7 @@ class NameServers:
                 key: pending for key, pending in self._outcomes.items() if not pending.done()
             }
         future = self._outcomes[address, query] = self._loop.create_future()
-        future.add_done_callback(_count)
+        future.add_done_callback(self._report)
         now = self._loop.time()
         if not self._send(address, query, future):
             future.set_result("network")
@@ -149,12 +149,12 @@ class NameServers:
         """Record that a server has answered."""
         self._has_answered = True
 
-
-def _count(future: ServerOutcome) -> None:
-    outcome = future.result()
-    if not isinstance(outcome, str):
-        outcome = _RCODES.get(outcome.rcode, OTHER_OUTCOME).lower()
-    DNS_QUERIES.add(NAME_SERVER, outcome)
+    def _report(self, future: ServerOutcome) -> None:
+        outcome = future.result()
+        if not isinstance(outcome, str):
+            outcome = _RCODES.get(outcome.rcode, "other").lower()
+        if self._on_reply:
+            self._on_reply(outcome)
 
 
 class _Socket:

@@ -4,12 +4,12 @@ Concurrent scans share pending queries and cached answers; each has its own quer
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from app.metrics.definitions import DNS_QUERIES, RESOLVER
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
 from app.network.dns.server import NoAnswer
@@ -39,10 +39,13 @@ Waiter = asyncio.Future[CachedOutcome | str]
 
 
 class Shared:
-    """The cached answers and pending queries that the scans of one event loop share."""
+    """The cached answers and pending queries that the scans of one event loop share.
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    on_reply  called with the outcome of each query
+    """
+
+    def __init__(self, transport: Transport, on_reply: Callable[[str], None] | None = None) -> None:
+        self._transport, self._on_reply = transport, on_reply
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._cache: dict[Key, tuple[float, CachedOutcome | str]] = {}
@@ -88,7 +91,8 @@ class Shared:
         except NoAnswer as failure:
             outcome = failure.reason
         finally:
-            DNS_QUERIES.add(RESOLVER, outcome_label(outcome))
+            if self._on_reply:
+                self._on_reply(outcome_label(outcome))
             self._store(key, outcome, seconds)
             for waiter in self._waiters.pop(key):
                 if not waiter.done():

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.checks import CHECKS
+from app.checks.engine.stored_results import StoredLastResult
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, Domain, DomainState, ShareLink
-from app.models.stored_json import StoredLastResult
 from app.services.audit import audit_log
 from app.services.core import domain_lookup
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app import settings
 from app.checks import CHECKS
+from app.checks.engine import stored_results
 from app.checks.engine.draft_records import DraftResolver
 from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Check, Subject, Usage
@@ -103,7 +104,7 @@ async def _run_check(
         seconds=settings.current().scan_seconds,
         checks=(check,),
     )
-    return serialization.with_documentation(serialization.as_json(scans[0].check_results[0]))
+    return serialization.with_documentation(stored_results.as_json(scans[0].check_results[0]))
 
 
 def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:

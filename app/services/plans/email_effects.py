@@ -15,13 +15,13 @@ from app.analysis.policy.draft_effect import (
     SpfOfRecords,
 )
 from app.analysis.policy.simulation import Mail
+from app.checks.engine import stored_results
 from app.checks.engine.types import CheckResult, Verdict
 from app.db.transactions import transaction
 from app.services.analytics import sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 from app.services.rollups import rollup_queue
-from app.services.scans import serialization
 
 MAX_SENDERS = 50  # in each list
 
@@ -70,7 +70,7 @@ class CheckedDraft:
         """The senders that SPF authorizes; None if that is undetermined."""
         if self._spf.verdict is Verdict.UNDETERMINED:
             return None
-        return SpfOfRecords.from_result(self._domain, serialization.as_json(self._spf))
+        return SpfOfRecords.from_result(self._domain, stored_results.as_json(self._spf))
 
     @property
     def policy(self) -> PolicyInForce | None:

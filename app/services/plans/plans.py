@@ -10,6 +10,7 @@ from app import settings
 from app.analysis.mail.periods import Window
 from app.analysis.scan import diff, plan_comparison
 from app.analysis.scan.plan_comparison import CheckChange, Effect
+from app.checks.engine import stored_results
 from app.checks.engine.draft_zones import Draft, EditedZone
 from app.checks.engine.planned_resolver import PlannedResolver
 from app.checks.engine.runner import run_checks
@@ -22,7 +23,7 @@ from app.services.core import domain_lookup
 from app.services.plans import drafts, email_effects
 from app.services.plans.drafts import DraftSource
 from app.services.plans.email_effects import CheckedDraft, EmailEffect
-from app.services.scans import serialization, subjects
+from app.services.scans import subjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _dns_changes(
 ) -> list[Mapping[str, Any]]:
     """The changed record sets, each once, without the check that read it."""
     old, new = (
-        [serialization.as_json(result) for result in results] for results in (before, after)
+        [stored_results.as_json(result) for result in results] for results in (before, after)
     )
     changes = {}
     for change in diff.diff(old, new)["dnsChanges"]:

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from app.checks.engine.stored_results import StoredLastResult
 from app.models import DkimKey, Domain
-from app.models.stored_json import StoredLastResult
 
 MAX_NAMED = 12  # domains per key, because thousands of domains may share the key of a service
 

@@ -15,6 +15,7 @@ from app.analysis.scan import score as scoring
 from app.analysis.scan.profile_history import ProfileState
 from app.analysis.scan.profiles import DomainResults
 from app.analysis.scan.root_causes import RootCause
+from app.checks.engine import stored_results
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
@@ -219,7 +220,7 @@ class ScanOutcome:
         self._scan_id, self._domain, self._state, self._now = scan_id, domain, state, now
         self._scan_result = scan_result
         self._results = scan_result.check_results
-        self._json = [serialization.as_json(result) for result in self._results]
+        self._json = [stored_results.as_json(result) for result in self._results]
         self._root_cause = causes.root(self._results, state.last_results)
         self._changes = causes.with_root_causes(
             changes.between(domain.name, state.last_results, self._results, now),

@@ -5,33 +5,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from app.checks.engine import stored_results
+from app.checks.engine.stored_results import StoredCheck, StoredFinding, StoredLastResult
 from app.checks.engine.types import CheckResult, Finding, Verdict
-from app.models.stored_json import StoredCheck, StoredFinding, StoredLastResult
 from app.services.core import finding_docs
-
-
-def as_json(result: CheckResult) -> StoredCheck:
-    """Return an element of a scan's ``checks``, with the field names of the API."""
-    return {
-        "check": result.check,
-        "verdict": result.verdict.value,
-        "definite": result.definite,
-        "reason": result.reason,
-        "logicVersion": result.logic_version,
-        "elapsedMs": result.elapsed_ms,
-        "records": [
-            {
-                "name": record.name,
-                "type": record.type,
-                "rcode": record.rcode,
-                "ttl": record.ttl,
-                "values": list(record.values),
-            }
-            for record in result.records
-        ],
-        "facts": dict(result.facts),
-        "findings": [_finding(finding) for finding in result.findings],
-    }
 
 
 def with_documentation(check: StoredCheck) -> dict[str, Any]:
@@ -42,7 +19,7 @@ def with_documentation(check: StoredCheck) -> dict[str, Any]:
 
 def finding(item: Finding) -> dict[str, Any]:
     """Return a finding as the API returns it: with its texts and ``docsUrl``."""
-    return _documented(_finding(item))
+    return _documented(stored_results.finding_as_json(item))
 
 
 def _documented(item: StoredFinding) -> dict[str, Any]:
@@ -100,17 +77,3 @@ def merge_known_results(
         else:
             undetermined[result.check] = result.reason or "the server did not answer"
     return merged, undetermined
-
-
-def _finding(finding: Finding) -> StoredFinding:
-    return {
-        "code": finding.kind.code,
-        "severity": finding.severity.value,
-        "summary": finding.kind.summary,
-        "why": finding.kind.why,
-        "remediation": finding.kind.remediation,
-        "reference": finding.kind.reference,
-        "subject": finding.subject,
-        "evidence": dict(finding.evidence),
-        "fix": finding.fix.as_json() if finding.fix else None,
-    }

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select, update
 
 from app import settings as app_settings
+from app.checks.engine.stored_results import StoredCheck
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
-from app.models.stored_json import StoredCheck
 from app.ports.dns import LookupFailed
 from app.ports.smtp import TlsProbe
 from app.services.scans import runner, scans, starttls_probes

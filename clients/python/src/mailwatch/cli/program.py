@@ -16,7 +16,7 @@ from mailwatch.version import VERSION
 GROUPS = (login, domains, scan, check, plan, alerts, reports, export, mcp)
 
 app = typer.Typer(
-    help="Check the email security of domains with a mailwatch service.",
+    help="Check the email security of domains, with a mailwatch service or without one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,7 +46,7 @@ def main() -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Check the email security of domains with a mailwatch service."""
+    """Check the email security of domains, with a mailwatch service or without one."""
     if version:
         output.say(f"mailwatch {VERSION}")
         raise typer.Exit

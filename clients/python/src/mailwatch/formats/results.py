@@ -1,18 +1,18 @@
-"""The results of all checks of a domain."""
+"""The results of all checks of a domain, from a scan of a service or from checks without one."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from mailwatch.generated.models import CheckResult, Finding, ScoreMark
 
 
 class Results(TypedDict):
-    """The results of a scan."""
+    """The results; ``scanId`` only if a service has the scan."""
 
     domainName: str
     score: ScoreMark | None
     checks: Sequence[CheckResult]
-    scanId: str
+    scanId: NotRequired[str]
 
 
 def findings(results: Results) -> Iterator[Finding]:

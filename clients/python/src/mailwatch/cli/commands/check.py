@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mailwatch.cli import output, session
+from mailwatch.cli import local, output, session
 from mailwatch.cli.exits import Exit, status
+from mailwatch.cli.local import LocalOptions
 from mailwatch.formats import junit, results, sarif
 from mailwatch.formats.results import Results
 from mailwatch.formats.severities import Threshold
-from mailwatch.generated.models import Finding
+from mailwatch.generated.models import Finding, Usage
 
 Names = Annotated[list[str], typer.Argument(metavar="DOMAIN…", help="The domains.")]
 FailOn = Annotated[
@@ -26,6 +27,19 @@ Sarif = Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")]
 Junit = Annotated[bool, typer.Option("--junit", help="Print JUnit XML.")]
 Output = Annotated[
     Path | None, typer.Option("--output", help="Write the JSON, SARIF or XML to this file.")
+]
+Local = Annotated[
+    bool, typer.Option("--local", help="Check on this computer; needs mailwatch-checks.")
+]
+LocalUsage = Annotated[
+    Usage | None, typer.Option(help="With --local: what the domains are used for.")
+]
+Selectors = Annotated[
+    list[str] | None, typer.Option("--selector", help="With --local: a DKIM selector.")
+]
+Nameservers = Annotated[
+    list[str] | None,
+    typer.Option("--nameserver", help="With --local: a resolver to query, as address[:port]."),
 ]
 
 
@@ -42,12 +56,29 @@ def check(
     is_sarif: Sarif = False,
     is_junit: Junit = False,
     file: Output = None,
+    is_local: Local = False,
+    usage: LocalUsage = None,
+    selectors: Selectors = None,
+    nameservers: Nameservers = None,
 ) -> None:
-    """Scan domains of the account, and show their findings."""
+    """Run all checks of domains, and show their findings.
+
+    The service scans domains of the account. With --local, this computer checks any domain.
+    """
     formats = [is_json, is_sarif, is_junit].count(True)
     if formats > 1 or (file and not formats):
         raise typer.BadParameter("choose one of --json, --sarif and --junit")
-    checked = _scanned(domains)
+    if not is_local and (usage or selectors or nameservers):
+        raise typer.BadParameter("--usage, --selector and --nameserver need --local")
+    if is_local:
+        options = LocalOptions(
+            usage=usage or "sends-and-receives",
+            selectors=selectors or (),
+            nameservers=nameservers or (),
+        )
+        checked = [local.check(domain, options) for domain in domains]
+    else:
+        checked = _scanned(domains)
     text = ""
     if is_json:
         text = json.dumps(checked, indent=2)
@@ -100,7 +131,9 @@ def _scanned(domains: Sequence[str]) -> list[Results]:
 
 def _print(result: Results) -> None:
     score = result["score"]
-    grade = f": {score['value']}/100, grade {score['grade']}" if score else ""
+    grade = ""
+    if score and score["value"] is not None:
+        grade = f": {score['value']}/100, grade {score['grade']}"
     output.say(f"{result['domainName']}{grade}")
     rows = [
         [check["check"], finding["severity"], finding["code"], _problem(finding)]

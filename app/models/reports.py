@@ -213,6 +213,7 @@ class DmarcReport(Base):
             "account_id", "policy_domain", "reporter", "report_id", "begin_at", "end_at"
         ),
         Index(None, "account_id", "id"),
+        Index("ix_dmarc_reports_reporter", "account_id", "reporter", "id"),
         Index(None, "domain_id", "begin_at"),
         *partial_report_indexes("dmarc_reports"),
     )
@@ -310,6 +311,7 @@ class FailureReport(Base):
         ),
         UniqueConstraint("account_id", "content_digest"),
         Index(None, "account_id", "id"),
+        Index("ix_failure_reports_reporter", "account_id", "reporter", "id"),
         Index(None, "received_at"),
     )
 

@@ -37,6 +37,7 @@ class TlsReport(Base):
         ),
         UniqueConstraint("account_id", "domain_id", "reporter", "report_id", "begin_at", "end_at"),
         Index(None, "account_id", "id"),
+        Index("ix_tls_reports_reporter", "account_id", "reporter", "id"),
         Index(None, "domain_id", "begin_at"),
         *partial_report_indexes("tls_reports"),
     )

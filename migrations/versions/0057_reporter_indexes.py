@@ -1,0 +1,22 @@
+"""Index reports by their reporter, so that a filter of a large account does not read all reports.
+
+Revision ID: 0057
+Revises: 0056
+"""
+
+from alembic import op
+
+revision, down_revision = "0057", "0056"
+
+TABLES = ("dmarc_reports", "failure_reports", "tls_reports")
+COLUMNS = ["account_id", "reporter", "id"]
+
+
+def upgrade() -> None:
+    for table in TABLES:
+        op.create_index(f"ix_{table}_reporter", table, COLUMNS)
+
+
+def downgrade() -> None:
+    for table in TABLES:
+        op.drop_index(f"ix_{table}_reporter", table)

@@ -33,11 +33,8 @@ class UpdateServer:
             relativize=False,
             check_origin=False,
         )
-        self._udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), self._handler(_Datagram))
+        self._udp, self._tcp = self._bind()
         self.port: int = self._udp.server_address[1]
-        self._tcp = socketserver.ThreadingTCPServer(
-            ("127.0.0.1", self.port), self._handler(_Stream)
-        )
 
     def __enter__(self) -> Self:
         for server in (self._udp, self._tcp):
@@ -53,6 +50,17 @@ class UpdateServer:
         for server in (self._udp, self._tcp):
             server.shutdown()
             server.server_close()
+
+    def _bind(self) -> tuple[socketserver.ThreadingUDPServer, socketserver.ThreadingTCPServer]:
+        """Bind both protocols to a port that is free for both."""
+        while True:
+            udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), self._handler(_Datagram))
+            try:
+                tcp = socketserver.ThreadingTCPServer(udp.server_address, self._handler(_Stream))
+            except OSError:  # another process uses the port with TCP
+                udp.server_close()
+            else:
+                return udp, tcp
 
     def records(self, name: str, rdtype: str) -> list[Rdata]:
         """The records of the name and type now."""

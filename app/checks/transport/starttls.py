@@ -147,7 +147,7 @@ NOT_TESTED = FindingType(
     code="starttls.not_tested",
     severity=Severity.INFO,
     summary="STARTTLS: mail servers were not tested",
-    observed="There is no TLS test of {hosts} yet.",
+    observed="There is no TLS test of the mail servers of {subject}{hosts:aside} yet.",
     why="A scan cannot tell whether mail to the domain is encrypted.",
     remediation="Set `STARTTLS_PROBES=on` where outgoing connections to port 25 are possible.",
     note="Probes are disabled, or there is no MX host.",

@@ -132,7 +132,8 @@ def ingest(account: str, as_json: bool, wait: bool, paths: Sequence[Path]) -> No
         click.echo("The files are stored. Start a worker to process them.", err=True)
         raise SystemExit(NOT_PROCESSED)
     now = run.outcomes
-    if run.unreadable or now.rejected or now.unattributed or now.conflict:
+    has_failed = wait and (now.rejected or now.unattributed or now.conflict)
+    if run.unreadable or has_failed:
         raise SystemExit(INCOMPLETE)
 
 

@@ -169,6 +169,23 @@ def test_interrupted_run_is_continued_by_the_next(
     assert stored_reports() == 7
 
 
+def test_without_waiting_the_status_does_not_depend_on_how_fast_workers_are(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.xml").write_bytes(b"<feedback>")
+    store_all = ingest_files.store_all
+
+    def store_and_process(*arguments: Any, **route: Any) -> Any:
+        stored = store_all(*arguments, **route)
+        processor.run([])
+        return stored
+
+    monkeypatch.setattr(ingest_files, "store_all", store_and_process)
+    result = run("--no-wait", tmp_path)
+    assert "1 rejected" in result.stdout
+    assert result.exit_code == 0
+
+
 def test_without_a_worker_the_files_are_stored_and_the_exit_code_says_so(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Reports in the dashboard: uploaded, listed and shown, with hostile values escaped."""
 
+import html
 import io
 import re
 from typing import Any
@@ -19,6 +20,7 @@ from app.services.filing import processor
 from app.services.ingest import files as ingest_files
 from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
+from app.services.rollups import rollup_queue
 from app.settings import Settings
 from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import ACTOR, make_domain
@@ -296,8 +298,13 @@ def test_report_address_of_another_account_is_not_found(owner: Browser, stranger
 def test_overview_shows_the_email_of_thirty_days(owner: Browser) -> None:
     assert "Email by DMARC result, last 30 days" not in owner.get("/")
     upload(owner, ("a.xml", dmarc_xml()))
+    rollup_queue.drain()
     mail_figures.refresh()
-    assert "Email by DMARC result, last 30 days" in owner.get("/")
+    page = owner.get("/")
+    assert "Email by DMARC result, last 30 days" in page
+    days = set(re.findall(r'href="(/reports\?from=([0-9-]+)&amp;to=\2)"', page))
+    [(url, _)] = days  # the day of the report
+    assert "receiver.test" in owner.get(html.unescape(url))
 
 
 def test_conflict_is_shown_and_resolved(owner: Browser, stranger: Browser) -> None:

@@ -1,5 +1,8 @@
 """The overview page: the state of the account, and what to do next."""
 
+from datetime import date
+from typing import Any
+
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
@@ -36,9 +39,16 @@ def index() -> ResponseReturnValue:
         trends=summary.trends,
         steps=summary.first_steps,
         mail=charts.stacked(("pass", "fail"), days),
+        mail_links=[{"": _reports_url(day)} for day, _ in summary.email],
         pass_rates=pass_rate_chart.draw(summary.email),
         changes=[(change, _url(change)) for change in summary.recent.listed],
     )
+
+
+def _reports_url(day: date) -> str:
+    """Return the URL of the list of the reports that begin on this day (UTC)."""
+    period: dict[str, Any] = {"from": day.isoformat(), "to": day.isoformat()}
+    return url_for("web.reports.dmarc", **period)
 
 
 def _url(change: RecentChange) -> str:

@@ -76,9 +76,9 @@ def test_accepted_risk_is_shown_on_every_page_of_its_alert(scanned: Browser, acc
     notice = f"The risk is accepted until {until}"
     assert notice in scanned.get(f"/alerts/{accepted}")
     page = scanned.get("/domains/acme.test")
-    assert f"{notice}. Risk owner: Ada &lt;CISO&gt;." in page
+    assert f"{notice} UTC. Risk owner: Ada &lt;CISO&gt;." in page
     assert "Accepted risks" in page
-    assert f"Accepted until {until}, risk owner Ada" in scanned.get("/alerts?status=dismissed")
+    assert f"Accepted until {until} UTC, risk owner Ada" in scanned.get("/alerts?status=dismissed")
     listed = scanned.get("/alerts/accepted")
     for text in (f"/alerts/{accepted}", until, "Ada &lt;CISO&gt;", "we retire it", "ann@acme.test"):
         assert text in listed

@@ -55,7 +55,7 @@ def abbreviation(local: datetime) -> str:
 
 
 def next_weekly(weekday: int, hour: int, zone: ZoneInfo, now: datetime) -> datetime:
-    """Return when it is this hour of this weekday in the zone for the next time, in UTC.
+    """Return the next time in UTC at which it is this hour of this weekday in the zone.
 
     An hour that the clock skips begins at the first time after it. Of an hour that the clock
     repeats, the first one counts. ``weekday`` is 0 for Monday.

@@ -1,12 +1,12 @@
 """One attempt to send records to a sink, and how a record that is refused is found.
 
-A receiver that refuses the content of a request does not say which record is the reason. The
-first records are then sent one by one; after several failures of another kind as well, because a
-receiver may fail over one record. Those that are refused while others are accepted are skipped. If
-all of the first ones are refused, records from the rest of the batch are tried as well, and sent
-again later. If these are refused too, the first ones are suspects: ``confirm`` sends records that
-are stored before and after the batch. If all of them are refused, the receiver or its settings are
-the reason, and nothing is skipped.
+A receiver that refuses the content of a request does not say which record is the reason. The first
+records are then sent one by one; after several failures of another kind as well, because one record
+may make a receiver fail. Those that are refused while others are accepted are skipped. If all of
+the first ones are refused, records from the rest of the batch are tried as well, and sent again
+later. If these are refused too, the first ones are suspects: ``confirm`` sends records that are
+stored before and after the batch. If all of them are refused, the receiver or its settings are the
+reason, and nothing is skipped.
 """
 
 import logging

@@ -20,6 +20,7 @@ from app.models import ChannelRecipient, Domain, RecordSink, ReportMailbox
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.api_keys import usage
+from app.services.domain_status import share_links
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.ingest import files as ingest_files
@@ -161,6 +162,12 @@ def recipient_paths(channel_id: UUID) -> list[str]:
     return [f"/notifications/confirm/{token}", link.path]
 
 
+def share_link_path(account_id: UUID) -> str:
+    """The path of a link that shows the checks of a domain without signing in."""
+    _, token = share_links.create(account_id, "d0.test", 7, None, actor=ACTOR)
+    return f"/shared/{token}"
+
+
 def alert_rows(person: Person) -> Sequence[Any]:
     """The alerts, of which the last one is an accepted risk with hostile texts."""
     rows, _ = alerts.listing(person.account_id, AlertFilter()).page(None, 50)
@@ -190,6 +197,7 @@ def paths(person: Person) -> list[str]:
     file_rows, _ = ingest_files.search(person.account_id, ReportFileFilter()).page(None, 1)
     return [
         *recipient_paths(channel.id),
+        share_link_path(person.account_id),
         f"/reports/files/{ids.public('file', file_rows[0].id)}",
         *SIMPLE_PATHS,
         *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),

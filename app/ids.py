@@ -2,10 +2,11 @@
 
 import os
 import threading
-import time
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
+
+from app import wall_clock
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()
@@ -33,7 +34,7 @@ def new() -> UUID:
     that later ids sort after earlier ones.
     """
     global _last
-    milliseconds = time.time_ns() // 1_000_000
+    milliseconds = int(wall_clock.seconds() * 1_000)
     fresh = milliseconds << 74 | int.from_bytes(os.urandom(10), "big") >> 6
     with _lock:
         is_later = milliseconds > _last >> 74

@@ -6,10 +6,9 @@ that it imports.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from app import server_address
+from app import server_address, wall_clock
 from app.analysis.scan import score as scoring
 from app.checks.engine import stored_results
 from app.checks.engine.observation import observation
@@ -57,7 +56,7 @@ def check(
         domain=names.parse(domain, allow_special_use=True),
         usage=Usage(usage),
         dkim_selectors=tuple(dkim_selectors),
-        now=datetime.now(UTC),
+        now=wall_clock.now(),
     )
     settings = StandaloneSettings(dns_nameservers=tuple(map(_nameserver, nameservers)))
 

@@ -1,10 +1,10 @@
 """``/.well-known/security.txt``: where to report a vulnerability (RFC 9116)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Blueprint, Response
 
-from app import settings
+from app import settings, wall_clock
 from app.api.http.endpoint import endpoint
 from app.errors import NotFound
 from app.protocols import timestamps
@@ -22,7 +22,7 @@ def security_txt() -> Response:
     current = settings.current()
     if not current.security_contact:
         raise NotFound
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = wall_clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     lines = [f"Contact: {contact}" for contact in current.security_contact]
     lines.append(f"Expires: {timestamps.text(midnight + timedelta(days=VALID_DAYS))}")
     lines.append("Preferred-Languages: en")

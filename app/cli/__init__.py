@@ -1,13 +1,12 @@
 """The ``flask …`` commands for operators. Each command calls one service function."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 from flask import Flask
 
-from app import ids, settings
+from app import ids, settings, wall_clock
 from app.cli import accounts as account_commands
 from app.cli import (
     channels,
@@ -84,7 +83,7 @@ def create_key(account: str, scopes: Sequence[str], expires: str | None, **prope
 @JSON
 def list_keys(account: str, as_json: bool) -> None:
     """List the API keys of an account, newest first."""
-    now = datetime.now(UTC)
+    now = wall_clock.now()
     keys = api_keys.search(accounts.find(account).id)
     if as_json:
         print_json(

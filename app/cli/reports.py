@@ -1,12 +1,11 @@
 """The ``flask ingest-tokens`` and ``flask files`` commands."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 import click
 from flask import Flask
 
-from app import ids
+from app import ids, wall_clock
 from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, parse_duration, print_json
 from app.cli.ingest import ingest
 from app.errors import NotFound
@@ -46,7 +45,7 @@ def list_tokens(account: str, as_json: bool) -> None:
             [
                 {
                     "id": ids.public(tokens.PREFIX, row.id),
-                    "status": row.status(datetime.now(UTC)),
+                    "status": row.status(wall_clock.now()),
                     "address": tokens.address(row.token),
                     "tlsRecord": tokens.tls_line(row.token),
                     "createdAt": iso(row.created_at),
@@ -174,7 +173,7 @@ def _print(token: IngestToken) -> None:
     expires = token.expires_at.isoformat(timespec="seconds") if token.expires_at else None
     print(
         ids.public(tokens.PREFIX, token.id),
-        token.status(datetime.now(UTC)),
+        token.status(wall_clock.now()),
         f"expires {expires}" if expires else "never expires",
         sep="  ",
     )

@@ -1,10 +1,9 @@
 """The ``flask upload-tokens`` commands: secret tokens for uploading reports."""
 
-from datetime import UTC, datetime
-
 import click
 from flask import Flask
 
+from app import wall_clock
 from app.cli.base import ACCOUNT, JSON, OPERATOR, Commands, iso, parse_time, print_json
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
@@ -36,7 +35,7 @@ def create_token(account: str, name: str, expires: str | None) -> None:
 @JSON
 def list_tokens(account: str, as_json: bool) -> None:
     """List the upload tokens of an account, newest first."""
-    now = datetime.now(UTC)
+    now = wall_clock.now()
     rows = upload_tokens.search(accounts.find(account).id)
     if as_json:
         print_json(

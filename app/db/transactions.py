@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from app import wall_clock
 from app.db import errors, watchdog
 from app.db.engine import TransactionKind, engine_for
 from app.db.watchdog import Watchdog
@@ -109,7 +110,7 @@ def after_commit(session: Session, callback: Callable[[], object]) -> None:
 def now(session: Session) -> datetime:
     """Return the time of the database, which is the clock for all leases and lifecycles."""
     if session.get_bind().dialect.name == "sqlite":
-        return datetime.now(UTC)  # the file is on this machine
+        return wall_clock.now()  # the file is on this machine
     value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return value.astimezone(UTC)
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from app import wall_clock
 from app.jobs import redis
 
 logger = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ def report_seen(name: str) -> bool:
     def report() -> bool:
         pipeline = connection.redis.pipeline(transaction=False)
         pipeline.set(_SEEN_KEY + name, 1, ex=SEEN_SECONDS)
-        pipeline.hset(_SEEN_AT_KEY, name, str(time.time()))
+        pipeline.hset(_SEEN_AT_KEY, name, str(wall_clock.seconds()))
         return all(result is not False for result in pipeline.execute())
 
     return connection.attempt(report, False)

@@ -8,7 +8,6 @@ contradict each other.
 
 import math
 import threading
-import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +17,7 @@ from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
 
+from app import wall_clock
 from app.errors import ApplicationError
 from app.limits.shared_counters import SharedCounters
 from app.protocols.quantities import quantity
@@ -106,7 +106,7 @@ class CountingStorage(Storage):
         return _counts.counted[0] if _counts.counted else 0
 
     def get_expiry(self, key: str) -> float:
-        return _counts.counted[1] if _counts.counted else time.time()
+        return _counts.counted[1] if _counts.counted else wall_clock.seconds()
 
     def check(self) -> bool:
         return True  # without Redis it counts in this process
@@ -136,7 +136,7 @@ class RateLimitExceeded(ApplicationError):
 
     def __init__(self, limit: RateLimitStatus) -> None:
         self.limit = limit
-        self.retry_after = max(1, math.ceil(limit.reset - time.time()))
+        self.retry_after = max(1, math.ceil(limit.reset - wall_clock.seconds()))
         message = f"Rate limit exceeded. Please retry after {quantity(self.retry_after, 'second')}."
         super().__init__(message, retryAfter=self.retry_after)
 
@@ -210,7 +210,7 @@ def add_headers(response: Response, status: RateLimitStatus) -> None:
     headers.add("X-RateLimit-Remaining", str(status.remaining))
     headers.add("X-RateLimit-Reset", str(status.reset))
     headers.add("RateLimit-Policy", f'"{status.policy}";q={status.limit};w={status.window}')
-    seconds = max(0, status.reset - int(time.time()))
+    seconds = max(0, status.reset - int(wall_clock.seconds()))
     headers.add("RateLimit", f'"{status.policy}";r={status.remaining};t={seconds}')
 
 

@@ -4,7 +4,6 @@ They are counted by address in each process, because the event loop of the web s
 for Redis. They are never refused: such a request has an error as its response already.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from limits import parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from app import wall_clock
 from app.protocols.client_networks import client_network
 
 
@@ -32,7 +32,7 @@ class RejectedRequests:
         self._limiter.hit(self._item, network)
         status = self._limiter.get_window_stats(self._item, network)
         limit, remaining, reset = self._item.amount, status.remaining, int(status.reset_time)
-        seconds = max(0, reset - int(time.time()))
+        seconds = max(0, reset - int(wall_clock.seconds()))
         return (
             ("X-RateLimit-Limit", str(limit)),
             ("X-RateLimit-Remaining", str(remaining)),

@@ -9,9 +9,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from app import wall_clock
 from app.mailboxes.types import Access, MailboxError, SignInRequired, StoredToken
 from app.options.fields import OptionError
 from app.ports.http import Page, Request
@@ -121,7 +121,7 @@ class Tokens:
     def _usable(self) -> str | None:
         """Return the stored token, unless it expires soon or the server has refused it."""
         stored = self._stored()
-        if stored is None or stored["expires_at"] <= time.time() + MARGIN_SECONDS:
+        if stored is None or stored["expires_at"] <= wall_clock.seconds() + MARGIN_SECONDS:
             return None
         return None if stored["access_token"] == self._refused else stored["access_token"]
 
@@ -174,7 +174,7 @@ class Tokens:
         is_replaced = isinstance(replaced, str) and _is_token(replaced)
         return StoredToken(
             access_token=access_token,
-            expires_at=time.time() + seconds,
+            expires_at=wall_clock.seconds() + seconds,
             refresh_token=str(replaced) if is_replaced else current_refresh_token,
             issued_for=self._grant.digest,
         )
@@ -200,7 +200,7 @@ def _refusal(page: Page, document: Mapping[str, object]) -> MailboxError:
     reason = reason.rstrip(": ")
     if page.status in (400, 401, 403) and code in _FINAL:
         return SignInRequired(f"{reason} Check the credentials, and enter them again.")
-    wait = retry_after.wait(page.retry_after, datetime.now(UTC))
+    wait = retry_after.wait(page.retry_after, wall_clock.now())
     return MailboxError(reason, retry_after_seconds=wait.total_seconds() if wait else None)
 
 

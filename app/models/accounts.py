@@ -1,7 +1,7 @@
 """Accounts, their users and sessions, and the audit log."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,16 +15,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime, WordList
 from app.models.stored_json import AuditDetails
 
 ROLES = ("owner", "admin", "member", "viewer")
-
-
-def utc_now() -> datetime:
-    """Return the current time, the default of ``…_at`` columns."""
-    return datetime.now(UTC)
 
 
 class Account(Base):
@@ -48,7 +43,7 @@ class Account(Base):
         WordList, default=list, server_default=","
     )
     deletion_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class User(Base):
@@ -73,7 +68,7 @@ class User(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     hides_first_steps: Mapped[bool] = mapped_column(default=False, server_default=false())
     time_zone: Mapped[str | None] = mapped_column(BoundedText(64))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class RecoveryCode(Base):
@@ -110,7 +105,7 @@ class Invitation(Base):
     invited_by: Mapped[str] = mapped_column(BoundedText(300))
     inviter_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     is_emailed: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -129,8 +124,8 @@ class BrowserSession(Base):
     id: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     mfa_pending: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str | None] = mapped_column(BoundedText(45))
@@ -233,7 +228,7 @@ class AuditEvent(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     actor: Mapped[str] = mapped_column(BoundedText(300))
     action: Mapped[str] = mapped_column(BoundedText(64))
     target: Mapped[str] = mapped_column(BoundedText(300))

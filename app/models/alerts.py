@@ -6,10 +6,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.checks.engine.types import StoredFix
 from app.db.types import Base, BoundedText, Json, UtcDateTime
-from app.models.accounts import utc_now
 from app.protocols.json_values import JsonObject
 
 # A dismissed alert still counts as live, so that the same problem opens no other alert.
@@ -96,8 +95,8 @@ class Alert(Base):
     evidence: Mapped[JsonObject] = mapped_column(Json, default=dict)
     fix: Mapped[StoredFix | None] = mapped_column(Json)
     reference: Mapped[str | None] = mapped_column(BoundedText(200))
-    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     occurrences: Mapped[int] = mapped_column(default=1)
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     accepted_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -107,7 +106,7 @@ class Alert(Base):
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
     cause_id: Mapped[UUID | None] = mapped_column(default=ids.new)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class AlertTransition(Base):
@@ -125,7 +124,7 @@ class AlertTransition(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     alert_id: Mapped[UUID] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
     account_id: Mapped[UUID] = mapped_column()
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     type: Mapped[str | None] = mapped_column(BoundedText(32))
     from_status: Mapped[str | None] = mapped_column(BoundedText(16))
     to_status: Mapped[str] = mapped_column(BoundedText(16))

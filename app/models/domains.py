@@ -15,11 +15,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.checks.engine.stored_results import StoredLastResult
 from app.checks.engine.types import Usage
 from app.db.types import Base, BoundedText, Json, UtcDateTime, WordList
-from app.models.accounts import utc_now
 from app.models.stored_json import StoredScore, StoredScorePoint
 from app.protocols.names import DomainName
 
@@ -88,8 +87,8 @@ class Domain(Base):
     )
     legal_hold_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     legal_hold_reason: Mapped[str | None] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
     def reschedule(self, now: datetime) -> None:
         """Schedule the next scan, spread over the period by the id of the domain."""
@@ -124,7 +123,7 @@ class DomainState(Base):
     score_history: Mapped[list[StoredScorePoint]] = mapped_column(
         Json, default=list, server_default="[]"
     )
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class DkimKey(Base):

@@ -14,9 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
-from app.models.accounts import utc_now
 from app.models.stored_json import EventBody
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
@@ -49,7 +48,7 @@ class Event(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     sequence: Mapped[int | None] = mapped_column(BigInteger)
     type: Mapped[str] = mapped_column(BoundedText(32))
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     alert_id: Mapped[UUID | None] = mapped_column()
     body: Mapped[EventBody] = mapped_column(Json)
 
@@ -99,8 +98,8 @@ class Channel(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_reason: Mapped[str | None] = mapped_column(BoundedText(200))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class WeeklySummary(Base):
@@ -150,7 +149,7 @@ class ChannelRecipient(Base):
     requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     unsubscribed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class Delivery(Base):
@@ -187,9 +186,9 @@ class Delivery(Base):
     alert_id: Mapped[UUID | None] = mapped_column()
     status: Mapped[str] = mapped_column(BoundedText(10), default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
-    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     response_status: Mapped[int | None] = mapped_column()
     error: Mapped[str | None] = mapped_column(BoundedText(300))
     delivered_to: Mapped[list[str] | None] = mapped_column(Json)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

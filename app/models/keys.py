@@ -7,9 +7,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, UtcDateTime
-from app.models.accounts import utc_now
 from app.models.lifetimes import Revocable
 
 
@@ -44,7 +43,7 @@ class ApiKey(Revocable, Base):
     allow_cidrs: Mapped[list[str]] = mapped_column(Json, default=list)
     rate_limit: Mapped[str | None] = mapped_column(BoundedText(40))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     revoked_reason: Mapped[str | None] = mapped_column(BoundedText(200))
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_address: Mapped[str | None] = mapped_column(BoundedText(45))
@@ -94,7 +93,7 @@ class IdempotentCall(Base):
     route: Mapped[str] = mapped_column(BoundedText(300), primary_key=True)
     key: Mapped[str] = mapped_column(BoundedText(255), primary_key=True)
     request_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     status: Mapped[int | None] = mapped_column()
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
     location: Mapped[str | None] = mapped_column(BoundedText(300))

@@ -7,9 +7,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
-from app.models.accounts import utc_now
 
 
 class ReportMailbox(Base):
@@ -49,8 +48,8 @@ class ReportMailbox(Base):
     is_private: Mapped[bool] = mapped_column(default=False, server_default=false())
     authserv_id: Mapped[str | None] = mapped_column(BoundedText(253))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     polled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -14,8 +14,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app import wall_clock
 from app.db.types import Base, BoundedText, UtcDateTime
-from app.models.accounts import utc_now
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite auto-increments INTEGER keys only
 
@@ -54,4 +54,4 @@ class RecordLogEntry(Base):
     kind: Mapped[str] = mapped_column(BoundedText(16))
     row_id: Mapped[UUID] = mapped_column()
     size: Mapped[int] = mapped_column(default=1)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)

@@ -6,9 +6,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, PlainText, UtcDateTime
-from app.models.accounts import utc_now
 
 
 class RecordSink(Base):
@@ -44,7 +43,7 @@ class RecordSink(Base):
     failures: Mapped[int] = mapped_column(default=0)
     failure: Mapped[str | None] = mapped_column(BoundedText(500))
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     succeeded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     forwarded_count: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -54,4 +53,4 @@ class RecordSink(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease_holder: Mapped[str | None] = mapped_column(BoundedText(120))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)

@@ -20,9 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, UtcDateTime
-from app.models.accounts import utc_now
 from app.models.lifetimes import Revocable
 from app.models.stored_json import (
     SenderMetadata,
@@ -82,7 +81,7 @@ class IngestToken(Revocable, Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     token: Mapped[str] = mapped_column(BoundedText(32), unique=True)
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class RawFile(Base):
@@ -95,7 +94,7 @@ class RawFile(Base):
     )
     sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     content: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class ReportFile(Base):
@@ -163,7 +162,7 @@ class ReportFile(Base):
     size_bytes: Mapped[int] = mapped_column()
     file_name: Mapped[str | None] = mapped_column(BoundedText(300))
     entry: Mapped[str] = mapped_column(BoundedText(300), default="")
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     status: Mapped[str] = mapped_column(BoundedText(16), default=RECEIVED)
     reason: Mapped[str | None] = mapped_column(BoundedText(64))
     detail: Mapped[str | None] = mapped_column(BoundedText(500))
@@ -183,7 +182,7 @@ class ReportFile(Base):
     parser_version: Mapped[int | None] = mapped_column()
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     retried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

@@ -12,9 +12,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, Json, JsonOrNull, UtcDateTime
-from app.models.accounts import utc_now
 from app.models.stored_json import StoredScanResult, StoredScore
 
 UNFINISHED = ("queued", "running")
@@ -83,8 +82,8 @@ class Scan(Base):
     status: Mapped[str] = mapped_column(BoundedText(16), default="queued")
     trigger: Mapped[str] = mapped_column(BoundedText(16), default="api")
     requested_by: Mapped[str] = mapped_column(BoundedText(300), default="system")
-    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
+    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempt: Mapped[int] = mapped_column(default=0)
@@ -114,7 +113,7 @@ class ScanBatch(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     requested_by: Mapped[str] = mapped_column(BoundedText(300))
-    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class BatchScan(Base):

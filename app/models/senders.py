@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app import wall_clock
 from app.db.types import Base, BoundedText, UtcDateTime
-from app.models.accounts import utc_now
 
 DECISIONS = ("approved", "ignored", "blocked")
 
@@ -30,7 +30,7 @@ class SourceDecision(Base):
     decision: Mapped[str] = mapped_column(BoundedText(16))
     note: Mapped[str | None] = mapped_column(BoundedText(1000))
     actor: Mapped[str] = mapped_column(BoundedText(300))
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
 
 
 class SenderHost(Base):
@@ -56,7 +56,7 @@ class SenderHost(Base):
     network: Mapped[str | None] = mapped_column(BoundedText(300))
     country: Mapped[str | None] = mapped_column(BoundedText(2))
     looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failures: Mapped[int] = mapped_column(default=0)
 
@@ -74,5 +74,5 @@ class ReportMonitor(Base):
         ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
     )
     account_id: Mapped[UUID] = mapped_column()
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -6,9 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, UtcDateTime
-from app.models.accounts import utc_now
 
 
 class ShareLink(Base):
@@ -36,6 +35,6 @@ class ShareLink(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     check: Mapped[str | None] = mapped_column(BoundedText(32))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

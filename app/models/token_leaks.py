@@ -6,9 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, UtcDateTime
-from app.models.accounts import utc_now
 
 
 class TokenLeak(Base):
@@ -29,4 +28,4 @@ class TokenLeak(Base):
     name: Mapped[str] = mapped_column(BoundedText(100))
     url: Mapped[str | None] = mapped_column(BoundedText(1000))
     reported_by: Mapped[str] = mapped_column(BoundedText(20))
-    reported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)

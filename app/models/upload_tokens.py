@@ -6,9 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import ids
+from app import ids, wall_clock
 from app.db.types import Base, BoundedText, UtcDateTime
-from app.models.accounts import utc_now
 from app.models.lifetimes import Revocable
 
 
@@ -27,5 +26,5 @@ class UploadToken(Revocable, Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     name: Mapped[str] = mapped_column(BoundedText(100))
     created_by: Mapped[str] = mapped_column(BoundedText(300))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,7 +1,6 @@
 """Batches of records in signed POST requests (Standard Webhooks)."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import ClassVar
 
 import orjson
 
+from app import wall_clock
 from app.channels import webhook
 from app.options import fields
 from app.ports.network import NetworkSession
@@ -33,7 +33,7 @@ class WebhookConfig(HttpSinkConfig):
     async def send(
         self, records: Sequence[Record], network: NetworkSession, deployment: Deployment
     ) -> Outcome:
-        now = int(time.time())
+        now = int(wall_clock.seconds())
         stamp = timestamps.text(datetime.fromtimestamp(now, UTC))
         body = orjson.dumps(
             {"type": "records.stored", "timestamp": stamp, "data": {"records": records}}

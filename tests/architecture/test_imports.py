@@ -26,14 +26,20 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.network": ("app.network", "app.ports", "app.protocols"),
     "app.standalone": (
         *("app.checks", "app.analysis.scan", "app.network", "app.ports", "app.protocols"),
-        "app.server_address",
+        *("app.server_address", "app.wall_clock"),
     ),
     "app.channels": ("app.channels", "app.ports", "app.protocols"),
     "app.options": ("app.options", "app.errors", "app.protocols"),
-    "app.mailboxes": ("app.mailboxes", "app.options", "app.ports", "app.protocols"),
-    "app.sinks": ("app.sinks", "app.options", "app.channels", "app.ports", "app.protocols"),
-    "app.db": ("app.db", "app.errors"),
-    "app.jobs": ("app.jobs",),
+    "app.mailboxes": (
+        *("app.mailboxes", "app.options", "app.ports", "app.protocols"),
+        "app.wall_clock",
+    ),
+    "app.sinks": (
+        *("app.sinks", "app.options", "app.channels", "app.ports", "app.protocols"),
+        "app.wall_clock",
+    ),
+    "app.db": ("app.db", "app.errors", "app.wall_clock"),
+    "app.jobs": ("app.jobs", "app.wall_clock"),
     "app.metrics": ("app.metrics", "app.jobs.redis", "app.protocols.report_formats.deviations"),
     "app.models": (
         "app.models",
@@ -42,6 +48,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "app.checks.engine",
         "app.rules.engine",
         "app.protocols",
+        "app.wall_clock",
     ),
     "app.keyring": ("app.settings",),
     "app.interpreter": (),
@@ -49,6 +56,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.limits": (
         *("app.limits", "app.errors", "app.jobs.redis"),
         *("app.protocols.quantities", "app.protocols.client_networks"),
+        "app.wall_clock",
     ),
     "app.web_server": ("app.web_server", "app.logs"),
     "app.runtime": (
@@ -59,12 +67,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         *("app.services", "app.models", "app.rules", "app.checks", "app.analysis"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.jobs", "app.settings"),
         *("app.channels", "app.mailboxes", "app.ports", "app.catalog", "app.keyring"),
-        *("app.processes", "app.sinks", "app.metrics"),
+        *("app.processes", "app.sinks", "app.metrics", "app.wall_clock"),
     ),
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.limits", "app.metrics", "app.ports", "app.runtime"),
+        *("app.limits", "app.metrics", "app.ports", "app.runtime", "app.wall_clock"),
     ),
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
@@ -73,13 +81,14 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "app.limits",
             "app.ports",
             "app.runtime",
+            "app.wall_clock",
         ),
         *("app.channels", "app.mailboxes", "app.sinks", "app.options"),
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.checks", "app.channels", "app.mailboxes", "app.ports", "app.protocols"),
-        *("app.sinks", "app.options", "app.logs"),
+        *("app.sinks", "app.options", "app.logs", "app.wall_clock"),
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from app.protocols import timestamps
 from app.web.base import dates, filters
+from tests.support.moments import moments
 
 ZONES = st.sampled_from(timestamps.zone_names()).map(ZoneInfo)
 YEARS_1971_TO_2199 = st.integers(365 * 86_400, 229 * 365 * 86_400)
-TIMES = YEARS_1971_TO_2199.map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+ANY_TIMES = YEARS_1971_TO_2199.map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+TIMES = ANY_TIMES | moments()
 
 
 @given(at=TIMES, zone=ZONES)

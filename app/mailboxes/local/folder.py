@@ -7,7 +7,6 @@ a person who can write to one of them cannot redirect the worker in between.
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import ClassVar
 
+from app import wall_clock
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.types import Access, MailboxError, MessageError, WaitingMessage
 from app.options import fields
@@ -81,7 +81,7 @@ class FolderMailbox:
 
     def messages(self) -> Iterator[WaitingMessage]:
         """Yield the files that are complete, oldest first; raises MailboxError."""
-        complete_at = time.time_ns() - int(QUIET_SECONDS * 1e9)
+        complete_at = int((wall_clock.seconds() - QUIET_SECONDS) * 1e9)
         files = []
         for name in self._names():
             with suppress(OSError):

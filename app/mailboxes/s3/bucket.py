@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
+from app import wall_clock
 from app.mailboxes.config import MailboxConfig
 from app.mailboxes.s3 import documents, signature
 from app.mailboxes.s3.documents import InvalidDocument, ObjectList, StoredObject
@@ -222,7 +222,7 @@ class Bucket:
             query=query,
             headers={"host": f"{config.host}{port}", **(headers or {})},
         )
-        signed = signature.signed_headers(unsigned, self._key, datetime.now(UTC))
+        signed = signature.signed_headers(unsigned, self._key, wall_clock.now())
         del signed["host"]  # the client adds it
         request = Request(
             method=method,
@@ -314,7 +314,7 @@ def _refusal(page: Page) -> MailboxError:
     words = words or f"the service answered {page.status}"
     reason = f"{words} ({_printable(error.code)[:MAX_CODE]})" if error.code else words
     if page.status in (429, 503) or error.code in _THROTTLING:
-        wait = retry_after.wait(page.retry_after, datetime.now(UTC))
+        wait = retry_after.wait(page.retry_after, wall_clock.now())
         seconds = DEFAULT_WAIT_SECONDS if wait is None else wait.total_seconds()
         return MailboxError(reason, retry_after_seconds=seconds)
     if error.code in _EXPIRED:

@@ -8,9 +8,9 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
+from app import wall_clock
 from app.mailboxes.oauth import Tokens
 from app.mailboxes.types import Access, MailboxError, MessageError, ResponseTooLarge
 from app.ports.http import Page, Request
@@ -104,7 +104,7 @@ class WebApi:
     def _error(self, page: Page) -> MailboxError:
         code, words = _error_of(page)
         if page.status in (429, 503) or code in self.service.throttling:
-            wait = retry_after.wait(page.retry_after, datetime.now(UTC))
+            wait = retry_after.wait(page.retry_after, wall_clock.now())
             seconds = DEFAULT_WAIT_SECONDS if wait is None else wait.total_seconds()
             reason = f"the service asks to wait {quantity(seconds, 'second')}: {words}"
             return MailboxError(reason, retry_after_seconds=seconds)

@@ -3,12 +3,12 @@
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import ids
+from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
@@ -153,7 +153,7 @@ def _create(session: Session, name: str, actor: str) -> Account:
         raise InvalidRequest.field("name", "enter 1 to 100 printable characters", "length")
     if session.scalar(select(Account.id).where(Account.name == name)):
         raise Conflict(f"An account named {name} already exists")
-    account = Account(name=name, id=ids.new(), created_at=datetime.now(UTC))
+    account = Account(name=name, id=ids.new(), created_at=transactions.now(session))
     session.add(account)
     session.flush()  # the audit row refers to it
     audit_log.record(session, account.id, actor=actor, action="account.created", target=name)

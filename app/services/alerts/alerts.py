@@ -270,13 +270,9 @@ def reopen_snoozed() -> int:
     """Reopen alerts whose snooze or accepted risk has expired, and return how many."""
     with transaction() as session:
         now = transactions.now(session)
-        is_expired = or_(
-            and_(Alert.status == "snoozed", Alert.snoozed_until <= now),
-            and_(Alert.status == "dismissed", Alert.accepted_until <= now),
-        )
         alerts = session.scalars(
             select(Alert)
-            .where(is_expired)
+            .where(is_due_again(now))
             .order_by(Alert.id)
             .limit(1_000)
             .with_for_update(skip_locked=True)
@@ -285,6 +281,14 @@ def reopen_snoozed() -> int:
             ended = "the snooze" if alert.status == "snoozed" else "the acceptance of the risk"
             transitions.transition(session, alert, Transition("open", note=f"{ended} expired"), now)
         return len(alerts)
+
+
+def is_due_again(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that the snooze or the accepted risk of an alert has expired."""
+    return or_(
+        and_(Alert.status == "snoozed", Alert.snoozed_until <= now),
+        and_(Alert.status == "dismissed", Alert.accepted_until <= now),
+    )
 
 
 def _state(session: Session, alert: Alert) -> AlertChange:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, true
@@ -55,7 +55,8 @@ def add(
 ) -> tuple[ApiKey, str]:
     """As ``issue``; runs in the caller's transaction."""
     limits = account_limits.of_account(session, account_id)
-    _check(new, limits)
+    now = transactions.now(session)
+    _check(new, limits, now)
     _check_room(session, account_id, limits, rotated_from)
     token = key_tokens.mint()
     key = ApiKey(
@@ -68,7 +69,7 @@ def add(
         allow_cidrs=list(new.allow_cidrs),
         rate_limit=new.rate_limit,
         created_by=actor,
-        created_at=datetime.now(UTC),
+        created_at=now,
         expires_at=new.expires_at,
         rotated_from=rotated_from,
     )
@@ -205,12 +206,12 @@ def _check_room(
         raise InvalidRequest([{"field": "name", "code": "limit", "message": message}], message)
 
 
-def _check(new: NewKey, limits: Limits) -> None:
+def _check(new: NewKey, limits: Limits, now: datetime) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
         raise InvalidRequest.field("name", "enter 1 to 100 printable characters")
     if not new.scopes:
         raise InvalidRequest.field("scopes", "select at least one of " + ", ".join(Scope))
-    if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
+    if new.expires_at is not None and new.expires_at <= now:
         raise InvalidRequest.field("expiresAt", "must be a time in the future")
     for cidr in new.allow_cidrs:
         try:

@@ -4,12 +4,12 @@ import hashlib
 import hmac
 import ipaddress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
 
-from app import settings
+from app import settings, wall_clock
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Account, AccountLimits, ApiKey
@@ -100,7 +100,7 @@ def forget_cached() -> None:
 
 def _cached(token: str) -> Caller | None:
     caller = _cache.get(_cache_key(token))
-    if caller is None or caller.expires_at is None or datetime.now(UTC) < caller.expires_at:
+    if caller is None or caller.expires_at is None or wall_clock.now() < caller.expires_at:
         return caller
     return None
 

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
@@ -50,12 +50,12 @@ def issue(
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise InvalidRequest.field("name", "enter 1 to 100 printable characters")
-    if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise InvalidRequest.field("expiresAt", "must be a time in the future")
     body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(44))
     token = body + key_tokens.checksum(body)
     with transaction() as session:
         created_at = now(session)
+        if expires_at is not None and expires_at <= created_at:
+            raise InvalidRequest.field("expiresAt", "must be a time in the future")
         _expect_room(session, account_id, created_at)
         row = UploadToken(
             id=ids.new(),

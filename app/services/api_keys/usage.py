@@ -4,13 +4,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app import wall_clock
 from app.analysis import api_keys
 from app.db.bulk import insert
 from app.db.transactions import transaction
@@ -40,7 +41,7 @@ def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
 
     route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
     """
-    now = datetime.now(UTC)
+    now = wall_clock.now()
     day = now.date()
     row_key = (api_key_id, day, address[:45])
     with _lock:
@@ -76,7 +77,7 @@ def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
 
     Calls that other processes counted in the last 2 × FLUSH_SECONDS may not be in it yet.
     """
-    day = datetime.now(UTC).date()
+    day = wall_clock.now().date()
     totals: Counter[tuple[str, int]] = Counter()
     for route, status, count in _written(api_key_id, day):
         totals[(route, status)] += count
@@ -111,7 +112,7 @@ def activity(session: Session, api_key_id: UUID) -> api_keys.Activity:
 
     Runs in the caller's transaction, before which ``flush`` stores the calls of this process.
     """
-    last = datetime.now(UTC).date()
+    last = wall_clock.now().date()
     first = last - timedelta(days=SHOWN_DAYS - 1)
     uses = session.execute(
         select(ApiKeyUsage.day, ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(

@@ -12,14 +12,14 @@ import logging
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.bulk import insert
-from app.db.transactions import transaction
+from app.db.transactions import now, transaction
 from app.errors import ServiceUnavailable
 from app.models import Account, RefusalCount
 from app.protocols.client_networks import client_network
@@ -81,10 +81,11 @@ def flush() -> None:
     try:
         with transaction() as session:
             account_ids = {refusal.account_id for refusal in counts}
+            hour = now(session).replace(minute=0, second=0, microsecond=0)
             accounts = set(session.scalars(select(Account.id).where(Account.id.in_(account_ids))))
             for refusal, count in sorted(_bounded(counts).items()):
                 if refusal.account_id in accounts:
-                    _add(session, refusal, count)
+                    _add(session, refusal, count, hour)
     except ServiceUnavailable:
         logger.warning("failed to store refusals; will retry")
         with _lock:
@@ -114,8 +115,7 @@ def _summary(refusal: Refusal) -> Refusal:
     )
 
 
-def _add(session: Session, refusal: Refusal, count: int) -> None:
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+def _add(session: Session, refusal: Refusal, count: int, hour: datetime) -> None:
     if not _has_room(session, refusal, hour):
         refusal = _summary(refusal)
     statement = insert(session, RefusalCount).values(

@@ -60,7 +60,7 @@ def create(
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         at = now(session)
-        valid = select(func.count()).where(ShareLink.domain_id == domain.id, _is_valid(at))
+        valid = select(func.count()).where(ShareLink.domain_id == domain.id, is_valid(at))
         if (session.scalar(valid) or 0) >= MAX_LINKS:
             message = f"a domain can have at most {MAX_LINKS} links; revoke one of them"
             raise InvalidRequest.field("days", message)
@@ -83,7 +83,7 @@ def valid_of(session: Session, domain_id: UUID) -> Sequence[ShareLink]:
     """Return the valid links of the domain, newest first; runs in the caller's transaction."""
     return session.scalars(
         select(ShareLink)
-        .where(ShareLink.domain_id == domain_id, _is_valid(now(session)))
+        .where(ShareLink.domain_id == domain_id, is_valid(now(session)))
         .order_by(ShareLink.id.desc())
     ).all()
 
@@ -114,7 +114,7 @@ def open_shared(token: str) -> SharedChecks:
             select(ShareLink, Domain.name)
             .join(Domain, Domain.id == ShareLink.domain_id)
             .join(Account, Account.id == ShareLink.account_id)
-            .where(ShareLink.digest == _digest(token[:_MAX_TOKEN]), _is_valid(now(session)))
+            .where(ShareLink.digest == _digest(token[:_MAX_TOKEN]), is_valid(now(session)))
             .where(Account.status == "active")
         ).first()
         if row is None:
@@ -148,7 +148,8 @@ def _set_revoked(account_id: UUID, ref: str, link_id: str, *, actor: str, is_rev
             _record(session, link, domain.name, actor, "revoked" if is_revoked else "restored")
 
 
-def _is_valid(at: datetime) -> ColumnElement[bool]:
+def is_valid(at: datetime) -> ColumnElement[bool]:
+    """Return the condition that a link shows its page at this time."""
     return ShareLink.revoked_at.is_(None) & (ShareLink.expires_at > at)
 
 

@@ -1,9 +1,9 @@
 """Evaluates a certificate against the TLSA records of a domain's MX hosts, before a renewal."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
+from app import wall_clock
 from app.checks.transport import certificate_match
 from app.checks.transport import evaluate as dane_evaluate
 from app.checks.transport.evaluate import HostEvaluation
@@ -36,7 +36,7 @@ def evaluate(account_id: UUID, ref: str, pem: str, network: Network) -> Sequence
     try:
         return network.run(
             lambda new_session: dane_evaluate.evaluate(
-                domain, chain, new_session(), datetime.now(UTC)
+                domain, chain, new_session(), wall_clock.now()
             )
         )
     except LookupFailed as error:

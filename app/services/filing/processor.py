@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from app import settings
+from app import settings, wall_clock
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import RawFile, ReportFile
@@ -297,7 +297,9 @@ def _parse(claim: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
         reason, detail = "purged", "The file is no longer stored"
     else:
         try:
-            reports = read(raw, claim.entry, int(time.time()), guard, claim.file_name or "")
+            reports = read(
+                raw, claim.entry, int(wall_clock.seconds()), guard, claim.file_name or ""
+            )
             with guard(len(raw)):
                 is_mail = any(report.report for report in reports) and unwrap.is_mail(raw)
             return ParsedFile(claim, reports, raw if is_mail else b"")

@@ -214,8 +214,13 @@ def _count_source(
 
 
 def _exceeded(message: str, now: datetime) -> QuotaExceeded:
+    return QuotaExceeded(message, seconds_left(now))
+
+
+def seconds_left(now: datetime) -> int:
+    """Return the seconds until the next day in UTC begins, rounded up: before, it is refused."""
     midnight = datetime.combine(now.date(), time(), UTC) + timedelta(days=1)
-    return QuotaExceeded(message, max(1, int((midnight - now).total_seconds())))
+    return math.ceil((midnight - now).total_seconds())
 
 
 def note_authenticated(session: Session, account_id: UUID, source: str) -> None:

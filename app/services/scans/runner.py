@@ -9,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -134,7 +134,12 @@ def _next(domain: Domain, now: datetime) -> datetime | None:
     period = PERIODS.get(domain.schedule)
     if period is None or domain.next_scan_at is None:
         return None
-    return domain.next_scan_at + period * ((now - domain.next_scan_at) // period + 1)
+    return following(domain.next_scan_at, period, now)
+
+
+def following(due_at: datetime, period: timedelta, now: datetime) -> datetime:
+    """Return the first time after ``now`` of a schedule with this period and a time ``due_at``."""
+    return due_at + period * ((now - due_at) // period + 1)
 
 
 class _Run:

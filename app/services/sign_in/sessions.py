@@ -122,7 +122,7 @@ def find(token: str) -> UserSession | None:
             .join(User, User.id == BrowserSession.user_id)
             .join(Account, Account.id == BrowserSession.account_id)
             .where(
-                BrowserSession.id == id_of(token), ~_has_expired(now), ~BrowserSession.mfa_pending
+                BrowserSession.id == id_of(token), ~has_expired(now), ~BrowserSession.mfa_pending
             )
             .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
@@ -153,7 +153,7 @@ def of_user(session: Session, user_id: UUID) -> Sequence[BrowserSession]:
         select(BrowserSession)
         .where(
             BrowserSession.user_id == user_id,
-            ~_has_expired(transactions.now(session)),
+            ~has_expired(transactions.now(session)),
             ~BrowserSession.mfa_pending,
         )
         .order_by(BrowserSession.last_seen_at.desc())
@@ -219,7 +219,7 @@ def end_all(user_session: UserSession) -> None:
 
 def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False) -> str:
     token, now = secrets.token_urlsafe(_TOKEN_BYTES), transactions.now(session)
-    session.execute(delete(BrowserSession).where(_has_expired(now)))
+    session.execute(delete(BrowserSession).where(has_expired(now)))
     session.add(
         BrowserSession(
             id=id_of(token),
@@ -243,7 +243,7 @@ def _user_with_pending_code(session: Session, token: str) -> User | None:
         .join(Account, Account.id == BrowserSession.account_id)
         .where(
             BrowserSession.id == id_of(token),
-            ~_has_expired(transactions.now(session)),
+            ~has_expired(transactions.now(session)),
             BrowserSession.mfa_pending,
         )
         .where(Account.status == "active", User.disabled_at.is_(None))
@@ -271,7 +271,8 @@ def _user(email: str) -> tuple[User | None, bool]:
     return user, status == "active" and user.disabled_at is None
 
 
-def _has_expired(now: datetime) -> ColumnElement[bool]:
+def has_expired(now: datetime) -> ColumnElement[bool]:
+    """Return the condition that a session has ended at this time."""
     return or_(BrowserSession.expires_at <= now, BrowserSession.last_seen_at <= now - IDLE)
 
 

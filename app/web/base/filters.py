@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 from markupsafe import Markup, escape
 
-from app import ids
+from app import ids, wall_clock
 from app.analysis.scan.labels import VERDICTS, check_name
 from app.protocols import names, timestamps
 from app.protocols.quantities import quantity
@@ -98,7 +98,7 @@ def ago(when: datetime | str | None, now: datetime | None = None) -> str:
     """Return the time from now: ``3 hours ago``, ``in 2 days``, ``just now`` or ``never``."""
     if when is None:
         return "never"
-    span = (now or datetime.now(UTC)) - _datetime(when)
+    span = (now or wall_clock.now()) - _datetime(when)
     for unit, name in _UNITS:
         if abs(span) >= unit:
             text = quantity(int(abs(span) / unit), name)
@@ -132,7 +132,7 @@ def local_day(when: datetime | str, now: datetime | None = None) -> str:
     at = _datetime(when).astimezone(zone)
     text = f"{at.day} {at:%b}"
     return (
-        text if at.year == (now or datetime.now(UTC)).astimezone(zone).year else f"{text} {at.year}"
+        text if at.year == (now or wall_clock.now()).astimezone(zone).year else f"{text} {at.year}"
     )
 
 

@@ -6,7 +6,7 @@ CSRF token is not part of it: ``requirements.require_session`` checks it before 
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from flask import request
@@ -15,6 +15,7 @@ from wtforms.meta import DefaultMeta
 from wtforms.validators import AnyOf, Length, ValidationError
 from wtforms.widgets import CheckboxInput, TextArea
 
+from app import wall_clock
 from app.errors import ApplicationError, InvalidRequest
 
 MAX_DAYS = 3650
@@ -158,7 +159,7 @@ class ExpiryField(TextField):
     @property
     def expires_at(self) -> datetime | None:
         """The time of expiry, counted from now; None if the field is empty."""
-        return datetime.now(UTC) + timedelta(days=int(self.text)) if self.text else None
+        return wall_clock.now() + timedelta(days=int(self.text)) if self.text else None
 
 
 class SecretField(PasswordField):

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from flask import g, request, url_for
 
+from app import wall_clock
 from app.protocols.timestamps import UTC_ZONE
 from app.web.base import dates
 
@@ -67,7 +68,7 @@ def presets(
     zone  in which the filters ``from`` and ``to`` are days
     time  what follows the date in the filter ``from``, such as ``T00:00``
     """
-    at = now or datetime.now(UTC)
+    at = now or wall_clock.now()
     others = {
         name: value
         for name, value in request.args.items()

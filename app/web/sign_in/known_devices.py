@@ -8,13 +8,12 @@ source  OWASP, "Slow Down Online Guessing Attacks with Device Cookies"
 
 import hmac
 import secrets
-import time
 from collections.abc import Iterator
 
 from flask import request
 from werkzeug.wrappers import Response
 
-from app import keyring
+from app import keyring, wall_clock
 from app.keyring import Purpose
 from app.web.base import pages
 
@@ -32,7 +31,7 @@ def remember(response: Response, email: str) -> None:
     """Set the device cookie for this address, so that the browser is known from now on."""
     others = ["~".join(entry) for entry in _entries() if not _is_valid(entry, email)]
     nonce = identify(email) or secrets.token_hex(12)
-    expires_at = str(int(time.time()) + MAX_AGE_SECONDS)
+    expires_at = str(int(wall_clock.seconds()) + MAX_AGE_SECONDS)
     key = keyring.current(Purpose.DEVICES)
     own = "~".join((nonce, expires_at, _proof(email, nonce, expires_at, key)))
     response.set_cookie(
@@ -57,7 +56,7 @@ def _entries() -> Iterator[Entry]:
 
 def _is_valid(entry: Entry, email: str) -> bool:
     nonce, expires_at, proof = entry
-    is_current = int(expires_at[:12]) > time.time()
+    is_current = int(expires_at[:12]) > wall_clock.seconds()
     return is_current and any(
         hmac.compare_digest(_proof(email, nonce, expires_at, key).encode(), proof.encode())
         for key in keyring.usable(Purpose.DEVICES)

@@ -1,7 +1,7 @@
 """Pages about alerts: the list, one alert with its history, and status changes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from wtforms.validators import ValidationError
 from wtforms.widgets import DateInput
 
-from app import ids
+from app import ids, wall_clock
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
 from app.protocols import timestamps
@@ -205,7 +205,7 @@ def change_many() -> ResponseReturnValue:
 
 def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseReturnValue:
     user, alert_id = pages.user_session(), _parsed(id)
-    in_days = datetime.now(UTC) + ACCEPTED_FOR
+    in_days = wall_clock.now() + ACCEPTED_FOR
     suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=user.email)
     filters = _filters()
     page = alert_pages.find(user.account_id, alert_id, _selection(filters))
@@ -266,7 +266,7 @@ def _snoozes() -> Mapping[str, str]:
 
 
 def _snoozed_until(preset: str) -> datetime:
-    now = datetime.now(UTC)
+    now = wall_clock.now()
     if preset == "monday":
         return timestamps.next_weekly(MONDAY, MONDAY_HOUR, dates.reader_zone(), now)
     if preset.endswith("h"):

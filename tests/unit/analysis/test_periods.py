@@ -9,13 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.analysis.mail import periods
-from app.analysis.mail.periods import WEEK, Buckets, Window, last_days, midnight
+from app.analysis.mail.periods import WEEK, Buckets, Window, at, last_days, midnight
+from tests.support.moments import ZONES, moments
 
 DAY = datetime(2026, 3, 29, tzinfo=UTC)
-ZONES = [
-    *("UTC", "Europe/Berlin", "Asia/Beirut", "America/Sao_Paulo", "Australia/Lord_Howe"),
-    *("Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "Pacific/Chatham"),
-]
 
 
 @pytest.mark.parametrize("length", [86_400, 86_399])
@@ -103,19 +100,17 @@ def test_every_hour_is_in_an_interval_and_no_interval_is_empty(
     assert (indexes[0], indexes[-1]) == (0, len(buckets.starts) - 1)
 
 
-@given(
-    minutes=st.integers(0, 4 * 366 * 1440),
-    near=st.sampled_from([None, *range(-31, 32)]),
-    zone=st.sampled_from(ZONES),
-)
-@example(minutes=1_533_289, near=None, zone="Asia/Kolkata")  # 2026-11-30, 0:19 in the zone
-def test_last_thirty_days_are_thirty_intervals_at_every_moment(
-    minutes: int, near: int | None, zone: str
+@given(now=moments(), zone=ZONES, days=st.sampled_from([1, 7, 30, 90]))
+@example(datetime(2026, 11, 30, 18, 49, tzinfo=UTC), ZoneInfo("Asia/Kolkata"), 30)  # 0:19 there
+@example(datetime(2026, 12, 1, tzinfo=UTC), ZoneInfo("UTC"), 30)  # exactly midnight
+@example(datetime(2027, 1, 1, tzinfo=UTC), ZoneInfo("UTC"), 7)
+def test_last_days_are_as_many_intervals_at_every_moment(
+    now: datetime, zone: ZoneInfo, days: int
 ) -> None:
-    now = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-    if near is not None:  # minutes before or after a midnight of the zone
-        now = midnight(now.date(), ZoneInfo(zone)) + timedelta(minutes=near)
-    window = Window.between(last_days(now, 30, ZoneInfo(zone)), now)
-    starts = Buckets(window, "day", ZoneInfo(zone)).starts
-    assert len(starts) == 30
+    first = last_days(now, days, zone)
+    window = Window.between(first, now)
+    starts = Buckets(window, "day", zone).starts
+    assert len(starts) == days
+    assert starts[0] == first == midnight(first.astimezone(zone).date(), zone)
     assert now - starts[-1] < timedelta(hours=26)
+    assert at(window.stop) - now < timedelta(hours=1)

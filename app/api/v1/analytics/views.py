@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from app import ids
+from app import ids, wall_clock
 from app.analysis.mail.periods import HOUR, Interval, Window, last_days
 from app.analysis.mail.record_filter import RecordFilter
 from app.api.http import fields, responses
@@ -321,7 +321,7 @@ def _times(
     zone = timestamps.find_zone(tz)
     if zone is None:
         raise InvalidRequest.field("tz", timestamps.UNKNOWN_ZONE)
-    to_at = to_at or datetime.now(UTC)
+    to_at = to_at or wall_clock.now()
     if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
         raise InvalidRequest.field("to", "the time must be in the years 2000 to 2199")
     if from_at is None:

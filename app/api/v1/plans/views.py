@@ -1,12 +1,12 @@
 """The plan routes: what draft records would change."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, Response, current_app
 
-from app import ids
+from app import ids, wall_clock
 from app.analysis.mail import periods
 from app.analysis.mail.periods import Window
 from app.analysis.policy.draft_effect import AffectedSource, SpfLoss
@@ -38,7 +38,7 @@ MAX_SOURCES = 50
 @endpoint(scopes=(Scope.DOMAINS_READ,), body=schemas.PlanBody, returns=schemas.Plan)
 def create(domain: str, body: schemas.PlanBody) -> Response:
     """Plan a DNS change: compare draft records with today's DNS."""
-    to_at = datetime.now(UTC)
+    to_at = wall_clock.now()
     window = None
     if Scope.REPORTS_READ in current().scopes:
         window = Window.between(to_at - timedelta(days=REPORT_DAYS), to_at)

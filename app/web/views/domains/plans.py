@@ -1,11 +1,12 @@
 """The page on which a user tries a DNS change before publishing it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
+from app import wall_clock
 from app.analysis.mail.periods import Window
 from app.analysis.scan.plan_comparison import CheckChange, Effect
 from app.errors import InvalidRequest
@@ -88,7 +89,7 @@ def create(domain: str) -> ResponseReturnValue:
 
 
 def _plan(domain: str, source: DraftSource) -> Plan:
-    account_id, now = pages.user_session().account_id, datetime.now(UTC)
+    account_id, now = pages.user_session().account_id, wall_clock.now()
     limit = account_limits.find(account_id).concurrent_evaluations
     slots: Slots = current_app.extensions["slots"]
     window = Window.between(now - timedelta(days=REPORT_DAYS), now)

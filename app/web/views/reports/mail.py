@@ -1,21 +1,23 @@
 """Pages about a domain's email: its senders, its DMARC results, and the effect of a policy."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 
+from app import wall_clock
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.flow_index import RecordLink
-from app.analysis.mail.periods import Window, hour_of
+from app.analysis.mail.periods import Window, hour_of, last_days
 from app.analysis.mail.record_filter import ALL, RecordFilter, RecordUrls, TlsRecordFilter
 from app.analysis.policy.segments import Segment
 from app.analysis.policy.verdicts import MAX_LOST_SHARE, MIN_DAYS_AT_POLICY, Verdict
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy
+from app.protocols.timestamps import UTC_ZONE
 from app.services.analytics import domain_email, senders, sources
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics.dmarc import DmarcQuery, DmarcSummary
@@ -355,6 +357,5 @@ def _days() -> str:
 
 def _period(days: str) -> tuple[datetime, datetime]:
     """Return the last ``days`` days in UTC with today, from midnight of the first day until now."""
-    now = datetime.now(UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight - timedelta(days=int(days) - 1), now
+    now = wall_clock.now()
+    return last_days(now, int(days), UTC_ZONE), now

@@ -315,13 +315,14 @@ class ObservedPolicy(NamedTuple):
 class Subject:
     """The domain to check, and what is known about it.
 
-    dkim_selectors  the selectors that the owner named
-    seen_selectors  (selector, domain) of signatures in reports, by the domain or one below it
-    known           the facts of each check's last definite result
-    shared_keys     the account's other domains with the same DKIM key, by SHA-256 of the key
-    observed        the latest policy that each reporter of the last days observed
-    handshakes      the latest TLS probes of mail hosts, by name; None if probes are disabled
-    now             the time of the scan; without it, nothing can expire soon
+    dkim_selectors      the selectors that the owner named
+    observed_selectors  (selector, domain) of signatures in reports, by the domain or one below it
+    last_facts          the facts of each check's last definite result
+    last_results        these results as JSON; no check reads them, but the evaluation of the scan
+    shared_keys         the account's other domains with the same DKIM key, by SHA-256 of the key
+    observed            the latest policy that each reporter of the last days observed
+    tls_probes          the latest TLS probes of mail hosts, by name; None if probes are disabled
+    now                 the time of the scan; without it, nothing can expire soon
     """
 
     domain: DomainName
@@ -329,6 +330,7 @@ class Subject:
     dkim_selectors: tuple[str, ...] = ()
     observed_selectors: tuple[tuple[str, str], ...] = ()
     last_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    last_results: Mapping[str, Any] = field(default_factory=dict)
     shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     observed: tuple[ObservedPolicy, ...] = ()
     tls_probes: Mapping[str, TlsProbe] | None = None

@@ -62,20 +62,16 @@ def store(results: Sequence[Result]) -> None:
 
 def _store(session: Session, results: Sequence[Result]) -> None:
     # Domains first and in order: deletions and scans take the same locks in the same order.
-    rows = {
-        row.id: row
-        for row in session.scalars(
-            select(Domain)
-            .where(Domain.id.in_([claim.domain_id for claim, _ in results]))
-            .order_by(Domain.id)
-            .with_for_update(key_share=True)
-        )
-    }
+    domains = session.execute(
+        select(Domain, DomainState.score_history)
+        .outerjoin(DomainState, DomainState.domain_id == Domain.id)
+        .where(Domain.id.in_([claim.domain_id for claim, _ in results]))
+        .order_by(Domain.id)
+        .with_for_update(key_share=True, of=Domain)
+    ).all()
+    rows = {domain.id: domain for domain, _ in domains}
+    histories = {domain.id: history or [] for domain, history in domains}
     claimed = _still_leased(session, results)
-    states = {
-        state.domain_id: state
-        for state in session.scalars(select(DomainState).where(DomainState.domain_id.in_(rows)))
-    }
     now = transactions.now(session)
     recent = _recent_changes(session, rows, now)
     followed = profiles.followed(session, {row.account_id for row in rows.values()})
@@ -85,10 +81,7 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         domain = rows.get(claim.domain_id)
         if domain is None or claim.scan_id not in claimed:
             continue
-        state = states.get(domain.id) or _new_state(domain)
-        scan_outcome = ScanOutcome(
-            scan_id=claim.scan_id, domain=domain, state=state, scan_result=scan_result, now=now
-        )
+        scan_outcome = ScanOutcome(claim, domain, histories[domain.id], scan_result, now)
         profile_state = scan_outcome.profiles(followed.get(domain.account_id, ()))
         subject = scan_outcome.evaluation(
             recent.get(domain.id, []), profile_state, live_alerts.get(domain.id, [])
@@ -111,18 +104,6 @@ def _log_completed(session: Session, row: "ScanRows", started_at: datetime | Non
         score=row.scan["score"]["value"],
         query_count=row.scan["query_count"],
         duration_ms=serialization.duration_ms(started_at, row.scan["finished_at"]),
-    )
-
-
-def _new_state(domain: Domain) -> DomainState:
-    """The state of a domain before its first scan."""
-    return DomainState(
-        domain_id=domain.id,
-        account_id=domain.account_id,
-        last_results={},
-        undetermined={},
-        score={},
-        score_history=[],
     )
 
 
@@ -207,37 +188,42 @@ def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Updat
 
 
 class ScanOutcome:
-    """The outcome of one scan, and the rows that it changes."""
+    """The outcome of one scan, and the rows that it changes.
+
+    The last results are those that the claim read: while its lease is held, no other scan of the
+    domain stores any.
+
+    score_history  the stored one
+    """
 
     def __init__(
         self,
-        scan_id: UUID,
+        claim: Claim,
         domain: Domain,
-        state: DomainState,
+        score_history: Sequence[StoredScorePoint],
         scan_result: ScanResult,
         now: datetime,
     ) -> None:
-        self._scan_id, self._domain, self._state, self._now = scan_id, domain, state, now
+        self._scan_id, self._domain, self._now = claim.scan_id, domain, now
+        self._previous = previous = claim.subject.last_results
         self._scan_result = scan_result
         self._results = scan_result.check_results
         self._json = [stored_results.as_json(result) for result in self._results]
-        self._root_cause = causes.root(self._results, state.last_results)
+        self._root_cause = causes.root(self._results, previous)
         self._changes = causes.with_root_causes(
-            changes.between(domain.name, state.last_results, self._results, now),
-            root_causes.of_stored(state.last_results),
+            changes.between(domain.name, previous, self._results, now),
+            root_causes.of_stored(previous),
             self._root_cause,
         )
         self._last_results, self._undetermined = serialization.merge_known_results(
-            state.last_results,
+            previous,
             zip(self._results, self._json, strict=True),
-            scan_id=ids.public("scan", scan_id),
+            scan_id=ids.public("scan", claim.scan_id),
             checked_at=timestamps.text(now),
         )
         self._score = scoring.score(self._last_results, Usage(domain.usage)).as_json()
         self._basis = _basis(self._score, self._root_cause)
-        self._score_history = _score_history(
-            state.score_history or [], self._score, self._basis, now
-        )
+        self._score_history = _score_history(score_history, self._score, self._basis, now)
 
     def profiles(self, followed_ids: Collection[str]) -> ProfileState:
         """Return the state of the compliance profiles, with details of the followed ones."""
@@ -254,7 +240,7 @@ class ScanOutcome:
             now=self._now,
             check_results={result.check: result for result in self._results},
             changes=[*recent, *self._changes],
-            last_results=self._state.last_results,
+            last_results=self._previous,
             score_history=self._score_history,
             profiles=profile_state.followed,
         )
@@ -295,7 +281,7 @@ class ScanOutcome:
             "last_scan_finished_at": self._now,
         }
         keys = dkim_keys.of(self._last_results)
-        is_same = keys == dkim_keys.of(self._state.last_results)
+        is_same = keys == dkim_keys.of(self._previous)
         return ScanRows(
             scan=scan,
             state=state,
@@ -306,12 +292,12 @@ class ScanOutcome:
 
     def _has_changes(self, outcome: ChangedAlerts) -> bool:
         """Whether a record, an alert or a definite verdict changed."""
-        is_new = self._state.last_results.keys() != self._last_results.keys()
+        is_new = self._previous.keys() != self._last_results.keys()
         has_alert_changes = bool(outcome["opened"] or outcome["resolved"])
         return bool(self._changes) or has_alert_changes or is_new or bool(self._verdict_changes())
 
     def _verdict_changes(self) -> dict[str, list[str]]:
-        return serialization.verdict_changes(self._state.last_results, self._last_results)
+        return serialization.verdict_changes(self._previous, self._last_results)
 
     def _stored_score_history(self) -> list[StoredScorePoint]:
         return [

@@ -40,6 +40,7 @@ def load(session: Session, domain_ids: Sequence[UUID], now: datetime) -> Mapping
             dkim_selectors=tuple(row.dkim_selectors),
             observed_selectors=selectors.get(row.id, ()),
             last_facts=facts_by_domain[row.id],
+            last_results=row.last_results or {},
             shared_keys=shared.get(row.id, {}),
             observed=policies.get(row.id, ()),
             tls_probes=handshakes,

@@ -23,6 +23,7 @@ from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, ApiKeyAddress, ApiKeyUsage, IdempotentCall
 from app.models.mail_hosts import MailHost
 from app.models.mailboxes import MailboxMessage, ReportMailbox
+from app.models.queue_accounts import QueueAccount
 from app.models.record_log import RecordLogEntry
 from app.models.record_sinks import RecordSink
 from app.models.refusals import RefusalCount
@@ -95,6 +96,7 @@ __all__ = [
     "MailboxMessage",
     "ObservedSelector",
     "PasswordReset",
+    "QueueAccount",
     "RawFile",
     "RecordLogEntry",
     "RecordSink",

@@ -33,6 +33,7 @@ from app.models.stored_json import (
 )
 
 RECEIVED = "received"
+IS_FIRST_ATTEMPT = "status = 'received' AND lease_until IS NULL AND attempt = 0"
 FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "rejected")
 STATUSES = (RECEIVED, *FINAL_STATUSES)
 # How a file was received: posted to the public address, with an upload token, by mail, …
@@ -115,7 +116,7 @@ class ReportFile(Base):
     authenticity     whether the reporter and the author domain match: VERIFIED or FAILED; None if
                      that is unknown
     is_preferred     a user chose its report over the one that it contradicts
-    attempt, lease_until, enqueued_at  as with scans: the row is the job
+    attempt, lease_until, enqueued_at, virtual_start  as with scans: the row is the job
     retried_at       when a retry was last requested
     """
 
@@ -133,12 +134,11 @@ class ReportFile(Base):
             postgresql_where=text("status = 'received'"),
         ),
         Index(
-            "ix_report_files_turns",
-            "account_id",
-            "enqueued_at",
+            "ix_report_files_queue",
+            "virtual_start",
             "id",
-            sqlite_where=text("status = 'received'"),
-            postgresql_where=text("status = 'received'"),
+            sqlite_where=text(IS_FIRST_ATTEMPT),
+            postgresql_where=text(IS_FIRST_ATTEMPT),
         ),
         Index(
             "ix_report_files_authenticity",
@@ -180,6 +180,7 @@ class ReportFile(Base):
     authenticity: Mapped[str | None] = mapped_column(BoundedText(16))
     is_preferred: Mapped[bool] = mapped_column(default=False, server_default=false())
     parser_version: Mapped[int | None] = mapped_column()
+    virtual_start: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)

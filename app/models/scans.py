@@ -4,11 +4,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     text,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,6 +29,8 @@ class Scan(Base):
 
     attempt      the number of claims; only the result of the last attempt is stored
     lease_until  when the lease of the claiming worker expires
+    is_bulk      whether it was requested with others or by a schedule; the others come first
+    virtual_start  the position among the queued scans of all accounts (``scheduling.fair_queue``)
     enqueued_at  when its job was last enqueued
     summary      the number of checks, by verdict
     has_changes  whether a record, a definite verdict or an alert changed; None: not determined
@@ -48,11 +52,25 @@ class Scan(Base):
             postgresql_where=text("status IN ('queued', 'running')"),
         ),
         Index(
-            "ix_scans_unfinished_status",
-            "status",
+            "ix_scans_queued",
             "enqueued_at",
-            sqlite_where=text("status IN ('queued', 'running')"),
-            postgresql_where=text("status IN ('queued', 'running')"),
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_scans_running",
+            "account_id",
+            "is_bulk",
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+        Index(
+            "ix_scans_queue",
+            "is_bulk",
+            "virtual_start",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
         ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "id"),
@@ -86,6 +104,8 @@ class Scan(Base):
     enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=wall_clock.now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    is_bulk: Mapped[bool] = mapped_column(default=True, server_default=true())
+    virtual_start: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     query_count: Mapped[int | None] = mapped_column()

@@ -120,6 +120,66 @@ def test_recipients_with_a_user_account_are_confirmed(tmp_path: Path) -> None:
     ]
 
 
+def test_queued_scans_keep_an_order_in_which_accounts_alternate(tmp_path: Path) -> None:
+    """Revision 0058: the order is stored; before, it was computed for each claim."""
+    path = tmp_path / "scans.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0057")
+    queued = (("1", "a", "api"), ("2", "a", "schedule"), ("3", "a", "schedule"), ("4", "b", "api"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for account in ("a", "b"):
+            _insert(connection, "accounts", id=account, name=account)
+        _insert(connection, "scan_batches", id="x", account_id="b")
+        for scan, account, trigger in queued:
+            _insert(connection, "domains", id=scan, account_id=account, name=scan)
+            row = {"id": scan, "account_id": account, "domain_id": scan, "trigger": trigger}
+            _insert(connection, "scans", status="queued", **row)
+        _insert(connection, "scans", id="0", account_id="b", domain_id="4", status="completed")
+        _insert(connection, "batch_scans", batch_id="x", scan_id="4")
+    command.upgrade(config, "0058")
+    with closing(sqlite3.connect(path)) as connection:
+        order = "SELECT id, is_bulk FROM scans WHERE status = 'queued' ORDER BY {}, id"
+        rows = connection.execute(order.format("is_bulk, virtual_start")).fetchall()
+        assert rows == [("1", 0), ("2", 1), ("4", 1), ("3", 1)]
+        last = connection.execute("SELECT * FROM queue_accounts ORDER BY queue, account_id")
+        assert last.fetchall() == [
+            ("a", "scans", 1),
+            ("a", "scans.bulk", 2),
+            ("b", "scans.bulk", 1),
+        ]
+    command.downgrade(config, "0057")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM scans").fetchone() == (5,)
+
+
+def test_queued_files_keep_an_order_in_which_accounts_alternate(tmp_path: Path) -> None:
+    """Revision 0059: the order is stored; before, it was computed for each claim."""
+    path = tmp_path / "files.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0058")
+    files = (("1", "a", "received"), ("2", "a", "received"), ("3", "b", "received"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for account in ("a", "b"):
+            _insert(connection, "accounts", id=account, name=account)
+        for file, account, status in (*files, ("4", "a", "parsed")):
+            row = {"id": file, "account_id": account, "sha256": file, "status": status}
+            _insert(connection, "report_files", attempt="0", **row)
+        connection.execute("UPDATE report_files SET lease_until = NULL")
+    command.upgrade(config, "0059")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT id FROM report_files WHERE status = 'received' ORDER BY virtual_start, id"
+        ).fetchall()
+        assert rows == [("1",), ("3",), ("2",)]
+        last = connection.execute("SELECT * FROM queue_accounts ORDER BY account_id").fetchall()
+        assert last == [("a", "report_files", 2), ("b", "report_files", 1)]
+    command.downgrade(config, "0058")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM report_files").fetchone() == (4,)
+
+
 def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
     """Insert a row with these values, and a value in every other required column."""
     connection.execute("PRAGMA ignore_check_constraints = ON")

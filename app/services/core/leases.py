@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from app import processes
-from app.db import transactions
+from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 
@@ -158,7 +158,7 @@ class LeaseTable(Generic[Key]):
             values |= {self.holder.key: processes.own_name()}
         rows = session.execute(
             update(self._table())
-            .where(self.key.in_(keys))
+            .where(bulk.is_any(session, self.key, keys))
             .values(values)
             .returning(self.key, self._counter())
             .execution_options(synchronize_session=False)

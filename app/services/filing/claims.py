@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from app import settings
-from app.db import transactions
+from app.db import bulk, transactions
 from app.db.transactions import after_commit, transaction
 from app.models import ReportFile
 from app.models.reports import RECEIVED
@@ -16,10 +15,10 @@ from app.models.stored_json import SenderMetadata
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import files as ingest_files
+from app.services.scheduling import fair_queue
 
 BATCH_BYTES = 2 * 1024 * 1024
 BATCH_FILES = 100  # files per transaction: few enough to be quick, enough to share its cost
-MAX_EXAMINED = 4 * BATCH_FILES  # so that four workers can claim at the same time
 
 LEASES = LeaseTable(
     key=ReportFile.id,
@@ -61,32 +60,22 @@ def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
                      account in rotation, so that no account waits for the thousands of files of
                      another
     """
+    is_own = IS_QUEUED & ReportFile.id.in_(report_file_ids)
+    condition = is_own if report_file_ids else ingest_files.IS_FIRST_ATTEMPT
     with transaction() as session:
-        candidates = _next_files(session, report_file_ids)
-        free = LEASES.lock_listed(session, candidates, IS_QUEUED, limit=BATCH_FILES)
+        order = (ReportFile.virtual_start,)
+        with fair_queue.index_order(session):
+            free = LEASES.lock(session, condition, order=order, limit=BATCH_FILES)
+        if not free:
+            return []
         rows = {
             row.id: row
-            for row in session.scalars(select(ReportFile).where(ReportFile.id.in_(free)))
+            for row in session.scalars(
+                select(ReportFile).where(bulk.is_any(session, ReportFile.id, free))
+            )
         }
         leases = LEASES.take(session, _batch([rows[report_file_id] for report_file_id in free]))
     return [_claim(lease, rows[lease.key]) for lease in leases]
-
-
-def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[UUID]:
-    """The files to claim next: the oldest file of each account, then the second of each, and so on.
-
-    This is a separate query: joined with the locking query, PostgreSQL would rank all files again
-    for each row, because it underestimates how many are queued.
-    """
-    is_listed = ReportFile.id.in_(report_file_ids) if report_file_ids else ReportFile.attempt == 0
-    order = (ReportFile.enqueued_at, ReportFile.id)
-    position = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
-    return session.scalars(
-        select(ReportFile.id)
-        .where(IS_QUEUED, is_listed)
-        .order_by(position, *order)
-        .limit(MAX_EXAMINED)
-    ).all()
 
 
 def _batch(files: Sequence[ReportFile]) -> list[UUID]:

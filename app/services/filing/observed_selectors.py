@@ -89,7 +89,7 @@ def seen(
     rows = session.execute(
         select(ObservedSelector.domain_id, ObservedSelector.selector, ObservedSelector.name)
         .where(
-            ObservedSelector.domain_id.in_(domain_ids),
+            bulk.is_any(session, ObservedSelector.domain_id, domain_ids),
             ObservedSelector.last_seen_at >= now(session) - RETENTION,
         )
         .order_by(

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -19,16 +19,21 @@ from app.db.transactions import after_commit, transaction
 from app.errors import NotFound
 from app.jobs import queue
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
+from app.models.reports import IS_FIRST_ATTEMPT as FIRST_ATTEMPT
 from app.models.reports import RECEIVED
 from app.models.stored_json import SenderMetadata
 from app.services.core import lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.core.listing import FilteredTable, Listing
 from app.services.ingest import authenticity, budgets
+from app.services.scheduling.fair_queue import FairQueue
 
 ENQUEUE_BATCH_SIZE = 100  # ids in one job
 IS_READ = ReportFile.status.in_(("parsed", "duplicate"))
 MAX_NAME_LENGTH = 300
+# A literal, because databases do not use a partial index for parameters of a prepared statement.
+IS_FIRST_ATTEMPT: ColumnElement[bool] = literal_column(FIRST_ATTEMPT)
+_QUEUE = FairQueue("report_files", ReportFile, IS_FIRST_ATTEMPT)
 
 COLUMNS = (
     ReportFile.id,
@@ -169,6 +174,7 @@ def _insert(session: Session, arrival: _Arrival, file_name: str | None) -> Store
         "sender_metadata": arrival.sender_metadata,
         "attempt": 0,
         "enqueued_at": arrival.at,
+        "virtual_start": _QUEUE.reserve(session, arrival.account_id, 1)[0],
     }
     statement = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
     inserted = session.scalars(statement, [row]).first()
@@ -283,9 +289,27 @@ def read_counts(session: Session, account_id: UUID | None) -> Sequence[Row[Any]]
 
 def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -> None:
     """Have a worker parse these files once more; runs in the caller's transaction."""
+    columns = (ReportFile.id, ReportFile.account_id, ReportFile.received_via)
     files = session.execute(
+        select(*columns).where(matches).order_by(ReportFile.id).with_for_update()
+    ).all()
+    for part in bulk.batched(files):
+        _queue_again(session, part, now)
+    for file in files:
+        log(session, Lifecycle.REPORT_FILE_REQUEUED, file)
+    after_commit(session, lambda: enqueue([file.id for file in files]))
+
+
+def _queue_again(session: Session, files: Sequence[Any], now: datetime) -> None:
+    """Reset these files, and assign each its position."""
+    starts = _QUEUE.reserve_all(session, [file.account_id for file in files])
+    rows = [(file.id.hex, start) for file, start in zip(files, starts, strict=True)]
+    names = ("id", "virtual_start")
+    connection = session.connection()
+    positions = bulk.values_table(connection.dialect.name, ReportFile, names)
+    statement = (
         update(ReportFile)
-        .where(matches)
+        .where(ReportFile.id == positions.c.id)
         .values(
             status=RECEIVED,
             reason=None,
@@ -295,15 +319,12 @@ def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -
             lease_until=None,
             finished_at=None,
             enqueued_at=now,
+            virtual_start=positions.c.virtual_start,
             retried_at=now,
             authenticity=None,
         )
-        .returning(ReportFile.id, ReportFile.account_id, ReportFile.received_via)
-        .execution_options(synchronize_session=False)
-    ).all()
-    for file in files:
-        log(session, Lifecycle.REPORT_FILE_REQUEUED, file)
-    after_commit(session, lambda: enqueue([file.id for file in files]))
+    )
+    connection.execute(statement, bulk.values_parameters(connection, names, rows))
 
 
 def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:

@@ -25,7 +25,6 @@ from app.models import (
     RollupQueueEntry,
     Scan,
 )
-from app.models.scans import UNFINISHED
 
 LIMIT = 10_000
 
@@ -57,7 +56,7 @@ def read(session: Session, now: datetime) -> Iterator[Backlog]:
 
 def running_scans(session: Session) -> int:
     """Return the number of running scans, at most LIMIT."""
-    rows = select(Scan.id).where(_is_unfinished("running")).limit(LIMIT).subquery()
+    rows = select(Scan.id).where(_is("running")).limit(LIMIT).subquery()
     return session.scalar(select(func.count()).select_from(rows)) or 0
 
 
@@ -88,16 +87,13 @@ Count = tuple[int, datetime | None]
 
 
 def _scans(session: Session, _: datetime) -> Count:
-    waiting = select(Scan.requested_at.label("since")).where(_is_unfinished("queued"))
+    waiting = select(Scan.requested_at.label("since")).where(_is("queued"))
     return _count(session, waiting.order_by(Scan.enqueued_at))
 
 
-def _is_unfinished(status: str) -> ColumnElement[bool]:
-    """The condition of the partial index, and this status."""
-    statuses = ", ".join(f"'{each}'" for each in UNFINISHED)
-    condition: ColumnElement[bool] = literal_column(
-        f"status IN ({statuses}) AND status = '{status}'"
-    )
+def _is(status: str) -> ColumnElement[bool]:
+    """The condition of the partial index of scans with this status."""
+    condition: ColumnElement[bool] = literal_column(f"status = '{status}'")
     return condition
 
 

@@ -357,6 +357,7 @@ WITHOUT_RULE: Mapping[str, str] = {
     "mailbox_messages": "Deleted as soon as the mailbox no longer lists the message.",
     "record_sinks": "Configuration: deleted by the account.",
     "recovery_codes": "Ten rows for each user: deleted with the user or the second factor.",
+    "queue_accounts": "One row for each account and queue: deleted with the account.",
     "alert_transitions": "Deleted with the alert.",
     "batch_scans": "Deleted with the batch or the scan.",
     "domain_mail": "One row for each domain: deleted with it.",

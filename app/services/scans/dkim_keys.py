@@ -7,6 +7,7 @@ from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from app.checks.engine.stored_results import StoredLastResult
+from app.db import bulk
 from app.models import DkimKey, Domain
 
 MAX_NAMED = 12  # domains per key, because thousands of domains may share the key of a service
@@ -53,7 +54,7 @@ def shared(
     returns  at most MAX_NAMED domains per key, and none for keys that no other domain has
     """
     own = select(DkimKey.domain_id, DkimKey.account_id, DkimKey.key_sha256).where(
-        DkimKey.domain_id.in_(domain_ids)
+        bulk.is_any(session, DkimKey.domain_id, domain_ids)
     )
     holders = _holders(session, own)
     shared: dict[UUID, dict[str, tuple[str, ...]]] = {}

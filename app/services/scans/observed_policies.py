@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.checks.engine.types import ObservedPolicy
+from app.db import bulk
 from app.models import DmarcReport, Domain
 
 RECENT = timedelta(days=7)
@@ -40,7 +41,7 @@ def policies(
             (Domain.id == DmarcReport.domain_id) & (Domain.name == DmarcReport.policy_domain),
         )
         .where(
-            DmarcReport.domain_id.in_(domain_ids),
+            bulk.is_any(session, DmarcReport.domain_id, domain_ids),
             DmarcReport.begin_at >= now - RECENT,
             DmarcReport.provenance != "unverified",
         )

@@ -1,12 +1,12 @@
 """Scans for callers: trigger, find and cancel them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, literal_column, select, update
 from sqlalchemy.orm import Session, undefer
 
 from app import ids, settings
@@ -19,6 +19,7 @@ from app.models.scans import UNFINISHED
 from app.services.core import domain_lookup, lifecycle_log
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.core.listing import FilteredTable, Listing
+from app.services.scheduling.fair_queue import FairQueue
 
 COLUMNS = (
     Scan.id,
@@ -34,6 +35,24 @@ COLUMNS = (
     Scan.summary,
     Scan.error,
 )
+
+# Literals, because databases do not use a partial index for parameters of a prepared statement.
+IS_QUEUED: ColumnElement[bool] = literal_column("status = 'queued'")
+ORDER = (Scan.is_bulk, Scan.virtual_start)
+
+
+def _fair_queue(name: str, is_bulk: str) -> FairQueue:
+    is_own = f"is_bulk = {is_bulk}"
+    return FairQueue(
+        name=name,
+        table=Scan,
+        is_waiting=literal_column(f"status = 'queued' AND {is_own}"),
+        is_running=literal_column(f"status = 'running' AND {is_own}"),
+    )
+
+
+_INDIVIDUAL = _fair_queue("scans", "false")
+_BULK = _fair_queue("scans.bulk", "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,8 @@ def trigger(
             requested_by=actor,
             requested_at=now,
             enqueued_at=now,
+            is_bulk=False,
+            virtual_start=_INDIVIDUAL.reserve(session, account_id, 1)[0],
             attempt=0,
         )
         session.add(scan)
@@ -126,34 +147,45 @@ def request_many(
 def _request_some(
     session: Session, account_id: UUID, domains: Mapping[UUID, str], *, actor: str, trigger: str
 ) -> Sequence[UUID]:
-    now = transactions.now(session)
-    rows = [
-        {
-            "id": ids.new(),
-            "account_id": account_id,
-            "domain_id": domain_id,
-            "domain_name": name,
-            "status": "queued",
-            "trigger": trigger,
-            "requested_by": actor,
-            "requested_at": now,
-            "enqueued_at": now,
-            "attempt": 0,
-        }
-        for domain_id, name in domains.items()
-    ]
-    session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
-    unfinished = session.execute(
-        select(Scan.id, Scan.account_id, Scan.domain_id)
-        .where(Scan.domain_id.in_(domains), Scan.status.in_(UNFINISHED))
-        .order_by(Scan.id)
-    ).all()
-    new_ids = {row["id"] for row in rows}
+    is_unfinished = Scan.domain_id.in_(domains) & Scan.status.in_(UNFINISHED)
+    scanned = set(session.scalars(select(Scan.domain_id).where(is_unfinished)))
+    new = {domain_id: name for domain_id, name in domains.items() if domain_id not in scanned}
+    new_ids = _insert(session, account_id, new, actor=actor, trigger=trigger) if new else set()
+    columns = (Scan.id, Scan.account_id, Scan.domain_id)
+    unfinished = session.execute(select(*columns).where(is_unfinished).order_by(Scan.id)).all()
     inserted = [scan for scan in unfinished if scan.id in new_ids]
     for scan in inserted:
         log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)
     after_commit(session, lambda: enqueue([scan.id for scan in inserted]))
     return [scan.id for scan in unfinished]
+
+
+def _insert(
+    session: Session, account_id: UUID, domains: Mapping[UUID, str], *, actor: str, trigger: str
+) -> Set[UUID]:
+    """Insert queued scans, except of domains of which another transaction has inserted one."""
+    now = transactions.now(session)
+    starts = _BULK.reserve(session, account_id, len(domains))
+    fixed = {
+        "account_id": account_id,
+        "status": "queued",
+        "trigger": trigger,
+        "requested_by": actor,
+        "requested_at": now,
+        "enqueued_at": now,
+        "is_bulk": True,
+        "attempt": 0,
+    }
+    rows = [
+        (ids.new().hex, domain_id.hex, name, start)
+        for (domain_id, name), start in zip(domains.items(), starts, strict=True)
+    ]
+    names = ("id", "domain_id", "domain_name", "virtual_start")
+    connection = session.connection()
+    statement = bulk.insert_values(connection.dialect.name, Scan, names, fixed=list(fixed))
+    parameters = {**fixed, **bulk.values_parameters(connection, names, rows)}
+    inserted = statement.on_conflict_do_nothing().returning(Scan.id)
+    return set(connection.execute(inserted, parameters).scalars())
 
 
 def log(session: Session, event: Lifecycle, scan: Any, **fields: Any) -> None:

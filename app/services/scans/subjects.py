@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.checks.engine.types import Subject, Usage
+from app.db import bulk
 from app.models import Domain, DomainState
 from app.services.filing import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, starttls_probes
@@ -20,7 +21,7 @@ def load(session: Session, domain_ids: Sequence[UUID], now: datetime) -> Mapping
             Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.last_results
         )
         .outerjoin(DomainState, DomainState.domain_id == Domain.id)
-        .where(Domain.id.in_(domain_ids))
+        .where(bulk.is_any(session, Domain.id, domain_ids))
     ).all()
     facts_by_domain = {
         row.id: {check: result["facts"] for check, result in (row.last_results or {}).items()}

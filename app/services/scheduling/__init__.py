@@ -1,0 +1,1 @@
+"""The order in which work of several accounts is done."""

@@ -165,7 +165,7 @@ def _start_name_server(children: Children, plan: Plan) -> None:
 
     command = [str(PYTHON), "-m", "demo"]
     children.start(Child("demo", command, plan.variables, on_line=take_first))
-    _wait(children, lambda: bool(first), "the name server of the demo")
+    wait(children, lambda: bool(first), "the name server of the demo")
     try:
         addresses = json.loads(first[0])
     except ValueError:
@@ -173,7 +173,7 @@ def _start_name_server(children: Children, plan: Plan) -> None:
     plan.variables.update({name: str(value) for name, value in addresses.items()})
 
 
-def _wait(children: Children, is_done: Callable[[], bool], name: str) -> None:
+def wait(children: Children, is_done: Callable[[], bool], name: str) -> None:
     """Wait as long as all processes run; on a busy machine a start takes minutes.
 
     raises  Died
@@ -276,7 +276,7 @@ def _start_processes(children: Children, plan: Plan) -> None:
 
 def _await_ready(children: Children, plan: Plan) -> None:
     address = _address(plan)
-    _wait(children, lambda: _is_ready(address), address)
+    wait(children, lambda: _is_ready(address), address)
 
 
 def _is_ready(address: str) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.orm import Session
 
 from app.db.text import dump_json, escape
@@ -40,29 +40,48 @@ def insert_many(
 
     names  column names, in the order of the values in each row
     """
-    connection = session.connection()
-    if connection.dialect.name == "sqlite":
-        named = (dict(zip(names, row, strict=True)) for row in rows)
-        while batch := list(islice(named, INSERT_BATCH_SIZE)):
-            connection.execute(table.__table__.insert(), batch)  # type: ignore[attr-defined]
-        return
-    quoted = ", ".join(f'"{name}"' for name in names)
+    dialect = session.connection().dialect
+    insert_bound(session, table, names, bind(dialect, table, names, rows))
+
+
+def bind(
+    dialect: Dialect, table: type[Base], names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with the values that the driver takes, for ``insert_bound``.
+
+    It needs no transaction, and costs more CPU time than the INSERT itself.
+    """
     types = [_columns(table)[name].type for name in names]
-    processors = [
-        kind.dialect_impl(connection.dialect).bind_processor(connection.dialect) for kind in types
-    ]
+    processors = [kind.dialect_impl(dialect).bind_processor(dialect) for kind in types]
     processed = [(index, process) for index, process in enumerate(processors) if process]
+    for row in rows:
+        values = list(row)
+        for index, process in processed:
+            if values[index] is not None:
+                values[index] = process(values[index])
+        yield tuple(values)
+
+
+def insert_bound(
+    session: Session, table: type[Base], names: Sequence[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Insert rows of ``bind``, as ``insert_many`` does."""
+    connection = session.connection()
+    quoted = ", ".join(f'"{name}"' for name in names)
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(names))
+        statement = f'INSERT INTO "{table.__tablename__}" ({quoted}) VALUES ({places})'
+        iterator = iter(rows)
+        while batch := list(islice(iterator, INSERT_BATCH_SIZE)):
+            connection.exec_driver_sql(statement, batch)
+        return
     driver: Any = connection.connection.driver_connection
     with (
         driver.cursor() as cursor,
         cursor.copy(f'COPY "{table.__tablename__}" ({quoted}) FROM STDIN') as copy,
     ):
         for row in rows:
-            values = list(row)
-            for index, process in processed:
-                if values[index] is not None:
-                    values[index] = process(values[index])
-            copy.write_row(values)
+            copy.write_row(row)
 
 
 def values_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:

@@ -1,5 +1,6 @@
 """./dev and the test servers: no process is left behind, and no data is lost."""
 
+import itertools
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +255,22 @@ def test_release_is_refused_without_changelog_entries_or_for_an_existing_tag(clo
         release.release(["0.2.0"], clone)
     with pytest.raises(CommandError, match="no entries"):
         release.release(["0.3.0"], clone)
+
+
+def test_start_waits_as_long_as_its_processes_run(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = itertools.count(step=60)
+    answers = iter([False, False, False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: float(next(minutes)))
+        service.wait(Children(), lambda: next(answers), "the service")
+    assert "waiting for the service (360 s)" in capfd.readouterr().out
+
+
+def test_start_ends_when_a_process_ends() -> None:
+    children = Children()
+    child = children.start(Child("web", [sys.executable, "-c", "raise SystemExit(3)"], os.environ))
+    with pytest.raises(Died, match=r"web ended unexpectedly \(exit status 3\)"):
+        service.wait(children, lambda: False, "the service")
+    assert child.process.poll() == 3

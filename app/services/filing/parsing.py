@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from app.protocols.report_formats import aggregate as report_formats_aggregate
 from app.protocols.report_formats import failure as report_formats_failure
@@ -39,6 +40,7 @@ class ParsedReport:
     named   the domains that a TLS report is about, by its mail or its file name
     origin  what the file says about its sender; None if the file was not opened
     is_imported  it is in the output of another product
+    rows    the cells of its records or policies, see ``rows.with_rows``
     """
 
     entry: str
@@ -50,6 +52,7 @@ class ParsedReport:
     named: Sequence[str] = ()
     origin: Origin | None = None
     is_imported: bool = False
+    rows: Sequence[tuple[Any, ...]] | None = None
 
     @property
     def size(self) -> int:

@@ -29,6 +29,7 @@ from app.services.core import batches
 from app.services.core.leases import Requeue
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.filing import claims as file_claims
+from app.services.filing import rows as report_rows
 from app.services.filing import storage
 from app.services.filing.claims import Claim
 from app.services.filing.parsing import ParsedReport, read
@@ -324,6 +325,10 @@ def store_results(files: Sequence[ParsedFile]) -> None:
     effects  one transaction for all; if it fails, one for each. A file that cannot be stored is
              logged and left: its lease expires, and another attempt is made
     """
+    files = [
+        replace(file, reports=[report_rows.with_rows(report) for report in file.reports])
+        for file in files
+    ]
     batches.write(files, _store, failure="failed to store reports", log_fields=_log_fields)
 
 

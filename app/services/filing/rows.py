@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import models, settings
 from app.analysis.mail import periods
-from app.db.bulk import insert_many
+from app.db.bulk import bind, insert_bound
+from app.db.transactions import current_engine
 from app.models import DmarcRecord, ReportFile, TlsPolicy
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats import origin
@@ -33,14 +35,14 @@ TABLES: Mapping[str, Table] = {
     "tls": models.TlsReport,
     "failure": models.FailureReport,
 }
-_RECORD_COLUMNS = (
-    *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
-    *("disposition", "dkim", "spf", "header_from", "envelope_from", "envelope_to"),
-    *("reasons", "dkim_results", "spf_results"),
+_FIXED = ("report_id", "account_id", "domain_id", "at")  # the same in all rows of a report
+_RECORD_CELLS = (
+    *("position", "source_ip", "count", "disposition", "dkim", "spf"),
+    *("header_from", "envelope_from", "envelope_to", "reasons", "dkim_results", "spf_results"),
 )
-_POLICY_COLUMNS = (
-    *("report_id", "position", "account_id", "domain_id", "at", "policy_type", "policy_domain"),
-    *("policy_strings", "mx_hosts", "successful", "failed", "failures"),
+_POLICY_CELLS = (
+    *("position", "policy_type", "policy_domain", "policy_strings", "mx_hosts"),
+    *("successful", "failed", "failures"),
 )
 
 
@@ -217,30 +219,57 @@ def set_sender(file: ReportFile, source: Origin, *, is_rejected: bool) -> None:
         file.reporter = source.reporter
 
 
-def add_records(
-    session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport]]
+def with_rows(parsed: ParsedReport) -> ParsedReport:
+    """Return the report with the cells of its records or policies as the database takes them.
+
+    They are made before the transaction, which on SQLite blocks all other writers.
+    """
+    if parsed.rows is not None:
+        return parsed
+    report, dialect = parsed.report, current_engine().dialect
+    if isinstance(report, AggregateReport):
+        cells = map(_record, count(), report.records)
+        return replace(parsed, rows=tuple(bind(dialect, DmarcRecord, _RECORD_CELLS, cells)))
+    if isinstance(report, TlsReport):
+        cells = map(_policy, count(), report.policies)
+        return replace(parsed, rows=tuple(bind(dialect, TlsPolicy, _POLICY_CELLS, cells)))
+    return parsed
+
+
+def add_records(session: Session, filings: Iterable[Filing]) -> None:
+    """Insert the records of aggregate reports, in the caller's transaction."""
+    _add(session, DmarcRecord, _RECORD_CELLS, filings)
+
+
+def add_policies(session: Session, filings: Iterable[Filing]) -> None:
+    """Insert the policies of TLS reports, in the caller's transaction."""
+    _add(session, TlsPolicy, _POLICY_CELLS, filings)
+
+
+def _add(
+    session: Session,
+    table: type[DmarcRecord] | type[TlsPolicy],
+    cells: Sequence[str],
+    filings: Iterable[Filing],
 ) -> None:
-    """Insert the records of aggregate reports with their rows, in the caller's transaction."""
+    by_report = [(_fixed(filing.row), with_rows(filing.parsed).rows) for filing in filings]
+    fixed = bind(session.connection().dialect, table, _FIXED, (values for values, _ in by_report))
     rows = (
-        _record(row["id"], position, fixed, record)
-        for row, report in reports
-        for fixed in [_fixed(row)]
-        for position, record in enumerate(report.records)
+        (*values, *row)
+        for values, (_, cells_of_report) in zip(fixed, by_report, strict=True)
+        for row in cells_of_report or ()
     )
-    insert_many(session, DmarcRecord, _RECORD_COLUMNS, rows)
+    insert_bound(session, table, (*_FIXED, *cells), rows)
 
 
 def _fixed(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"])
+    at = periods.middle(row["begin_at"], row["end_at"])
+    return row["id"], row["account_id"], row["domain_id"], at
 
 
-def _record(
-    report_id: Any, position: int, fixed: tuple[Any, ...], record: Record
-) -> tuple[Any, ...]:
+def _record(position: int, record: Record) -> tuple[Any, ...]:
     return (
-        report_id,
         position,
-        *fixed,
         record.source_ip,
         record.count,
         record.disposition,
@@ -259,26 +288,12 @@ def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
     return [item._asdict() for item in items] or None
 
 
-def add_policies(session: Session, reports: Iterable[tuple[Mapping[str, Any], TlsReport]]) -> None:
-    """Insert the policies of TLS reports with their rows, in the caller's transaction."""
-    rows = (
-        _policy(row["id"], position, _fixed(row), policy)
-        for row, report in reports
-        for position, policy in enumerate(report.policies)
-    )
-    insert_many(session, TlsPolicy, _POLICY_COLUMNS, rows)
-
-
-def _policy(
-    report_id: Any, position: int, fixed: tuple[Any, ...], policy: Policy
-) -> tuple[Any, ...]:
+def _policy(position: int, policy: Policy) -> tuple[Any, ...]:
     failures: Iterator[dict[str, Any]] = (
         {name: getattr(failure, name) for name in _FAILURE_FIELDS} for failure in policy.failures
     )
     return (
-        report_id,
         position,
-        *fixed,
         policy.type[:32],
         policy.domain[:253],
         list(policy.strings),

@@ -334,7 +334,7 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             connection.execute(bulk.insert(session, table).on_conflict_do_nothing(), rows)
             is_new = table.id.in_([row["id"] for row in rows])
             added.update(connection.execute(select(table.id).where(is_new)).scalars())
-    aggregate, tls = [], []
+    aggregate, tls, seen = [], [], []
     for filing in filings:
         report = filing.parsed.report
         if filing.row["id"] not in added:
@@ -344,14 +344,15 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             reasons = filing.row["skipped_reasons"]
             _log(session, Lifecycle.REPORT_PARTIAL, filing, skipped_reasons=reasons)
         if isinstance(report, AggregateReport):
-            aggregate.append((filing.row, report, filing.domain))
+            aggregate.append(filing)
+            seen.append((filing.row, report, filing.domain))
         elif isinstance(report, TlsReport):
-            tls.append((filing.row, report))
+            tls.append(filing)
     record_log.append(session, (report_rows.log_entry(f) for f in filings if f.row["id"] in added))
     report_rows.add_policies(session, tls)
-    report_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
-    observed_selectors.observe(session, aggregate)
-    rollup_queue.enqueue(session, [row for row, *_ in aggregate])
+    report_rows.add_records(session, aggregate)
+    observed_selectors.observe(session, seen)
+    rollup_queue.enqueue(session, [filing.row for filing in aggregate])
     return added
 
 

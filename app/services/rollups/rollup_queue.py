@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, Text, bindparam, cast, delete, exists, func, select, update
+from sqlalchemy import Row, Select, Text, bindparam, cast, delete, exists, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -26,7 +27,7 @@ from app.models import DmarcRecord, DmarcReport, Domain, RollupQueueEntry
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.core import domain_lookup
 from app.services.rollups import rollups
-from app.services.rollups.rollups import ReportCounts
+from app.services.rollups.rollups import Counts, ReportCounts
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def unroll(session: Session, report_id: UUID) -> None:
     """
     dequeued = delete(RollupQueueEntry).where(RollupQueueEntry.report_id == report_id)
     if session.scalar(dequeued.returning(RollupQueueEntry.report_id)) is None:
-        for reports in _report_counts(session, [report_id]):
+        for reports in _report_counts(session, _heads(session, [report_id])):
             for report in reports:
                 rollups.remove(session, report)
 
@@ -139,13 +140,14 @@ def enqueue_if_pending() -> None:
 def _drain_batch(domain_id: UUID, *, waits_for_lock: bool) -> int:
     """Roll up a batch of a domain's reports, and return how many left the queue.
 
-    is_patient  whether to wait for a lock on the domain
+    waits_for_lock  whether to wait for a lock on the domain
     """
     try:
+        counted = _counted(domain_id)
         with transaction() as session:
             report_ids = take_batch(_pending(session, domain_id, waits_for_lock=waits_for_lock))
             if report_ids:
-                _roll_up(session, domain_id, report_ids)
+                _roll_up(session, domain_id, report_ids, counted)
         return len(report_ids)
     except ServiceUnavailable:
         raise
@@ -173,13 +175,16 @@ def _pending(
     )
     if session.scalar(domain) is None:
         return []
-    return session.execute(
+    return session.execute(_queued(domain_id).with_for_update()).all()
+
+
+def _queued(domain_id: UUID) -> Select[UUID, int]:
+    return (
         select(RollupQueueEntry.report_id, RollupQueueEntry.records)
         .where(RollupQueueEntry.domain_id == domain_id, _WAITS)
         .order_by(RollupQueueEntry.report_id)
         .limit(REPORT_BATCH_SIZE)
-        .with_for_update()
-    ).all()
+    )
 
 
 def take_batch(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
@@ -194,9 +199,38 @@ def take_batch(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
     return report_ids
 
 
-def _roll_up(session: Session, domain_id: UUID, report_ids: Sequence[UUID]) -> None:
-    for reports in _report_counts(session, report_ids):
-        rollups.add(session, domain_id, reports)
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What reports add to the rollups.
+
+    heads  the columns of the reports from which it was counted
+    parts  the counts; those of large reports come in several parts
+    """
+
+    heads: Mapping[UUID, Any]
+    parts: Sequence[Counts]
+
+
+def _counted(domain_id: UUID) -> _Counted:
+    """Count the next batch before the transaction that locks the domain, on SQLite all writers."""
+    with transaction(readonly=True, snapshot=True) as session:
+        report_ids = take_batch(session.execute(_queued(domain_id)).all())
+        return _count(session, report_ids)
+
+
+def _count(session: Session, report_ids: Sequence[UUID]) -> _Counted:
+    heads = _heads(session, report_ids)
+    return _Counted(heads, [rollups.count(reports) for reports in _report_counts(session, heads)])
+
+
+def _roll_up(
+    session: Session, domain_id: UUID, report_ids: Sequence[UUID], counted: _Counted | None = None
+) -> None:
+    """Roll up these reports, with their counts if these are still those of the same reports."""
+    if counted is None or counted.heads != _heads(session, report_ids):
+        counted = _count(session, report_ids)
+    for counts in counted.parts:
+        rollups.add(session, domain_id, counts)
     session.execute(delete(RollupQueueEntry).where(RollupQueueEntry.report_id.in_(report_ids)))
 
 
@@ -215,8 +249,8 @@ def _roll_up_or_mark_failed(session: Session, domain_id: UUID, report_id: UUID) 
         )
 
 
-def _report_counts(session: Session, report_ids: Sequence[UUID]) -> Iterator[list[ReportCounts]]:
-    """The contents of stored reports; large reports come in parts."""
+def _heads(session: Session, report_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+    """The columns of stored reports that are counted with their records."""
     rows = session.execute(
         select(
             DmarcReport.id,
@@ -228,14 +262,31 @@ def _report_counts(session: Session, report_ids: Sequence[UUID]) -> Iterator[lis
             DmarcReport.end_at,
             DmarcReport.days,
         ).where(DmarcReport.id.in_(report_ids))
-    ).all()
-    longest = max((row.record_count for row in rows), default=0)
+    )
+    return {row.id: row for row in rows}
+
+
+def _report_counts(session: Session, heads: Mapping[UUID, Any]) -> Iterator[list[ReportCounts]]:
+    """The contents of stored reports; large reports come in parts."""
+    longest = max((row.record_count for row in heads.values()), default=0)
     for start in range(0, longest, RECORD_BATCH_SIZE):
-        by_id = {row.id: ReportCounts(*row[2:], []) for row in rows}
-        part = {"report_ids": report_ids, "start": start, "stop": start + RECORD_BATCH_SIZE}
+        by_id = {id: _without_records(row) for id, row in heads.items()}
+        part = {"report_ids": list(heads), "start": start, "stop": start + RECORD_BATCH_SIZE}
         for record in session.connection().execute(_RECORDS, part).all():
             by_id[record[0]].records.append(_as_read(record))
         yield list(by_id.values())
+
+
+def _without_records(row: Any) -> ReportCounts:
+    return ReportCounts(
+        domain_id=row.domain_id,
+        reporter=row.reporter,
+        provenance=row.provenance,
+        begin_at=row.begin_at,
+        end_at=row.end_at,
+        days=row.days,
+        records=[],
+    )
 
 
 _RECORDS = select(

@@ -62,14 +62,14 @@ class ReportCounts:
         return periods.hours(self.begin_at, self.end_at, self.days)
 
 
-def add(session: Session, domain_id: UUID, reports: Iterable[ReportCounts]) -> None:
-    """Add the records of reports of one domain to the rollups."""
-    _apply(session, domain_id, _counts(reports), 1)
+def add(session: Session, domain_id: UUID, counts: "Counts") -> None:
+    """Add the counts of reports of one domain to the rollups."""
+    _apply(session, domain_id, counts, 1)
 
 
 def remove(session: Session, report: ReportCounts) -> None:
     """Remove the records of a report from the rollups."""
-    _apply(session, report.domain_id, _counts([report]), -1)
+    _apply(session, report.domain_id, count([report]), -1)
     starts = {hour // span * span for hour in report.hours for span in periods.SPANS}
     for table, key in (
         (DmarcHour, DmarcHour.hour),
@@ -85,7 +85,7 @@ def remove(session: Session, report: ReportCounts) -> None:
 
 
 @dataclass(slots=True)
-class _Counts:
+class Counts:
     """Messages of one domain; identities are numbered by their index in ``identities``.
 
     sent      by (source_ip, identity, hour)
@@ -97,8 +97,9 @@ class _Counts:
     reported: Counter[tuple[int, str, int]]
 
 
-def _counts(reports: Iterable[ReportCounts]) -> _Counts:
-    counts = _Counts({}, Counter(), Counter())
+def count(reports: Iterable[ReportCounts]) -> Counts:
+    """Count the messages of reports of one domain."""
+    counts = Counts({}, Counter(), Counter())
     sent, reported = counts.sent, counts.reported
     numbers: dict[Row, int] = {}  # most records differ only in their address
     for report in reports:
@@ -118,7 +119,7 @@ def _counts(reports: Iterable[ReportCounts]) -> _Counts:
     return counts
 
 
-def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> None:
+def _apply(session: Session, domain_id: UUID, counts: Counts, sign: int) -> None:
     if not counts.sent:
         return
     compacted = _compacted(
@@ -302,7 +303,7 @@ _ENDS = ("source_ip", "identity_id", "first_hour", "last_hour")
 
 
 def _flow_ids(
-    session: Session, domain_id: UUID, counts: _Counts, numbers: Sequence[int]
+    session: Session, domain_id: UUID, counts: Counts, numbers: Sequence[int]
 ) -> dict[_Flow, int]:
     """The numbers of the flows, with each known to have been seen at its hours."""
     ends: dict[_Flow, tuple[int, int]] = {}

@@ -152,12 +152,12 @@ def blocking_client(
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Collect cyclic garbage less often, because the objects of scans live until they end.
+    """Collect cyclic garbage hardly ever: scans have many objects, but make no cyclic garbage.
 
     Collections would take a fifth of the CPU time of scans (``bench/scan.py``).
     """
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     try:
         yield
     finally:

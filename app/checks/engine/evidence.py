@@ -97,7 +97,7 @@ class Recorder(NetworkSession):
         try:
             answer = await self._dns.query_server(server, name, rdtype)
         except LookupFailed as error:
-            self._direct[server, name, rdtype] = error
+            self._direct[server, name, rdtype] = _copied(error)
             raise
         self._direct[server, name, rdtype] = answer
         return answer
@@ -110,7 +110,9 @@ class Recorder(NetworkSession):
         answer = self._direct.get((server, name, rdtype))
         if isinstance(answer, ServerAnswer):
             return answer
-        raise answer or LookupFailed(f"{name}@{server}", rdtype, "network")
+        if answer is None:
+            raise LookupFailed(f"{name}@{server}", rdtype, "network")
+        raise _copied(answer)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:
@@ -178,6 +180,14 @@ def truncate(text: str, limit: int) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{text[:limit]}… [{missing} more characters; sha256 {digest}]"
+
+
+def _copied(error: LookupFailed) -> LookupFailed:
+    """The same failure without its traceback, which refers to the recorder that stores it.
+
+    Only a collection of cyclic garbage could free the two.
+    """
+    return LookupFailed(error.name, error.rdtype, error.reason)
 
 
 def _record(name: str, rdtype: str, answer: Answer | Page | str) -> Record:

@@ -30,19 +30,19 @@ def costs(tree: Tree) -> Mapping[str, Cost]:
     tree  must have no loops
     """
     totals: dict[str, Cost] = {}
-
-    def cost(name: str) -> Cost:
-        if name not in totals:
-            total = Cost(0, 0)
-            if source := tree.sources.get(name):
-                total += Cost(own_cost(source), _own_voids(source, tree))
-            for link in tree.links(name):
-                total += cost(link.target)
-            totals[name] = total
-        return totals[name]
-
-    cost(tree.root.name)
+    _total(tree, tree.root.name, totals)
     return totals
+
+
+def _total(tree: Tree, name: str, totals: dict[str, Cost]) -> Cost:
+    if name not in totals:
+        total = Cost(0, 0)
+        if source := tree.sources.get(name):
+            total += Cost(own_cost(source), _own_voids(source, tree))
+        for link in tree.links(name):
+            total += _total(tree, link.target, totals)
+        totals[name] = total
+    return totals[name]
 
 
 def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
@@ -50,25 +50,26 @@ def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
 
     returns  ``[{term, domain, status, lookups, includes}]``; lookups is None in a tree with loops
     """
-    listed: set[str] = {tree.root.name}
+    return _below(tree, cost, tree.root.name, {tree.root.name})
 
-    def below(name: str) -> list[dict[str, Any]]:
-        entries = []
-        for link in tree.links(name):
-            is_new = link.target not in listed
-            listed.add(link.target)
-            entries.append(
-                {
-                    "term": link.text,
-                    "domain": link.target,
-                    "status": tree.status(link.target),
-                    "lookups": 1 + cost[link.target].lookups if link.target in cost else None,
-                    "includes": below(link.target) if is_new else [],
-                }
-            )
-        return entries
 
-    return below(tree.root.name)
+def _below(
+    tree: Tree, cost: Mapping[str, Cost], name: str, listed: set[str]
+) -> list[dict[str, Any]]:
+    entries = []
+    for link in tree.links(name):
+        is_new = link.target not in listed
+        listed.add(link.target)
+        entries.append(
+            {
+                "term": link.text,
+                "domain": link.target,
+                "status": tree.status(link.target),
+                "lookups": 1 + cost[link.target].lookups if link.target in cost else None,
+                "includes": _below(tree, cost, link.target, listed) if is_new else [],
+            }
+        )
+    return entries
 
 
 def _own_voids(source: Source, tree: Tree) -> int:

@@ -139,19 +139,21 @@ async def walk(dns: Resolver, domain: str) -> Tree:
 def loops(tree: Tree) -> tuple[tuple[Link, ...], ...]:
     """The chains of links that end at the name where they begin."""
     chains: list[tuple[Link, ...]] = []
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[Link, ...]) -> None:
-        names = [*(link.owner for link in path), name]
-        for link in tree.links(name):
-            if link.target in names:
-                chains.append((*path, link)[names.index(link.target) :])
-            elif link.target not in done:
-                visit(link.target, (*path, link))
-        done.add(name)
-
-    visit(tree.root.name, ())
+    _add_loops(tree, tree.root.name, (), chains, set())
     return tuple(chains)
+
+
+def _add_loops(
+    tree: Tree, name: str, path: tuple[Link, ...], chains: list[tuple[Link, ...]], done: set[str]
+) -> None:
+    """Add the chains from the name on; ``path`` leads to it, and names in ``done`` are finished."""
+    names = [*(link.owner for link in path), name]
+    for link in tree.links(name):
+        if link.target in names:
+            chains.append((*path, link)[names.index(link.target) :])
+        elif link.target not in done:
+            _add_loops(tree, link.target, (*path, link), chains, done)
+    done.add(name)
 
 
 def in_force(tree: Tree) -> Source | None:

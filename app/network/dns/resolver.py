@@ -76,8 +76,9 @@ class Shared:
         return waiter
 
     def close(self) -> None:
-        """Close all sockets; pending queries fail."""
+        """Close all sockets; pending queries fail, and no answer stays in memory."""
         self._transport.close()
+        self._cache.clear()
 
     def _complete(self, key: Key, reply: ServerReply) -> None:
         outcome: CachedOutcome | str = "garbage"

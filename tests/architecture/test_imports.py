@@ -101,6 +101,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "core": (),
     "rollups": ("core",),
     "record_log": (),
+    "scheduling": (),
     "audit": ("core",),
     "emails": ("core", "audit"),
     "api_keys": ("core", "audit", "emails"),

@@ -111,14 +111,12 @@ def trigger(
             account_id=account_id,
             domain_id=domain.id,
             domain_name=domain.name,
-            status="queued",
             trigger=trigger,
             requested_by=actor,
             requested_at=now,
             enqueued_at=now,
             is_bulk=False,
             virtual_start=_INDIVIDUAL.reserve(session, account_id, 1)[0],
-            attempt=0,
         )
         session.add(scan)
         log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)

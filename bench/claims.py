@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -93,7 +93,10 @@ def main() -> None:
             for pause in (0.0, options.pause):
                 for count in CLAIMERS:
                     _release(work)
-                    _measure(count, Task(url, work, 0.0, options.claims, pause))
+                    task = Task(
+                        url=url, work=work, start_at=0.0, claims=options.claims, pause=pause
+                    )
+                    _measure(count, task)
 
 
 def _bind(url: str) -> None:
@@ -187,7 +190,7 @@ def _measure(count: int, task: Task) -> None:
     before = _server_seconds()
     start_at = time.time() + 2 + count / 2  # once all have started
     with context.Pool(count) as pool:
-        tasks = [Task(task.url, task.work, start_at, task.claims, task.pause)] * count
+        tasks = [replace(task, start_at=start_at)] * count
         results = pool.map(_claim, tasks, chunksize=1)
         pool.close()
         pool.join()

@@ -62,7 +62,16 @@ class Person:
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert width[0] <= width[1], f"{self.page.url} is wider than the window: {width}"
+        assert self.page.evaluate(CUT_TABLES) == [], self.page.url
         assert violations(self.page) == [], self.page.url
+
+
+# The captions of the tables of which a part is visible only after scrolling sideways.
+CUT_TABLES = """
+() => [...document.querySelectorAll("table")]
+  .filter(table => table.checkVisibility() && table.scrollWidth > table.parentElement.clientWidth)
+  .map(table => table.caption?.textContent ?? table.outerHTML.slice(0, 100))
+"""
 
 
 def violations(page: Page) -> list[str]:

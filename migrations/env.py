@@ -21,6 +21,7 @@ from app.db import engine as db_engine
 from app.db import types
 from app.db.engine import TransactionKind, engine_for
 from app.settings.types import database_url
+from migrations import large_indexes
 
 _LOCK = 7_102_026  # any number, but always the same
 _ATTEMPTS, _PAUSE_SECONDS, _STATEMENT_SECONDS = 20, 3, 600
@@ -42,16 +43,22 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 
 
 def migrate() -> None:
-    """Bring the database to the revision that was asked for, in one transaction."""
+    """Bring the database to the revision that was asked for, in one transaction.
+
+    Indexes of large tables follow on PostgreSQL, without blocking writes.
+    """
     engine = db_engine.connect(_url(), is_pooled=_is_pooled())
+    is_current = False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _run(engine)
+            is_current = _run(engine)
             break
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             _wait(attempt)
+    if engine.dialect.name == "postgresql" and is_current:
+        large_indexes.build_missing(engine, models.Base.metadata, is_pooled=_is_pooled())
     engine.dispose()
 
 
@@ -69,7 +76,8 @@ def _wait(attempt: int) -> None:
     time.sleep(_PAUSE_SECONDS)
 
 
-def _run(engine: Engine) -> None:
+def _run(engine: Engine) -> bool:
+    """Run the migrations, and return whether the tables are now those of the models."""
     with engine_for(engine, TransactionKind.WRITE).connect() as connection:
         # SQLite changes a table by a copy and drops the old one, which must not take its children.
         # The pragma is one of the connection's, and does nothing within a transaction.
@@ -89,6 +97,7 @@ def _run(engine: Engine) -> None:
             if is_postgresql and _is_pooled():
                 _set_session_settings(connection)
             _check_references(connection)
+            return context.get_context().get_current_revision() == context.get_head_revision()
 
 
 def _wait_for_other_migrators(connection: Connection) -> None:

@@ -17,6 +17,11 @@ STATUSES = (*LIVE, "resolved")
 _LIVE_SQL = "status <> 'resolved'"
 ACTIVE = ("open", "acknowledged")  # those that lists count as open alerts
 _ACTIVE_SQL = "status IN ('open', 'acknowledged')"
+# ``Severity.rank`` in the database, as text: an index is used only for the very same expression.
+SEVERITY_RANK_SQL = (
+    "CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'medium' THEN 2"
+    " WHEN 'low' THEN 3 ELSE 4 END"
+)
 
 
 class Alert(Base):
@@ -60,6 +65,13 @@ class Alert(Base):
         ),
         Index(None, "account_id", "id"),
         Index(None, "account_id", "status", "id"),
+        Index(
+            "ix_alerts_by_severity",
+            "account_id",
+            "status",
+            text(f"({SEVERITY_RANK_SQL})"),
+            text("id DESC"),
+        ),
         Index(None, "domain_id", "status"),
         Index(None, "cause_id"),
         Index(

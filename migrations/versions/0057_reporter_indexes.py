@@ -4,7 +4,7 @@ Revision ID: 0057
 Revises: 0056
 """
 
-from alembic import op
+from migrations import large_indexes
 
 revision, down_revision = "0057", "0056"
 
@@ -14,9 +14,9 @@ COLUMNS = ["account_id", "reporter", "id"]
 
 def upgrade() -> None:
     for table in TABLES:
-        op.create_index(f"ix_{table}_reporter", table, COLUMNS)
+        large_indexes.create(f"ix_{table}_reporter", table, COLUMNS)
 
 
 def downgrade() -> None:
     for table in TABLES:
-        op.drop_index(f"ix_{table}_reporter", table)
+        large_indexes.drop(f"ix_{table}_reporter", table)

@@ -74,3 +74,38 @@ def test_migrator_waits_for_another_one_longer_than_for_a_table(engine: Engine) 
                 process.wait(8)  # the limit for tables is 3 seconds
             other.rollback()
             assert process.wait(120) == 0
+
+
+def test_large_indexes_are_built_while_others_write(engine: Engine) -> None:
+    """An index that an interrupted run left invalid, and one that is missing."""
+    with migrating(engine, "head") as process:
+        assert process.wait(120) == 0
+    with engine.connect() as connection:
+        connection.execute(text("DROP INDEX ix_alerts_by_severity"))
+        connection.execute(
+            text(
+                "UPDATE pg_index SET indisvalid = false"
+                " WHERE indexrelid = 'ix_dmarc_reports_reporter'::regclass"
+            )
+        )
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as writer:
+        writer.execute(text("LOCK TABLE alerts, dmarc_reports IN ROW EXCLUSIVE MODE"))
+        with migrating(engine, "head") as process:
+            assert process.stderr is not None
+            line = next(process.stderr)
+            assert line == "Building the index ix_alerts_by_severity. Writes are not blocked.\n"
+            with engine.connect() as another:  # it would wait behind an index that blocks writes
+                another.execute(text("UPDATE alerts SET title = title"))
+            writer.rollback()
+            assert process.wait(120) == 0
+    assert invalid_indexes(engine) == set()
+    with engine.connect() as connection:
+        names = "'ix_alerts_by_severity', 'ix_dmarc_reports_reporter'"
+        count = f"SELECT count(*) FROM pg_class WHERE relname IN ({names})"
+        assert connection.scalar(text(count)) == 2
+
+
+def invalid_indexes(engine: Engine) -> set[str]:
+    statement = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+    with engine.connect() as connection:
+        return set(connection.scalars(text(statement)))

@@ -20,10 +20,20 @@ from app.db import engine as db_engine
 from tests.support.paths import ROOT
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_migrated_schema_matches_the_models(database: Engine) -> None:
     with database.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        options = {"compare_type": False, "include_object": _can_be_compared}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, models.Base.metadata) == []
+
+
+def _can_be_compared(_object: object, name: str, *_: object) -> bool:
+    """Whether the databases show the definition as it was written; not so an expression.
+
+    tests/services/alerts/test_alert_lists.py holds that the index exists and is used.
+    """
+    return name != "ix_alerts_by_severity"
 
 
 def test_migrations_can_be_downgraded(tmp_path: Path) -> None:

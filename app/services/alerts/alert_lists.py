@@ -6,14 +6,14 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import operators
 
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import Alert
-from app.models.alerts import LIVE
+from app.models.alerts import LIVE, SEVERITY_RANK_SQL
 from app.services.alerts import alert_notes, alerts
 from app.services.core import alert_types, finding_docs
 from app.services.core.listing import Listing
@@ -21,7 +21,7 @@ from app.services.core.listing import Listing
 GROUPS = ("domain", "cause")
 SORTS = ("severity", "newest", "oldest")
 NO_ONE = "none"  # the assignee of alerts that are not assigned
-_RANK = case({severity.value: severity.rank for severity in Severity}, value=Alert.severity)
+_RANK: ColumnElement[int] = literal_column(SEVERITY_RANK_SQL, Integer)
 _DOMAIN = func.coalesce(Alert.domain_name, "")
 
 
@@ -131,8 +131,9 @@ def _order(filters: ListFilter) -> Sequence[Any]:
         "domain": (_DOMAIN,),
         "cause": (func.coalesce(Alert.cause_id, Alert.id).desc(),),
     }
+    by_severity = () if filters.severity else (_RANK,)
     order: Mapping[str, Sequence[Any]] = {
-        "severity": (_RANK, Alert.id.desc()),
+        "severity": (*by_severity, Alert.id.desc()),
         "newest": (Alert.id.desc(),),
         "oldest": (Alert.id,),
     }
@@ -142,7 +143,7 @@ def _order(filters: ListFilter) -> Sequence[Any]:
 def _matching(statement: Select[Any], account_id: UUID, filters: ListFilter) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [Alert.account_id == account_id]
     if filters.severity:
-        conditions.append(Alert.severity == filters.severity)
+        conditions.append(_RANK.in_([Severity(filters.severity).rank]))
     if filters.type:
         conditions.append(alert_types.condition(Alert.type, filters.type))
     if filters.domain:

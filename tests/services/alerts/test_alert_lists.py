@@ -5,15 +5,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Integer, insert, literal, literal_column, select, text
+from sqlalchemy.engine import Engine
 
 from app import ids
+from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, Alert, AuditEvent, Event
+from app.models.alerts import SEVERITY_RANK_SQL
 from app.services.accounts import accounts
 from app.services.alerts import alert_lists, alert_notes, alert_pages, alerts
 from app.services.alerts.alert_lists import ListFilter
+from tests.support import query_plans
 from tests.support.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -131,9 +135,9 @@ def test_comment_is_in_the_history_without_an_event(account: Account, opened: li
         assert len(session.scalars(select(Event)).all()) == events
         actions = session.scalars(select(AuditEvent.action)).all()
     assert "alert.commented" in actions
-    for text in ("", "x" * (alert_notes.MAX_COMMENT + 1)):
+    for comment in ("", "x" * (alert_notes.MAX_COMMENT + 1)):
         with pytest.raises(InvalidRequest):
-            alert_notes.comment(account.id, opened[0], text, actor=ACTOR)
+            alert_notes.comment(account.id, opened[0], comment, actor=ACTOR)
     with pytest.raises(NotFound):
         alert_notes.comment(make_account().id, opened[0], "mine", actor=ACTOR)
 
@@ -166,3 +170,38 @@ def test_alert_is_only_assigned_to_an_active_user_of_the_account(
     accounts.add_user(other.name, "bob@other.test", role="owner")
     assert alert_notes.assign(other.id, public, "bob@other.test", actor=ACTOR) == []
     assert assignees(account, opened)[0] is None
+
+
+@pytest.mark.parametrize("filters", [{}, {"severity": "low"}])
+def test_page_does_not_read_and_sort_all_alerts(
+    database: Engine, account: Account, filters: dict[str, Any]
+) -> None:
+    rows = [
+        {
+            "id": ids.new(),
+            "account_id": account.id,
+            "type": f"type.{number}",
+            "subject": "s",
+            "severity": SEVERITIES[number % len(SEVERITIES)],
+            "title": "Problem",
+            "message": "",
+        }
+        for number in range(3_000)
+    ]
+    with transaction() as session:
+        session.execute(insert(Alert), rows)
+        session.execute(text("ANALYZE"))
+    chosen = ListFilter(status="open", **filters)
+    plans = query_plans.plans(database, lambda: alert_lists.page(account.id, chosen, None, 50))
+    [plan] = [plan for query, plan in plans.items() if "LIMIT" in query]
+    assert "ix_alerts_by_severity" in plan
+    assert "B-TREE" not in plan
+    assert "Sort" not in plan
+
+
+def test_rank_in_the_database_is_that_of_the_severity(account: Account) -> None:
+    rank = literal_column(SEVERITY_RANK_SQL, Integer)
+    for severity in Severity:
+        named = select(literal(severity.value).label("severity")).subquery()
+        with transaction(readonly=True) as session:
+            assert session.scalar(select(rank).select_from(named)) == severity.rank

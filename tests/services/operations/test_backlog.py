@@ -1,13 +1,13 @@
 """What waits is counted up to a limit, from indexes of unfinished work."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert, text, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.engine import Engine
 
 from app import ids
@@ -16,6 +16,7 @@ from app.db.transactions import transaction
 from app.models import Alert, Channel, Delivery, Domain, Email, Event, ReportFile, Scan
 from app.services.operations import backlog
 from app.services.operations.backlog import Backlog
+from tests.support import query_plans
 from tests.support.factories import make_account, make_domain, make_scan
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -131,29 +132,6 @@ def fill_with_finished_work(domain: Domain) -> None:
             session.execute(insert(table), [row(FIRST + number) for number in range(FINISHED)])
 
 
-def plans(database: Engine, read_all: Callable[[], object]) -> Mapping[str, str]:
-    """The plan of each query by its text."""
-    statements: dict[str, Any] = {}
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        statements[statement] = parameters
-
-    event.listen(database, "before_cursor_execute", note)
-    try:
-        read_all()
-    finally:
-        event.remove(database, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN " if database.dialect.name == "sqlite" else "EXPLAIN "
-    with database.connect() as connection:
-        return {
-            statement: "\n".join(
-                str(row[-1]) for row in connection.exec_driver_sql(explain + statement, parameters)
-            )
-            for statement, parameters in statements.items()
-            if statement.startswith("SELECT") and "FROM" in statement
-        }
-
-
 def test_no_query_reads_a_table_of_finished_work(database: Engine) -> None:
     domain = make_domain(make_account().id, "acme.test")
     fill_with_finished_work(domain)
@@ -167,7 +145,7 @@ def test_no_query_reads_a_table_of_finished_work(database: Engine) -> None:
             backlog.running_scans(session)
             backlog.open_alerts(session)
 
-    by_query = plans(database, read_all)
+    by_query = query_plans.plans(database, read_all)
     assert len(by_query) >= 8
     tables = "scans|report_files|deliveries|emails|alerts"
     # SQLite searches an index, or scans a partial one; PostgreSQL names the index.

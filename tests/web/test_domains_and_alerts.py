@@ -248,4 +248,4 @@ def test_key_shows_its_usage_of_today(browser: Browser) -> None:
     usage.flush()
     page = browser.get(f"/settings/keys/{key.key_id}")
     assert "GET /v1/domains" in page
-    assert '<td class="number">3</td>' in page
+    assert 'data-name="Requests">3</td>' in page

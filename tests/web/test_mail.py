@@ -42,7 +42,7 @@ def test_chart_shows_messages_by_day_with_a_table(owner: Browser) -> None:
     assert page.count('class="s-pass" x=') == 3
     assert page.count('class="s-fail" x=') == 3
     numbers = page.partition("View as table")[2]
-    row = r'>900</a></td><td class="number"><a [^>]+>100</a>'
+    row = r'>900</a></td><td [^>]+data-name="Fail"><a [^>]+>100</a>'
     assert len(re.findall(row, numbers)) == 3
     assert "90.0 %" in page
 

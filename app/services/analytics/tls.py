@@ -4,19 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Integer, bindparam, func, select, true
 from sqlalchemy.orm import Session
 
-from app.analysis.mail.periods import Buckets, hour_of
+from app.analysis.mail.periods import Buckets, Window, hour_of
 from app.analysis.mail.record_filter import TlsRecordFilter
 from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
 from app.services.analytics.queries import SeriesQuery
-from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
+from app.services.analytics.tls_policies import HAS_FAILURES, Failures
 from app.services.core import domain_lookup
 from app.services.rollups import partial_reports
 
@@ -103,6 +104,7 @@ class TlsSummary:
     """The TLS sessions of a domain in a window and in the previous one.
 
     starts           the start of each element of ``current.series``
+    previous_period  only its totals, and whether they overlap
     partial_reports  reports with policies or failures that could not be read
 
     Each list of groups has the most sessions first, and at most MAX_GROUPS elements.
@@ -133,8 +135,9 @@ def read(session: Session, domain: Domain, query: SeriesQuery) -> TlsSummary:
     """As ``summarize``, in the caller's transaction."""
     window = query.window
     buckets = Buckets(window, query.interval, query.zone)
-    current = sums(session, tls_policies.counted(domain.id, window), buckets)
-    previous = sums(session, tls_policies.counted(domain.id, window.before))
+    current = sums(session, domain.id, window, buckets)
+    parameters = tls_policies.bounds(domain.id, window.before)
+    previous = _totals(session, _statements(session.get_bind().dialect.name), parameters)
     return TlsSummary(
         domain=domain,
         query=query,
@@ -171,54 +174,115 @@ def _largest(groups: Mapping[str, Sessions]) -> Iterable[tuple[str, Sessions]]:
     return order[:MAX_GROUPS]
 
 
-def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -> TlsResult:
-    """Return the sums of the policies that meet the conditions, in the caller's transaction."""
-    result = TlsResult(series=[Sessions() for _ in buckets.starts] if buckets else [])
-    keys = (TlsPolicy.policy_type, TlsReport.reporter)
-    joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
-    for policy_type, reporter, *row in session.execute(joined.where(*within).group_by(*keys)):
+def sums(
+    session: Session,
+    domain_id: UUID,
+    window: Window,
+    buckets: Buckets | None = None,
+    *,
+    is_trusted_only: bool = False,
+) -> TlsResult:
+    """Return the sums of the domain's policies in the window, in the caller's transaction."""
+    statements = _statements(session.get_bind().dialect.name, is_trusted_only)
+    parameters = tls_policies.bounds(domain_id, window)
+    result = _totals(session, statements, parameters)
+    result.series = [Sessions() for _ in buckets.starts] if buckets else []
+    # One pass over the policies: there are few times for each reporter.
+    for at, policy_type, reporter, *row in _rows(session, statements.groups, parameters):
         counts = tuple(map(int, row))
-        result.totals.add(*counts)
         result.policy_types.setdefault(policy_type, Sessions()).add(*counts)
         result.reporters.setdefault(reporter, Sessions()).add(*counts)
-    if buckets:
-        by_time = select(TlsPolicy.at, *_SUMS).where(*within).group_by(TlsPolicy.at)
-        for at, *row in session.execute(by_time):
-            result.series[buckets.index(hour_of(at))].add(*map(int, row))
-    kinds = (
-        select(func.count(TlsPolicy.policy_type.distinct()).label("kinds"))
+        if buckets:
+            result.series[buckets.index(hour_of(at))].add(*counts)
+    _read_failures(session, statements, parameters, result)
+    return result
+
+
+def _rows(session: Session, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+    return session.connection().execute(statement, parameters).all()
+
+
+def _totals(
+    session: Session, statements: "_Statements", parameters: Mapping[str, Any]
+) -> TlsResult:
+    """The result with only the totals, the number of reports, and whether sessions overlap."""
+    ((count, successful, failed, most),) = _rows(session, statements.totals, parameters)
+    return TlsResult(
+        totals=Sessions(int(successful or 0), int(failed or 0)),
+        is_overlapping=(most or 0) > 1,
+        reports=count,
+    )
+
+
+def _read_failures(
+    session: Session,
+    statements: "_Statements",
+    parameters: Mapping[str, Any],
+    result: TlsResult,
+) -> None:
+    """Read the failed sessions by host and failure type; of very many, the most frequent ones."""
+    limited = {**parameters, "most": MAX_HOSTS}
+    by_host = _rows(session, statements.host_types, limited)
+    for name, result_type, count in by_host:
+        result.host_types.setdefault(name, Counter())[result_type] = int(count)
+        result.hosts[name] += int(count)
+        result.result_types[result_type] += int(count)
+    if len(by_host) == MAX_HOSTS:  # the rarer pairs are missing in the sums, too
+        for counts, statement in (
+            (result.hosts, statements.hosts),
+            (result.result_types, statements.result_types),
+        ):
+            counts.clear()
+            rows = _rows(session, statement, limited)
+            counts.update({name: int(count) for name, count in rows})
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """The statements for the sums of a window, with the parameters of ``tls_policies.bounds``.
+
+    totals  (reports, successful, failed, most policy types of a report)
+    groups  (at, policy_type, reporter, successful, failed)
+    host_types, hosts, result_types  failed sessions by these, the most frequent ones
+    """
+
+    totals: Any
+    groups: Any
+    host_types: Any
+    hosts: Any
+    result_types: Any
+
+
+@cache  # building the statements takes longer than running them for most domains
+def _statements(dialect: str, is_trusted_only: bool = False) -> _Statements:
+    within = tls_policies.within_bounds(is_trusted_only=is_trusted_only)
+    reports = (
+        select(*_SUMS, func.count(TlsPolicy.policy_type.distinct()))
         .where(*within)
         .group_by(TlsPolicy.report_id)
         .subquery()
     )
-    result.reports, most = session.execute(select(func.count(), func.max(kinds.c.kinds))).one()
-    result.is_overlapping = (most or 0) > 1
-    _read_failures(session, within, result)
-    return result
-
-
-def _read_failures(session: Session, within: Conditions, result: TlsResult) -> None:
-    """Read the failed sessions by host and failure type; of very many, the most frequent ones."""
-    failures = Failures.of(session.get_bind().dialect.name)
+    successful, failed, kinds = reports.c
+    keys = (TlsPolicy.at, TlsPolicy.policy_type, TlsReport.reporter)
+    groups = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
+    failures = Failures.of(dialect)
     total = tls_policies.total(failures.sessions)
 
-    def most(*keys: ColumnElement[Any]) -> Sequence[Any]:
-        return session.execute(
+    def most(*keys: ColumnElement[Any]) -> Any:
+        return (
             select(*keys, total)
             .select_from(TlsPolicy)
             .join(failures.table, true())
             .where(*within, HAS_FAILURES)
             .group_by(*keys)
             .order_by(total.desc(), *keys)
-            .limit(MAX_HOSTS)
-        ).all()
+            .limit(bindparam("most", type_=Integer))
+        )
 
-    by_host = most(failures.mx, failures.result_type)
-    for name, result_type, count in by_host:
-        result.host_types.setdefault(name, Counter())[result_type] = int(count)
-        result.hosts[name] += int(count)
-        result.result_types[result_type] += int(count)
-    if len(by_host) == MAX_HOSTS:  # the rarer pairs are missing in the sums, too
-        result.hosts = Counter({name: int(count) for name, count in most(failures.mx)})
-        by_type = most(failures.result_type)
-        result.result_types = Counter({name: int(count) for name, count in by_type})
+    return _Statements(
+        totals=select(func.count(), func.sum(successful), func.sum(failed), func.max(kinds)),
+        groups=groups.where(*within).group_by(*keys),
+        host_types=most(failures.mx, failures.result_type),
+        hosts=most(failures.mx),
+        result_types=most(failures.result_type),
+    )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Text,
+    bindparam,
     case,
     cast,
     exists,
@@ -28,17 +29,31 @@ HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most policies have none
 Conditions = Sequence[ColumnElement[bool]]
 
 
-def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -> Conditions:
+def counted(domain_id: UUID, window: Window) -> Conditions:
     """Return the conditions for the policies of a domain whose sessions count in the window."""
-    trusted = select(TlsReport.id).where(
-        TlsReport.domain_id == domain_id, TlsReport.provenance != PROVENANCES[0]
-    )
     return (
         TlsPolicy.domain_id == domain_id,
         TlsPolicy.at >= at(window.start),
         TlsPolicy.at < at(window.stop),
+    )
+
+
+def within_bounds(*, is_trusted_only: bool) -> Conditions:
+    """Return the same conditions for statements with the parameters of ``bounds``."""
+    trusted = select(TlsReport.id).where(
+        TlsReport.domain_id == bindparam("domain_id"), TlsReport.provenance != PROVENANCES[0]
+    )
+    return (
+        TlsPolicy.domain_id == bindparam("domain_id"),
+        TlsPolicy.at >= bindparam("start_at"),
+        TlsPolicy.at < bindparam("stop_at"),
         *([TlsPolicy.report_id.in_(trusted)] if is_trusted_only else []),
     )
+
+
+def bounds(domain_id: UUID, window: Window) -> dict[str, Any]:
+    """Return the parameters of ``within_bounds``."""
+    return {"domain_id": domain_id, "start_at": at(window.start), "stop_at": at(window.stop)}
 
 
 def clipped(sessions: Any) -> ColumnElement[int]:

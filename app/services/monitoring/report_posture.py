@@ -37,7 +37,7 @@ from app.rules.reports.posture import (
     Tls,
     Volume,
 )
-from app.services.analytics import policy, sending, tls_policies
+from app.services.analytics import policy, sending
 from app.services.analytics import tls as analytics_tls
 from app.services.analytics.sending import SendingReport
 from app.services.monitoring import read_reports
@@ -216,8 +216,7 @@ def _is_behind(session: Session, account_id: UUID, now: datetime) -> bool:
 
 
 def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool) -> Tls:
-    within = tls_policies.counted(domain.id, window, is_trusted_only=is_trusted_only)
-    sessions = analytics_tls.sums(session, within)
+    sessions = analytics_tls.sums(session, domain.id, window, is_trusted_only=is_trusted_only)
     verified = session.scalar(
         select(TlsReport.id)
         .where(

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, func, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.analysis.mail import identities, periods
@@ -358,6 +358,13 @@ def _seen_flows(dialect: str) -> Any:
     ).returning(flow.id, flow.source_ip, flow.identity_id)
 
 
+_SET_ENDS = (
+    update(DmarcFlow.__table__)  # type: ignore[arg-type]
+    .where(DmarcFlow.id == bindparam("number"))
+    .values(first_hour=bindparam("first"), last_hour=bindparam("last"))
+)
+
+
 def _shrink(session: Session, report: ReportCounts) -> None:
     """Shrink the first and last hours of flows to what remains without this report."""
     hours = set(report.hours)
@@ -372,9 +379,8 @@ def _shrink(session: Session, report: ReportCounts) -> None:
         .order_by(FlowCount.flow_id)
     ).all()
     unused = set(session.scalars(touched)) - {row[0] for row in remaining}
-    for number, first, last in remaining:
-        session.execute(
-            update(DmarcFlow).where(DmarcFlow.id == number).values(first_hour=first, last_hour=last)
-        )
+    if remaining:
+        ends = [{"number": row[0], "first": row[1], "last": row[2]} for row in remaining]
+        session.connection().execute(_SET_ENDS, ends)
     for part in bulk.batched(sorted(unused)):
         session.execute(delete(DmarcFlow).where(DmarcFlow.id.in_(part)))

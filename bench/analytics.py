@@ -25,7 +25,7 @@ import psycopg
 from sqlalchemy import text
 
 from app import settings
-from app.analysis.mail.periods import Window
+from app.analysis.mail.periods import SeriesQuery, Window
 from app.db import engine, transactions
 from app.jobs import queue
 from app.protocols.dmarc import Policy
@@ -33,7 +33,6 @@ from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import policy, sending, sources, tls
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
-from app.services.analytics.queries import SeriesQuery
 from app.settings import Settings
 from app.settings import types as setting_types
 from bench import backends, reports_made, rollup_cost, tls_made

@@ -191,10 +191,10 @@ def of(name: str) -> Sender | None:
     name  A-labels in lower case
     """
     senders = _by_domain()
-    labels = name.split(".")
-    for start in range(len(labels) - 1):
-        if sender := senders.get(".".join(labels[start:])):
+    while "." in name:
+        if sender := senders.get(name):
             return sender
+        name = name.partition(".")[2]
     return None
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
-from app.services.analytics import sending
+from app.services.analytics import flows
 from app.services.domains import domains
 from tests.support.api_client import Client
 from tests.support.api_reports import counted
@@ -170,8 +170,8 @@ def test_exact_record_links_add_up_to_their_figures(
     dmarc: str,
     trial: Any,
 ) -> None:
-    monkeypatch.setattr(sending, "MAX_FLOWS", most[0])
-    monkeypatch.setattr(sending, "MAX_IDENTITIES", most[1])
+    monkeypatch.setattr(flows, "MAX_FLOWS", most[0])
+    monkeypatch.setattr(flows, "MAX_IDENTITIES", most[1])
     rows = [row for report in reports for row in report.rows]
     is_complete = most[0] > len(rows) and all(len(row.dkim_results) < 20 for row in rows)
     responses = made(caller, reports, dmarc)

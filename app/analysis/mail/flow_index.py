@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from heapq import nlargest
 from typing import TypeVar
 
 from app.analysis.mail.identities import MAX_RESULTS, Identity
@@ -97,11 +98,13 @@ class FlowIndex:
         self._domain, self._sources, self._identities = domain, sources, identities
         self._sums: dict[RecordFilter, int | None] = {}
         self._may_be_elsewhere: dict[RecordFilter, bool] = {}
-        self._sent: dict[Sequence[str], Counter[int]] = {}
+        self._sent: dict[Sequence[str], Mapping[int, int]] = {}
 
     def of_source(self, source: Source) -> RecordLink:
         """Return the record list of a source, by its addresses."""
-        sent = source.addresses + Counter({ELSEWHERE: int(source.has_more_addresses)})
+        sent: Mapping[str, int] = source.addresses
+        if source.has_more_addresses:
+            sent = {**sent, ELSEWHERE: 1}
         return self._by_address(sent, source.messages, ALL)
 
     def of_mail(self, sent: Mapping[str, int], filter: RecordFilter = ALL) -> RecordLink:
@@ -166,8 +169,9 @@ class FlowIndex:
         )
 
     def _list(self, filter: RecordFilter, addresses: Sequence[str], is_exact: bool) -> RecordLink:
-        listed = replace(filter, source_ips=tuple(addresses), provenance=self._provenance)
-        return RecordLink(listed, is_exact)
+        if addresses or filter.provenance != self._provenance:
+            filter = replace(filter, source_ips=tuple(addresses), provenance=self._provenance)
+        return RecordLink(filter, is_exact)
 
     def _within(self, source: Source, messages: int, filter: RecordFilter) -> RecordLink:
         """The record list of this number of matching messages, without addresses if possible."""
@@ -181,14 +185,13 @@ class FlowIndex:
     def _by_address(
         self, sent: Mapping[str, int], messages: int, filter: RecordFilter
     ) -> RecordLink:
-        counts = Counter({address: count for address, count in sent.items() if address and count})
-        named = _most_common(counts)
-        is_whole = len(named) == sum(count > 0 for count in sent.values())
-        if named and is_whole and messages == self._listed(filter, named):
+        counts = {address: count for address, count in sent.items() if address and count}
+        is_whole = 0 < len(counts) <= MAX_ADDRESSES and not sent.get(ELSEWHERE)
+        if is_whole and messages == self._listed(filter, named := _most_common(counts)):
             return self._list(filter, named, True)
         if messages == self._listed(filter):
             return self._list(filter, (), True)
-        return self._list(filter, named, False)
+        return self._list(filter, _most_common(counts), False)
 
     def _listed(self, filter: RecordFilter, addresses: Sequence[str] = ()) -> int | None:
         """The number of messages in a list, of these addresses if any; None: unknown."""
@@ -268,17 +271,16 @@ class FlowIndex:
             return among
         return [number for number in {*numbers, *self._unclear} if number in among]
 
-    def _of(self, addresses: Sequence[str]) -> Counter[int]:
+    def _of(self, addresses: Sequence[str]) -> Mapping[int, int]:
         """The messages from these addresses by identity."""
         counts = self._sent.get(addresses)
         if counts is None:
-            counts = Counter()
+            counts = {}
             for address in addresses:
-                for number, messages in self._by_address_and_identity.get(address, ()):
-                    counts[number] += messages
-            self._sent[addresses] = (
-                counts  # stored only when complete, because other threads may read it
-            )
+                for _, number, messages, _, _ in self._by_source_ip.get(address, ()):
+                    counts[number] = counts.get(number, 0) + messages
+            # Stored only when complete, because other threads may read it.
+            self._sent[addresses] = counts
         return counts
 
     @cached_property
@@ -289,18 +291,22 @@ class FlowIndex:
         return totals
 
     @cached_property
-    def _by_address_and_identity(self) -> dict[str, list[tuple[int, int]]]:
-        pairs: dict[str, list[tuple[int, int]]] = {}
+    def _by_source_ip(self) -> Mapping[str, Sequence[Flow]]:
+        by_address: dict[str, list[Flow]] = {}
         for source in self._sources:
-            for number, flows in source.flows.items():
-                for address, _, messages, _, _ in flows:
-                    pairs.setdefault(address, []).append((number, messages))
-        return pairs
+            for flows in source.flows.values():
+                for flow in flows:
+                    address = flow[0]
+                    if address in by_address:
+                        by_address[address].append(flow)
+                    else:
+                        by_address[address] = [flow]
+        return by_address
 
     @cached_property
     def _elsewhere(self) -> Set[int]:
         """The identities of mail from unknown addresses."""
-        return {number for number, _ in self._by_address_and_identity.get(ELSEWHERE, ())}
+        return {flow.identity for flow in self._by_source_ip.get(ELSEWHERE, ())}
 
     @cached_property
     def _unclear(self) -> Set[int]:
@@ -332,9 +338,9 @@ def _is(expected: str | None, result: str) -> bool:
     return expected in (None, result)
 
 
-def _most_common(counts: Counter[str]) -> Sequence[str]:
+def _most_common(counts: Mapping[str, int]) -> Sequence[str]:
     """The addresses with the most messages, as many as a filter can have."""
-    return tuple(address for address, _ in counts.most_common(MAX_ADDRESSES))
+    return tuple(nlargest(MAX_ADDRESSES, counts, key=counts.__getitem__))
 
 
 def _index(pairs: Iterable[tuple[int, Key]]) -> dict[Key, list[int]]:

@@ -20,7 +20,9 @@ SPANS = (1, WEEK)  # hours that one row of the rollups covers
 LONG_PERIOD = timedelta(hours=36)  # longer periods are spread over days
 MAX_DAYS = 366
 
+Block = tuple[int, int, int]  # the span of its rows, its first hour, and the hour of its end
 Interval = Literal["hour", "day", "week", "month"]
+_UTC_ZONE = ZoneInfo("UTC")
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
 
@@ -90,12 +92,12 @@ class Window:
         """The number of days, rounded up."""
         return -(-(self.stop - self.start) // 24)
 
-    def blocks(self, weeks: Iterable[int]) -> tuple[tuple[int, int, int], ...]:
+    def blocks(self, weeks: Iterable[int]) -> tuple[Block, ...]:
         """Return (span, start, stop) of blocks that cover the window: whole weeks, and hours.
 
         weeks  the first hours of weeks that have weekly sums
         """
-        parts = []
+        parts: list[Block] = []
         at = self.start
         for week in sorted(weeks):
             if week < at or week + WEEK > self.stop:
@@ -167,6 +169,22 @@ def last_days(to_at: datetime, days: int, zone: ZoneInfo) -> datetime:
     """
     last_hour = at(Window.between(to_at, to_at).stop - 1)
     return midnight(last_hour.astimezone(zone).date() - timedelta(days=days - 1), zone)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """The figures of a domain (an id or a name) in a period, and by interval in a time zone."""
+
+    domain: str
+    from_at: datetime
+    to_at: datetime
+    interval: Interval = "day"
+    zone: ZoneInfo = _UTC_ZONE
+
+    @property
+    def window(self) -> Window:
+        """The full hours in the period."""
+        return Window.between(self.from_at, self.to_at)
 
 
 MAX_COUNT = 10**12  # messages per record, so that forged counts cannot overflow a sum

@@ -6,9 +6,8 @@ signature ranks last among the evidence that names a service, because it survive
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from app.analysis.mail import alignment
@@ -125,23 +124,53 @@ def gather(
     """
     clues = {number: clue(identity, context.org_domain) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
-    for flow in flows:
-        by_address.setdefault(flow[0], []).append(flow)
-    gathered = _Gathered({}, {})
-    for flow in by_address.pop(ELSEWHERE, ()):  # each identity is attributed by itself
-        gathered.add(_by_identities(ELSEWHERE, [clues[flow.identity]]), [flow], clues)
-    authorizing = context.spf.authorizing if context.spf else _nothing
-    for address, address_flows in by_address.items():
-        if terms := authorizing(address):
-            service = _by_term(terms[0])
+    for flow in flows:  # thousands: each step counts
+        address = flow[0]
+        if address in by_address:
+            by_address[address].append(flow)
         else:
-            host = context.hosts.get(address, UNKNOWN_SERVICE)
-            service = _by_identities(address, [clues[flow[1]] for flow in address_flows], host)
-        gathered.add(service, address_flows, clues)
+            by_address[address] = [flow]
+    gathered, attribution = _Gathered({}, {}), _Attribution(context, clues)
+    for flow in by_address.pop(ELSEWHERE, ()):  # each identity is attributed by itself
+        gathered.add(attribution.of_identities(ELSEWHERE, [flow]), [flow], clues)
+    for address, address_flows in by_address.items():
+        gathered.add(attribution.of_address(address, address_flows), address_flows, clues)
     sources = gathered.sources()
     for source in sources:
         _build_source(source, context)
     return sorted(sources, key=lambda source: (-source.messages, source.key))
+
+
+class _Attribution:
+    """Attributes addresses to services, by terms and combinations of identities seen before."""
+
+    def __init__(self, context: Context, clues: Mapping[int, Clue]) -> None:
+        self._authorizing = context.spf.authorizing if context.spf else _nothing
+        self._hosts, self._clues = context.hosts, clues
+        self._by_term: dict[int, Service] = {}
+        self._by_numbers: dict[tuple[int, ...], tuple[Service | None, Service | None]] = {}
+
+    def of_address(self, address: str, flows: Sequence[Flow]) -> Service:
+        """Return the service that sends from the address."""
+        if terms := self._authorizing(address):
+            term = terms[0]
+            service = self._by_term.get(id(term))  # a term has a slow hash
+            if service is None:
+                service = self._by_term[id(term)] = _by_term(term)
+            return service
+        return self.of_identities(address, flows, self._hosts.get(address, UNKNOWN_SERVICE))
+
+    def of_identities(
+        self, address: str, flows: Sequence[Flow], host: Host = UNKNOWN_SERVICE
+    ) -> Service:
+        """Return the service by the strongest evidence of identities, reverse name and network."""
+        numbers = tuple([flow[1] for flow in flows])
+        services = self._by_numbers.get(numbers)
+        if services is None:
+            clues = [self._clues[number] for number in numbers]
+            services = self._by_numbers[numbers] = (_by_envelope(clues), _by_signature(clues))
+        stronger, weaker = services
+        return stronger or _by_known_host(host) or weaker or _by_host(address, host)
 
 
 def _nothing(_address: str) -> tuple[Term, ...]:
@@ -175,7 +204,6 @@ def clue(identity: Identity, org_domain: str | None = None) -> Clue:
     )
 
 
-@lru_cache(maxsize=1_024)
 def _by_term(term: Term) -> Service:
     if term.domain is None:
         why = f"Your SPF record authorizes the address by {term.text}"
@@ -197,17 +225,28 @@ def _by_term(term: Term) -> Service:
     return Service(key=f"domain:{name}", name=name, confidence="high", evidence=why, term=term.text)
 
 
-def _by_identities(address: str, clues: Sequence[Clue], host: Host = UNKNOWN_SERVICE) -> Service:
-    """The service by the strongest evidence of identities, reverse name and network."""
-    for name, confidence, why in _names(clues, host):
-        if sender := senders.of(name):
-            return Service(
-                key=f"service:{sender.name}",
-                name=sender.name,
-                confidence=confidence,
-                evidence=why,
-                sender=sender,
-            )
+def _by_envelope(clues: Iterable[Clue]) -> Service | None:
+    """The well-known service for whose domain SPF passes."""
+    names = (clue.spf_domain for clue in clues if clue.spf_domain)
+    services = (_well_known(name, "high", f"SPF passes for {name}") for name in names)
+    return next(filter(None, services), None)
+
+
+def _by_known_host(host: Host) -> Service | None:
+    """The well-known service with the reverse name."""
+    if not host.name:
+        return None
+    why = f"The reverse DNS name of the address is {host.name}"
+    return _well_known(host.name, "medium", why)
+
+
+def _by_signature(clues: Sequence[Clue]) -> Service | None:
+    """The well-known service that signs, or else the domain for which SPF passes."""
+    for clue in clues:
+        if clue.signer and not clue.spf_domain:
+            why = f"DKIM signatures of {clue.signer} are valid"
+            if service := _well_known(clue.signer, "medium", why):
+                return service
     if any(clue.is_own_spf for clue in clues):
         return Service(
             key="own",
@@ -224,19 +263,21 @@ def _by_identities(address: str, clues: Sequence[Clue], host: Host = UNKNOWN_SER
                 confidence="medium",
                 evidence=f"SPF passes for {clue.spf_domain}",
             )
-    return _by_host(address, host)
+    return None
 
 
-def _names(clues: Sequence[Clue], host: Host) -> Iterator[tuple[str, Confidence, str]]:
-    """The names that may belong to a well-known service, strongest evidence first."""
-    for clue in clues:
-        if clue.spf_domain:
-            yield clue.spf_domain, "high", f"SPF passes for {clue.spf_domain}"
-    if host.name:
-        yield host.name, "medium", f"The reverse DNS name of the address is {host.name}"
-    for clue in clues:
-        if clue.signer and not clue.spf_domain:
-            yield clue.signer, "medium", f"DKIM signatures of {clue.signer} are valid"
+def _well_known(name: str, confidence: Confidence, why: str) -> Service | None:
+    """The well-known service that uses the name."""
+    sender = senders.of(name)
+    if sender is None:
+        return None
+    return Service(
+        key=f"service:{sender.name}",
+        name=sender.name,
+        confidence=confidence,
+        evidence=why,
+        sender=sender,
+    )
 
 
 def _by_host(address: str, host: Host) -> Service:
@@ -284,7 +325,9 @@ class _Gathered(NamedTuple):
 
     def add(self, service: Service, flows: Iterable[Flow], clues: Mapping[int, Clue]) -> None:
         is_listed = service.term is not None
-        parts = self.parts.setdefault((service.key, is_listed), {})
+        parts = self.parts.get((service.key, is_listed))
+        if parts is None:
+            parts = self.parts[service.key, is_listed] = {}
         for flow in flows:
             part = parts.get(flow[1])
             if part is None:

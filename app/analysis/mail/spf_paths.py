@@ -9,6 +9,7 @@ from typing import Any
 
 from app.protocols import spf
 
+MAX_ADDRESSES = 10_000  # that a record remembers
 _SIZES = {AF_INET: (4, 32), AF_INET6: (6, 128)}  # version, bits of an address
 
 
@@ -33,6 +34,7 @@ class SpfPaths:
 
     def __init__(self, domain: str, records: Iterable[Mapping[str, Any]]) -> None:
         self._answers = {(record["name"], record["type"]): record["values"] for record in records}
+        self._authorizing: dict[str, tuple[Term, ...]] = {}  # a cache
         self._by_network: dict[tuple[int, int], dict[int, list[int]]] = {}
         self.domain = domain
         self.terms: tuple[Term, ...] = tuple(self._read(domain))
@@ -54,11 +56,21 @@ class SpfPaths:
 
     def authorizing(self, address: str) -> tuple[Term, ...]:
         """Return the terms that are known to authorize the address."""
+        terms = self._authorizing.get(address)
+        if terms is None:
+            if len(self._authorizing) >= MAX_ADDRESSES:
+                self._authorizing.clear()
+            terms = self._authorizing[address] = self._find(address)
+        return terms
+
+    def _find(self, address: str) -> tuple[Term, ...]:
         family = AF_INET6 if ":" in address else AF_INET
         number = int.from_bytes(inet_pton(family, address))  # ten times as fast as ipaddress
         indexes: list[int] = []
         for shift, networks in self._tables[family]:
             indexes += networks.get(number >> shift, ())
+        if not indexes:
+            return ()
         if len(indexes) > 1:
             indexes = sorted(set(indexes))
         return tuple([self.terms[index] for index in indexes])

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,17 +14,17 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     and_,
+    bindparam,
     case,
     cast,
     func,
     join,
-    or_,
     select,
     union_all,
 )
 from sqlalchemy.orm import Session
 
-from app.analysis.mail.periods import Buckets, Window, at
+from app.analysis.mail.periods import Block, Buckets, SeriesQuery, Window, at
 from app.analysis.mail.record_filter import RecordFilter
 from app.analysis.mail.totals import Group, Period, Totals
 from app.db.transactions import transaction
@@ -38,10 +38,10 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.services.analytics.queries import SeriesQuery
 from app.services.core import domain_lookup
 from app.services.core.caches import Cache
-from app.services.rollups import cache, partial_reports, rollup_queue
+from app.services.rollups import cache as rollup_cache
+from app.services.rollups import partial_reports, rollup_queue
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 MAX_GROUPS = 20  # groups that are listed one by one; the others are summed
@@ -100,7 +100,7 @@ def read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
     """As ``summarize``, in the caller's transaction."""
     window = query.window
     key = (domain.id, window, query.interval, query.zone.key, query.group_by)
-    stamp = cache.stamp(session, domain.id, window.with_before)
+    stamp = rollup_cache.stamp(session, domain.id, window.with_before)
     summary = _cached.get(key, stamp)
     if summary is None:
         summary = _read(session, domain, query)
@@ -114,16 +114,14 @@ def read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
     )
 
 
-_cached = Cache[Hashable, DmarcSummary](cache.MAX_ENTRIES, cache.lifetime)
+_cached = Cache[Hashable, DmarcSummary](rollup_cache.MAX_ENTRIES, rollup_cache.lifetime)
 
 
 def _read(session: Session, domain: Domain, query: DmarcQuery) -> DmarcSummary:
     buckets = Buckets(query.window, query.interval, query.zone)
     totals, previous, series = _series(session, domain.id, query.window, buckets)
     groups, count = _groups(session, domain.id, query, buckets)
-    long_reports = session.scalar(
-        select(func.count()).where(*multi_day_reports(domain.id, query.window))
-    )
+    long_reports = session.scalar(_LONG_REPORTS, report_bounds(domain.id, query.window))
     return DmarcSummary(
         domain=domain,
         query=query,
@@ -143,8 +141,32 @@ def sum_of(messages: Any) -> Cast[int]:
     return cast(func.sum(messages), BigInteger)
 
 
-def _within(window: Window) -> ColumnElement[bool]:
-    return and_(DmarcHour.hour >= window.start, DmarcHour.hour < window.stop)
+_HOUR = case((DmarcHour.hour >= bindparam("start"), DmarcHour.hour), else_=PREVIOUS).label("at")
+_IN_WINDOW = (
+    DmarcHour.domain_id == bindparam("domain_id"),
+    DmarcHour.hour >= bindparam("start"),
+    DmarcHour.hour < bindparam("stop"),
+)
+_IN_BOTH = (  # in the window or in the previous one
+    DmarcHour.domain_id == bindparam("domain_id"),
+    DmarcHour.hour >= bindparam("before"),
+    DmarcHour.hour < bindparam("stop"),
+)
+_SERIES_KEYS = (_HOUR, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
+_SERIES = select(*_SERIES_KEYS, sum_of(DmarcHour.messages)).where(*_IN_BOTH).group_by(*_SERIES_KEYS)
+_REPORTERS = (
+    select(DmarcHour.hour >= bindparam("start"), DmarcHour.reporter).where(*_IN_BOTH).distinct()
+)
+
+
+def _bounds(domain_id: UUID, window: Window) -> dict[str, Any]:
+    """The parameters of the window and the previous one."""
+    return {
+        "domain_id": domain_id,
+        "before": window.before.start,
+        "start": window.start,
+        "stop": window.stop,
+    }
 
 
 def _series(
@@ -152,12 +174,8 @@ def _series(
 ) -> tuple[Period, Period, list[Totals]]:
     """The totals of the window, of the previous one, and by bucket."""
     current, previous, series = Period(), Period(), [Totals() for _ in buckets.starts]
-    hour = _hour_or_previous(DmarcHour.hour, window)
-    keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
-    both = (DmarcHour.domain_id == domain_id, _within(window.with_before))
-    for row in session.execute(
-        select(*keys, sum_of(DmarcHour.messages)).where(*both).group_by(*keys)
-    ):
+    connection, bounds = session.connection(), _bounds(domain_id, window)
+    for row in connection.execute(_SERIES, bounds):
         at_hour, disposition, dkim, spf, trusted, messages = row
         total = previous if at_hour == PREVIOUS else current
         total.add(messages, dkim=dkim, spf=spf)
@@ -165,8 +183,7 @@ def _series(
         total.unverified += 0 if trusted else messages
         if at_hour != PREVIOUS:
             series[buckets.index(at_hour)].add(messages, dkim=dkim, spf=spf)
-    is_current = DmarcHour.hour >= window.start
-    for flag, _ in session.execute(select(is_current, DmarcHour.reporter).where(*both).distinct()):
+    for flag, _ in connection.execute(_REPORTERS, bounds):
         (current if flag else previous).reporters += 1
     return current, previous, series
 
@@ -192,30 +209,27 @@ def _groups(
     window, by = query.window, query.group_by
     if by is None:
         return [], 0
-    rows = session.execute(
-        _by_address(session, domain_id, window)
-        if by == "source"
-        else _by_key(by, domain_id, window)
-    ).all()
+    connection = session.connection()
+    if by == "source":
+        parts = blocks(session, domain_id, window)
+        parameters = block_parameters(domain_id, parts)
+        rows = connection.execute(_by_address(len(parts)), parameters).all()
+    else:
+        rows = connection.execute(_by_key(by), _bounds(domain_id, window)).all()
     groups = {
-        row[0]: Group(
-            messages=row[1],
-            passed=row[2],
-            dkim_aligned=row[3],
-            spf_aligned=row[4],
-            key=row[0],
-            series=[0] * len(buckets.starts),
-            records=_records(by, row[0]),
-        )
+        row[0]: Group(key=row[0], series=[0] * len(buckets.starts), records=_records(by, row[0]))
         for row in rows
     }
-    reported = _reported_addresses if by == "source" else partial(_reported_keys, by)
-    for key, hour, messages in session.execute(reported(domain_id, window, list(groups))):
+    statement = _REPORTED_ADDRESSES if by == "source" else _reported_keys(by)
+    bounds = _bounds(domain_id, window) | {"keys": list(groups)}
+    for key, hour, dkim, spf, messages in connection.execute(statement, bounds):
+        group = groups[key]
         if hour == PREVIOUS:
-            groups[key].previous_messages += messages
+            group.previous_messages += messages
         else:
-            groups[key].series[buckets.index(hour)] += messages
-    return list(groups.values()), rows[0][5] if rows else 0
+            group.add(messages, dkim=dkim, spf=spf)
+            group.series[buckets.index(hour)] += messages
+    return list(groups.values()), rows[0][2] if rows else 0
 
 
 def _records(by: GroupBy, key: str) -> RecordFilter:
@@ -225,122 +239,119 @@ def _records(by: GroupBy, key: str) -> RecordFilter:
     return RecordFilter.from_query({"sourceIp" if by == "source" else by: key})
 
 
-def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Select[Any]:
-    """(key, messages, passed, DKIM aligned, SPF aligned, number of keys) of the largest groups.
-
-    passed  the columns that are true if DKIM and SPF passed in alignment
-    """
-    dkim, spf = passed
+def _largest(key: Any, messages: Any, rows: Any) -> Select[Any]:
+    """(key, messages, number of keys) of the largest groups."""
     total = sum_of(messages)
-    sums = (
-        sum_of(case((condition, messages), else_=0)) for condition in (or_(dkim, spf), dkim, spf)
-    )
     return (
-        select(key, total, *sums, func.count().over())
+        select(key, total, func.count().over())
         .select_from(rows)
         .group_by(key)
         .order_by(total.desc(), key)
         .limit(MAX_GROUPS)
+        .having(func.sum(messages) > 0)
     )
 
 
-def _by_key(by: str, domain_id: UUID, window: Window) -> Select[Any]:
-    passed = (DmarcHour.dkim, DmarcHour.spf)
-    statement = _largest(_KEYS[by], DmarcHour.messages, passed, DmarcHour)
-    return statement.where(DmarcHour.domain_id == domain_id, _within(window)).having(
-        func.sum(DmarcHour.messages) > 0
-    )
+@cache
+def _by_key(by: str) -> Select[Any]:
+    return _largest(_KEYS[by], DmarcHour.messages, DmarcHour).where(*_IN_WINDOW)
 
 
-def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any]:
-    counts = flow_counts(session, domain_id, window).subquery()
-    rows = join(
-        join(counts, DmarcFlow, DmarcFlow.id == counts.c.flow_id),
-        DmarcIdentity,
-        DmarcIdentity.id == DmarcFlow.identity_id,
-    )
-    passed = (DmarcIdentity.dkim, DmarcIdentity.spf)
-    statement = _largest(DmarcFlow.source_ip, counts.c.messages, passed, rows)
-    return statement.where(
-        DmarcFlow.domain_id == domain_id, DmarcIdentity.domain_id == domain_id
-    ).having(func.sum(counts.c.messages) > 0)
+@lru_cache(maxsize=64)
+def _by_address(block_count: int) -> Select[Any]:
+    counts = flow_counts(block_count).subquery()
+    rows = join(counts, DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+    statement = _largest(DmarcFlow.source_ip, counts.c.messages, rows)
+    return statement.where(DmarcFlow.domain_id == bindparam("domain_id"))
 
 
-def _reported_keys(
-    by: str, domain_id: UUID, window: Window, keys: Sequence[str]
-) -> Select[str, int, int]:
-    """(key, hour or PREVIOUS, messages) of the window and the previous one."""
-    key, hour = _KEYS[by].label("key"), _hour_or_previous(DmarcHour.hour, window)
+@cache
+def _reported_keys(by: str) -> Select[Any]:
+    """(key, hour or PREVIOUS, DKIM, SPF, messages) of the window and the previous one."""
+    keys = (_KEYS[by].label("key"), _HOUR, DmarcHour.dkim, DmarcHour.spf)
+    is_listed = _KEYS[by].in_(bindparam("keys", expanding=True))
+    return select(*keys, sum_of(DmarcHour.messages)).where(*_IN_BOTH, is_listed).group_by(*keys)
+
+
+def _reported_addresses() -> Select[Any]:
+    """(address, hour or PREVIOUS, DKIM, SPF, messages) of the window and the previous one."""
+    hour = case((FlowCount.start >= bindparam("start"), FlowCount.start), else_=PREVIOUS)
+    keys = (DmarcFlow.source_ip, hour.label("at"), DmarcIdentity.dkim, DmarcIdentity.spf)
     return (
-        select(key, hour, sum_of(DmarcHour.messages))
-        .where(DmarcHour.domain_id == domain_id, _within(window.with_before), _KEYS[by].in_(keys))
-        .group_by(key, hour)
-    )
-
-
-def _reported_addresses(
-    domain_id: UUID, window: Window, addresses: Sequence[str]
-) -> Select[str, int, int]:
-    """(address, hour or PREVIOUS, messages) of the window and the previous one."""
-    hour = _hour_or_previous(FlowCount.start, window)
-    return (
-        select(DmarcFlow.source_ip, hour, sum_of(FlowCount.messages))
-        .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
+        select(*keys, sum_of(FlowCount.messages))
+        .select_from(DmarcFlow)
+        .join(FlowCount, FlowCount.flow_id == DmarcFlow.id)
+        .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
         .where(
-            DmarcFlow.domain_id == domain_id,
-            DmarcFlow.source_ip.in_(addresses),
+            DmarcFlow.domain_id == bindparam("domain_id"),
+            DmarcFlow.source_ip.in_(bindparam("keys", expanding=True)),
             FlowCount.span == 1,
-            FlowCount.start >= window.before.start,
-            FlowCount.start < window.stop,
+            FlowCount.start >= bindparam("before"),
+            FlowCount.start < bindparam("stop"),
         )
-        .group_by(DmarcFlow.source_ip, hour)
+        .group_by(*keys)
     )
 
 
-def _hour_or_previous(hour: Any, window: Window) -> Any:
-    """The hour if it is in the window, and PREVIOUS otherwise."""
-    return case((hour >= window.start, hour), else_=PREVIOUS).label("at")
+_REPORTED_ADDRESSES = _reported_addresses()
 
 
-def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
-    """Return a SELECT of each ``flow_id`` with its ``messages`` in the window."""
-    columns = (FlowCount.flow_id, FlowCount.messages)
-    rows = in_blocks(session, columns, domain_id, window).subquery()
+def flow_counts(block_count: int) -> Select[int, int]:
+    """Return a SELECT of each ``flow_id`` with its ``messages`` in the blocks of a window.
+
+    Its parameters are those of ``block_parameters``.
+    """
+    rows = in_blocks((FlowCount.flow_id, FlowCount.messages), block_count).subquery()
     return select(rows.c.flow_id, sum_of(rows.c.messages).label("messages")).group_by(
         rows.c.flow_id
     )
 
 
-def in_blocks(
-    session: Session, columns: Sequence[Any], domain_id: UUID, window: Window
-) -> CompoundSelect[Any]:
-    """Return a SELECT of the rows whose messages add up to the window.
+def in_blocks(columns: Sequence[Any], block_count: int) -> CompoundSelect[Any]:
+    """Return a SELECT of the rows whose messages add up to the blocks of a window.
 
-    It reads compacted weeks that are entirely in the window by week, and the rest by hour.
+    Its parameters are those of ``block_parameters``.
 
     columns  columns of FlowCount or of ReporterCount
     """
     table: type[FlowCount] | type[ReporterCount] = columns[0].class_
-    weeks = session.scalars(
-        select(DmarcWeek.start).where(
-            DmarcWeek.domain_id == domain_id,
-            DmarcWeek.is_compacted,
-            DmarcWeek.start >= window.start,
-            DmarcWeek.start < window.stop,
-        )
-    )
     # One SELECT for each block: for an OR, PostgreSQL may read all rows of the domain.
     return union_all(
         *(
             select(*columns).where(
-                table.domain_id == domain_id,
-                table.span == span,
-                table.start >= start,
-                table.start < stop,
+                table.domain_id == bindparam("domain_id"),
+                table.span == bindparam(f"span_{number}"),
+                table.start >= bindparam(f"start_{number}"),
+                table.start < bindparam(f"stop_{number}"),
             )
-            for span, start, stop in window.blocks(weeks)
+            for number in range(block_count)
         )
     )
+
+
+def blocks(session: Session, domain_id: UUID, window: Window) -> Sequence[Block]:
+    """Return the blocks that cover the window, in the caller's transaction.
+
+    They are the compacted weeks that are entirely in the window, and hours elsewhere.
+    """
+    bounds = {"domain_id": domain_id, "start": window.start, "stop": window.stop}
+    return window.blocks(row[0] for row in session.connection().execute(_COMPACTED, bounds))
+
+
+_COMPACTED = select(DmarcWeek.start).where(
+    DmarcWeek.domain_id == bindparam("domain_id"),
+    DmarcWeek.is_compacted,
+    DmarcWeek.start >= bindparam("start"),
+    DmarcWeek.start < bindparam("stop"),
+)
+
+
+def block_parameters(domain_id: UUID, blocks: Sequence[Block]) -> dict[str, Any]:
+    """Return the parameters of a SELECT of ``in_blocks``."""
+    parameters: dict[str, Any] = {"domain_id": domain_id}
+    for number, (span, start, stop) in enumerate(blocks):
+        parameters |= {f"span_{number}": span, f"start_{number}": start, f"stop_{number}": stop}
+    return parameters
 
 
 def _other(totals: Totals, groups: Iterable[Totals]) -> Totals:
@@ -354,11 +365,15 @@ def _other(totals: Totals, groups: Iterable[Totals]) -> Totals:
     )
 
 
-def multi_day_reports(domain_id: UUID, window: Window) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions for reports over several days whose period meets the window."""
-    return (
-        DmarcReport.domain_id == domain_id,
-        DmarcReport.days > 1,
-        DmarcReport.begin_at < at(window.stop),
-        DmarcReport.end_at > at(window.start),
-    )
+MULTI_DAY_REPORTS = (  # whose period meets the window of ``report_bounds``
+    DmarcReport.domain_id == bindparam("domain_id"),
+    DmarcReport.days > 1,
+    DmarcReport.begin_at < bindparam("stop_at"),
+    DmarcReport.end_at > bindparam("start_at"),
+)
+_LONG_REPORTS = select(func.count()).where(*MULTI_DAY_REPORTS)
+
+
+def report_bounds(domain_id: UUID, window: Window) -> dict[str, Any]:
+    """Return the parameters of ``MULTI_DAY_REPORTS``."""
+    return {"domain_id": domain_id, "start_at": at(window.start), "stop_at": at(window.stop)}

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.analysis.mail import unused
@@ -19,15 +18,14 @@ from app.analysis.policy.simulation import Mail, Modes, PolicyProposal, Replay, 
 from app.analysis.policy.simulation_details import AffectedEmail, AffectedEmailIndex
 from app.analysis.policy.step_details import Caveat, StepDetail
 from app.analysis.policy.verdicts import Evidence, Verdict
-from app.db import bulk, transactions
+from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
-from app.models import DmarcReport, Domain, ReporterCount
+from app.models import DmarcReport, Domain
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.protocols.quantities import quantity
-from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import evidence_gaps, published_policies, sending
+from app.services.analytics import evidence_gaps, flows, published_policies, sending
 from app.services.analytics.sending import SendingReport
 from app.services.core import domain_lookup
 from app.services.rollups import partial_reports, rollup_queue
@@ -351,18 +349,8 @@ def _reporters(
 ) -> Counter[str]:
     """Messages with these identities by reporter; unknown for rare identities."""
     numbers = {identity: number for number, identity in report.identities.items() if number > 0}
-    columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
-    counts = analytics_dmarc.in_blocks(session, columns, report.domain.id, report.window).subquery()
-    by_reporter = Counter[str]()
-    for part in bulk.batched(numbers[identity] for identity in affected if identity in numbers):
-        rows = session.execute(
-            select(counts.c.reporter, func.sum(counts.c.messages))
-            .where(counts.c.identity_id.in_(part))
-            .group_by(counts.c.reporter)
-        )
-        for reporter, messages in rows:
-            by_reporter[reporter] += int(messages)
-    return by_reporter
+    listed = [numbers[identity] for identity in affected if identity in numbers]
+    return flows.by_reporter(session, report.domain.id, report.window, listed)
 
 
 def _caveats(report: SendingReport, replay: Replay) -> list[Caveat]:

@@ -11,12 +11,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select, true
 from sqlalchemy.orm import Session
 
-from app.analysis.mail.periods import Buckets, Window, hour_of
+from app.analysis.mail.periods import Buckets, SeriesQuery, Window, hour_of
 from app.analysis.mail.record_filter import TlsRecordFilter
 from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
-from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls_policies import HAS_FAILURES, Failures
 from app.services.core import domain_lookup
 from app.services.rollups import partial_reports

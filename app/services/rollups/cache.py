@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.analysis.mail.periods import WEEK, Window
@@ -23,13 +23,16 @@ def stamp(session: Session, domain_id: UUID, window: Window) -> tuple[Any, ...]:
 
     Runs in the caller's transaction.
     """
-    rows = session.execute(
-        select(DmarcWeek.start, DmarcWeek.version)
-        .where(
-            DmarcWeek.domain_id == domain_id,
-            DmarcWeek.start > window.start - WEEK,
-            DmarcWeek.start < window.stop,
-        )
-        .order_by(DmarcWeek.start)
+    bounds = {"domain_id": domain_id, "after": window.start - WEEK, "before": window.stop}
+    return tuple(map(tuple, session.connection().execute(_VERSIONS, bounds)))
+
+
+_VERSIONS = (
+    select(DmarcWeek.start, DmarcWeek.version)
+    .where(
+        DmarcWeek.domain_id == bindparam("domain_id"),
+        DmarcWeek.start > bindparam("after"),
+        DmarcWeek.start < bindparam("before"),
     )
-    return tuple(map(tuple, rows))
+    .order_by(DmarcWeek.start)
+)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from sqlalchemy import Row, Select, Text, bindparam, cast, delete, exists, func,
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from app.db.transactions import transaction
+from app.db.transactions import fetch_all, transaction
 from app.errors import ServiceUnavailable
 from app.jobs import queue
 from app.models import DmarcRecord, DmarcReport, Domain, RollupQueueEntry
@@ -70,8 +70,10 @@ def pending_count(session: Session, domain_id: UUID) -> int:
 
     It runs in the caller's transaction.
     """
-    statement = select(func.count()).where(RollupQueueEntry.domain_id == domain_id)
-    return session.scalar(statement) or 0
+    return session.connection().scalar(_COUNT, {"domain_id": domain_id}) or 0
+
+
+_COUNT = select(func.count()).where(RollupQueueEntry.domain_id == bindparam("domain_id"))
 
 
 def has_pending(session: Session, domain_id: UUID) -> bool:
@@ -86,17 +88,25 @@ def drain_domain(account_id: UUID, ref: str) -> None:
     A read that follows has all reports that were stored before this call, unless so many are
     queued that the rollup takes longer than MAX_WAIT_SECONDS.
     """
-    matches = domain_lookup.matching(account_id, ref)
-    queued = (
+    key = domain_lookup.key_of(ref)
+    parameters = {"account_id": account_id, "key": key}
+    if domain_ids := fetch_all(_queued_domain(isinstance(key, UUID)), parameters):
+        drain_domains([row[0] for row in domain_ids])
+
+
+@cache
+def _queued_domain(is_id: bool) -> Select[UUID]:
+    """The domain with this id or name, if it has queued reports."""
+    return (
         select(RollupQueueEntry.domain_id)
         .join(Domain, Domain.id == RollupQueueEntry.domain_id)
-        .where(_WAITS, *matches)
+        .where(
+            _WAITS,
+            Domain.account_id == bindparam("account_id"),
+            (Domain.id if is_id else Domain.name) == bindparam("key"),
+        )
         .limit(1)
     )
-    with transaction(readonly=True) as session:
-        domain_id = session.scalar(queued)
-    if domain_id is not None:
-        drain_domains([domain_id])
 
 
 def drain_domains(domain_ids: Sequence[UUID]) -> None:

@@ -13,7 +13,7 @@ from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.protocols.report_formats.aggregate import Record
-from app.services.analytics import dmarc, policy, sending, sources
+from app.services.analytics import dmarc, flows, policy, sending, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.sending import SendingReport
@@ -120,14 +120,16 @@ def test_parts_of_a_result_are_from_one_snapshot(domain: Domain) -> None:
         assert session.scalar(select(func.sum(FlowCount.messages))) == 7
 
 
+@pytest.mark.parametrize("most_read", [5, 9, 10_000])  # nine flows are stored
 def test_addresses_over_the_limit_are_included_in_the_sums(
-    domain: Domain, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, monkeypatch: pytest.MonkeyPatch, most_read: int
 ) -> None:
     failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
     rows = [record(f"198.51.100.{i}", 10 + i, **(failing if i % 2 else {})) for i in range(9)]
     store(domain, Report(rows))
     unlimited = sending_report(domain, WINDOW)
-    monkeypatch.setattr(sending, "MAX_FLOWS", 4)
+    monkeypatch.setattr(flows, "MAX_READ", most_read)
+    monkeypatch.setattr(flows, "MAX_FLOWS", 4)
     sending._cached.clear()
     limited = sending_report(domain, WINDOW)
     assert sorted(flow.messages for flow in flows_of(limited) if flow.source_ip) == [15, 16, 17, 18]
@@ -138,15 +140,17 @@ def test_addresses_over_the_limit_are_included_in_the_sums(
     assert any(source.has_more_addresses for source in limited.sources)
 
 
+@pytest.mark.parametrize("most_read", [4, 20, 10_000])  # twenty flows are stored
 def test_identities_over_the_limit_are_included_in_the_sums(
-    domain: Domain, monkeypatch: pytest.MonkeyPatch
+    domain: Domain, monkeypatch: pytest.MonkeyPatch, most_read: int
 ) -> None:
     rows = rows_of_many_identities(domain)
     store(domain, Report(rows))
     trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
     unlimited = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
-    monkeypatch.setattr(sending, "MAX_FLOWS", 3)
-    monkeypatch.setattr(sending, "MAX_IDENTITIES", 2)
+    monkeypatch.setattr(flows, "MAX_READ", most_read)
+    monkeypatch.setattr(flows, "MAX_FLOWS", 3)
+    monkeypatch.setattr(flows, "MAX_IDENTITIES", 2)
     sending._cached.clear()
     limited = sending_report(domain, WINDOW)
     listed = [flow.messages for flow in flows_of(limited) if flow.identity > 0]

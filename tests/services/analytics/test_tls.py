@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app.analysis.mail.periods import MAX_COUNT
+from app.analysis.mail.periods import MAX_COUNT, SeriesQuery
 from app.models import Domain
 from app.services.analytics import tls
-from app.services.analytics.queries import SeriesQuery
 from app.services.analytics.tls import Sessions, TlsResult
 from tests.support.factories import make_account, make_domain
 from tests.support.stored_reports import DAY, store_tls_report, tls_policy

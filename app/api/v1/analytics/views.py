@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app import ids, wall_clock
+from app.analysis.mail import periods
 from app.analysis.mail.periods import HOUR, Interval, Window, last_days
 from app.analysis.mail.record_filter import RecordFilter
 from app.api.http import fields, responses
@@ -24,7 +25,6 @@ from app.protocols import timestamps
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import policy as analytics_policy
-from app.services.analytics import queries as analytics_queries
 from app.services.analytics import sources as analytics_sources
 from app.services.analytics import tls as analytics_tls
 
@@ -140,7 +140,7 @@ def tls(query: SeriesQuery) -> Response:
     """Get TLS sessions and failures."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
-    request = analytics_queries.SeriesQuery(
+    request = periods.SeriesQuery(
         domain=query.domain, from_at=from_at, to_at=to_at, interval=query.interval, zone=zone
     )
     summary = analytics_tls.summarize(current().account_id, request)

@@ -9,6 +9,8 @@ Revises: 0057
 import sqlalchemy as sa
 from alembic import op
 
+from migrations import large_indexes
+
 revision, down_revision = "0058", "0057"
 
 # Scans of batches and schedules come after those that were requested individually.
@@ -45,9 +47,9 @@ def upgrade() -> None:
     op.execute(f"UPDATE scans SET is_bulk = false WHERE status = 'queued' AND {IS_INDIVIDUAL}")
     op.execute(ORDER)
     op.execute(LAST)
-    _create_index("ix_scans_queue", ["is_bulk", "virtual_start", "id"], "status = 'queued'")
-    _create_index("ix_scans_queued", ["enqueued_at"], "status = 'queued'")
-    _create_index("ix_scans_running", ["account_id", "is_bulk"], "status = 'running'")
+    _create_large_index("ix_scans_queue", ["is_bulk", "virtual_start", "id"], "status = 'queued'")
+    _create_large_index("ix_scans_queued", ["enqueued_at"], "status = 'queued'")
+    _create_large_index("ix_scans_running", ["account_id", "is_bulk"], "status = 'running'")
     op.drop_index("ix_scans_unfinished_status", "scans")
 
 
@@ -55,11 +57,16 @@ def downgrade() -> None:
     condition = "status IN ('queued', 'running')"
     _create_index("ix_scans_unfinished_status", ["status", "enqueued_at"], condition)
     for name in ("queue", "queued", "running"):
-        op.drop_index(f"ix_scans_{name}", "scans")
+        large_indexes.drop(f"ix_scans_{name}", "scans")
     with op.batch_alter_table("scans") as batch:
         batch.drop_column("virtual_start")
         batch.drop_column("is_bulk")
     op.drop_table("queue_accounts")
+
+
+def _create_large_index(name: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    large_indexes.create(name, "scans", columns, sqlite_where=where)
 
 
 def _create_index(name: str, columns: list[str], condition: str) -> None:

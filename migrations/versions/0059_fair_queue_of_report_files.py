@@ -9,6 +9,8 @@ Revises: 0058
 import sqlalchemy as sa
 from alembic import op
 
+from migrations import large_indexes
+
 revision, down_revision = "0059", "0058"
 
 IS_QUEUED = "status = 'received' AND lease_until IS NULL AND attempt = 0"
@@ -30,17 +32,22 @@ def upgrade() -> None:
     op.add_column("report_files", column)
     op.execute(ORDER)
     op.execute(LAST)
-    _create_index("ix_report_files_queue", ["virtual_start", "id"], IS_QUEUED)
+    _create_large_index("ix_report_files_queue", ["virtual_start", "id"], IS_QUEUED)
     op.drop_index("ix_report_files_turns", "report_files")
 
 
 def downgrade() -> None:
     columns = ["account_id", "enqueued_at", "id"]
     _create_index("ix_report_files_turns", columns, "status = 'received'")
-    op.drop_index("ix_report_files_queue", "report_files")
+    large_indexes.drop("ix_report_files_queue", "report_files")
     op.execute("DELETE FROM queue_accounts WHERE queue = 'report_files'")
     with op.batch_alter_table("report_files") as batch:
         batch.drop_column("virtual_start")
+
+
+def _create_large_index(name: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    large_indexes.create(name, "report_files", columns, sqlite_where=where)
 
 
 def _create_index(name: str, columns: list[str], condition: str) -> None:

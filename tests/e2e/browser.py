@@ -62,7 +62,8 @@ class Person:
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         assert width[0] <= width[1], f"{self.page.url} is wider than the window: {width}"
-        assert self.page.evaluate(CUT_TABLES) == [], self.page.url
+        cut = self.page.evaluate(CUT_TABLES)
+        assert cut == [], f"{self.page.url}: {cut}"
         assert violations(self.page) == [], self.page.url
 
 

@@ -43,7 +43,7 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 
 
 def migrate() -> None:
-    """Bring the database to the revision that was asked for, in one transaction.
+    """Migrate the database to the requested revision, in one transaction.
 
     Indexes of large tables follow on PostgreSQL, without blocking writes.
     """

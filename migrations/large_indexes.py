@@ -25,13 +25,14 @@ _STATES = text(
 )
 
 
-def create(name: str, table: str, columns: list[Any], **options: Any) -> None:
+def create(name: str, table: str, columns: list[Any], where: str | None = None) -> None:
     """Create the index on SQLite; PostgreSQL builds it after the migrations.
 
-    options  those of ``op.create_index``
+    where  the condition of a partial index
     """
     if op.get_bind().dialect.name == "sqlite":
-        op.create_index(name, table, columns, **options)
+        condition = text(where) if where else None
+        op.create_index(name, table, columns, sqlite_where=condition)
 
 
 def drop(name: str, table: str) -> None:
@@ -69,7 +70,7 @@ def _missing(connection: Connection, metadata: MetaData) -> list[tuple[Index, bo
 
 @contextmanager
 def _exclusively(engine: Engine) -> Iterator[None]:
-    """Let the others that build indexes wait: they would take one in progress for invalid."""
+    """Let other processes wait: they would take an index that is being built for an invalid one."""
     with engine_for(engine, TransactionKind.WRITE).begin() as connection:
         for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             connection.execute(text(f"SET LOCAL {setting} = 0"))

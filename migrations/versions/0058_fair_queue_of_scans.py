@@ -47,28 +47,28 @@ def upgrade() -> None:
     op.execute(f"UPDATE scans SET is_bulk = false WHERE status = 'queued' AND {IS_INDIVIDUAL}")
     op.execute(ORDER)
     op.execute(LAST)
-    _create_large_index("ix_scans_queue", ["is_bulk", "virtual_start", "id"], "status = 'queued'")
-    _create_large_index("ix_scans_queued", ["enqueued_at"], "status = 'queued'")
-    _create_large_index("ix_scans_running", ["account_id", "is_bulk"], "status = 'running'")
+    large_indexes.create(
+        "ix_scans_queue", "scans", ["is_bulk", "virtual_start", "id"], "status = 'queued'"
+    )
+    large_indexes.create("ix_scans_queued", "scans", ["enqueued_at"], "status = 'queued'")
+    large_indexes.create(
+        "ix_scans_running", "scans", ["account_id", "is_bulk"], "status = 'running'"
+    )
     op.drop_index("ix_scans_unfinished_status", "scans")
 
 
 def downgrade() -> None:
-    condition = "status IN ('queued', 'running')"
-    _create_index("ix_scans_unfinished_status", ["status", "enqueued_at"], condition)
+    where = sa.text("status IN ('queued', 'running')")
+    op.create_index(
+        "ix_scans_unfinished_status",
+        "scans",
+        ["status", "enqueued_at"],
+        sqlite_where=where,
+        postgresql_where=where,
+    )
     for name in ("queue", "queued", "running"):
         large_indexes.drop(f"ix_scans_{name}", "scans")
     with op.batch_alter_table("scans") as batch:
         batch.drop_column("virtual_start")
         batch.drop_column("is_bulk")
     op.drop_table("queue_accounts")
-
-
-def _create_large_index(name: str, columns: list[str], condition: str) -> None:
-    where = sa.text(condition)
-    large_indexes.create(name, "scans", columns, sqlite_where=where)
-
-
-def _create_index(name: str, columns: list[str], condition: str) -> None:
-    where = sa.text(condition)
-    op.create_index(name, "scans", columns, sqlite_where=where, postgresql_where=where)

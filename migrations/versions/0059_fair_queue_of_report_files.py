@@ -32,24 +32,19 @@ def upgrade() -> None:
     op.add_column("report_files", column)
     op.execute(ORDER)
     op.execute(LAST)
-    _create_large_index("ix_report_files_queue", ["virtual_start", "id"], IS_QUEUED)
+    large_indexes.create(
+        "ix_report_files_queue", "report_files", ["virtual_start", "id"], IS_QUEUED
+    )
     op.drop_index("ix_report_files_turns", "report_files")
 
 
 def downgrade() -> None:
     columns = ["account_id", "enqueued_at", "id"]
-    _create_index("ix_report_files_turns", columns, "status = 'received'")
+    where = sa.text("status = 'received'")
+    op.create_index(
+        "ix_report_files_turns", "report_files", columns, sqlite_where=where, postgresql_where=where
+    )
     large_indexes.drop("ix_report_files_queue", "report_files")
     op.execute("DELETE FROM queue_accounts WHERE queue = 'report_files'")
     with op.batch_alter_table("report_files") as batch:
         batch.drop_column("virtual_start")
-
-
-def _create_large_index(name: str, columns: list[str], condition: str) -> None:
-    where = sa.text(condition)
-    large_indexes.create(name, "report_files", columns, sqlite_where=where)
-
-
-def _create_index(name: str, columns: list[str], condition: str) -> None:
-    where = sa.text(condition)
-    op.create_index(name, "report_files", columns, sqlite_where=where, postgresql_where=where)

@@ -142,7 +142,7 @@ def sum_of(messages: Any) -> Cast[int]:
 
 
 _HOUR = case((DmarcHour.hour >= bindparam("start"), DmarcHour.hour), else_=PREVIOUS).label("at")
-_IN_WINDOW = (
+IN_WINDOW = (
     DmarcHour.domain_id == bindparam("domain_id"),
     DmarcHour.hour >= bindparam("start"),
     DmarcHour.hour < bindparam("stop"),
@@ -254,7 +254,7 @@ def _largest(key: Any, messages: Any, rows: Any) -> Select[Any]:
 
 @cache
 def _by_key(by: str) -> Select[Any]:
-    return _largest(_KEYS[by], DmarcHour.messages, DmarcHour).where(*_IN_WINDOW)
+    return _largest(_KEYS[by], DmarcHour.messages, DmarcHour).where(*IN_WINDOW)
 
 
 @lru_cache(maxsize=64)

@@ -94,17 +94,12 @@ class _Known:
     reviews: Mapping[str, SourceReview]
 
 
-_IN_WINDOW = (
-    DmarcHour.domain_id == bindparam("domain_id"),
-    DmarcHour.hour >= bindparam("start"),
-    DmarcHour.hour < bindparam("stop"),
-)
 _TRUSTED = or_(DmarcHour.trusted, ~bindparam("is_trusted_only", type_=Boolean))
-_UNVERIFIED = select(dmarc.sum_of(DmarcHour.messages)).where(*_IN_WINDOW, ~DmarcHour.trusted)
-_REPORTED = select(DmarcHour.reporter, DmarcHour.hour).where(*_IN_WINDOW, _TRUSTED).distinct()
+_UNVERIFIED = select(dmarc.sum_of(DmarcHour.messages)).where(*dmarc.IN_WINDOW, ~DmarcHour.trusted)
+_REPORTED = select(DmarcHour.reporter, DmarcHour.hour).where(*dmarc.IN_WINDOW, _TRUSTED).distinct()
 _HOURS = (
     select(DmarcHour.reporter, DmarcHour.hour, dmarc.sum_of(DmarcHour.messages))
-    .where(*_IN_WINDOW, _TRUSTED)
+    .where(*dmarc.IN_WINDOW, _TRUSTED)
     .group_by(DmarcHour.reporter, DmarcHour.hour)
 )
 

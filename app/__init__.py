@@ -9,15 +9,19 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is the check itself
 
 if TYPE_CHECKING:
     from flask import Flask
+    from sqlalchemy.engine import Engine
 
     from app.ports.network import Network
     from app.settings import Settings
 
 
-def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask":
+def create_app(
+    settings: "Settings", network: "Network | None" = None, database: "Engine | None" = None
+) -> "Flask":
     """Return the WSGI application, wired in the order in which a request meets its parts.
 
-    network  the network access of checks; the real network by default
+    network   the network access of checks; the real network by default
+    database  the engine of the database; by default a new one
     """
     # Imported here, because workers import this package and need no web framework.
     from werkzeug.middleware.proxy_fix import ProxyFix
@@ -26,7 +30,7 @@ def create_app(settings: "Settings", network: "Network | None" = None) -> "Flask
     from app.api.application import Application
     from app.services.core import profiles
 
-    runtime.start(settings, network)
+    runtime.start(settings, network, database)
     profiles.load(settings.profiles_file)  # raises InvalidSettings before the first request
     app = Application(__name__)
     app.config.update(

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from sqlalchemy.engine import Engine
+
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
@@ -18,16 +20,18 @@ COUNTERS = QueryCounters(
 _network: Network | None = None
 
 
-def start(chosen: Settings, network: Network | None = None) -> None:
+def start(chosen: Settings, network: Network | None = None, database: Engine | None = None) -> None:
     """Set up this process for its settings; connections are opened on first use.
 
-    network  the network access of checks; the real network by default
+    network   the network access of checks; the real network by default
+    database  the engine of the database; by default a new one
     """
     global _network
     logs.configure(chosen.log_level)
     settings.use(chosen)
     transactions.bind(
-        engine.connect(chosen.database_url, is_pooled=chosen.database_transaction_pooling)
+        database
+        or engine.connect(chosen.database_url, is_pooled=chosen.database_transaction_pooling)
     )
     queue.bind(chosen.redis_client_url)
     increments.bind(chosen.redis_client_url)

@@ -20,7 +20,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
         "app.settings.messages",
     ),
     "pydantic_settings": ("app.settings", "app.settings.files"),
-    "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings.types"),
+    "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings.types", "app.runtime"),
     "rq": ("app.jobs.queue", "worker"),
     "redis": ("app.jobs", "app.limits.shared_counters", "app.metrics.increments", "worker"),
     "dns": ("app.network",),

@@ -181,6 +181,7 @@ def add(person: Person, config: MailboxConfig) -> Page:
     """Add the mailbox, first with a wrong secret, and return its page."""
     page = person.go("/settings/mailboxes")
     page.locator(f"a[href$='/new/{config.type}']").click()
+    expect(page.get_by_role("button", name="Test and add mailbox")).to_be_visible()
     wrong = next(name for name, option in config.options().items() if option.is_secret)
     fill(page, config, {wrong: "wrong secret"})
     page.get_by_role("button", name="Test and add mailbox").click()

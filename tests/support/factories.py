@@ -28,9 +28,7 @@ _numbers = itertools.count(1)
 
 def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
     """The complete application on the test's database, with this zone for DNS."""
-    app = create_app(settings, ZoneNetwork(zone or Zone({})))
-    transactions.bind(database)  # the engine that create_app made has not connected to anything yet
-    return app
+    return create_app(settings, ZoneNetwork(zone or Zone({})), database)
 
 
 def make_account(name: str | None = None) -> Account:

@@ -1,6 +1,6 @@
 """The process-wide state: settings, and access to database, Redis and network."""
 
-from functools import partial
+from collections.abc import Callable
 
 from sqlalchemy.engine import Engine
 
@@ -13,9 +13,14 @@ from app.network.session import LiveNetwork
 from app.ports.network import Network
 from app.settings import Settings
 
+
+def _query_counter(server: str) -> Callable[[str, int], None]:
+    return lambda outcome, number: definitions.DNS_QUERIES.add(server, outcome, amount=number)
+
+
 COUNTERS = QueryCounters(
-    resolver=partial(definitions.DNS_QUERIES.add, definitions.RESOLVER),
-    name_servers=partial(definitions.DNS_QUERIES.add, definitions.NAME_SERVER),
+    resolver=_query_counter(definitions.RESOLVER),
+    name_servers=_query_counter(definitions.NAME_SERVER),
 )
 _network: Network | None = None
 

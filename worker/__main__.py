@@ -2,9 +2,10 @@
 
 ``lmtp`` can be one of the names: the SMTP and LMTP listener.
 
-The processes are forks of this one, which has imported all modules, so a killed worker is replaced
-within a second. A worker also ends when Redis fails, and another one starts when Redis is
-available again. The row of an interrupted job is claimed again by the next attempt.
+The processes are forks of this one, which has imported all modules and built what every job needs,
+so a killed worker is replaced within a second. A worker also ends when Redis fails, and another one
+starts when Redis is available again. The row of an interrupted job is claimed again by the next
+attempt.
 """
 
 import ctypes
@@ -21,6 +22,7 @@ from multiprocessing.context import ForkProcess
 from app import interpreter, runtime
 from app.jobs import queue
 from app.services.core import profiles
+from app.services.operations import preloading
 from app.settings import InvalidSettings, Settings
 from worker import rq_worker, shutdown, smtp_receiver
 from worker.redis_wait import RedisWait
@@ -61,6 +63,7 @@ def main(names: list[str]) -> int:
         return BAD_SETTINGS
     runtime.start(settings)
     interpreter.warn_if_outdated()
+    preloading.preload()
     shutdown.listen(signal.SIGTERM, signal.SIGINT)
     children: dict[str, _Child] = {}
     status = _watch(names or queue.QUEUES, children, RedisWait(settings.redis_client_url))

@@ -30,7 +30,7 @@ class NetworkSettings(Protocol):
 
 
 class QueryCounters(NamedTuple):
-    """Functions that are called with the outcome of each DNS query: an RCODE or a failure."""
+    """Functions that count DNS queries, by the outcome: an RCODE or a failure."""
 
-    resolver: Callable[[str], None] | None = None
-    name_servers: Callable[[str], None] | None = None
+    resolver: Callable[[str, int], None] | None = None
+    name_servers: Callable[[str, int], None] | None = None

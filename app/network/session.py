@@ -5,6 +5,7 @@ Concurrent scans share pending queries and cached answers; each has its own quer
 
 import asyncio
 import gc
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
@@ -54,7 +55,7 @@ class LiveNetwork(Network):
             settings.dns_query_seconds,
             max_outstanding=settings.scan_outstanding_queries,
         )
-        shared = Shared(transport, self._counters.resolver)
+        shared = Shared(transport)
         egress = Egress(
             settings.egress_allow_cidrs,
             settings.egress_proxy,
@@ -62,13 +63,10 @@ class LiveNetwork(Network):
         )
         hello = urlsplit(settings.base_url).hostname or "localhost"
         prober = Prober(hello, settings.egress_allow_cidrs)
-        servers = (
-            NameServers(settings.egress_allow_cidrs, on_reply=self._counters.name_servers)
-            if settings.check_authoritative_servers
-            else None
-        )
+        servers = self._name_servers()
 
         def new_session() -> LiveSession:
+            self._report(shared, servers)
             return LiveSession(
                 egress=egress,
                 prober=prober,
@@ -84,6 +82,19 @@ class LiveNetwork(Network):
             shared.close()
             if servers:
                 servers.close()
+                await asyncio.sleep(0)  # it ends the pending queries in the next step of the loop
+            self._report(shared, servers)
+
+    def _name_servers(self) -> NameServers | None:
+        if not self._settings.check_authoritative_servers:
+            return None
+        return NameServers(self._settings.egress_allow_cidrs)
+
+    def _report(self, shared: Shared, servers: NameServers | None) -> None:
+        """Count the queries since the last report."""
+        _count(shared.outcomes, self._counters.resolver)
+        if servers:
+            _count(servers.outcomes, self._counters.name_servers)
 
 
 class LiveSession(LiveResolver, NetworkSession):
@@ -115,6 +126,13 @@ class LiveSession(LiveResolver, NetworkSession):
 
     async def probe_tls(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)
+
+
+def _count(outcomes: Counter[str], count: Callable[[str, int], None] | None) -> None:
+    if count:
+        for outcome, number in outcomes.items():
+            count(outcome.lower(), number)
+    outcomes.clear()
 
 
 def _runner() -> asyncio.Runner:

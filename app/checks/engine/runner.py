@@ -76,7 +76,7 @@ async def stream_checks(
     concurrency  the number of subjects to check at a time
     seconds      the time limit of a subject; checks without a result by then are undetermined
     """
-    queue = _Pending(stream.subjects, stream.more)
+    queue = _Pending(stream.subjects, stream.more, concurrency // 2)
 
     async def work() -> None:
         while (item := await queue.take()) is not None:
@@ -89,24 +89,49 @@ async def stream_checks(
         await asyncio.gather(*workers)
     finally:
         await _cancel(workers)
+        await queue.close()
 
 
 class _Pending(Generic[K]):
-    """The queue of subjects without a worker, shared by all workers."""
+    """The queue of subjects without a worker, shared by all workers.
 
-    def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None) -> None:
-        self._subjects, self._more = deque(subjects.items()), more
-        self._refill = asyncio.Lock()
+    Further subjects are requested before the last one is taken, so that no worker waits for them.
+
+    spare  how many subjects are left when further ones are requested
+    """
+
+    def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None, spare: int) -> None:
+        self._subjects, self._more, self._spare = deque(subjects.items()), more, spare
+        self._request: asyncio.Task[None] | None = None
 
     async def take(self) -> tuple[K, Subject] | None:
         """The next subject; None when there are no more."""
-        while not self._subjects and self._more is not None:
-            async with self._refill:
-                if not self._subjects and self._more is not None:  # not refilled meanwhile
-                    self._subjects.extend((await self._more()).items())
-                    if not self._subjects:
-                        self._more = None
-        return self._subjects.popleft() if self._subjects else None
+        while not self._subjects:
+            request = self._requested()
+            if request is None:
+                return None
+            await asyncio.shield(request)
+        item = self._subjects.popleft()
+        self._requested()
+        return item
+
+    def _requested(self) -> asyncio.Task[None] | None:
+        """The running request for further subjects, which starts if few are left."""
+        if self._request is not None and self._request.done():
+            self._request = self._request.result()
+        if self._request is None and self._more and len(self._subjects) <= self._spare:
+            self._request = asyncio.create_task(self._refill(self._more))
+        return self._request
+
+    async def _refill(self, more: More[K]) -> None:
+        found = await more()
+        self._subjects.extend(found.items())
+        if not found:
+            self._more = None
+
+    async def close(self) -> None:
+        """Cancel the running request."""
+        await _cancel([self._request] if self._request else [])
 
 
 async def _run_subject(

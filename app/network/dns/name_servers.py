@@ -9,7 +9,8 @@ question only once per event loop.
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 from app.network.dns import wire
@@ -36,7 +37,7 @@ class NameServers:
     """Queries authoritative name servers in one event loop.
 
     allowed   networks that the operator allows; only loopback networks are used
-    on_reply  called with the outcome of each query
+    outcomes  how many queries had each outcome: an RCODE or a failure
     """
 
     def __init__(
@@ -45,10 +46,10 @@ class NameServers:
         *,
         port: int = 53,
         seconds: float = SECONDS,
-        on_reply: Callable[[str], None] | None = None,
     ) -> None:
         self._allowed = [network for network in allowed if network.is_loopback]
-        self._port, self._seconds, self._on_reply = port, seconds, on_reply
+        self._port, self._seconds = port, seconds
+        self.outcomes: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._timers = TimerQueue(self._loop)
         self._outcomes: dict[tuple[str, wire.Query], ServerOutcome] = {}
@@ -114,7 +115,7 @@ class NameServers:
                 key: pending for key, pending in self._outcomes.items() if not pending.done()
             }
         future = self._outcomes[address, query] = self._loop.create_future()
-        future.add_done_callback(self._report)
+        future.add_done_callback(self._count)
         now = self._loop.time()
         if not self._send(address, query, future):
             future.set_result("network")
@@ -149,12 +150,11 @@ class NameServers:
         """Record that a server has answered."""
         self._has_answered = True
 
-    def _report(self, future: ServerOutcome) -> None:
+    def _count(self, future: ServerOutcome) -> None:
         outcome = future.result()
         if not isinstance(outcome, str):
-            outcome = _RCODES.get(outcome.rcode, "other").lower()
-        if self._on_reply:
-            self._on_reply(outcome)
+            outcome = _RCODES.get(outcome.rcode, "other")
+        self.outcomes[outcome] += 1
 
 
 class _Socket:

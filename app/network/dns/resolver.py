@@ -4,7 +4,7 @@ Concurrent scans share pending queries and cached answers; each has its own quer
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -41,11 +41,12 @@ Waiter = asyncio.Future[CachedOutcome | str]
 class Shared:
     """The cached answers and pending queries that the scans of one event loop share.
 
-    on_reply  called with the outcome of each query
+    outcomes  how many queries had each outcome: an RCODE or a failure
     """
 
-    def __init__(self, transport: Transport, on_reply: Callable[[str], None] | None = None) -> None:
-        self._transport, self._on_reply = transport, on_reply
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.outcomes: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._cache: dict[Key, tuple[float, CachedOutcome | str]] = {}
@@ -92,8 +93,7 @@ class Shared:
         except NoAnswer as failure:
             outcome = failure.reason
         finally:
-            if self._on_reply:
-                self._on_reply(outcome_label(outcome))
+            self.outcomes[outcome if isinstance(outcome, str) else outcome.answer.rcode] += 1
             self._store(key, outcome, seconds)
             for waiter in self._waiters.pop(key):
                 if not waiter.done():
@@ -207,11 +207,6 @@ class LiveResolver(Resolver):
             if not _is_chain(start.name, answer.aliases):
                 raise LookupFailed(key[0], key[1], "garbage")
         return answer
-
-
-def outcome_label(outcome: CachedOutcome | str) -> str:
-    """Return the outcome as metrics name it."""
-    return outcome if isinstance(outcome, str) else outcome.answer.rcode.lower()
 
 
 def read_answer(

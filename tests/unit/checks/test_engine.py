@@ -200,6 +200,69 @@ async def test_further_subjects_are_requested_until_there_are_none() -> None:
     assert batches == []
 
 
+async def test_further_subjects_are_requested_before_the_last_one_is_taken() -> None:
+    left_at_request: list[int] = []
+    is_requested = asyncio.Event()
+
+    @check("waiting", finds=())
+    async def waiting(subject: Subject, dns: NetworkSession) -> Outcome:
+        await is_requested.wait()
+        return Outcome({})
+
+    delivered: list[str] = []
+
+    async def more() -> dict[str, Subject]:
+        left_at_request.append(len(SUBJECTS) - len(delivered))
+        is_requested.set()
+        return {}
+
+    async def on_done(key: str, _: ScanResult) -> None:
+        delivered.append(key)
+
+    await stream_checks(
+        Stream(SUBJECTS, on_done, more), empty, concurrency=3, seconds=FAR, checks=(waiting,)
+    )
+    assert sorted(delivered) == sorted(SUBJECTS)
+    assert left_at_request == [4]
+
+
+async def test_request_that_is_running_ends_with_the_run() -> None:
+    before = asyncio.all_tasks()
+    is_ended = False
+
+    async def more() -> dict[str, Subject]:
+        nonlocal is_ended
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_ended = True
+        return {}
+
+    async def on_done(key: str, _: ScanResult) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await stream_checks(
+            Stream(SUBJECTS, on_done, more), empty, concurrency=4, seconds=FAR, checks=(quick,)
+        )
+    assert is_ended
+    assert asyncio.all_tasks() == before
+
+
+async def test_error_of_a_request_ends_the_run() -> None:
+    async def more() -> dict[str, Subject]:
+        raise ZeroDivisionError
+
+    async def on_done(key: str, _: ScanResult) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(ZeroDivisionError):
+        await stream_checks(
+            Stream(SUBJECTS, on_done, more), empty, concurrency=2, seconds=FAR, checks=(quick,)
+        )
+
+
 async def test_slow_subject_does_not_delay_further_subjects() -> None:
     rest = {key: SUBJECTS[key] for key in ("c", "d")}
     delivered: list[str] = []

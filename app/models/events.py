@@ -155,6 +155,7 @@ class ChannelRecipient(Base):
 class Delivery(Base):
     """The delivery of one event to one channel.
 
+    alert_id      None for a test event
     status        ``pending``, ``delivered``, ``dead`` (given up; can be replayed) or ``skipped``
                   (a digest without a problem)
     next_at       when the next attempt is due
@@ -170,6 +171,14 @@ class Delivery(Base):
             "ix_deliveries_pending",
             "channel_id",
             "next_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_deliveries_in_order",
+            "channel_id",
+            text("(alert_id IS NOT NULL)"),
+            "event_number",
             sqlite_where=text("status = 'pending'"),
             postgresql_where=text("status = 'pending'"),
         ),

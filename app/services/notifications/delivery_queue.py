@@ -22,6 +22,7 @@ from app.services.core import encryption, lifecycle_log
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import causes, channel_secrets, channels, outbox, recipients
+from app.services.scheduling.fair_queue import index_order
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_BACKOFF = timedelta(minutes=5)
@@ -229,15 +230,19 @@ def _pending_recipients(
 
 
 def _due_of(session: Session, channel: Channel, now: datetime) -> Sequence[tuple[Delivery, Event]]:
-    """Return the due deliveries in order, test events first; for a digest all of them."""
+    """Return the due deliveries in order, test events first; for a digest all of them.
+
+    PostgreSQL reads only these, by ``ix_deliveries_in_order``; SQLite sorts all due ones.
+    """
     size = channels.type_of(channel).batch_size
-    rows = session.execute(
-        select(Delivery, Event)
-        .join(Event, Event.number == Delivery.event_number)
-        .where(Delivery.channel_id == channel.id, *_ready(now))
-        .order_by(Event.type != outbox.TEST, Delivery.event_number)
-        .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else size)
-    )
+    with index_order(session):
+        rows = session.execute(
+            select(Delivery, Event)
+            .join(Event, Event.number == Delivery.event_number)
+            .where(Delivery.channel_id == channel.id, *_ready(now))
+            .order_by(Delivery.alert_id.is_not(None), Delivery.event_number)
+            .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else size)
+        ).all()
     return [(row.Delivery, row.Event) for row in rows]
 
 

@@ -71,13 +71,7 @@ def failed_rollups(session: Session) -> int:
 def open_alerts(session: Session) -> Mapping[str, int]:
     """Return the number of open alerts by severity, of at most LIMIT that are not resolved."""
     is_live: ColumnElement[bool] = literal_column("status <> 'resolved'")
-    live = (
-        select(Alert.severity, Alert.status)
-        .with_hint(Alert, "INDEXED BY uq_alerts_live", "sqlite")  # it may prefer to read all
-        .where(is_live)
-        .limit(LIMIT)
-        .subquery()
-    )
+    live = select(Alert.severity, Alert.status).where(is_live).limit(LIMIT).subquery()
     rows = session.execute(
         select(live.c.severity, func.count())
         .where(live.c.status == "open")

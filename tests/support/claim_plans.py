@@ -15,18 +15,7 @@ def check(database: Engine, claim: Callable[[], object], order: str, index: str)
 
     order  the beginning of the ORDER BY of its query, with a limit of 100
     """
-    statements: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if f"ORDER BY {order}" in statement:
-            statements.append((statement, parameters))
-
-    event.listen(database, "before_cursor_execute", note)
-    try:
-        claim()
-    finally:
-        event.remove(database, "before_cursor_execute", note)
-    ((statement, parameters),) = statements
+    statement, parameters = statement_of(database, claim, order)
     is_sqlite = database.dialect.name == "sqlite"
     explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN (ANALYZE, FORMAT JSON) "
     with transaction() as session, fair_queue.index_order(session):
@@ -42,3 +31,20 @@ def check(database: Engine, claim: Callable[[], object], order: str, index: str)
     assert plan["Index Name"] == index
     assert plan["Actual Rows"] == 100
     assert plan.get("Rows Removed by Filter", 0) == 0
+
+
+def statement_of(database: Engine, read: Callable[[], object], order: str) -> tuple[str, Any]:
+    """The only statement with this order, and its parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if f"ORDER BY {order}" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(database, "before_cursor_execute", note)
+    try:
+        read()
+    finally:
+        event.remove(database, "before_cursor_execute", note)
+    (only,) = statements
+    return only

@@ -1,12 +1,10 @@
 """The order in which the deliveries of a channel are sent, and how they are read."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import Engine
 
 from app import ids
@@ -16,6 +14,7 @@ from app.models import Channel, Delivery, Event
 from app.services.notifications import delivery_queue, outbox
 from app.services.notifications.delivery_queue import Claim
 from app.services.scheduling.fair_queue import index_order
+from tests.support import claim_plans
 from tests.support.open_alert import OpenAlert
 
 PENDING = 2_000
@@ -65,30 +64,17 @@ def test_test_events_are_sent_first_and_others_in_their_order(claim: Claim) -> N
 def test_next_delivery_is_read_by_an_index_without_sorting_the_others(
     database: Engine, claim: Claim
 ) -> None:
-    statement, parameters = statement_of(database, lambda: next_numbers(claim, is_delivered=False))
+    statement, parameters = claim_plans.statement_of(
+        database,
+        lambda: next_numbers(claim, is_delivered=False),
+        order="deliveries.alert_id IS NOT NULL",
+    )
     with transaction() as session, index_order(session):
         rows = session.connection().exec_driver_sql("EXPLAIN ANALYZE " + statement, parameters)
         plan = "\n".join(row[-1] for row in rows)
     assert "ix_deliveries_in_order" in plan
     assert "Sort" not in plan
     assert f"rows={PENDING}" not in plan
-
-
-def statement_of(database: Engine, read: Callable[[], object]) -> tuple[str, Any]:
-    """The statement that reads the due deliveries."""
-    found: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        if "ORDER BY deliveries.alert_id IS NOT NULL" in statement:
-            found.append((statement, parameters))
-
-    event.listen(database, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(database, "before_cursor_execute", note)
-    (only,) = found
-    return only
 
 
 def test_only_test_events_have_no_alert(

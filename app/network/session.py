@@ -92,9 +92,9 @@ class LiveNetwork(Network):
 
     def _report(self, shared: Shared, servers: NameServers | None) -> None:
         """Count the queries since the last report."""
-        _count(shared.outcomes, self._counters.resolver)
+        _count(shared.outcome_counts, self._counters.resolver)
         if servers:
-            _count(servers.outcomes, self._counters.name_servers)
+            _count(servers.outcome_counts, self._counters.name_servers)
 
 
 class LiveSession(LiveResolver, NetworkSession):
@@ -129,6 +129,7 @@ class LiveSession(LiveResolver, NetworkSession):
 
 
 def _count(outcomes: Counter[str], count: Callable[[str, int], None] | None) -> None:
+    """Pass the outcomes to the function, and forget them."""
     if count:
         for outcome, number in outcomes.items():
             count(outcome.lower(), number)

@@ -31,7 +31,7 @@ class Stream(Generic[K]):
     """Subjects that are checked while further subjects arrive.
 
     on_done  called with each result as soon as it is complete
-    more     called for further subjects when all have a worker, until it returns none
+    more     called for further subjects when few have no worker yet, until it returns none
     """
 
     subjects: Mapping[K, Subject]
@@ -95,9 +95,9 @@ async def stream_checks(
 class _Pending(Generic[K]):
     """The queue of subjects without a worker, shared by all workers.
 
-    Further subjects are requested before the last one is taken, so that no worker waits for them.
+    Further subjects are requested before the last one is taken, so that workers rarely wait.
 
-    spare  how many subjects are left when further ones are requested
+    spare  further subjects are requested when at most this number is left
     """
 
     def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None, spare: int) -> None:

@@ -36,8 +36,8 @@ ServerOutcome = asyncio.Future[wire.Message | str]  # a text is the reason for a
 class NameServers:
     """Queries authoritative name servers in one event loop.
 
-    allowed   networks that the operator allows; only loopback networks are used
-    outcomes  how many queries had each outcome: an RCODE or a failure
+    allowed         networks that the operator allows; only loopback networks are used
+    outcome_counts  how many queries had each outcome: an RCODE or a failure
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class NameServers:
     ) -> None:
         self._allowed = [network for network in allowed if network.is_loopback]
         self._port, self._seconds = port, seconds
-        self.outcomes: Counter[str] = Counter()
+        self.outcome_counts: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._timers = TimerQueue(self._loop)
         self._outcomes: dict[tuple[str, wire.Query], ServerOutcome] = {}
@@ -154,7 +154,7 @@ class NameServers:
         outcome = future.result()
         if not isinstance(outcome, str):
             outcome = _RCODES.get(outcome.rcode, "other")
-        self.outcomes[outcome] += 1
+        self.outcome_counts[outcome] += 1
 
 
 class _Socket:

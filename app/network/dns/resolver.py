@@ -41,12 +41,12 @@ Waiter = asyncio.Future[CachedOutcome | str]
 class Shared:
     """The cached answers and pending queries that the scans of one event loop share.
 
-    outcomes  how many queries had each outcome: an RCODE or a failure
+    outcome_counts  how many queries had each outcome: an RCODE or a failure
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.outcomes: Counter[str] = Counter()
+        self.outcome_counts: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._cache: dict[Key, tuple[float, CachedOutcome | str]] = {}
@@ -93,7 +93,7 @@ class Shared:
         except NoAnswer as failure:
             outcome = failure.reason
         finally:
-            self.outcomes[outcome if isinstance(outcome, str) else outcome.answer.rcode] += 1
+            self.outcome_counts[outcome if isinstance(outcome, str) else outcome.answer.rcode] += 1
             self._store(key, outcome, seconds)
             for waiter in self._waiters.pop(key):
                 if not waiter.done():

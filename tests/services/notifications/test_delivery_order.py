@@ -80,7 +80,7 @@ def test_next_delivery_is_read_by_an_index_without_sorting_the_others(
 def test_only_test_events_have_no_alert(
     account_id: UUID, webhook: tuple[Channel, str | None], open_alert: OpenAlert
 ) -> None:
-    """The index distinguishes them by it."""
+    """The index of pending deliveries identifies test events by it."""
     channel, _ = webhook
     open_alert()
     with transaction() as session:

@@ -156,7 +156,7 @@ def _start_postgres(
     binaries: Path, directory: Path, scratch: Path | None, options: Mapping[str, Any]
 ) -> Server:
     data, port = directory / "data", free_port()
-    minimal = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **_pretended_time()}
+    minimal = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **_faketime_variables()}
     options = {**options, "env": minimal, "cwd": directory}
     _initialize(binaries, data, options)
     command = [str(binaries / "postgres"), "-D", str(data), "-c", f"port={port}"]
@@ -174,10 +174,9 @@ def _start_postgres(
     ).start()
 
 
-def _pretended_time() -> Mapping[str, str]:
-    """The variables of faketime(1), so that the server has the time of the tests."""
-    names = ("LD_PRELOAD", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC")
-    return {name: os.environ[name] for name in names if name in os.environ}
+def _faketime_variables() -> Mapping[str, str]:
+    """The variables that faketime(1) sets, so that the server has the same time as the tests."""
+    return {name: os.environ[name] for name in ("LD_PRELOAD", "FAKETIME") if name in os.environ}
 
 
 def _initialize(binaries: Path, data: Path, options: Mapping[str, Any]) -> None:

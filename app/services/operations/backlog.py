@@ -71,7 +71,11 @@ def failed_rollups(session: Session) -> int:
 def open_alerts(session: Session) -> Mapping[str, int]:
     """Return the number of open alerts by severity, of at most LIMIT that are not resolved."""
     is_live: ColumnElement[bool] = literal_column("status <> 'resolved'")
-    live = select(Alert.severity, Alert.status).where(is_live).limit(LIMIT).subquery()
+    # In the order of uq_alerts_live; otherwise SQLite may read all alerts.
+    order = Alert.domain_id, Alert.type, Alert.subject
+    live = (
+        select(Alert.severity, Alert.status).where(is_live).order_by(*order).limit(LIMIT).subquery()
+    )
     rows = session.execute(
         select(live.c.severity, func.count())
         .where(live.c.status == "open")

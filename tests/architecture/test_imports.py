@@ -106,7 +106,7 @@ SERVICES: Mapping[str, tuple[str, ...]] = {
     "emails": ("core", "audit"),
     "api_keys": ("core", "audit", "emails"),
     "sign_in": ("core", "audit", "emails"),
-    "notifications": ("core", "audit", "emails", "record_log", "scheduling"),
+    "notifications": ("core", "audit", "emails", "record_log"),
     "alerts": ("core", "audit", "notifications"),
     "ingest": ("core", "audit", "scheduling"),
     "filing": ("core", "audit", "ingest", "rollups", "record_log", "scheduling"),

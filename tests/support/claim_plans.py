@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from app.db import query_plans
 from app.db.transactions import transaction
-from app.services.scheduling import fair_queue
 
 
 def check(database: Engine, claim: Callable[[], object], order: str, index: str) -> None:
@@ -18,7 +18,7 @@ def check(database: Engine, claim: Callable[[], object], order: str, index: str)
     statement, parameters = statement_of(database, claim, order)
     is_sqlite = database.dialect.name == "sqlite"
     explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN (ANALYZE, FORMAT JSON) "
-    with transaction() as session, fair_queue.index_order(session):
+    with transaction() as session, query_plans.index_order(session):
         connection = session.connection()
         rows = connection.exec_driver_sql(explain + statement, parameters).all()
     if is_sqlite:

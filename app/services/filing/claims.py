@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import settings
-from app.db import bulk, transactions
+from app.db import bulk, query_plans, transactions
 from app.db.transactions import after_commit, transaction
 from app.models import ReportFile
 from app.models.reports import RECEIVED
@@ -15,7 +15,6 @@ from app.models.stored_json import SenderMetadata
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import files as ingest_files
-from app.services.scheduling import fair_queue
 
 BATCH_BYTES = 2 * 1024 * 1024
 BATCH_FILES = 100  # files per transaction: few enough to be quick, enough to share its cost
@@ -64,7 +63,7 @@ def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
     condition = is_own if report_file_ids else ingest_files.IS_FIRST_ATTEMPT
     with transaction() as session:
         order = (ReportFile.virtual_start,)
-        with fair_queue.index_order(session):
+        with query_plans.index_order(session):
             free = LEASES.lock(session, condition, order=order, limit=BATCH_FILES)
         if not free:
             return []

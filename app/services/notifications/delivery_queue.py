@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from app import settings
 from app.channels.email_html import PROBLEM_EVENTS
 from app.channels.types import Outcome, Secrets
-from app.db import transactions
+from app.db import query_plans, transactions
 from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.protocols import retry_after
@@ -22,7 +22,6 @@ from app.services.core import encryption, lifecycle_log
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import causes, channel_secrets, channels, outbox, recipients
-from app.services.scheduling.fair_queue import index_order
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_BACKOFF = timedelta(minutes=5)
@@ -235,7 +234,7 @@ def _due_of(session: Session, channel: Channel, now: datetime) -> Sequence[tuple
     PostgreSQL reads only these, by ``ix_deliveries_in_order``; SQLite sorts all due ones.
     """
     size = channels.type_of(channel).batch_size
-    with index_order(session):
+    with query_plans.index_order(session):
         rows = session.execute(
             select(Delivery, Event)
             .join(Event, Event.number == Delivery.event_number)

@@ -8,13 +8,12 @@ from sqlalchemy import ColumnElement, select, true
 
 from app import settings
 from app.checks.engine.types import Subject
-from app.db import bulk, transactions
+from app.db import bulk, query_plans, transactions
 from app.db.transactions import after_commit, transaction
 from app.models import Scan
 from app.services.core.leases import Lease, LeaseTable
 from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import scans, subjects
-from app.services.scheduling import fair_queue
 
 LEASES = LeaseTable(
     key=Scan.id,
@@ -63,7 +62,7 @@ def _claim(condition: ColumnElement[bool], count: int) -> list[Claim]:
     with transaction() as session:
         now = transactions.now(session)
         is_queued = scans.IS_QUEUED & condition
-        with fair_queue.index_order(session):
+        with query_plans.index_order(session):
             free = LEASES.lock(session, is_queued, order=scans.ORDER, limit=count)
         if not free:
             return []

@@ -9,32 +9,16 @@ and an account that queues rows one by one gets no more than its share.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, func, literal, select, text, true
+from sqlalchemy import ColumnElement, ScalarSelect, case, func, literal, select, true
 from sqlalchemy.orm import Session
 
 from app.db import bulk
 from app.models import QueueAccount
-
-
-@contextmanager
-def index_order(session: Session) -> Iterator[None]:
-    """Have PostgreSQL read rows by the index that has their order, whatever its statistics say.
-
-    They do not include rows that were queued recently. It would expect few rows, read all queued
-    ones by a smaller index, and sort them.
-    """
-    is_postgresql = session.get_bind().dialect.name == "postgresql"
-    if is_postgresql:
-        session.execute(text("SET LOCAL enable_sort = off"))
-    yield
-    if is_postgresql:
-        session.execute(text("SET LOCAL enable_sort = on"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db import transactions
+from app.db import query_plans, transactions
 from app.db.transactions import transaction
 from app.models import Channel, Delivery, Event
 from app.services.notifications import delivery_queue, outbox
 from app.services.notifications.delivery_queue import Claim
-from app.services.scheduling.fair_queue import index_order
 from tests.support import claim_plans
 from tests.support.open_alert import OpenAlert
 
@@ -69,7 +68,7 @@ def test_next_delivery_is_read_by_an_index_without_sorting_the_others(
         lambda: next_numbers(claim, is_delivered=False),
         order="deliveries.alert_id IS NOT NULL",
     )
-    with transaction() as session, index_order(session):
+    with transaction() as session, query_plans.index_order(session):
         rows = session.connection().exec_driver_sql("EXPLAIN ANALYZE " + statement, parameters)
         plan = "\n".join(row[-1] for row in rows)
     assert "ix_deliveries_in_order" in plan

@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from app.services.accounts import accounts
 from tests.e2e.service import Service
 from tests.support.factories import make_account
 
 PASSWORD = "correct horse battery"
+SECONDS = 20  # the limit of an action or expectation; the machine may be busy
 OPTIONS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--no-proxy-server"),
@@ -102,7 +103,8 @@ def open_browser(
     context = chromium.new_context(**options)
     origin = f"http://127.0.0.1:{service.port}"
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
     person = Person(
         service=service,
         context=context,

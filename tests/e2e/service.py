@@ -74,6 +74,7 @@ class Service:
             "SECRET_KEY": SECRET,
             "ALLOW_SPECIAL_USE_NAMES": "on",
             "DOMAIN_VERIFICATION": "off",
+            "DNS_QUERY_SECONDS": "15",  # a slow machine must not cause timeouts
             "SCAN_LEASE_SECONDS": "3",
             "SCAN_REQUEUE_SECONDS": "3",
             "INGEST_LEASE_SECONDS": "3",

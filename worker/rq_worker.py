@@ -1,6 +1,7 @@
 """An RQ worker for one queue, with a fork for each job."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -98,10 +99,16 @@ def main(name: str) -> int:
 
     returns  REDIS_UNAVAILABLE if Redis fails; the supervisor logs it
     """
+    logging.getLogger("rq.worker").addFilter(_is_no_outage)
     try:
         return _work(name)
     except (RedisError, OSError):
         return REDIS_UNAVAILABLE
+
+
+def _is_no_outage(record: logging.LogRecord) -> bool:
+    """Whether the record is not the traceback of a failure of Redis."""
+    return not (record.exc_info and isinstance(record.exc_info[1], RedisError))
 
 
 def _work(name: str) -> int:

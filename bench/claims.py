@@ -239,7 +239,7 @@ def _server_seconds() -> float:
 WORK: Mapping[str, Work] = {
     "scans": Work(
         queue=_queue_scans,
-        claim=lambda: [claim.scan_id for claim in scan_claims.claim_next(SIZE)],
+        claim=lambda: [scan.id for scan in scan_claims.lease_next(SIZE)],
         release="UPDATE scans SET status = 'queued', lease_until = NULL, attempt = 0 "
         "WHERE status = 'running'",
     ),

@@ -150,6 +150,12 @@ class LeaseTable(Generic[Key]):
 
         values  further columns to set
         """
+        return [lease for lease, *_ in self.take_rows(session, keys, (), **values)]
+
+    def take_rows(
+        self, session: Session, keys: Sequence[Key], columns: Sequence[Any], **values: Any
+    ) -> list[tuple[Any, ...]]:
+        """Lease these rows as ``take`` does, and return each lease and these columns of its row."""
         until = transactions.now(session) + self.duration()
         values |= {self.until.key: until}
         if self.attempt is not None:
@@ -160,11 +166,11 @@ class LeaseTable(Generic[Key]):
             update(self._table())
             .where(bulk.is_any(session, self.key, keys))
             .values(values)
-            .returning(self.key, self._counter())
+            .returning(self.key, self._counter(), *columns)
             .execution_options(synchronize_session=False)
         )
-        attempts = {row[0]: row[1] for row in rows}
-        return [Lease(key, attempts[key]) for key in keys if key in attempts]
+        taken = {key: (Lease(key, attempt), *others) for key, attempt, *others in rows}
+        return [taken[key] for key in keys if key in taken]
 
     def claim(
         self, session: Session, condition: ColumnElement[bool], *, order: Any = (), limit: int

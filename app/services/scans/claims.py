@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, true
 
 from app import settings
 from app.checks.engine.types import Subject
-from app.db import bulk, query_plans, transactions
+from app.db import query_plans, transactions
 from app.db.transactions import after_commit, transaction
 from app.models import Scan
 from app.services.core.leases import Lease, LeaseTable
@@ -22,6 +23,19 @@ LEASES = LeaseTable(
     active=Scan.status == "running",
     duration=lambda: settings.current().scan_lease_seconds,
 )
+
+
+class LeasedScan(NamedTuple):
+    """The lease of a scan, without the input of its checks."""
+
+    lease: Lease[UUID]
+    account_id: UUID
+    domain_id: UUID
+
+    @property
+    def id(self) -> UUID:
+        """The id of the scan."""
+        return self.lease.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +59,26 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
               how many scans are claimed: which ones is decided by fair scheduling over accounts, so
               that no account waits for the thousands of scans that another has queued
     """
-    claims = _claim(Scan.id == scan_ids[0], 1) if len(scan_ids) == 1 else []
-    missing = len(scan_ids) - len(claims)
-    return claims + claim_next(missing) if missing else claims
+    leased = _lease(Scan.id == scan_ids[0], 1) if len(scan_ids) == 1 else []
+    if missing := len(scan_ids) - len(leased):
+        leased += lease_next(missing)
+    return _with_subjects(leased)
 
 
 def claim_next(count: int) -> list[Claim]:
-    """Claim up to ``count`` queued scans in fair order; skip those that other workers lock.
+    """Claim up to ``count`` queued scans in fair order; skip those that other workers lock."""
+    return _with_subjects(lease_next(count))
+
+
+def lease_next(count: int) -> list[LeasedScan]:
+    """Lease the scans of ``claim_next``, in a transaction that is as short as possible.
 
     Scans that were requested individually come first, because a person waits for them.
     """
-    return _claim(true(), count)
+    return _lease(true(), count)
 
 
-def _claim(condition: ColumnElement[bool], count: int) -> list[Claim]:
+def _lease(condition: ColumnElement[bool], count: int) -> list[LeasedScan]:
     with transaction() as session:
         now = transactions.now(session)
         is_queued = scans.IS_QUEUED & condition
@@ -66,18 +86,26 @@ def _claim(condition: ColumnElement[bool], count: int) -> list[Claim]:
             free = LEASES.lock(session, is_queued, order=scans.ORDER, limit=count)
         if not free:
             return []
-        leases = LEASES.take(session, free, status="running", started_at=now)
-        columns = (Scan.id, Scan.account_id, Scan.domain_id)
-        rows = session.execute(select(*columns).where(bulk.is_any(session, Scan.id, free))).all()
-        domain_ids = {row.id: row.domain_id for row in rows}
-        inputs = subjects.load(session, list(domain_ids.values()), now)
-        claims = [
-            Claim(lease, domain_ids[lease.key], inputs[domain_ids[lease.key]]) for lease in leases
-        ]
-        attempts = {lease.key: lease.attempt for lease in leases}
-        for row in rows:
-            scans.log(session, Lifecycle.SCAN_STARTED, row, attempt=attempts[row.id])
-    return claims
+        columns = Scan.account_id, Scan.domain_id
+        rows = LEASES.take_rows(session, free, columns, status="running", started_at=now)
+        leased = [LeasedScan(*row) for row in rows]
+        for scan in leased:
+            scans.log(session, Lifecycle.SCAN_STARTED, scan, attempt=scan.lease.attempt)
+    return leased
+
+
+def _with_subjects(leased: Sequence[LeasedScan]) -> list[Claim]:
+    """Return the claims, without those of domains that were deleted in the meantime."""
+    if not leased:
+        return []
+    with transaction(readonly=True) as session:
+        now = transactions.now(session)
+        inputs = subjects.load(session, [scan.domain_id for scan in leased], now)
+    return [
+        Claim(scan.lease, scan.domain_id, inputs[scan.domain_id])
+        for scan in leased
+        if scan.domain_id in inputs
+    ]
 
 
 def release(claims: Sequence[Claim]) -> None:

@@ -122,8 +122,8 @@ def set_weekly(account: str, channel: str, day: str, hour: int, zone: str) -> No
     """Send the weekly summary of an email channel on a day and hour, or never."""
     names = [name.lower() for name in WEEKDAYS]
     schedule = None if day == "never" else Schedule(names.index(day), hour, zone)
-    schedules.change(accounts.find(account).id, channel, schedule, actor=OPERATOR)
-    print(f"Weekly summary: {schedule or 'never'}")
+    before = schedules.change(accounts.find(account).id, channel, schedule, actor=OPERATOR)
+    print(f"Weekly summary: {schedule or 'never'} (before: {before or 'never'})")
 
 
 @group.command("test")

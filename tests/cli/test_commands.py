@@ -15,6 +15,8 @@ from app.settings import Settings
 from tests.support.cli import run, token_in
 from tests.support.factories import make_app
 
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+
 
 @pytest.fixture
 def app(database: Engine, settings: Settings) -> Flask:
@@ -103,6 +105,22 @@ def test_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     assert run(app, "channels", "list", *account) == ""
 
 
+def test_weekly_summary_is_scheduled_and_stopped(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    account = ("--account", "Acme")
+    run(app, "channels", "add-email", *account, "--name", "ops", "ops@acme.test")
+    weekly = ("channels", "weekly", *account, "ops")
+    friday = ("--day", "friday", "--hour", "7", "--zone", "Europe/Berlin")
+    assert run(app, *weekly) == "Weekly summary: Monday, 08:00 UTC (before: never)\n"
+    changed = run(app, *weekly, *friday)
+    assert changed == "Weekly summary: Friday, 07:00 Europe/Berlin (before: Monday, 08:00 UTC)\n"
+    stopped = run(app, *weekly, "--day", "never")
+    assert stopped == "Weekly summary: never (before: Friday, 07:00 Europe/Berlin)\n"
+    assert "unknown time zone" in run(app, *weekly, "--zone", "Nowhere", status=1)
+    run(app, "channels", "add-chat", *account, "--name", "chat", SLACK)
+    assert "only email channels" in run(app, "channels", "weekly", *account, "chat", status=1)
+
+
 def test_loopback_webhook_is_rejected_with_a_sentence(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     made = ("channels", "add-webhook", "--account", "Acme", "--name", "hook")
@@ -113,8 +131,7 @@ def test_loopback_webhook_is_rejected_with_a_sentence(app: Flask) -> None:
 
 def test_chat_address_is_never_printed(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
-    url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
-    made = run(app, "channels", "add-chat", "--account", "Acme", "--name", "chat", url)
+    made = run(app, "channels", "add-chat", "--account", "Acme", "--name", "chat", SLACK)
     assert "Slack" in made
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in made + run(
         app, "channels", "list", "--account", "Acme"

@@ -10,12 +10,14 @@ import jsonschema
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from app import settings
 from app.api.docs import openapi, reference
 from app.models.keys import Scope
 from app.services.api_keys import api_keys
 from tests.support.factories import ACTOR
 
 ALL = tuple(Scope)
+_documents: dict[str, dict[str, Any]] = {}  # by base URL: all applications have the same routes
 
 
 @dataclass
@@ -70,4 +72,7 @@ class Client:
 def make_client(app: Flask, account_id: UUID, scopes: Sequence[Scope] = ALL, **new: Any) -> Client:
     """A client with a fresh key of the account."""
     _, token = api_keys.issue(account_id, api_keys.NewKey("test", scopes, **new), actor=ACTOR)
-    return Client(app=app, account_id=account_id, token=token, document=openapi.document(app))
+    base_url = settings.current().base_url
+    if base_url not in _documents:
+        _documents[base_url] = openapi.document(app)
+    return Client(app=app, account_id=account_id, token=token, document=_documents[base_url])

@@ -1,6 +1,5 @@
 """The OpenAPI 3.1 document, generated from the specifications of the views and from docs/api."""
 
-import functools
 from typing import Any
 
 from flask import Flask
@@ -24,9 +23,15 @@ _WEBHOOK_HEADERS = {
 }
 
 
-@functools.cache
 def document(app: Flask) -> dict[str, Any]:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document, which is generated once for each application."""
+    if "openapi" not in app.extensions:
+        app.extensions["openapi"] = _generated(app)
+    generated: dict[str, Any] = app.extensions["openapi"]
+    return generated
+
+
+def _generated(app: Flask) -> dict[str, Any]:
     rules = sorted(_rules(app), key=lambda item: item[0].rule)
     specs: dict[pages.Operation, EndpointSpec] = {}
     paths: dict[str, Json] = {}

@@ -1,5 +1,6 @@
 """Configuration of the web process. docs/operating.md lists its environment variables."""
 
+import gc
 import os
 import sys
 
@@ -13,8 +14,9 @@ threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = 30
 graceful_timeout = 20  # less than the 30 s that platforms wait before SIGKILL
 keepalive = 75  # longer than a router keeps an idle connection, so that the router closes it
-max_requests = 2000
-max_requests_jitter = 200
+# A worker that starts takes no requests for seconds, so it is rarely replaced, and not all at once.
+max_requests = 100_000
+max_requests_jitter = 50_000
 
 limit_request_line = 8190
 limit_request_field_size = 8190
@@ -57,9 +59,12 @@ def on_starting(server):
 
 
 def post_worker_init(worker):  # gunicorn's signature
-    """Start a thread in each worker that writes API key usage periodically."""
+    """Prepare what requests need, and start a thread that writes API key usage periodically."""
     from app.services.api_keys import usage
+    from app.services.operations import preloading
 
+    preloading.preload()
+    gc.freeze()  # the application stays: a collection need not look at its objects again
     worker.usage_flusher = usage.Flusher()
     worker.usage_flusher.start()
 

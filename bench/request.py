@@ -124,8 +124,7 @@ def _is_whole(response: bytearray) -> bool:
 def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[Server]:
     port = free_port(0)
     settings = {"PORT": str(port), "BIND": "127.0.0.1", "WEB_CONCURRENCY": "2", **variables}
-    more = ("--max-requests", "0", "--log-level", "warning")
-    arguments = ("-c", "gunicorn.conf.py", *more, application)
+    arguments = ("-c", "gunicorn.conf.py", "--log-level", "warning", application)
     with backends.process("gunicorn", settings, *arguments) as pid:
         for _ in range(600):
             try:

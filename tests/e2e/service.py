@@ -88,9 +88,8 @@ class Service:
             "LOG_LEVEL": "warning",
             "METRICS_TOKEN": METRICS_TOKEN,
             "METRICS_DOMAINS": "10",
-        } | dict(settings)
-        if receivers:
-            self._settings |= _reaching(receivers)
+        }
+        self._settings |= dict(settings) | (_reaching(receivers) if receivers else {})
 
     def __enter__(self) -> "Service":
         self.dns.start()

@@ -1,6 +1,6 @@
 """Whether the domain exists, its name servers serve it, and its aliases resolve."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from app.checks.dns import servers as dns_servers
 from app.checks.engine.types import (
@@ -175,7 +175,7 @@ async def _delegated(
 ) -> Outcome:
     """Check the name servers, aliases and apex of a domain that exists."""
     domain, queried = subject.domain, servers[:MAX_SERVERS]
-    _prefetch(domain, queried, dns)
+    await _prefetch(domain, queried, dns)
     parts = [
         *[await or_failure(_server(zone, host, dns)) for host in queried],
         *[await or_failure(_alias(name, dns)) for name in _aliased(domain)],
@@ -199,9 +199,16 @@ async def _delegated(
     return finish(facts, findings, [part for part in parts if isinstance(part, LookupFailed)])
 
 
-def _prefetch(domain: str, servers: Iterable[str], dns: Resolver) -> None:
+async def _prefetch(domain: str, servers: Sequence[str], dns: Resolver) -> None:
     dns.prefetch((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
-    dns.prefetch(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
+    dns.prefetch(*((host, "A") for host in servers))
+    for host in servers:
+        if not _has_address(await or_failure(dns.resolve(host, "A"))):
+            dns.prefetch((host, "AAAA"))
+
+
+def _has_address(answer: Answer | LookupFailed) -> bool:
+    return isinstance(answer, Answer) and bool(answer.rdatas)
 
 
 async def _delegation(own: Answer, dns: Resolver) -> tuple[str, tuple[str, ...]]:
@@ -217,10 +224,9 @@ async def _delegation(own: Answer, dns: Resolver) -> tuple[str, tuple[str, ...]]
 
 async def _server(zone: str, host: str, dns: Resolver) -> tuple[Finding, ...]:
     """Findings about the name of one name server; an address of either family is enough."""
-    answers = [
-        await or_failure(dns.resolve(host, "A")),
-        await or_failure(dns.resolve(host, "AAAA")),
-    ]
+    answers = [await or_failure(dns.resolve(host, "A"))]
+    if not _has_address(answers[0]):
+        answers.append(await or_failure(dns.resolve(host, "AAAA")))
     definite = [answer for answer in answers if isinstance(answer, Answer)]
     if any(answer.rdatas for answer in definite):
         target = next((answer.aliases[-1] for answer in definite if answer.aliases), None)

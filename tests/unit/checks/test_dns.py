@@ -52,6 +52,12 @@ async def test_findings_describe_problems_of_the_domain(
     assert await codes(GOOD | changes) == expected
 
 
+async def test_ipv6_addresses_are_queried_only_of_name_servers_without_others() -> None:
+    zone = Zone(GOOD)
+    assert (await dns.run(SUBJECT, zone)).findings == ()
+    assert [name for name, rdtype in zone.asked if rdtype == "AAAA"] == ["ns2.example.net"]
+
+
 async def test_missing_domain_is_not_queried_further() -> None:
     zone = Zone({("example.net", "NS"): ["ns1.example.net"]})
     outcome = await dns.run(SUBJECT, zone)

@@ -62,12 +62,12 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
     leased = _lease(Scan.id == scan_ids[0], 1) if len(scan_ids) == 1 else []
     if missing := len(scan_ids) - len(leased):
         leased += lease_next(missing)
-    return _with_subjects(leased)
+    return with_subjects(leased)
 
 
 def claim_next(count: int) -> list[Claim]:
     """Claim up to ``count`` queued scans in fair order; skip those that other workers lock."""
-    return _with_subjects(lease_next(count))
+    return with_subjects(lease_next(count))
 
 
 def lease_next(count: int) -> list[LeasedScan]:
@@ -94,7 +94,7 @@ def _lease(condition: ColumnElement[bool], count: int) -> list[LeasedScan]:
     return leased
 
 
-def _with_subjects(leased: Sequence[LeasedScan]) -> list[Claim]:
+def with_subjects(leased: Sequence[LeasedScan]) -> list[Claim]:
     """Return the claims, without those of domains that were deleted in the meantime."""
     if not leased:
         return []

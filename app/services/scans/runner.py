@@ -48,7 +48,7 @@ def run(
 
     is_stopping  called a few times a second; once true, unfinished scans are released
     returns      how many scans were claimed
-    effects      one transaction per claim and one per group of results, the network in between.
+    effects      two transactions per claim and one per group of results, the network in between.
                  With several ids the run continues with other queued scans, so that domains whose
                  servers do not answer never block the others
     """

@@ -16,9 +16,10 @@ from sqlalchemy.engine import Engine
 from app import ids
 from app.db.transactions import transaction
 from app.models import Domain, QueueAccount, Scan
+from app.services.domains import domains
 from app.services.scans import claims, scans
 from tests.support import claim_plans
-from tests.support.factories import ACTOR, make_account
+from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -223,3 +224,14 @@ def test_claim_reads_only_the_index_entries_that_it_returns(database: Engine) ->
         assert len(claims.claim_next(100)) == 100
 
     claim_plans.check(database, claim, "scans.is_bulk", "ix_scans_queue")
+
+
+def test_leased_scan_of_a_domain_that_was_deleted_is_not_claimed() -> None:
+    account_id = make_account().id
+    for name in ("acme.test", "kept.test"):
+        make_domain(account_id, name, schedule="off")
+    make_scan(account_id, "acme.test")
+    kept = make_scan(account_id, "kept.test")
+    leased = claims.lease_next(2)
+    domains.delete(account_id, "acme.test", actor=ACTOR)
+    assert [claim.scan_id for claim in claims.with_subjects(leased)] == [kept.id]

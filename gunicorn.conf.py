@@ -1,6 +1,5 @@
 """Configuration of the web process. docs/operating.md lists its environment variables."""
 
-import gc
 import os
 import sys
 
@@ -64,7 +63,6 @@ def post_worker_init(worker):  # gunicorn's signature
     from app.services.operations import preloading
 
     preloading.preload()
-    gc.freeze()  # the application stays: a collection need not look at its objects again
     worker.usage_flusher = usage.Flusher()
     worker.usage_flusher.start()
 

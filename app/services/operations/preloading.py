@@ -1,4 +1,6 @@
-"""What every job needs and takes long to build, so that forked processes inherit it."""
+"""What requests and jobs need and takes long to build; forked processes inherit it."""
+
+import gc
 
 from sqlalchemy.orm import configure_mappers
 
@@ -6,6 +8,11 @@ from app.protocols import public_suffix
 
 
 def preload() -> None:
-    """Configure the mappers of the models, and read the Public Suffix List."""
+    """Configure the mappers of the models, and read the Public Suffix List.
+
+    effects  later garbage collections do not look at the objects that exist now, which stay
+    """
     configure_mappers()
     public_suffix.registrable("example.com")
+    gc.collect()
+    gc.freeze()

@@ -13,7 +13,7 @@ threads = int(os.environ.get("WEB_THREADS", "4"))
 timeout = 30
 graceful_timeout = 20  # less than the 30 s that platforms wait before SIGKILL
 keepalive = 75  # longer than a router keeps an idle connection, so that the router closes it
-# A worker that starts takes no requests for seconds, so it is rarely replaced, and not all at once.
+# Starting a worker takes seconds, so workers are replaced rarely, and not all at the same time.
 max_requests = 100_000
 max_requests_jitter = 50_000
 

@@ -3,8 +3,9 @@
     ./dev bench claims [--work scans] [--rows 50000] [--claims 16] [--pause 1.0]
 
 The claimers first claim without a break, which shows how many rows the database hands out. Then
-each pauses between its claims, as a worker does that runs the scans of a claim. CPU time is that of
-the claimers and of PostgreSQL.
+each pauses between its claims, as a worker does that runs the scans of a claim. The input of the
+checks, which a worker reads after a claim of scans, is not included. CPU time is that of the
+claimers and of PostgreSQL.
 """
 
 import argparse

@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:
-    """Except the collected tests from garbage collections, which would take half a second each."""
+    """Exclude the collected tests from garbage collections, which would take half a second each."""
     gc.collect()
     gc.freeze()
 

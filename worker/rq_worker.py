@@ -99,15 +99,15 @@ def main(name: str) -> int:
 
     returns  REDIS_UNAVAILABLE if Redis fails; the supervisor logs it
     """
-    logging.getLogger("rq.worker").addFilter(_is_no_outage)
+    logging.getLogger("rq.worker").addFilter(_is_not_redis_failure)
     try:
         return _work(name)
     except (RedisError, OSError):
         return REDIS_UNAVAILABLE
 
 
-def _is_no_outage(record: logging.LogRecord) -> bool:
-    """Whether the record is not the traceback of a failure of Redis."""
+def _is_not_redis_failure(record: logging.LogRecord) -> bool:
+    """Whether to log the record; failures of Redis are logged by the supervisor."""
     return not (record.exc_info and isinstance(record.exc_info[1], RedisError))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from app.services.accounts import accounts
 from tests.e2e.service import Service
@@ -104,7 +104,6 @@ def open_browser(
     origin = f"http://127.0.0.1:{service.port}"
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
     context.set_default_timeout(SECONDS * 1000)
-    expect.set_options(timeout=SECONDS * 1000)
     person = Person(
         service=service,
         context=context,

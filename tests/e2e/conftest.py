@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy.engine import Engine
 
 from app import settings as app_settings
 from app.jobs import queue
 from app.settings import Settings
-from tests.e2e.browser import OPTIONS, Person, open_person
+from tests.e2e.browser import OPTIONS, SECONDS, Person, open_person
 from tests.e2e.service import SECRET, Running, Service
 from tests.support.receivers import LOOPBACK, Receiver, receiving
 from tests.support.servers import start_valkey
@@ -78,6 +78,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.skip("Chromium is missing: `apt-get install chromium`, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=SECONDS * 1000)
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
         browser.close()

@@ -200,6 +200,7 @@ async def _delegated(
 
 
 async def _prefetch(domain: str, servers: Sequence[str], dns: Resolver) -> None:
+    """Send the queries in advance; AAAA only of name servers without an A record."""
     dns.prefetch((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
     dns.prefetch(*((host, "A") for host in servers))
     for host in servers:

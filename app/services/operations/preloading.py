@@ -10,7 +10,7 @@ from app.protocols import public_suffix
 def preload() -> None:
     """Configure the mappers of the models, and read the Public Suffix List.
 
-    effects  later garbage collections do not look at the objects that exist now, which stay
+    effects  excludes the existing objects, which stay, from later garbage collections
     """
     configure_mappers()
     public_suffix.registrable("example.com")

@@ -95,7 +95,7 @@ def _lease(condition: ColumnElement[bool], count: int) -> list[LeasedScan]:
 
 
 def with_subjects(leased: Sequence[LeasedScan]) -> list[Claim]:
-    """Return the claims, without those of domains that were deleted in the meantime."""
+    """Load the input of the checks; skip domains that were deleted in the meantime."""
     if not leased:
         return []
     with transaction(readonly=True) as session:
